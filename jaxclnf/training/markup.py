@@ -1,0 +1,76 @@
+"""What the landmarks of a markup mean: mirror images, groups, the outer corners of the eyes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Markup:
+    """A numbering of landmarks.
+
+    ``mirror[i]``: the landmark that landmark i becomes in a mirrored photo. ``groups``: landmarks of a
+    part of the face. ``eye_corners``: the outer ones, whose distance is the unit of the error.
+    """
+
+    mirror: tuple[int, ...]
+    groups: Mapping[str, tuple[int, ...]]
+    eye_corners: tuple[int, int]
+
+
+def _mirror_68() -> tuple[int, ...]:
+    """The 68-point markup mirrored: runs that swap with each other or turn round."""
+    table = [0] * 68
+    turned = [(0, 16), (17, 26), (31, 35), (48, 54), (55, 59), (60, 64), (65, 67)]
+    for first, last in turned:
+        for i in range(first, last + 1):
+            table[i] = first + last - i
+    for i in range(27, 31):
+        table[i] = i
+    for left, right in [(36, 45), (37, 44), (38, 43), (39, 42), (40, 47), (41, 46)]:
+        table[left], table[right] = right, left
+    return tuple(table)
+
+
+LANDMARKS_68 = Markup(
+    mirror=_mirror_68(),
+    groups={
+        "jaw": tuple(range(0, 17)),
+        "brows": tuple(range(17, 27)),
+        "nose": tuple(range(27, 36)),
+        "eyes": tuple(range(36, 48)),
+        "mouth": tuple(range(48, 68)),
+    },
+    eye_corners=(36, 45),
+)
+
+
+def mirror_of_groups(mirror: Sequence[int] | None, groups: Sequence[Sequence[int]]) -> tuple[int, ...] | None:
+    """Mirror table of the markup whose landmark k stands for the landmarks in groups[k].
+
+    None if there is no mirror table or the mirror image of some group is not a group.
+    """
+    if mirror is None:
+        return None
+    index = {frozenset(g): k for k, g in enumerate(groups)}
+    images = [index.get(frozenset(mirror[i] for i in g)) for g in groups]
+    table = tuple(k for k in images if k is not None)
+    return table if len(table) == len(groups) else None
+
+
+def parse_groups(text: str) -> list[list[int]]:
+    """Landmark groups from a text such as ``36+39,42+45,30,48-49``: commas separate landmarks of the
+    new markup, ``+`` joins landmarks to be averaged, ``a-b`` names the run from a to b.
+    """
+    groups: list[list[int]] = []
+    try:
+        for item in text.replace(" ", "").split(","):
+            if "+" in item:
+                groups.append([int(i) for i in item.split("+")])
+            else:
+                first, _, last = item.partition("-")
+                groups += [[i] for i in range(int(first), int(last or first) + 1)]
+    except ValueError:
+        raise ValueError(f"Landmarks must read like 36+39,42+45,30,48-54; got {text!r}.") from None
+    return groups

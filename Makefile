@@ -1,0 +1,32 @@
+# `make demo` and `make test` need Python 3.11 or newer and nothing else: they keep their own .venv.
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.installed
+
+# Until a model ships with the project, OpenFace's serves where it lies beside the checkout.
+export JAXCLNF_MODEL ?= $(wildcard ../shared/openface/model/main_clnf_general.txt)
+
+.PHONY: demo test lint format clean
+
+demo: $(STAMP)  ## landmarks on a real face: demo/ holds the picture and the table
+	$(BIN)/jaxclnf demo
+
+test: $(STAMP)  ## the whole test suite, on two processes
+	$(BIN)/pytest -n 2 --dist worksteal
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+
+format: $(STAMP)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf .venv .cache demo
+
+$(STAMP): pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	touch $@

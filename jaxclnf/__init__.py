@@ -1,0 +1,9 @@
+"""jaxclnf: facial landmarks and head pose with Constrained Local Neural Fields, in JAX.
+
+Start here: a `Model` holds a 3D point distribution model and CCNF patch experts; `FaceParams` say where a
+face is and how it is bent; a `FitConfig` says how to search; a `FitResult` says what was found.
+"""
+
+from jaxclnf.types import FaceParams, FitConfig, FitResult, Model, Status
+
+__all__ = ["FaceParams", "FitConfig", "FitResult", "Model", "Status"]

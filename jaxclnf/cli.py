@@ -1,0 +1,25 @@
+"""The command line: one sub-command a module of `jaxclnf.commands`, registered here by one line each."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from jaxclnf.commands import convert
+
+app = typer.Typer(
+    help="Facial landmarks and head pose with Constrained Local Neural Fields.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.command()(convert.convert)
+
+
+def main() -> None:
+    """Run the command line; a user's mistake ends in one sentence and exit status 1."""
+    try:
+        app()
+    except (ValueError, OSError) as error:
+        sys.exit(f"jaxclnf: {error}")

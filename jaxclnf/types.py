@@ -1,0 +1,199 @@
+"""The nouns of the package: models, face parameters, settings and results, all JAX PyTrees.
+
+Sizes used in the annotations: ``n_points`` landmarks, ``n_modes`` shape modes, ``n_views`` views,
+``n_neurons`` neurons of a patch expert, ``n_edges`` edge terms, ``n_stages`` stages of a fit,
+``n_starts`` start rotations.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal, dataclass_transform
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int
+
+
+def static(**options) -> Any:
+    """A field of a `pytree` that is part of its structure, not a leaf."""
+    return field(metadata={"static": True}, **options)
+
+
+@dataclass_transform(frozen_default=True, field_specifiers=(field, static))
+def pytree(cls):
+    """Register a frozen dataclass with JAX; fields made by `static` go into the tree's structure."""
+    cls = dataclass(frozen=True)(cls)
+    names = {True: [], False: []}
+    for f in fields(cls):
+        names[bool(f.metadata.get("static"))].append(f.name)
+    return jax.tree_util.register_dataclass(cls, data_fields=names[False], meta_fields=names[True])
+
+
+@pytree
+class PDM:
+    """Point distribution model: a 3D mean shape and its modes, in model units (about millimetres)."""
+
+    mean: Float[Array, "n_points 3"]
+    basis: Float[Array, "n_points 3 n_modes"]
+    eigenvalues: Float[Array, " n_modes"]
+
+    @property
+    def n_points(self) -> int:
+        return self.mean.shape[0]
+
+    @property
+    def n_modes(self) -> int:
+        return self.basis.shape[2]
+
+
+@pytree
+class PatchExperts:
+    """CCNF patch experts of one scale, for every view and landmark.
+
+    Experts with fewer than ``n_neurons`` neurons are padded with neurons of alpha 0. ``sigma`` holds,
+    for each window size that has edge terms, the distinct smoothing matrices in row-major order of the
+    window; ``sigma_index`` says which one a view's landmark uses.
+    """
+
+    patch_scale: Float[Array, ""]  # pixels per model unit of the reference frame
+    view_centres: Float[Array, "n_views 3"]  # Euler angles, radians
+    visibility: Bool[Array, "n_views n_points"]
+    weights: Float[Array, "n_views n_points n_neurons support_h support_w"]
+    norm_weights: Float[Array, "n_views n_points n_neurons"]
+    bias: Float[Array, "n_views n_points n_neurons"]
+    alpha: Float[Array, "n_views n_points n_neurons"]
+    betas: Float[Array, "n_views n_points n_edges"]
+    patch_confidence: Float[Array, "n_views n_points"]
+    edges: dict[int, Float[Array, "n_edges window_area window_area"]]
+    sigma: dict[int, Float[Array, "n_distinct window_area window_area"]]
+    sigma_index: Int[Array, "n_views n_points"]
+
+    @property
+    def support(self) -> tuple[int, int]:
+        """Height and width of the neurons, in reference pixels."""
+        return self.weights.shape[-2], self.weights.shape[-1]
+
+
+@pytree
+class Part:
+    """A model of a part of the face (inner face, an eye) and the landmarks it shares with the whole."""
+
+    name: str = static()
+    main_points: tuple[int, ...] = static()  # landmark of the whole face ...
+    part_points: tuple[int, ...] = static()  # ... and the part's landmark it equals
+    model: Model = field()
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where a model comes from and on which terms it may be used."""
+
+    name: str = ""
+    source: str = ""
+    licence: str = ""
+
+
+@pytree
+class Model:
+    """A landmark model: PDM, patch experts from coarse to fine, parts."""
+
+    pdm: PDM
+    experts: tuple[PatchExperts, ...]
+    parts: tuple[Part, ...] = ()
+    provenance: Provenance = static(default=Provenance())
+
+    @property
+    def patch_scales(self) -> tuple[Float[Array, ""], ...]:
+        return tuple(e.patch_scale for e in self.experts)
+
+
+@pytree
+class FaceParams:
+    """Pose and shape of a face: ``x = scale * (R (mean + basis q))_xy + translation``.
+
+    ``rotation`` holds Euler angles x, y, z in radians with ``R = Rx Ry Rz``; ``scale`` is in pixels
+    per model unit; ``shape`` are the PDM's local parameters q, whose variances are its eigenvalues.
+    """
+
+    scale: Float[Array, "*batch"]
+    rotation: Float[Array, "*batch 3"]
+    translation: Float[Array, "*batch 2"]
+    shape: Float[Array, "*batch n_modes"]
+
+
+# OpenFace adapts its settings to a scale by L = log2(patch_scale / 0.25) of its four usual scales.
+_OPENFACE_LEVELS = np.log2(np.array([0.25, 0.35, 0.5, 1.0]) / 0.25)
+_OPENFACE_STARTS = np.pi / 6 * np.array([[0, 0, 0], [0, 1, 0], [0, -1, 0], [1, 0, 0], [-1, 0, 0.0]])
+
+
+@pytree
+class FitConfig:
+    """Settings of a fit. Changing a static field compiles anew; changing any other does not.
+
+    Stage i fits on the model's i-th scale with a search window of ``windows[i]`` pixels (0 leaves the
+    scale out) and up to ``iterations`` rigid, then as many non-rigid steps. The per-stage arrays have
+    one entry for every entry of ``windows``; entries past the model's last scale are ignored.
+    """
+
+    windows: tuple[int, ...] = static()
+    iterations: int = static()
+    kernel: Literal["exact", "grid"] = static()  # grid: OpenFace's kernel table, in steps of 0.1 pixel
+    reg_factor: Float[Array, " n_stages"]
+    sigma: Float[Array, " n_stages"]  # of the mean-shift kernel, in reference pixels
+    weight_factor: Float[Array, " n_stages"]  # 0: all landmarks weigh the same
+    start_rotations: Float[Array, "n_starts 3"]  # Euler angles; the likeliest result is kept
+    tolerance: Float[Array, ""]  # a stage ends when the whole shape moves less, in pixels (2-norm)
+    min_scale: Float[Array, ""]  # smaller faces (pixels per model unit) are given up
+
+    @classmethod
+    def openface(cls, multi_view: bool = False) -> FitConfig:
+        """OpenFace's default settings; ``multi_view`` tries its five start rotations."""
+        return cls._adapted((11, 9, 7, 5), 5, reg=25.0, sigma=1.5, weight=0.0, multi_view=multi_view)
+
+    @classmethod
+    def openface_wild(cls, multi_view: bool = False) -> FitConfig:
+        """OpenFace's settings for photos in the wild (its ``-wild`` flag)."""
+        return cls._adapted((15, 13, 11, 9), 10, reg=35.0, sigma=1.25, weight=2.5, multi_view=multi_view)
+
+    @classmethod
+    def _adapted(cls, windows, iterations, reg, sigma, weight, multi_view) -> FitConfig:
+        reg_factor = reg - 15 * _OPENFACE_LEVELS
+        return cls(
+            windows=windows,
+            iterations=iterations,
+            kernel="grid",
+            reg_factor=jnp.float32(np.where(reg_factor > 0, reg_factor, 1e-3)),
+            sigma=jnp.float32(sigma + 0.25 * _OPENFACE_LEVELS),
+            weight_factor=jnp.float32(weight * (1 + 2 * _OPENFACE_LEVELS)),
+            start_rotations=jnp.float32(_OPENFACE_STARTS[: 5 if multi_view else 1]),
+            tolerance=jnp.float32(0.01),
+            min_scale=jnp.float32(0.25),
+        )
+
+
+class Status(enum.IntEnum):
+    """What became of a fit; OK and NOT_CONVERGED carry usable landmarks."""
+
+    OK = 0
+    NOT_CONVERGED = 1  # the last stage was still moving when its iterations ran out
+    FACE_TOO_SMALL = 2
+    BOX_INVALID = 3  # empty, negative or not finite
+    BOX_OUTSIDE = 4  # does not touch the image
+    NOT_FINITE = 5  # the image holds values that are not finite, or the solve broke down
+
+
+@pytree
+class FitResult:
+    """What a fit found; batches carry a leading axis on every field."""
+
+    landmarks: Float[Array, "*batch n_points 2"]  # x, y in pixels of the image
+    params: FaceParams
+    log_likelihood: Float[Array, "*batch"]
+    landmark_likelihoods: Float[Array, "*batch n_points"]  # invisible landmarks: -1e8
+    view: Int[Array, "*batch"]  # of the last stage
+    iterations: Int[Array, "*batch n_stages 2"]  # rigid, non-rigid
+    converged: Bool[Array, "*batch"]
+    status: Int[Array, "*batch"]  # a `Status`

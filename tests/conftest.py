@@ -1,0 +1,23 @@
+"""Strict by default: no silent rank or dtype promotion, warnings are errors, shapes are checked.
+
+The import hook makes the annotations of functions (``Float[Array, "n_points 2"]``) assertions while the tests
+run. It leaves out `jaxclnf.types`: JAX rebuilds PyTrees with specs, axes and None in place of their arrays.
+Compiled programs are kept in ``.cache/jax``, so that a second run is fast.
+"""
+
+import os
+from pathlib import Path
+
+import jax
+from jaxtyping import install_import_hook
+
+ROOT = Path(__file__).resolve().parent.parent
+
+jax.config.update("jax_numpy_rank_promotion", "raise")
+jax.config.update("jax_numpy_dtype_promotion", "strict")
+if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+    jax.config.update("jax_compilation_cache_dir", str(ROOT / ".cache" / "jax"))
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
+
+_modules = {path.stem for path in (ROOT / "jaxclnf").glob("[!_.]*") if path.is_dir() or path.suffix == ".py"}
+install_import_hook([f"jaxclnf.{name}" for name in sorted(_modules - {"types"})], "beartype.beartype")

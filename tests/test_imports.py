@@ -1,0 +1,81 @@
+"""Imports point one way, and importing the package is cheap."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import jaxclnf
+
+PACKAGE = Path(jaxclnf.__file__).parent
+
+# A module may import what stands in an earlier row. Host modules, the last row, may import each other.
+LAYERS = (
+    {"types", "ops"},
+    {"pose", "openface", "storage"},
+    {"responses", "nurlms"},
+    {"fit"},
+)
+SEES_ONLY_THE_FIRST = {"openface", "storage"}
+SLOW = ("matplotlib", "dlib", "cv2", "polars", "typer", "rich", "optax", "PIL", "scipy")
+
+
+def _name(path: Path) -> str:
+    """The first part below ``jaxclnf`` of a source file's module name: ops/shape.py -> ops."""
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def _imported(path: Path) -> set[str]:
+    """Top modules of ours that a file imports, inside functions and under TYPE_CHECKING too."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {a.name.split(".")[1] for a in node.names if a.name.startswith("jaxclnf.")}
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "jaxclnf":
+            assert node.module is not None
+            found |= {node.module.split(".")[1]} if "." in node.module else {a.name for a in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.level:
+            pytest.fail(f"{path.name}: relative import; write the full name")
+    return found
+
+
+def _allowed(name: str) -> set[str] | None:
+    """What a module of the core may import of ours; None: a host module, which may import anything."""
+    for i, layer in enumerate(LAYERS):
+        if name in layer:
+            below = LAYERS[:1] if name in SEES_ONLY_THE_FIRST else LAYERS[:i]
+            siblings = layer if i == 0 else set()
+            return set().union(*below, siblings, {name})
+    return None
+
+
+@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_imports_point_one_way(path: Path) -> None:
+    allowed = _allowed(_name(path))
+    if allowed is not None:
+        assert _imported(path) <= allowed
+
+
+@pytest.mark.parametrize("path", sorted((PACKAGE / "ops").glob("*.py")), ids=lambda p: p.name)
+def test_ops_import_only_jax(path: Path) -> None:
+    """Ops are arrays in, arrays out; numpy stands for constants only."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    roots = {a.name.split(".")[0] for n in ast.walk(tree) if isinstance(n, ast.Import) for a in n.names}
+    roots |= {n.module.split(".")[0] for n in ast.walk(tree) if isinstance(n, ast.ImportFrom) and n.module}
+    assert roots <= {"__future__", "math", "functools", "typing", "numpy", "jax", "jaxtyping", "jaxclnf"}
+
+
+def test_importing_the_package_is_cheap() -> None:
+    """The parts of the host side load when they are used; the slack over 2 s is for a busy machine."""
+    code = (
+        "import time; start = time.process_time(); import jaxclnf, sys;"
+        f"print(time.process_time() - start, [m for m in {SLOW} if m in sys.modules])"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    seconds, modules = out.split(" ", 1)
+    assert modules.strip() == "[]"
+    assert float(seconds) < 2

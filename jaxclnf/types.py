@@ -178,7 +178,7 @@ class Status(enum.IntEnum):
     """What became of a fit; OK and NOT_CONVERGED carry usable landmarks."""
 
     OK = 0
-    NOT_CONVERGED = 1  # the last stage was still moving when its iterations ran out
+    NOT_CONVERGED = 1  # the last step of the last stage still moved the face visibly
     FACE_TOO_SMALL = 2
     BOX_INVALID = 3  # empty, negative or not finite
     BOX_OUTSIDE = 4  # does not touch the image
@@ -195,5 +195,5 @@ class FitResult:
     landmark_likelihoods: Float[Array, "*batch n_points"]  # invisible landmarks: -1e8
     view: Int[Array, "*batch"]  # of the last stage
     iterations: Int[Array, "*batch n_stages 2"]  # rigid, non-rigid
-    converged: Bool[Array, "*batch"]
+    converged: Bool[Array, "*batch"]  # the last step was within the tolerance; five steps seldom suffice
     status: Int[Array, "*batch"]  # a `Status`

@@ -1,0 +1,208 @@
+"""Coarse-to-fine fitting of faces: stages, start rotations, batches.
+
+Inside, a batch has two leading axes: images, and the tries on each image (boxes times start
+rotations). Everything is vmapped over both; only the response maps are computed for all at once.
+"""
+
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int, Num
+
+from jaxclnf.nurlms import Settings, iterate, log_likelihood
+from jaxclnf.ops.shape import shape_2d
+from jaxclnf.pose import params_from_box
+from jaxclnf.responses import batch_responses, frame, sample
+from jaxclnf.types import FaceParams, FitConfig, FitResult, Model, PatchExperts, Status
+
+SCALE_MARGIN = 0.9
+"""A scale is skipped when 0.9 of its pixels per model unit exceed the face's."""
+
+
+class Tries(NamedTuple):
+    """The state of a batch between stages; leading axes: images, tries."""
+
+    params: FaceParams
+    log_likelihood: Float[Array, "n_images n_tries"]
+    landmark_likelihoods: Float[Array, "n_images n_tries n_points"]
+    view: Int[Array, "n_images n_tries"]
+    iterations: Int[Array, "n_images n_tries n_stages 2"]
+    converged: Bool[Array, "n_images n_tries"]
+    astray: Bool[Array, "n_images n_tries"]
+    too_small: Bool[Array, "n_images n_tries"]
+
+
+@jax.jit
+def fit(
+    model: Model,
+    image: Num[Array, "height width"],
+    box: Float[Array, "4"],
+    config: FitConfig,
+) -> FitResult:
+    """Fit one face, started from its box.
+
+    ``image`` is grey, 0..255, of any number type; ``box`` is x, y, width, height in its pixels. Every
+    start rotation of ``config`` is tried and the likeliest result returned. A face that cannot be
+    fitted says so in ``status``; its other fields then mean nothing.
+    """
+    return _first(fit_batch(model, image[None], box[None], config))
+
+
+@jax.jit
+def fit_batch(
+    model: Model,
+    images: Num[Array, "n_images height width"] | Num[Array, "height width"],
+    boxes: Float[Array, "n_faces 4"],
+    config: FitConfig,
+) -> FitResult:
+    """Fit many faces: one box on each of ``n_faces`` images, or all boxes on a single image."""
+    _check_batch(images, boxes)
+    boxes = boxes.astype(model.pdm.mean.dtype)
+    shared_image = images.ndim == 2
+    starts = _starts(model, boxes, config)  # faces, starts
+    if shared_image:
+        images = images[None]
+        starts = jax.tree.map(lambda a: a.reshape(1, -1, *a.shape[2:]), starts)
+    tries = _fit_tries(model, images, starts, config)
+    best = _likeliest(tries, len(config.start_rotations))
+    status = jax.vmap(partial(_box_status, image_shape=images.shape[-2:]))(boxes)
+    return _result(model, best, status)
+
+
+@jax.jit
+def fit_from(
+    model: Model,
+    image: Num[Array, "height width"],
+    params: FaceParams,
+    config: FitConfig,
+) -> FitResult:
+    """Fit one face, started from parameters (of the frame before, say); start rotations are not used."""
+    start = jax.tree.map(lambda a: a[None, None], params)
+    tries = _fit_tries(model, image[None], start, config)
+    return _first(_result(model, _likeliest(tries, 1), jnp.zeros(1, jnp.int32)))
+
+
+def _starts(model: Model, boxes: Float[Array, "n_faces 4"], config: FitConfig) -> FaceParams:
+    """Parameters of every start rotation in every box."""
+    rotations = jnp.asarray(config.start_rotations, boxes.dtype)
+    by_rotation = jax.vmap(partial(params_from_box, model.pdm), in_axes=(None, 0))
+    return jax.vmap(by_rotation, in_axes=(0, None))(boxes, rotations)
+
+
+def _fit_tries(model: Model, images: Array, starts: FaceParams, config: FitConfig) -> Tries:
+    """Every stage, for every try on every image."""
+    tries = _untried(model, starts, config)
+    with jax.default_matmul_precision("highest"):
+        for i, (window, experts) in enumerate(zip(config.windows, model.experts, strict=False)):
+            if window:
+                tries = _unless_skipped(experts, tries, _stage(model, experts, images, tries, config, i))
+    return tries
+
+
+def _stage(
+    model: Model, experts: PatchExperts, images: Array, tries: Tries, config: FitConfig, i: int
+) -> Tries:
+    """Response maps about the current landmarks, then rigid and non-rigid steps on them."""
+    pdm, window = model.pdm, config.windows[i]
+    faces = _over_tries(partial(frame, pdm, experts))(tries.params)
+    crop = partial(sample, size=window + experts.support[0] - 1)
+    patches = jax.vmap(jax.vmap(crop, in_axes=(None, 0)))(images, faces)
+    flat_patches = patches.reshape(-1, *patches.shape[2:])
+    maps = batch_responses(experts, faces.view.reshape(-1), flat_patches)
+    maps = maps.reshape(*patches.shape[:3], window, window)
+    settings = _stage_settings(config, i, faces.view.shape[1])
+
+    def steps(face, maps, params, settings, count):
+        run = partial(iterate, max_iterations=config.iterations, kernel=config.kernel)
+        rigid = run(pdm, face, maps, params, settings, rigid=True)
+        full = run(pdm, face, maps, rigid.params, settings, rigid=False)
+        likelihood, each = log_likelihood(face, maps, full.positions, settings.sigma)
+        count = count.at[i].set(jnp.stack([rigid.iterations, full.iterations]))
+        too_small = full.params.scale < config.min_scale
+        return Tries(full.params, likelihood, each, face.view, count, full.converged, full.astray, too_small)
+
+    by_try = jax.vmap(jax.vmap(steps), in_axes=(0, 0, 0, None, 0))
+    return by_try(faces, maps, tries.params, settings, tries.iterations)
+
+
+def _unless_skipped(experts: PatchExperts, before: Tries, after: Tries) -> Tries:
+    """The stage's outcome, but for faces too small for its scale or given up before."""
+    skipped = before.too_small | (SCALE_MARGIN * experts.patch_scale > before.params.scale)
+    return jax.tree.map(lambda a, b: jnp.where(_expand(skipped, a), a, b), before, after)
+
+
+def _untried(model: Model, starts: FaceParams, config: FitConfig) -> Tries:
+    batch, dtype, n_points = starts.scale.shape, starts.scale.dtype, model.pdm.n_points
+    return Tries(
+        params=starts,
+        log_likelihood=jnp.full(batch, -jnp.inf, dtype),
+        landmark_likelihoods=jnp.zeros((*batch, n_points), dtype),
+        view=jnp.zeros(batch, jnp.int32),
+        iterations=jnp.zeros((*batch, len(config.windows), 2), jnp.int32),
+        converged=jnp.zeros(batch, bool),
+        astray=jnp.zeros(batch, bool),
+        too_small=starts.scale < SCALE_MARGIN * config.min_scale,
+    )
+
+
+def _stage_settings(config: FitConfig, i: int, n_tries: int) -> Settings:
+    """The settings of a stage, one entry a try."""
+    stage = (config.reg_factor[..., i], config.sigma[..., i], config.weight_factor[..., i], config.tolerance)
+    return Settings(*(jnp.broadcast_to(jnp.asarray(s), n_tries) for s in stage))
+
+
+def _likeliest(tries: Tries, n_starts: int) -> Tries:
+    """Of each ``n_starts`` tries in a row, the likeliest; leading axis: faces."""
+    flat = jax.tree.map(lambda a: a.reshape(-1, n_starts, *a.shape[2:]), tries)
+    likelihood = jnp.where(flat.too_small | jnp.isnan(flat.log_likelihood), -jnp.inf, flat.log_likelihood)
+    best = jnp.argmax(likelihood, axis=1)
+    return jax.tree.map(lambda a: jax.vmap(lambda row, k: row[k])(a, best), flat)
+
+
+def _result(model: Model, best: Tries, status: Int[Array, " n_faces"]) -> FitResult:
+    finite = jnp.isfinite(best.params.scale) & jnp.isfinite(best.params.shape).all(-1)
+    found = jnp.where(best.astray, Status.NOT_CONVERGED, Status.OK)
+    found = jnp.where(best.too_small, Status.FACE_TOO_SMALL, found)
+    found = jnp.where(finite, found, Status.NOT_FINITE)
+    return FitResult(
+        landmarks=jax.vmap(shape_2d, in_axes=(None, 0))(model.pdm, best.params),
+        params=best.params,
+        log_likelihood=best.log_likelihood,
+        landmark_likelihoods=best.landmark_likelihoods,
+        view=best.view,
+        iterations=best.iterations,
+        converged=best.converged,
+        status=jnp.where(status == Status.OK, found, status).astype(jnp.int32),
+    )
+
+
+def _box_status(box: Float[Array, "4"], image_shape: tuple[int, int]) -> Int[Array, ""]:
+    height, width = image_shape
+    x, y, w, h = box
+    valid = jnp.isfinite(box).all() & (w > 0) & (h > 0)
+    inside = (x < width) & (y < height) & (x + w > 0) & (y + h > 0)
+    return jnp.where(valid, jnp.where(inside, Status.OK, Status.BOX_OUTSIDE), Status.BOX_INVALID)
+
+
+def _check_batch(images, boxes):
+    if images.ndim not in (2, 3) or boxes.ndim != 2 or boxes.shape[1] != 4:
+        raise ValueError(
+            f"expected images (n, height, width) or one image (height, width) and boxes (n, 4); "
+            f"got images {images.shape} and boxes {boxes.shape}"
+        )
+    if images.ndim == 3 and len(images) != len(boxes):
+        raise ValueError(f"expected one box an image; got {len(images)} images and {len(boxes)} boxes")
+
+
+def _over_tries(function, *shared):
+    return jax.vmap(jax.vmap(partial(function, *shared)))
+
+
+def _expand(mask, like):
+    return mask.reshape(mask.shape + (1,) * (like.ndim - mask.ndim))
+
+
+def _first(result: FitResult) -> FitResult:
+    return jax.tree.map(lambda a: a[0], result)

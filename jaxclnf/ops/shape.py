@@ -1,0 +1,68 @@
+"""The point distribution model under weak perspective: shapes, their Jacobian, updates, limits.
+
+Source: OpenFace `PDM.cpp`; Saragih, Lucey & Cohn 2011, section 2.
+"""
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from jaxclnf.ops.rotation import compose_small_rotation, euler_to_matrix
+from jaxclnf.types import PDM, FaceParams
+
+N_RIGID = 6
+"""Rigid parameters of a step: scale, three small rotations, two translations."""
+
+
+def shape_3d(pdm: PDM, shape: Float[Array, " n_modes"]) -> Float[Array, "n_points 3"]:
+    """The 3D shape of local parameters, in model units, before any rotation."""
+    return pdm.mean + pdm.basis @ shape
+
+
+def shape_2d(pdm: PDM, params: FaceParams) -> Float[Array, "n_points 2"]:
+    """The landmarks that parameters stand for, in image pixels (weak perspective)."""
+    rows = euler_to_matrix(params.rotation)[:2]
+    return params.scale * shape_3d(pdm, params.shape) @ rows.T + params.translation[None]
+
+
+def reference_shape(
+    pdm: PDM, shape: Float[Array, " n_modes"], patch_scale: Float[Array, ""]
+) -> Float[Array, "n_points 2"]:
+    """The same face upright and frontal, ``patch_scale`` pixels a model unit, about its origin."""
+    return patch_scale * shape_3d(pdm, shape)[:, :2]
+
+
+def jacobian(pdm: PDM, params: FaceParams) -> Float[Array, "n_points 2 n_params"]:
+    """Derivative of `shape_2d` by scale, small rotation (object frame), translation and shape.
+
+    Columns: scale, wx, wy, wz, tx, ty, local parameters; the small rotation acts as in
+    `jaxclnf.ops.rotation.compose_small_rotation`.
+    """
+    rows = euler_to_matrix(params.rotation)[:2]
+    points = shape_3d(pdm, params.shape)
+    by_scale = points @ rows.T
+    # d(R [w]x p)/dw = -R [p]x: row k of it is the cross product of p and row k of R.
+    by_rotation = params.scale * jnp.cross(points[:, None], rows[None])
+    by_translation = jnp.broadcast_to(jnp.eye(2, dtype=rows.dtype), (pdm.n_points, 2, 2))
+    by_shape = params.scale * jnp.einsum("ka,nam->nkm", rows, pdm.basis)
+    return jnp.concatenate([by_scale[..., None], by_rotation, by_translation, by_shape], axis=-1)
+
+
+def update(params: FaceParams, delta: Float[Array, " n_params"]) -> FaceParams:
+    """Parameters after a step; additive but for the rotation, which is composed."""
+    return FaceParams(
+        scale=params.scale + delta[0],
+        rotation=compose_small_rotation(params.rotation, delta[1:4]),
+        translation=params.translation + delta[4:6],
+        shape=params.shape + delta[6:],
+    )
+
+
+def clamp(pdm: PDM, params: FaceParams, n_deviations: float = 3.0) -> FaceParams:
+    """Local parameters within ``n_deviations`` of their standard deviation, angles within a quarter turn."""
+    limit = n_deviations * jnp.sqrt(pdm.eigenvalues)
+    return FaceParams(
+        scale=params.scale,
+        rotation=jnp.clip(params.rotation, -jnp.pi / 2, jnp.pi / 2),
+        translation=params.translation,
+        shape=jnp.clip(params.shape, -limit, limit),
+    )

@@ -1,0 +1,91 @@
+"""The smoothing matrices of the CCNF's random field, computed on the host in float64, once per model."""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+MAX_VALUES = 2**27
+"""Smoothing matrices of one window size hold at most this many numbers (1 GiB in float64)."""
+
+
+def smoothing_matrices(
+    alpha: Float[np.ndarray, "n_views n_points n_neurons"],
+    betas: Float[np.ndarray, "n_views n_points n_edges"],
+    visibility: Bool[np.ndarray, "n_views n_points"],
+    edges: dict[int, np.ndarray],
+) -> tuple[dict[int, np.ndarray], Int[np.ndarray, "n_views n_points"]]:
+    """The distinct ``inv(2 (sum(alpha) I + sum_k beta_k S_k))`` and which of them a landmark uses.
+
+    ``edges`` maps a window size to its components S_k, (n_edges, area, area) with area = window**2. The
+    first result maps the same sizes to (n_distinct, area, area) in alpha's dtype. Landmarks of equal alpha
+    sum and betas, as mirrored ones are, share a matrix; an invisible landmark has index 0.
+
+    Raises ValueError if a component is not symmetric or changes when the window is reflected, or if a
+    landmark's matrix is not positive definite.
+
+    Source: OpenFace `CCNF_patch_expert::ComputeSigmas`; Baltrušaitis et al. 2014, eqs. 6-8.
+    """
+    terms = np.concatenate([alpha.sum(-1, dtype=np.float64)[..., None], betas], axis=-1)
+    distinct, inverse = np.unique(terms[visibility], axis=0, return_inverse=True)
+    index = np.zeros(visibility.shape, np.int32)
+    index[visibility] = inverse.ravel()
+    sigma = {window: _invert(distinct, edges[window], window, alpha.dtype) for window in edges}
+    return sigma, index
+
+
+def _invert(
+    terms: Float[np.ndarray, "n terms"], edges: Float[np.ndarray, "k area area"], window: int, dtype: np.dtype
+) -> Float[np.ndarray, "n area area"]:
+    """Inverses of one window size, from the parts of a map that are even or odd under its two reflections.
+
+    Those four parts do not mix, so that four small inverses take the place of a large one, and a
+    quarter of its rows says the rest.
+    """
+    if len(terms) * window**4 > MAX_VALUES:
+        raise ValueError(f"window {window}: {len(terms)} smoothing matrices of {window**2} rows are too many")
+    if not _is_symmetric(edges, window):
+        raise ValueError(
+            f"window {window}: the edge components are not symmetric under the window's reflections"
+        )
+    half = (window + 1) // 2
+    rows = np.arange(window**2).reshape(window, window)[:half, :half].ravel()
+    quarter = np.zeros((len(terms), len(rows), window**2))
+    for basis in _reflection_classes(window):
+        field = np.tensordot(terms[:, 1:], basis @ edges.astype(np.float64) @ basis.T, 1)
+        field = 2 * (field + terms[:, :1, None] * np.eye(len(basis)))
+        quarter += basis.T[rows] @ _inverse(field, window) @ basis
+    return _unfold(quarter.astype(dtype), window)
+
+
+def _is_symmetric(edges: Float[np.ndarray, "k area area"], window: int) -> bool:
+    grid = edges.reshape(-1, *[window] * 4)
+    images = edges.transpose(0, 2, 1).reshape(grid.shape), grid[:, ::-1, :, ::-1], grid[:, :, ::-1, :, ::-1]
+    return all(np.array_equal(grid, image) for image in images)
+
+
+def _reflection_classes(window: int) -> list[Float[np.ndarray, "size area"]]:
+    """Orthonormal bases of the maps that are even-even, even-odd, odd-even and odd-odd."""
+    eye, half = np.eye(window), window // 2
+    even = np.concatenate([np.sqrt(0.5) * (eye + eye[::-1])[:half], eye[half : window - half]])
+    odd = np.sqrt(0.5) * (eye - eye[::-1])[:half]
+    return [np.kron(rows, cols) for rows in (even, odd) for cols in (even, odd)]
+
+
+def _inverse(matrices: Float[np.ndarray, "n size size"], window: int) -> Float[np.ndarray, "n size size"]:
+    try:
+        np.linalg.cholesky(matrices)  # refuses what is not positive definite, which the inverse would not
+        return np.linalg.inv(matrices)
+    except np.linalg.LinAlgError:
+        raise ValueError(
+            f"window {window}: a landmark's alpha and betas give no positive definite matrix"
+        ) from None
+
+
+def _unfold(quarter: Float[np.ndarray, "n rows area"], window: int) -> Float[np.ndarray, "n area area"]:
+    """All rows of matrices that are unchanged by reflections, from the rows of the top left quarter."""
+    half, rest = (window + 1) // 2, window // 2
+    grid = quarter.reshape(-1, half, half, window, window)
+    grid = np.concatenate([grid, grid[:, :rest, :, ::-1][:, ::-1]], axis=1)
+    grid = np.concatenate([grid, grid[:, :, :rest, :, ::-1][:, :, ::-1]], axis=2)
+    return grid.reshape(-1, window**2, window**2)

@@ -1,0 +1,93 @@
+"""Face parameters from a box or from landmarks, and back."""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+from jaxclnf.ops.gauss_newton import normal_equations, step
+from jaxclnf.ops.rotation import euler_to_matrix
+from jaxclnf.ops.shape import shape_2d, update
+from jaxclnf.types import PDM, FaceParams
+
+MAX_ITERATIONS = 1000
+MAX_FAILURES = 5
+STEP_LENGTH = 0.5
+
+
+def landmarks(model, params: FaceParams) -> Float[Array, "n_points 2"]:
+    """The landmarks that a face's parameters stand for, in image pixels."""
+    return shape_2d(model.pdm, params)
+
+
+def params_from_box(pdm: PDM, box: Float[Array, "4"], rotation: Float[Array, "3"]) -> FaceParams:
+    """The mean face, turned by ``rotation`` (Euler, radians), filling ``box`` (x, y, width, height).
+
+    The scale is the mean of what the box's width and height ask for; the face is centred in it.
+    Source: OpenFace `PDM::CalcParams` from a box.
+    """
+    points = pdm.mean @ euler_to_matrix(rotation)[:2].T
+    low, high = points.min(0), points.max(0)
+    scale = jnp.mean(box[2:] / (high - low))
+    translation = box[:2] + box[2:] / 2 - scale * (low + high) / 2
+    shape = jnp.zeros(pdm.n_modes, pdm.mean.dtype)
+    return FaceParams(scale=scale, rotation=rotation, translation=translation, shape=shape)
+
+
+def box_from_params(pdm: PDM, params: FaceParams) -> Float[Array, "4"]:
+    """The tight box x, y, width, height of a face's landmarks."""
+    points = shape_2d(pdm, params)
+    low = points.min(0)
+    return jnp.concatenate([low, points.max(0) - low])
+
+
+def params_from_landmarks(
+    pdm: PDM, landmarks_img: Float[Array, "n_points 2"], visible: Bool[Array, " n_points"] | None = None
+) -> FaceParams:
+    """Parameters that best explain landmarks, under the PDM's prior (regularisation strength 1).
+
+    Landmarks that are not ``visible`` have no say. Damped Gauss-Newton from a frontal mean face,
+    ended as OpenFace's `PDM::CalcParams` does: when five steps have gained less than a thousandth.
+    Unlike there, the start is sized by the visible landmarks' own extent.
+    """
+    if visible is None:
+        visible = jnp.ones(len(landmarks_img), bool)
+    weights = visible.astype(landmarks_img.dtype)
+    target = jnp.where(visible[:, None], landmarks_img, 0)
+    start = _frontal_start(pdm, target, visible)
+
+    def residuals(params):
+        return weights[:, None] * (target - shape_2d(pdm, params))
+
+    def body(state):
+        params, error, failures, count = state
+        delta = step(*normal_equations(pdm, params, residuals(params), weights, jnp.ones_like(error)))
+        moved = update(params, STEP_LENGTH * delta)
+        # OpenFace measures a step with the pose after it and the shape before it.
+        half_moved = FaceParams(moved.scale, moved.rotation, moved.translation, params.shape)
+        new_error = jnp.linalg.norm(residuals(half_moved))
+        failures = failures + (0.999 * error < new_error).astype(jnp.int32)
+        return moved, new_error, failures, count + 1
+
+    def unfinished(state):
+        return (state[2] < MAX_FAILURES) & (state[3] < MAX_ITERATIONS)
+
+    error = jnp.linalg.norm(residuals(start))
+    params, *_ = jax.lax.while_loop(unfinished, body, (start, error, jnp.int32(0), jnp.int32(0)))
+    return params
+
+
+def _frontal_start(pdm, target, visible):
+    def extent(points):
+        hidden = ~visible[:, None]
+        return jnp.where(hidden, jnp.inf, points).min(0), jnp.where(hidden, -jnp.inf, points).max(0)
+
+    low, high = extent(pdm.mean[:, :2])
+    # OpenFace cuts the mean face's extents to whole units.
+    size = jnp.trunc(high - low)
+    target_low, target_high = extent(target)
+    return FaceParams(
+        scale=jnp.mean((target_high - target_low) / size),
+        rotation=jnp.zeros(3, target.dtype),
+        translation=(target_low + target_high) / 2,
+        shape=jnp.zeros(pdm.n_modes, target.dtype),
+    )

@@ -17,7 +17,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from jaxclnf.training.markup import LANDMARKS_68, mirror_of_groups
+from jaxclnf.training.markup import MARKUPS, mirror_of_groups
 
 PHOTO_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 OUTSIDE_TOLERANCE = 0.05  # of the shape's larger side; annotators place hidden points at the border
@@ -40,12 +40,15 @@ class Faces:
     ``points`` (n, n_points, 2) and ``boxes`` (n, 4; None unless every source has them) are in pixels
     of the photo, the centre of the top-left pixel being (0, 0). ``mirror[i]`` is the landmark that
     landmark i becomes in a mirrored photo; None if the markup is unknown: such faces are not mirrored.
+    ``eye_distances`` (n,) are those of the outer eye corners in pixels, the unit of errors and of the
+    size of a head; None if the markup is unknown. They outlive `regroup`.
     """
 
     photos: tuple[Path, ...]
     points: np.ndarray
     boxes: np.ndarray | None = None
     mirror: tuple[int, ...] | None = None
+    eye_distances: np.ndarray | None = None
     refused: tuple[Refusal, ...] = field(default=())
 
     def __len__(self) -> int:
@@ -70,9 +73,13 @@ class Faces:
     def take(self, indices: Sequence[int] | np.ndarray) -> Faces:
         """The faces at these indices, in this order."""
         indices = np.asarray(indices, dtype=int)
-        boxes = None if self.boxes is None else self.boxes[indices]
-        photos = tuple(self.photos[i] for i in indices)
-        return replace(self, photos=photos, points=self.points[indices], boxes=boxes)
+        return replace(
+            self,
+            photos=tuple(self.photos[i] for i in indices),
+            points=self.points[indices],
+            boxes=None if self.boxes is None else self.boxes[indices],
+            eye_distances=None if self.eye_distances is None else self.eye_distances[indices],
+        )
 
     def regroup(self, groups: Sequence[Sequence[int]]) -> Faces:
         """The same faces under a markup of its own: landmark k is the mean of the landmarks in groups[k].
@@ -151,11 +158,14 @@ def read_faces(sources: Iterable[str | Path], n_points: int | None = None) -> Fa
         why = "; ".join(f"{n} x {reason}" for reason, n in reasons) or "the folders hold no annotations"
         raise ValueError(f"No usable face among {len(found)} annotations: {why}.")
     boxes = [f.box for f in kept]
+    points = np.stack([np.asarray(f.points, np.float32) for f in kept])
+    markup = MARKUPS.get(n_points)
     return Faces(
         photos=tuple(f.photo for f in kept),
-        points=np.stack([np.asarray(f.points, np.float32) for f in kept]),
+        points=points,
         boxes=None if any(b is None for b in boxes) else np.stack(boxes).astype(np.float32),  # type: ignore[arg-type]
-        mirror=LANDMARKS_68.mirror if n_points == 68 else None,
+        mirror=markup.mirror if markup else None,
+        eye_distances=markup.eye_distances(points) if markup else None,
         refused=tuple(refused),
     )
 

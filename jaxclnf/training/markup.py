@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 
 @dataclass(frozen=True)
 class Markup:
@@ -17,6 +19,11 @@ class Markup:
     mirror: tuple[int, ...]
     groups: Mapping[str, tuple[int, ...]]
     eye_corners: tuple[int, int]
+
+    def eye_distances(self, points: np.ndarray) -> np.ndarray:
+        """Distance (n,) of the outer eye corners of faces (n, n_points, 2)."""
+        first, second = self.eye_corners
+        return np.linalg.norm(points[:, first] - points[:, second], axis=-1)
 
 
 def _mirror_68() -> tuple[int, ...]:
@@ -44,6 +51,9 @@ LANDMARKS_68 = Markup(
     },
     eye_corners=(36, 45),
 )
+
+MARKUPS = {68: LANDMARKS_68}
+"""The markups known by their number of landmarks."""
 
 
 def mirror_of_groups(mirror: Sequence[int] | None, groups: Sequence[Sequence[int]]) -> tuple[int, ...] | None:

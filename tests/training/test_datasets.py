@@ -148,13 +148,18 @@ def test_mirror_of_68_is_an_involution_that_swaps_sides():
 def test_regroup_averages_and_mirrors(tmp_path):
     full = np.random.default_rng(0).uniform(5, 35, (2, 68, 2))
     write_table(tmp_path, full)
-    five = read_faces([tmp_path]).regroup(parse_groups("36+39, 42+45,30,48,54"))
+    faces = read_faces([tmp_path])
+    five = faces.regroup(parse_groups("36+39, 42+45,30,48,54"))
     np.testing.assert_allclose(five.points[0, 0], (full[0, 36] + full[0, 39]) / 2, rtol=1e-6)
     assert five.mirror == (1, 0, 2, 4, 3)
-    lopsided = read_faces([tmp_path]).regroup(parse_groups("36,30"))
+    assert five.eye_distances is not None
+    np.testing.assert_allclose(
+        five.take([1]).eye_distances, np.linalg.norm(faces.points[1:, 36] - faces.points[1:, 45], axis=1)
+    )
+    lopsided = faces.regroup(parse_groups("36,30"))
     assert lopsided.mirror is None
     with pytest.raises(ValueError, match="0 to 67"):
-        read_faces([tmp_path]).regroup([[68]])
+        faces.regroup([[68]])
 
 
 def test_groups_as_text():

@@ -1,0 +1,90 @@
+"""Drawing on photos: landmarks with the lines of a face between them, boxes, names, head-pose axes."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from jaxtyping import Float, UInt8
+
+RGB = UInt8[np.ndarray, "height width 3"]
+Points = Float[np.ndarray, "n_points 2"]
+
+# The curves of the 68-point (iBUG) scheme: first and last landmark, and whether the curve closes.
+CURVES_68 = (
+    (0, 16, False),  # jaw
+    (17, 21, False),  # brows
+    (22, 26, False),
+    (27, 30, False),  # nose
+    (31, 35, False),
+    (36, 41, True),  # eyes
+    (42, 47, True),
+    (48, 59, True),  # lips
+    (60, 67, True),
+)
+COLOURS = ((64, 224, 208), (255, 176, 59), (160, 220, 90), (255, 120, 150), (150, 170, 255), (240, 230, 90))
+AXIS_COLOURS = ((235, 80, 70), (90, 210, 90), (80, 140, 255))  # x, y, z
+
+_SHIFT = 4  # OpenCV takes points in units of 2^-4 pixel
+_SHADE = (20, 20, 20)
+
+
+def colour_of(face: int) -> tuple[int, int, int]:
+    """The colour of a face by its number, the same in every picture."""
+    return COLOURS[face % len(COLOURS)]
+
+
+def draw_landmarks(rgb: RGB, points: Points, colour: tuple[int, int, int] = COLOURS[0]) -> None:
+    """Draw landmarks into ``rgb``; between 68 of them also the lines of brows, eyes, nose, lips and jaw.
+
+    Strokes are as thick as suits the face's size. Points that are not finite are left out with their curves.
+    """
+    ok = np.asarray(np.all(np.isfinite(points), axis=1))
+    if not ok.any():
+        return
+    thickness = max(1, round(float(np.ptp(points[ok], axis=0).max()) / 180))
+    for first, last, closed in CURVES_68 if len(points) == 68 else ():
+        curve = slice(first, last + 1)
+        if ok[curve].all():
+            _line(rgb, points[curve], closed, _SHADE, thickness + 1)
+            _line(rgb, points[curve], closed, colour, thickness)
+    for radius, shade in ((thickness + 0.6, _SHADE), (float(thickness), (255, 255, 255))):
+        for point in _fixed(points[ok]):
+            cv2.circle(rgb, point, round(radius * 2**_SHIFT), shade, -1, cv2.LINE_AA, _SHIFT)
+
+
+def draw_box(rgb: RGB, box: Float[np.ndarray, "4"], colour: tuple[int, int, int] = COLOURS[0]) -> None:
+    """Draw a box x, y, w, h into ``rgb``."""
+    if not np.isfinite(box).all():
+        return
+    x, y, w, h = box
+    corners = np.array([[x, y], [x + w, y], [x + w, y + h], [x, y + h]])
+    _line(rgb, corners, True, colour, max(1, round(float(w) / 180)))
+
+
+def draw_name(rgb: RGB, name: str, corner: Float[np.ndarray, "2"]) -> None:
+    """Write a short name above ``corner``, on a dark strip."""
+    if not np.isfinite(corner).all():
+        return
+    size = max(0.4, min(rgb.shape[:2]) / 1200)
+    (width, height), base = cv2.getTextSize(name, cv2.FONT_HERSHEY_SIMPLEX, size, 1)
+    x, y = np.clip(corner, -1e4, 1e4).astype(int) - (0, base + 2)
+    cv2.rectangle(rgb, (x, y - height - 2), (x + width + 4, y + base), _SHADE, -1)
+    cv2.putText(rgb, name, (x + 2, y), cv2.FONT_HERSHEY_SIMPLEX, size, (255, 255, 255), 1, cv2.LINE_AA)
+
+
+def draw_axes(rgb: RGB, axes: Float[np.ndarray, "4 2"]) -> None:
+    """Draw the head's axes into ``rgb``: their origin and the tips of x (red), y (green) and z (blue)."""
+    if not np.isfinite(axes).all():
+        return
+    thickness = max(2, round(float(np.ptp(axes, axis=0).max()) / 40))
+    for tip, colour in zip(axes[1:], AXIS_COLOURS, strict=True):
+        _line(rgb, np.stack([axes[0], tip]), False, colour, thickness)
+
+
+def _line(rgb: RGB, points: Points, closed: bool, colour: tuple[int, int, int], thickness: int) -> None:
+    cv2.polylines(rgb, [_fixed(points)], closed, colour, thickness, cv2.LINE_AA, _SHIFT)
+
+
+def _fixed(points: Points) -> np.ndarray:
+    """Coordinates in OpenCV's fixed point, kept within what its integers hold."""
+    return np.round(np.clip(points, -1e4, 1e4) * 2**_SHIFT).astype(np.int32)

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Num
 
 from jaxclnf.nurlms import Settings, iterate, log_likelihood
@@ -37,8 +38,8 @@ class Tries(NamedTuple):
 @jax.jit
 def fit(
     model: Model,
-    image: Num[Array, "height width"],
-    box: Float[Array, "4"],
+    image: Num[Array | np.ndarray, "height width"],
+    box: Float[Array | np.ndarray, "4"],
     config: FitConfig,
 ) -> FitResult:
     """Fit one face, started from its box.
@@ -53,13 +54,14 @@ def fit(
 @jax.jit
 def fit_batch(
     model: Model,
-    images: Num[Array, "n_images height width"] | Num[Array, "height width"],
-    boxes: Float[Array, "n_faces 4"],
+    images: Num[Array | np.ndarray, "*n_images height width"],
+    boxes: Float[Array | np.ndarray, "n_faces 4"],
     config: FitConfig,
 ) -> FitResult:
     """Fit many faces: one box on each of ``n_faces`` images, or all boxes on a single image."""
     _check_batch(images, boxes)
-    boxes = boxes.astype(model.pdm.mean.dtype)
+    images, boxes = jnp.asarray(images), jnp.asarray(boxes, model.pdm.mean.dtype)
+    config = _in_dtype_of(model, config)
     shared_image = images.ndim == 2
     starts = _starts(model, boxes, config)  # faces, starts
     if shared_image:
@@ -67,28 +69,28 @@ def fit_batch(
         starts = jax.tree.map(lambda a: a.reshape(1, -1, *a.shape[2:]), starts)
     tries = _fit_tries(model, images, starts, config)
     best = _likeliest(tries, len(config.start_rotations))
-    status = jax.vmap(partial(_box_status, image_shape=images.shape[-2:]))(boxes)
+    image_size = jnp.array(images.shape[:-3:-1], boxes.dtype)
+    status = jax.vmap(box_status, in_axes=(0, None))(boxes, image_size)
     return _result(model, best, status)
 
 
 @jax.jit
 def fit_from(
     model: Model,
-    image: Num[Array, "height width"],
+    image: Num[Array | np.ndarray, "height width"],
     params: FaceParams,
     config: FitConfig,
 ) -> FitResult:
     """Fit one face, started from parameters (of the frame before, say); start rotations are not used."""
     start = jax.tree.map(lambda a: a[None, None], params)
-    tries = _fit_tries(model, image[None], start, config)
+    tries = _fit_tries(model, jnp.asarray(image)[None], start, _in_dtype_of(model, config))
     return _first(_result(model, _likeliest(tries, 1), jnp.zeros(1, jnp.int32)))
 
 
 def _starts(model: Model, boxes: Float[Array, "n_faces 4"], config: FitConfig) -> FaceParams:
     """Parameters of every start rotation in every box."""
-    rotations = jnp.asarray(config.start_rotations, boxes.dtype)
     by_rotation = jax.vmap(partial(params_from_box, model.pdm), in_axes=(None, 0))
-    return jax.vmap(by_rotation, in_axes=(0, None))(boxes, rotations)
+    return jax.vmap(by_rotation, in_axes=(0, None))(boxes, config.start_rotations)
 
 
 def _fit_tries(model: Model, images: Array, starts: FaceParams, config: FitConfig) -> Tries:
@@ -150,7 +152,7 @@ def _untried(model: Model, starts: FaceParams, config: FitConfig) -> Tries:
 def _stage_settings(config: FitConfig, i: int, n_tries: int) -> Settings:
     """The settings of a stage, one entry a try."""
     stage = (config.reg_factor[..., i], config.sigma[..., i], config.weight_factor[..., i], config.tolerance)
-    return Settings(*(jnp.broadcast_to(jnp.asarray(s), n_tries) for s in stage))
+    return Settings(*(jnp.broadcast_to(s, n_tries) for s in stage))
 
 
 def _likeliest(tries: Tries, n_starts: int) -> Tries:
@@ -178,11 +180,11 @@ def _result(model: Model, best: Tries, status: Int[Array, " n_faces"]) -> FitRes
     )
 
 
-def _box_status(box: Float[Array, "4"], image_shape: tuple[int, int]) -> Int[Array, ""]:
-    height, width = image_shape
-    x, y, w, h = box
-    valid = jnp.isfinite(box).all() & (w > 0) & (h > 0)
-    inside = (x < width) & (y < height) & (x + w > 0) & (y + h > 0)
+def box_status(box: Float[Array, "4"], image_size: Float[Array, "2"]) -> Int[Array, ""]:
+    """Whether a box can start a fit on an image of ``image_size`` (width, height): a `Status`."""
+    corner, size = box[:2], box[2:]
+    valid = jnp.isfinite(box).all() & (size > 0).all()
+    inside = (corner < image_size).all() & (corner + size > 0).all()
     return jnp.where(valid, jnp.where(inside, Status.OK, Status.BOX_OUTSIDE), Status.BOX_INVALID)
 
 
@@ -194,6 +196,10 @@ def _check_batch(images, boxes):
         )
     if images.ndim == 3 and len(images) != len(boxes):
         raise ValueError(f"expected one box an image; got {len(images)} images and {len(boxes)} boxes")
+
+
+def _in_dtype_of(model: Model, config: FitConfig) -> FitConfig:
+    return jax.tree.map(lambda a: jnp.asarray(a, model.pdm.mean.dtype), config)
 
 
 def _over_tries(function, *shared):

@@ -8,12 +8,14 @@ Sizes used in the annotations: ``n_points`` landmarks, ``n_modes`` shape modes, 
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
+from functools import partial
 from typing import Any, Literal, dataclass_transform
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float, Int
 
 
@@ -109,6 +111,19 @@ class Model:
     def patch_scales(self) -> tuple[Float[Array, ""], ...]:
         return tuple(e.patch_scale for e in self.experts)
 
+    def astype(self, dtype: DTypeLike) -> Model:
+        """The model as JAX arrays, those of floating-point numbers in ``dtype``.
+
+        Raises ValueError for float64 unless jax_enable_x64 is set.
+        """
+        if jax.dtypes.canonicalize_dtype(dtype) != dtype:
+            raise ValueError('float64 models need jax.config.update("jax_enable_x64", True)')
+
+        def convert(array):
+            return jnp.asarray(array, dtype if jnp.issubdtype(array.dtype, jnp.floating) else array.dtype)
+
+        return jax.tree.map(convert, self)
+
 
 @pytree
 class FaceParams:
@@ -129,6 +144,27 @@ _OPENFACE_LEVELS = np.log2(np.array([0.25, 0.35, 0.5, 1.0]) / 0.25)
 _OPENFACE_STARTS = np.pi / 6 * np.array([[0, 0, 0], [0, 1, 0], [0, -1, 0], [1, 0, 0], [-1, 0, 0.0]])
 
 
+def _reg_factors(reg: float) -> Any:
+    factors = reg - 15 * _OPENFACE_LEVELS
+    return np.where(factors > 0, factors, 1e-3).astype(np.float32)
+
+
+def _sigmas(sigma: float) -> Any:
+    return (sigma + 0.25 * _OPENFACE_LEVELS).astype(np.float32)
+
+
+def _weight_factors(weight: float) -> Any:
+    return (weight * (1 + 2 * _OPENFACE_LEVELS)).astype(np.float32)
+
+
+def _openface_starts(multi_view: bool) -> Any:
+    return _OPENFACE_STARTS[: 5 if multi_view else 1].astype(np.float32)
+
+
+def _default(make, *args) -> Any:
+    return field(default_factory=partial(make, *args))
+
+
 @pytree
 class FitConfig:
     """Settings of a fit. Changing a static field compiles anew; changing any other does not.
@@ -138,40 +174,48 @@ class FitConfig:
     one entry for every entry of ``windows``; entries past the model's last scale are ignored.
     """
 
-    windows: tuple[int, ...] = static()
-    iterations: int = static()
-    kernel: Literal["exact", "grid"] = static()  # grid: OpenFace's kernel table, in steps of 0.1 pixel
-    reg_factor: Float[Array, " n_stages"]
-    sigma: Float[Array, " n_stages"]  # of the mean-shift kernel, in reference pixels
-    weight_factor: Float[Array, " n_stages"]  # 0: all landmarks weigh the same
-    start_rotations: Float[Array, "n_starts 3"]  # Euler angles; the likeliest result is kept
-    tolerance: Float[Array, ""]  # a stage ends when the whole shape moves less, in pixels (2-norm)
-    min_scale: Float[Array, ""]  # smaller faces (pixels per model unit) are given up
+    windows: tuple[int, ...] = static(default=(11, 9, 7, 5))
+    iterations: int = static(default=5)
+    kernel: Literal["exact", "grid"] = static(default="exact")  # grid: OpenFace's table, steps of 0.1 pixel
+    reg_factor: Float[Array, " n_stages"] = _default(_reg_factors, 35.0)
+    # of the mean-shift kernel, in reference pixels
+    sigma: Float[Array, " n_stages"] = _default(_sigmas, 1.25)
+    # of the patch confidences; 0: all landmarks weigh the same
+    weight_factor: Float[Array, " n_stages"] = _default(_weight_factors, 2.5)
+    # Euler angles, radians; the likeliest result is kept
+    start_rotations: Float[Array, "n_starts 3"] = _default(_OPENFACE_STARTS[:3].astype, np.float32)
+    # a stage ends when the whole shape moves less, in pixels (2-norm)
+    tolerance: Float[Array, ""] = _default(np.float32, 0.01)
+    # smaller faces, in pixels per model unit, are given up
+    min_scale: Float[Array, ""] = _default(np.float32, 0.25)
 
     @classmethod
     def openface(cls, multi_view: bool = False) -> FitConfig:
         """OpenFace's default settings; ``multi_view`` tries its five start rotations."""
-        return cls._adapted((11, 9, 7, 5), 5, reg=25.0, sigma=1.5, weight=0.0, multi_view=multi_view)
+        return cls(
+            kernel="grid",
+            reg_factor=_reg_factors(25.0),
+            sigma=_sigmas(1.5),
+            weight_factor=_weight_factors(0.0),
+            start_rotations=_openface_starts(multi_view),
+        )
 
     @classmethod
     def openface_wild(cls, multi_view: bool = False) -> FitConfig:
         """OpenFace's settings for photos in the wild (its ``-wild`` flag)."""
-        return cls._adapted((15, 13, 11, 9), 10, reg=35.0, sigma=1.25, weight=2.5, multi_view=multi_view)
-
-    @classmethod
-    def _adapted(cls, windows, iterations, reg, sigma, weight, multi_view) -> FitConfig:
-        reg_factor = reg - 15 * _OPENFACE_LEVELS
         return cls(
-            windows=windows,
-            iterations=iterations,
+            windows=(15, 13, 11, 9),
+            iterations=10,
             kernel="grid",
-            reg_factor=jnp.float32(np.where(reg_factor > 0, reg_factor, 1e-3)),
-            sigma=jnp.float32(sigma + 0.25 * _OPENFACE_LEVELS),
-            weight_factor=jnp.float32(weight * (1 + 2 * _OPENFACE_LEVELS)),
-            start_rotations=jnp.float32(_OPENFACE_STARTS[: 5 if multi_view else 1]),
-            tolerance=jnp.float32(0.01),
-            min_scale=jnp.float32(0.25),
+            reg_factor=_reg_factors(35.0),
+            sigma=_sigmas(1.25),
+            weight_factor=_weight_factors(2.5),
+            start_rotations=_openface_starts(multi_view),
         )
+
+    def tracking(self) -> FitConfig:
+        """These settings for going on from a face's last place: OpenFace's small windows."""
+        return replace(self, windows=(0, 9, 7, 5))
 
 
 class Status(enum.IntEnum):

@@ -39,7 +39,7 @@ def likelihoods(
     responses: Float[Array, "n rows cols"], positions: Float[Array, "n 2"], sigma: Float[Array, ""]
 ) -> Float[Array, " n"]:
     """Kernel-weighted sum of each map about the landmark's position, which is not clamped."""
-    kernel_x, kernel_y = _kernels(positions, *responses.shape[-2:], sigma)
+    kernel_x, kernel_y = _kernels(positions, responses.shape[-2], responses.shape[-1], sigma)
     return jnp.einsum("nyx,ny,nx->n", responses, kernel_y, kernel_x)
 
 

@@ -7,6 +7,7 @@ from jaxtyping import Bool, Float, Int
 
 MAX_VALUES = 2**27
 """Smoothing matrices of one window size hold at most this many numbers (1 GiB in float64)."""
+_CHUNK = 16  # matrices at a time, so that what they pass through stays in the cache
 
 
 def smoothing_matrices(
@@ -48,14 +49,25 @@ def _invert(
         raise ValueError(
             f"window {window}: the edge components are not symmetric under the window's reflections"
         )
+    classes = [(basis, basis @ edges.astype(np.float64) @ basis.T) for basis in _reflection_classes(window)]
+    sigma = np.empty((len(terms), window**2, window**2), dtype)
+    for start in range(0, len(terms), _CHUNK):
+        chunk = slice(start, start + _CHUNK)
+        sigma[chunk] = _unfold(_quarters(terms[chunk], classes, window).astype(dtype), window)
+    return sigma
+
+
+def _quarters(
+    terms: Float[np.ndarray, "n terms"], classes: list[tuple[np.ndarray, np.ndarray]], window: int
+) -> Float[np.ndarray, "n rows area"]:
+    """Rows of the inverses that belong to the top left quarter of the window."""
     half = (window + 1) // 2
     rows = np.arange(window**2).reshape(window, window)[:half, :half].ravel()
-    quarter = np.zeros((len(terms), len(rows), window**2))
-    for basis in _reflection_classes(window):
-        field = np.tensordot(terms[:, 1:], basis @ edges.astype(np.float64) @ basis.T, 1)
-        field = 2 * (field + terms[:, :1, None] * np.eye(len(basis)))
-        quarter += basis.T[rows] @ _inverse(field, window) @ basis
-    return _unfold(quarter.astype(dtype), window)
+    quarters = np.zeros((len(terms), len(rows), window**2))
+    for basis, edges in classes:
+        field = 2 * (np.tensordot(terms[:, 1:], edges, 1) + terms[:, :1, None] * np.eye(len(basis)))
+        quarters += basis.T[rows] @ _inverse(field, window) @ basis
+    return quarters
 
 
 def _is_symmetric(edges: Float[np.ndarray, "k area area"], window: int) -> bool:

@@ -1,0 +1,88 @@
+"""Text and bytes of files that are not trusted."""
+
+from __future__ import annotations
+
+from math import prod
+from pathlib import Path
+
+import numpy as np
+from jax.typing import DTypeLike
+
+_MAX_TEXT, _MAX_BINARY = 2**24, 2**28  # bytes of a file
+_MAX_VALUE = 1e30
+_MATRIX_DTYPES = {0: "u1", 4: "<i4", 5: "<f4", 6: "<f8"}  # by OpenCV's type code
+
+
+def read_bytes(path: Path, most: int = _MAX_BINARY) -> bytes:
+    """The content of a regular file of at most ``most`` bytes."""
+    try:
+        if not path.is_file():
+            raise ValueError(f"{path}: no such file, expected a file of an OpenFace model")
+        if path.stat().st_size > most:
+            raise ValueError(f"{path}: {path.stat().st_size} bytes, expected at most {most}")
+        return path.read_bytes()
+    except OSError as error:
+        raise ValueError(f"{path}: cannot be read ({error.strerror})") from None
+
+
+def read_text(path: Path) -> str:
+    """The content of a text file; ValueError if it holds bytes that no text holds."""
+    content = read_bytes(path, _MAX_TEXT)
+    if b"\0" in content:
+        raise ValueError(f"{path}: holds zero bytes, expected text")
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: byte {error.start} is no text (UTF-8), expected text") from None
+
+
+def cast(path: Path, name: str, values: np.ndarray, dtype: DTypeLike) -> np.ndarray:
+    """``values`` in another precision; ValueError if they are not finite or absurdly large."""
+    if not (np.abs(values) < _MAX_VALUE).all():
+        raise ValueError(f"{path}: {name} hold {values.max()} or {values.min()}, expected finite numbers")
+    return np.array(values, dtype, order="C")
+
+
+class ByteReader:
+    """A cursor over a binary file (little endian) that looks at what is left before it takes anything."""
+
+    def __init__(self, path: Path):
+        self.path, self.at = path, 0
+        self._data = read_bytes(path)
+
+    def error(self, message: str) -> ValueError:
+        return ValueError(f"{self.path}: byte {self.at}: {message}")
+
+    def take(self, name: str, dtype: DTypeLike, *shape: int) -> np.ndarray:
+        """The next values of a type, which must all be there."""
+        count, size, left = prod(shape), np.dtype(dtype).itemsize, len(self._data) - self.at
+        if count * size > left:
+            raise self.error(f"{name} would take {count} times {size} bytes, but {left} are left")
+        values = np.frombuffer(self._data, dtype, count, self.at).reshape(shape)
+        self.at += values.nbytes
+        return values
+
+    def integer(self, name: str, least: int, most: int) -> int:
+        value = int(self.take(name, "<i4"))
+        if not least <= value <= most:
+            raise self.error(f"{name} is {value}, expected {least} to {most}")
+        return value
+
+    def number(self, name: str, least: float, most: float) -> float:
+        value = float(self.take(name, "<f8"))
+        if not least <= value <= most:
+            raise self.error(f"{name} is {value:g}, expected {least:g} to {most:g}")
+        return value
+
+    def matrix(self, name: str, shape: tuple[int | None, int]) -> np.ndarray:
+        """A matrix with its header of rows, columns and type code; None takes any number of rows."""
+        rows, cols, code = map(int, self.take(name, "<i4", 3))
+        if code not in _MATRIX_DTYPES:
+            raise self.error(f"{name} has type code {code}, expected one of {sorted(_MATRIX_DTYPES)}")
+        if rows < 1 or (shape[0] or rows, shape[1]) != (rows, cols):
+            raise self.error(f"{name} is {rows} x {cols}, expected {shape[0] or 'n'} x {shape[1]}")
+        return self.take(name, _MATRIX_DTYPES[code], rows, cols)
+
+    def end(self) -> None:
+        if self.at < len(self._data):
+            raise self.error(f"{len(self._data) - self.at} bytes too many, expected the end of the file")

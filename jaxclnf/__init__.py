@@ -4,6 +4,21 @@ Start here: a `Model` holds a 3D point distribution model and CCNF patch experts
 face is and how it is bent; a `FitConfig` says how to search; a `FitResult` says what was found.
 """
 
+from jaxclnf.faces import fit_faces, fit_stream
+from jaxclnf.fit import fit, fit_batch, fit_from
+from jaxclnf.pose import landmarks
 from jaxclnf.types import FaceParams, FitConfig, FitResult, Model, Status
 
-__all__ = ["FaceParams", "FitConfig", "FitResult", "Model", "Status"]
+__all__ = [
+    "FaceParams",
+    "FitConfig",
+    "FitResult",
+    "Model",
+    "Status",
+    "fit",
+    "fit_batch",
+    "fit_faces",
+    "fit_from",
+    "fit_stream",
+    "landmarks",
+]

@@ -41,7 +41,7 @@ def draw_landmarks(rgb: RGB, points: Points, colour: tuple[int, int, int] = COLO
     ok = np.asarray(np.all(np.isfinite(points), axis=1))
     if not ok.any():
         return
-    thickness = max(1, round(float(np.ptp(points[ok], axis=0).max()) / 180))
+    thickness = _thickness(np.ptp(points[ok], axis=0).max())
     for first, last, closed in CURVES_68 if len(points) == 68 else ():
         curve = slice(first, last + 1)
         if ok[curve].all():
@@ -58,7 +58,7 @@ def draw_box(rgb: RGB, box: Float[np.ndarray, "4"], colour: tuple[int, int, int]
         return
     x, y, w, h = box
     corners = np.array([[x, y], [x + w, y], [x + w, y + h], [x, y + h]])
-    _line(rgb, corners, True, colour, max(1, round(float(w) / 180)))
+    _line(rgb, corners, True, colour, _thickness(w))
 
 
 def draw_name(rgb: RGB, name: str, corner: Float[np.ndarray, "2"]) -> None:
@@ -76,13 +76,18 @@ def draw_axes(rgb: RGB, axes: Float[np.ndarray, "4 2"]) -> None:
     """Draw the head's axes into ``rgb``: their origin and the tips of x (red), y (green) and z (blue)."""
     if not np.isfinite(axes).all():
         return
-    thickness = max(2, round(float(np.ptp(axes, axis=0).max()) / 40))
+    thickness = 2 * _thickness(np.ptp(axes, axis=0).max())
     for tip, colour in zip(axes[1:], AXIS_COLOURS, strict=True):
         _line(rgb, np.stack([axes[0], tip]), False, colour, thickness)
 
 
 def _line(rgb: RGB, points: Points, closed: bool, colour: tuple[int, int, int], thickness: int) -> None:
     cv2.polylines(rgb, [_fixed(points)], closed, colour, thickness, cv2.LINE_AA, _SHIFT)
+
+
+def _thickness(size: float) -> int:
+    """Of the strokes for something ``size`` pixels large."""
+    return int(np.clip(np.round(size / 180), 1, 20))
 
 
 def _fixed(points: Points) -> np.ndarray:

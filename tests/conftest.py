@@ -20,4 +20,5 @@ if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
 
 _modules = {path.stem for path in (ROOT / "jaxclnf").glob("[!_.]*") if path.is_dir() or path.suffix == ".py"}
-install_import_hook([f"jaxclnf.{name}" for name in sorted(_modules - {"types"})], "beartype.beartype")
+_checker = "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))"  # an int is a float
+install_import_hook([f"jaxclnf.{name}" for name in sorted(_modules - {"types"})], _checker)

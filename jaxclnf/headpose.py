@@ -1,0 +1,94 @@
+"""Where a head is and how it is turned, in camera coordinates, from a fitted face and a pinhole camera.
+
+Millimetres and radians hold as far as the model's unit is a millimetre on the face at hand: a head twice as
+large looks like one twice as near.
+"""
+
+from __future__ import annotations
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from jaxclnf.ops.camera import project, resect
+from jaxclnf.ops.rotation import euler_to_matrix, matrix_to_euler
+from jaxclnf.ops.shape import shape_2d, shape_3d
+from jaxclnf.types import PDM, FaceParams, pytree
+
+
+@pytree
+class Camera:
+    """Focal lengths and principal point of a pinhole camera, in pixels."""
+
+    fx: Float[Array, "*batch"]
+    fy: Float[Array, "*batch"]
+    cx: Float[Array, "*batch"]
+    cy: Float[Array, "*batch"]
+
+    @classmethod
+    def default(cls, width: float, height: float) -> Camera:
+        """OpenFace's guess for a camera it knows nothing of: 500 pixels at 640 x 480, centred."""
+        focal = jnp.asarray((500 * width / 640 + 500 * height / 480) / 2)
+        return cls(fx=focal, fy=focal, cx=jnp.asarray(width / 2), cy=jnp.asarray(height / 2))
+
+    @property
+    def intrinsics(self) -> Float[Array, "*batch 4"]:
+        return jnp.stack([self.fx, self.fy, self.cx, self.cy], axis=-1)
+
+
+@pytree
+class HeadPose:
+    """Position of the model's origin, the middle of its mean shape, and rotation of the head."""
+
+    translation: Float[Array, "*batch 3"]  # x right, y down, z away from the camera; millimetres
+    rotation: Float[Array, "*batch 3"]  # Euler angles x, y, z, radians: R = Rx Ry Rz
+
+
+def weak_head_pose(params: FaceParams, camera: Camera) -> HeadPose:
+    """Pose under weak perspective: depth from the scale, angles as fitted.
+
+    The angles are right near the middle of the photo only; see `head_pose`. Source: OpenFace's
+    `GetPoseCamera`.
+    """
+    depth = camera.fx / params.scale
+    x = (params.translation[0] - camera.cx) * depth / camera.fx
+    y = (params.translation[1] - camera.cy) * depth / camera.fy
+    return HeadPose(translation=jnp.stack([x, y, depth]), rotation=params.rotation)
+
+
+def head_pose(pdm: PDM, params: FaceParams, camera: Camera) -> HeadPose:
+    """Pose under full perspective, which fits the face's 3D shape to its landmarks.
+
+    One face; ``vmap`` for more. Source: OpenFace's `GetPose`.
+    """
+    start = weak_head_pose(params, camera)
+    rotation, translation = resect(
+        shape_3d(pdm, params.shape),
+        shape_2d(pdm, params),
+        camera.intrinsics,
+        euler_to_matrix(start.rotation),
+        start.translation,
+    )
+    return HeadPose(translation=translation, rotation=matrix_to_euler(rotation))
+
+
+def landmarks_camera(pdm: PDM, params: FaceParams, camera: Camera) -> Float[Array, "n_points 3"]:
+    """The landmarks in camera coordinates, millimetres: on the rays through them, as deep as the shape says.
+
+    Source: OpenFace's `CLNF::GetShape`.
+    """
+    turned = shape_3d(pdm, params.shape) @ euler_to_matrix(params.rotation).T
+    depth = camera.fx / params.scale + turned[:, 2]
+    x, y = shape_2d(pdm, params).T
+    return jnp.stack(
+        [(x - camera.cx) / camera.fx * depth, (y - camera.cy) / camera.fy * depth, depth], axis=-1
+    )
+
+
+def axes_image(pose: HeadPose, camera: Camera, length: float = 80.0) -> Float[Array, "4 2"]:
+    """Where the head's origin and the tips of its axes, ``length`` millimetres long, are seen.
+
+    x points to the photo's right, y down, z out of the face, towards the camera of a frontal face.
+    """
+    tips = length * jnp.array([[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, -1]], pose.rotation.dtype)
+    in_camera = tips @ euler_to_matrix(pose.rotation).T + pose.translation[None]
+    return project(in_camera, camera.intrinsics)

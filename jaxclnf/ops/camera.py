@@ -1,0 +1,64 @@
+"""A pinhole camera: projecting points, and the rigid motion that best explains where they were seen.
+
+Camera coordinates: x right, y down, z away from the camera, in the points' unit; intrinsics are fx, fy, cx,
+cy in pixels.
+"""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from jaxclnf.ops.rotation import small_rotation
+
+ITERATIONS = 15
+
+
+def project(points: Float[Array, "n_points 3"], intrinsics: Float[Array, "4"]) -> Float[Array, "n_points 2"]:
+    """Where points in camera coordinates are seen, in pixels."""
+    focal, centre = intrinsics[:2], intrinsics[2:]
+    return focal[None] * points[:, :2] / points[:, 2:] + centre[None]
+
+
+def resect(
+    points: Float[Array, "n_points 3"],
+    seen: Float[Array, "n_points 2"],
+    intrinsics: Float[Array, "4"],
+    rotation: Float[Array, "3 3"],
+    translation: Float[Array, "3"],
+) -> tuple[Float[Array, "3 3"], Float[Array, "3"]]:
+    """Rotation and translation that carry ``points`` to where the camera saw them (perspective-n-point).
+
+    Least squares of the distances in the image by Levenberg-Marquardt from the start given; a step that
+    makes it worse is not taken. OpenFace calls OpenCV's iterative solvePnP for it, which minimises the same.
+    """
+
+    def moved(delta, rotation, translation):
+        return rotation @ small_rotation(delta[:3]), translation + delta[3:]
+
+    def residual(delta, rotation, translation):
+        turned, shifted = moved(delta, rotation, translation)
+        return (project(points @ turned.T + shifted[None], intrinsics) - seen).ravel()
+
+    def iterate(_, state):
+        rotation, translation, damping = state
+        zero = jnp.zeros(6, points.dtype)
+        error = residual(zero, rotation, translation)
+        jac = jax.jacfwd(residual)(zero, rotation, translation)
+        delta = _damped_step(jac, error, damping)
+        better = jnp.sum(residual(delta, rotation, translation) ** 2) < jnp.sum(error**2)
+        delta = jnp.where(better, delta, 0)
+        return *moved(delta, rotation, translation), damping * jnp.where(better, 0.1, 10)
+
+    start = rotation, translation, jnp.asarray(1e-3, points.dtype)
+    rotation, translation, _ = jax.lax.fori_loop(0, ITERATIONS, iterate, start)
+    return rotation, translation
+
+
+def _damped_step(
+    jac: Float[Array, "n_residuals k"], error: Float[Array, " n_residuals"], damping: Float[Array, ""]
+) -> Float[Array, " k"]:
+    """Solution of the damped normal equations, with columns scaled to length one for float32's sake."""
+    length = jnp.sqrt(jnp.sum(jac**2, axis=0))
+    scaled = jac / length[None]
+    hessian = scaled.T @ scaled + damping * jnp.eye(jac.shape[1], dtype=jac.dtype)
+    return -jnp.linalg.solve(hessian, scaled.T @ error) / length

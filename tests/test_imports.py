@@ -17,7 +17,8 @@ PACKAGE = Path(jaxclnf.__file__).parent
 LAYERS = (
     {"types", "ops"},
     {"pose", "openface", "storage"},
-    {"responses", "nurlms"},
+    {"responses"},
+    {"nurlms"},
     {"fit"},
 )
 SEES_ONLY_THE_FIRST = {"openface", "storage"}

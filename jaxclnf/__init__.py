@@ -6,6 +6,7 @@ face is and how it is bent; a `FitConfig` says how to search; a `FitResult` says
 
 from jaxclnf.faces import fit_faces, fit_stream
 from jaxclnf.fit import fit, fit_batch, fit_from
+from jaxclnf.openface import convert_openface
 from jaxclnf.pose import landmarks
 from jaxclnf.types import FaceParams, FitConfig, FitResult, Model, Status
 
@@ -15,6 +16,7 @@ __all__ = [
     "FitResult",
     "Model",
     "Status",
+    "convert_openface",
     "fit",
     "fit_batch",
     "fit_faces",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jax.typing import DTypeLike
@@ -106,32 +106,29 @@ def _read_expert(file: ByteReader, n_edges: int) -> _Expert:
 
 def _assemble(scale: _Scale, edges: dict[int, np.ndarray], dtype: DTypeLike) -> PatchExperts:
     path, shape = scale.path, scale.visibility.shape
-    neurons, betas = _pad(scale), _betas(scale, len(next(iter(edges.values()), ())))
-    confidence = np.array([expert.confidence for expert in scale.experts]).reshape(shape)
-    alpha = cast(path, "alphas", neurons["alpha"], dtype)
-    betas = cast(path, "betas", betas, dtype)
-    strengths = alpha.sum(-1)[scale.visibility]
+    neurons = _pad(scale)
+    values = {
+        "patch_scale": np.array(scale.patch_scale),
+        "view_centres": np.deg2rad(scale.centres),
+        "weights": neurons["weights"],
+        "norm_weights": neurons["norm_weights"],
+        "bias": neurons["bias"],
+        "alpha": neurons["alpha"],
+        "betas": _betas(scale, len(next(iter(edges.values()), ()))),
+        "patch_confidence": np.array([expert.confidence for expert in scale.experts]).reshape(shape),
+    }
+    fields: dict[str, Any] = {name: cast(path, name, value, dtype) for name, value in values.items()}
+    fields["visibility"] = scale.visibility
+    fields["edges"] = {window: cast(path, "edges", s, dtype) for window, s in edges.items()}
+    strengths = fields["alpha"].sum(-1)[scale.visibility]
     if strengths.size == 0 or not strengths.min() > 0:
         raise ValueError(f"{path}: a visible landmark has no neurons of alpha above 0, or none is visible")
-    edges = {window: cast(path, "edge components", s, dtype) for window, s in edges.items()}
     try:
-        sigma, sigma_index = smoothing_matrices(alpha, betas, scale.visibility, edges)
+        terms = (fields[name] for name in ("alpha", "betas", "visibility", "edges"))
+        fields["sigma"], fields["sigma_index"] = smoothing_matrices(*terms)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
-    return PatchExperts(
-        patch_scale=cast(path, "patch scale", np.array(scale.patch_scale), dtype),
-        view_centres=cast(path, "view centres", np.deg2rad(scale.centres), dtype),
-        visibility=scale.visibility,
-        weights=cast(path, "weights", neurons["weights"], dtype),
-        norm_weights=cast(path, "norm weights", neurons["norm_weights"], dtype),
-        bias=cast(path, "biases", neurons["bias"], dtype),
-        alpha=alpha,
-        betas=betas,
-        patch_confidence=cast(path, "patch confidences", confidence, dtype),
-        edges=edges,
-        sigma=sigma,
-        sigma_index=sigma_index,
-    )
+    return PatchExperts(**fields)
 
 
 def _pad(scale: _Scale) -> np.ndarray:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from math import prod
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jax.typing import DTypeLike
@@ -36,8 +37,11 @@ def read_text(path: Path) -> str:
         raise ValueError(f"{path}: byte {error.start} is no text (UTF-8), expected text") from None
 
 
-def cast(path: Path, name: str, values: np.ndarray, dtype: DTypeLike) -> np.ndarray:
-    """``values`` in another precision; ValueError if they are not finite or absurdly large."""
+def cast(path: Path, name: str, values: np.ndarray, dtype: DTypeLike) -> Any:
+    """``values`` in another precision; ValueError if they are not finite or absurdly large.
+
+    A numpy array, typed as Any because it goes where JAX arrays are declared; `Model.astype` makes it one.
+    """
     if not (np.abs(values) < _MAX_VALUE).all():
         raise ValueError(f"{path}: {name} hold {values.max()} or {values.min()}, expected finite numbers")
     return np.array(values, dtype, order="C")

@@ -1,0 +1,125 @@
+"""Small models of random numbers in OpenFace's file formats, so that tests mean something without its own."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+CODES = {np.dtype("i4"): 4, np.dtype("f4"): 5, np.dtype("f8"): 6}
+
+
+@dataclass
+class Expert:
+    weights: np.ndarray  # (n_neurons, h, w), float32
+    norm_weights: np.ndarray
+    bias: np.ndarray
+    alpha: np.ndarray
+    betas: np.ndarray
+    confidence: float
+
+
+@dataclass
+class Scale:
+    patch_scale: float
+    centres: np.ndarray  # (n_views, 3), degrees
+    visibility: np.ndarray  # (n_views, n_points)
+    edges: dict[int, np.ndarray]
+    experts: list[Expert | None] = field(default_factory=list)  # views times points
+
+
+def matrix(values: np.ndarray, code: int | None = None) -> bytes:
+    rows, cols = values.shape
+    return struct.pack("<3i", rows, cols, CODES[values.dtype] if code is None else code) + values.tobytes()
+
+
+def expert_bytes(expert: Expert | None) -> bytes:
+    if expert is None:
+        return struct.pack("<5i", 5, 0, 0, 0, 0)
+    n, height, width = expert.weights.shape
+    out = struct.pack("<4i", 5, width, height, n)
+    for k in range(n):
+        out += struct.pack("<2i3d", 2, 0, expert.norm_weights[k], expert.bias[k], expert.alpha[k])
+        out += matrix(expert.weights[k])
+    return out + expert.betas.tobytes() + struct.pack("<d", expert.confidence)
+
+
+def scale_bytes(scale: Scale) -> bytes:
+    out = struct.pack("<di", scale.patch_scale, len(scale.centres))
+    out += b"".join(matrix(centre[:, None]) for centre in scale.centres)
+    out += b"".join(matrix(row[:, None].astype("i4")) for row in scale.visibility)
+    out += struct.pack("<i", len(scale.edges))
+    for window, components in scale.edges.items():
+        out += struct.pack("<2i", window, len(components)) + b"".join(map(matrix, components))
+    return out + b"".join(map(expert_bytes, scale.experts))
+
+
+def neighbour_edges(window: int) -> np.ndarray:
+    """Components that tie each cell to its four neighbours and to its diagonal neighbours."""
+    rows, cols = np.divmod(np.arange(window**2), window)
+    steps = abs(rows[:, None] - rows), abs(cols[:, None] - cols)
+    ties = [(steps[0] + steps[1] == 1), (steps[0] == 1) & (steps[1] == 1)]
+    return np.array([np.diag(tie.sum(1)) - tie for tie in ties], np.float32)
+
+
+def random_scale(seed: int, n_points: int, neurons: int = 3, windows: tuple[int, ...] = (3, 5)) -> Scale:
+    """A scale of two views; in the second, landmark 0 is invisible and landmark 1 has fewer neurons."""
+    rng = np.random.default_rng(seed)
+    visibility = np.ones((2, n_points), bool)
+    visibility[1, 0] = False
+    scale = Scale(
+        patch_scale=0.25 * (1 + seed),
+        centres=np.array([[0, 0, 0], [0, -20.0, 0]]),
+        visibility=visibility,
+        edges={window: neighbour_edges(window) for window in windows},
+    )
+    for view, point in np.ndindex(visibility.shape):
+        n = neurons - 1 if (view, point) == (1, 1) else neurons
+        expert = Expert(
+            weights=rng.normal(size=(n, 5, 3)).astype("f4"),
+            norm_weights=rng.uniform(5, 20, n),
+            bias=rng.normal(size=n),
+            alpha=rng.uniform(0.5, 5, n),
+            betas=rng.uniform(0.5, 5, 2 if windows else 0),
+            confidence=rng.uniform(0.1, 0.9),
+        )
+        scale.experts.append(expert if visibility[view, point] else None)
+    return scale
+
+
+def text_matrix(values: np.ndarray) -> str:
+    rows = "\n".join(" ".join(map(repr, map(float, row))) for row in values)
+    return f"# a comment\n{values.shape[0]}\n{values.shape[1]}\n6\n{rows}\n"
+
+
+def random_pdm(seed: int, n_points: int, n_modes: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Mean (3n, 1), modes (3n, m) and eigenvalues (1, m), rows all x, then all y, then all z."""
+    rng = np.random.default_rng(seed)
+    modes = np.linalg.qr(rng.normal(size=(3 * n_points, n_modes)))[0]
+    return (
+        rng.normal(scale=30, size=(3 * n_points, 1)),
+        modes,
+        np.sort(rng.uniform(1, 9, (1, n_modes)))[:, ::-1],
+    )
+
+
+def write_model(folder: Path) -> Path:
+    """A main file of a model of six landmarks at two scales and a part of three landmarks without edges."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, n_points, scales in (("whole", 6, (0, 1)), ("part", 3, (2,))):
+        pdm = random_pdm(7, n_points, 2)
+        (folder / f"pdm_{name}.txt").write_text("".join(map(text_matrix, pdm)))
+        lines = [f"PDM pdm_{name}.txt", "Triangulations none.txt"]
+        for seed in scales:
+            scale = random_scale(seed, n_points, windows=(3, 5) if name == "whole" else ())
+            (folder / f"ccnf {name} {seed}.txt").write_bytes(scale_bytes(scale))
+            lines.append(f"PatchesCCNF ccnf {name} {seed}.txt")
+        (folder / f"clnf_{name}.txt").write_text("\n".join(lines) + "\n")
+    main = folder / "main.txt"
+    main.write_text(
+        "LandmarkDetector clnf_whole.txt\n\nLandmarkDetector_part clnf_part.txt nose 1 0 2 1\n"
+        "DetectionValidator none.txt"
+    )
+    return main

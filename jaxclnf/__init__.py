@@ -8,6 +8,7 @@ from jaxclnf.faces import fit_faces, fit_stream
 from jaxclnf.fit import fit, fit_batch, fit_from
 from jaxclnf.openface import convert_openface
 from jaxclnf.pose import landmarks
+from jaxclnf.storage import load_model, save_model
 from jaxclnf.types import FaceParams, FitConfig, FitResult, Model, Status
 
 __all__ = [
@@ -23,4 +24,6 @@ __all__ = [
     "fit_from",
     "fit_stream",
     "landmarks",
+    "load_model",
+    "save_model",
 ]

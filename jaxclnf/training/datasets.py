@@ -14,12 +14,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import cv2
 import numpy as np
 
+from jaxclnf.images import SUFFIXES, read_photo, to_grey
 from jaxclnf.training.markup import MARKUPS, mirror_of_groups
 
-PHOTO_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 OUTSIDE_TOLERANCE = 0.05  # of the shape's larger side; annotators place hidden points at the border
 MIN_EXTENT = 8.0  # pixels; a face whose larger side is smaller shows nothing to learn from
 MAX_PTS_BYTES = 1 << 20
@@ -128,9 +127,8 @@ class _Face:
 def read_grey(path: Path) -> np.ndarray | None:
     """The photo in grey, uint8 (H, W), turned upright as its EXIF says; None if it cannot be read."""
     try:
-        data = np.fromfile(path, dtype=np.uint8)
-        return cv2.imdecode(data, cv2.IMREAD_GRAYSCALE) if data.size else None
-    except (OSError, cv2.error):
+        return to_grey(read_photo(path))
+    except ValueError:
         return None
 
 
@@ -242,7 +240,7 @@ def _read_table(path: Path) -> list[_Face]:
 
 
 def _read_pts_face(path: Path) -> _Face:
-    photos = [path.with_suffix(s) for s in (*PHOTO_SUFFIXES, *map(str.upper, PHOTO_SUFFIXES))]
+    photos = [path.with_suffix(s) for s in (*SUFFIXES, *map(str.upper, SUFFIXES))]
     photo = next((p for p in photos if p.is_file()), None)
     if photo is None:
         return _Face(path, None, None, "no photo beside the .pts file")

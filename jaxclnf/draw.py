@@ -85,7 +85,7 @@ def _line(rgb: RGB, points: Points, closed: bool, colour: tuple[int, int, int], 
     cv2.polylines(rgb, [_fixed(points)], closed, colour, thickness, cv2.LINE_AA, _SHIFT)
 
 
-def _thickness(size: float) -> int:
+def _thickness(size: float | np.floating) -> int:
     """Of the strokes for something ``size`` pixels large."""
     return int(np.clip(np.round(size / 180), 1, 20))
 

@@ -108,7 +108,7 @@ def _face(index: int, image: np.ndarray, box: np.ndarray) -> Face:
     photo_size = np.array(image.shape[::-1])
     # A box that is none is fitted for nothing; its status says so.
     x, y, w, h = np.nan_to_num(box, posinf=0, neginf=0)
-    side = _canvas_side(min(MARGIN * max(w, h), photo_size.max()))
+    side = _canvas_side(float(min(MARGIN * max(w, h), photo_size.max())))
     centre = np.clip([x + w / 2, y + h / 2], 0, photo_size)
     corner = np.clip(np.round(centre - side / 2), 0, np.maximum(photo_size - side, 0)).astype(int)
     crop = image[corner[1] : corner[1] + side, corner[0] : corner[0] + side]

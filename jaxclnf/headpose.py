@@ -12,35 +12,7 @@ from jaxtyping import Array, Float
 from jaxclnf.ops.camera import project, resect
 from jaxclnf.ops.rotation import euler_to_matrix, matrix_to_euler
 from jaxclnf.ops.shape import shape_2d, shape_3d
-from jaxclnf.types import PDM, FaceParams, pytree
-
-
-@pytree
-class Camera:
-    """Focal lengths and principal point of a pinhole camera, in pixels."""
-
-    fx: Float[Array, "*batch"]
-    fy: Float[Array, "*batch"]
-    cx: Float[Array, "*batch"]
-    cy: Float[Array, "*batch"]
-
-    @classmethod
-    def default(cls, width: float, height: float) -> Camera:
-        """OpenFace's guess for a camera it knows nothing of: 500 pixels at 640 x 480, centred."""
-        focal = jnp.asarray((500 * width / 640 + 500 * height / 480) / 2)
-        return cls(fx=focal, fy=focal, cx=jnp.asarray(width / 2), cy=jnp.asarray(height / 2))
-
-    @property
-    def intrinsics(self) -> Float[Array, "*batch 4"]:
-        return jnp.stack([self.fx, self.fy, self.cx, self.cy], axis=-1)
-
-
-@pytree
-class HeadPose:
-    """Position of the model's origin, the middle of its mean shape, and rotation of the head."""
-
-    translation: Float[Array, "*batch 3"]  # x right, y down, z away from the camera; millimetres
-    rotation: Float[Array, "*batch 3"]  # Euler angles x, y, z, radians: R = Rx Ry Rz
+from jaxclnf.types import PDM, Camera, FaceParams, HeadPose
 
 
 def weak_head_pose(params: FaceParams, camera: Camera) -> HeadPose:
@@ -84,7 +56,7 @@ def landmarks_camera(pdm: PDM, params: FaceParams, camera: Camera) -> Float[Arra
     )
 
 
-def axes_image(pose: HeadPose, camera: Camera, length: float = 80.0) -> Float[Array, "4 2"]:
+def axes_image(pose: HeadPose, camera: Camera, length: float = 60.0) -> Float[Array, "4 2"]:
     """Where the head's origin and the tips of its axes, ``length`` millimetres long, are seen.
 
     x points to the photo's right, y down, z out of the face, towards the camera of a frontal face.

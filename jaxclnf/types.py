@@ -241,3 +241,31 @@ class FitResult:
     iterations: Int[Array, "*batch n_stages 2"]  # rigid, non-rigid
     converged: Bool[Array, "*batch"]  # the last step was within the tolerance; five steps seldom suffice
     status: Int[Array, "*batch"]  # a `Status`
+
+
+@pytree
+class Camera:
+    """Focal lengths and principal point of a pinhole camera, in pixels."""
+
+    fx: Float[Array, "*batch"]
+    fy: Float[Array, "*batch"]
+    cx: Float[Array, "*batch"]
+    cy: Float[Array, "*batch"]
+
+    @classmethod
+    def default(cls, width: float, height: float) -> Camera:
+        """OpenFace's guess for a camera it knows nothing of: 500 pixels at 640 x 480, centred."""
+        focal = (500 * width / 640 + 500 * height / 480) / 2
+        return cls(*np.array([focal, focal, width / 2, height / 2], np.float32))
+
+    @property
+    def intrinsics(self) -> Float[Array, "*batch 4"]:
+        return jnp.stack([self.fx, self.fy, self.cx, self.cy], axis=-1)
+
+
+@pytree
+class HeadPose:
+    """Position of the model's origin, the middle of its mean shape, and rotation of the head."""
+
+    translation: Float[Array, "*batch 3"]  # x right, y down, z away from the camera; millimetres
+    rotation: Float[Array, "*batch 3"]  # Euler angles x, y, z, radians: R = Rx Ry Rz

@@ -9,16 +9,25 @@ import os
 from pathlib import Path
 
 import jax
+import numpy as np
+import pytest
 from jaxtyping import install_import_hook
 
 ROOT = Path(__file__).resolve().parent.parent
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_numpy_dtype_promotion", "strict")
-if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
-    jax.config.update("jax_compilation_cache_dir", str(ROOT / ".cache" / "jax"))
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(ROOT / ".cache" / "jax"))  # for child processes
+jax.config.update("jax_compilation_cache_dir", os.environ["JAX_COMPILATION_CACHE_DIR"])
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
 
 _modules = {path.stem for path in (ROOT / "jaxclnf").glob("[!_.]*") if path.is_dir() or path.suffix == ".py"}
 _checker = "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))"  # an int is a float
 install_import_hook([f"jaxclnf.{name}" for name in sorted(_modules - {"types"})], _checker)
+
+
+@pytest.fixture(params=["float64", "float32"])
+def dtype(request):
+    """Both precisions, one after the other."""
+    with jax.enable_x64(request.param == "float64"):
+        yield np.dtype(request.param).type

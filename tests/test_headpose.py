@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from shared_data import golden
 
-from jaxclnf.headpose import Camera, axes_image, head_pose, landmarks_camera, weak_head_pose
+from jaxclnf.headpose import axes_image, head_pose, landmarks_camera, weak_head_pose
 from jaxclnf.ops.rotation import euler_to_matrix
-from jaxclnf.types import PDM, FaceParams
+from jaxclnf.types import PDM, Camera, FaceParams
 
 
 def main_pdm(dtype) -> PDM:

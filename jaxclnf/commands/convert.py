@@ -13,7 +13,8 @@ def convert(
     out: Annotated[Path, typer.Argument(help="The .npz to write.")],
 ) -> None:
     """Convert OpenFace's model files into one .npz, which opens faster and travels alone."""
-    import jaxclnf
+    from jaxclnf.openface import convert_openface
+    from jaxclnf.storage import save_model
 
-    jaxclnf.save_model(jaxclnf.convert_openface(source), out)
+    save_model(convert_openface(source), out)
     typer.echo(f"{source} -> {out}")

@@ -1,0 +1,5 @@
+"""``python -m jaxclnf`` is ``jaxclnf``."""
+
+from jaxclnf.cli import main
+
+main()

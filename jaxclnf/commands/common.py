@@ -1,0 +1,177 @@
+"""What the sub-commands share: the model they are told to use, settings, progress, compiled programs kept."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import fields, replace
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+    from jaxclnf.types import Camera, FitConfig, Model
+
+
+class Preset(StrEnum):
+    """Settings that belong together."""
+
+    default = "default"
+    openface = "openface"
+    openface_wild = "openface-wild"
+
+
+ModelOption = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        "-m",
+        envvar="JAXCLNF_MODEL",
+        help="A converted .npz, OpenFace's main_clnf_*.txt or a name of `jaxclnf models list`; else the one that ships.",
+    ),
+]
+PresetOption = Annotated[Preset, typer.Option(help="Settings that belong together.")]
+MultiViewOption = Annotated[
+    bool, typer.Option("--multi-view", help="Try OpenFace's five start rotations on each face.")
+]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="NAME=VALUE",
+        help="A setting of FitConfig: windows=11,9,7, iterations=10, kernel=exact, sigma=1.5, ...",
+    ),
+]
+CameraOption = Annotated[
+    str | None,
+    typer.Option(
+        "--camera",
+        metavar="FX,FY,CX,CY",
+        help="The camera's focal lengths and centre in pixels; without it, guessed from the size.",
+    ),
+]
+
+
+def open_model(name: str | None) -> Model:
+    """The model a user names: a .npz, OpenFace's files, an installed one, or (None, empty) the one that ships.
+
+    Compiled programs are kept in the user's cache folder from here on.
+    """
+    from jaxclnf import models
+
+    _keep_compiled()
+    return models.open_model(name)
+
+
+def _keep_compiled() -> None:
+    import jax
+    from platformdirs import user_cache_path
+
+    if not os.environ.get("JAX_COMPILATION_CACHE_DIR"):
+        jax.config.update("jax_compilation_cache_dir", str(user_cache_path("jaxclnf") / "compiled"))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
+
+
+def fit_config(preset: Preset, multi_view: bool, settings: list[str] | None) -> FitConfig:
+    """The settings a user asks for; raises ValueError for a setting that is none."""
+    from jaxclnf.types import FitConfig
+
+    match preset:
+        case Preset.openface:
+            config = FitConfig.openface(multi_view)
+        case Preset.openface_wild:
+            config = FitConfig.openface_wild(multi_view)
+        case _:
+            starts = FitConfig.openface(multi_view=True).start_rotations
+            config = FitConfig(start_rotations=starts) if multi_view else FitConfig()
+    for setting in settings or ():
+        name, _, text = setting.partition("=")
+        if name not in (names := [f.name for f in fields(FitConfig)]):
+            raise ValueError(f"--set {setting}: {name!r} is no setting; settings are {', '.join(names)}")
+        config = replace(config, **{name: _parse(setting, text, getattr(config, name))})
+    return config
+
+
+def _parse(setting: str, text: str, old: Any) -> Any:
+    """A setting's value, of the kind and shape it has."""
+    import numpy as np
+
+    if isinstance(old, str):
+        if text not in ("exact", "grid"):
+            raise ValueError(f"--set {setting}: expected exact or grid")
+        return text
+    try:
+        numbers = [float(part) for part in text.split(",")]
+    except ValueError:
+        raise ValueError(f"--set {setting}: expected numbers, separated by commas") from None
+    if isinstance(old, tuple | int):
+        if any(n != int(n) or n < 0 for n in numbers) or (isinstance(old, int) and len(numbers) != 1):
+            raise ValueError(f"--set {setting}: expected whole numbers like {old}")
+        return tuple(map(int, numbers)) if isinstance(old, tuple) else int(numbers[0])
+    shape = np.shape(old)
+    values = np.array(numbers, np.float32)
+    if len(shape) == 2 and values.size % shape[1] == 0:
+        return values.reshape(-1, shape[1])
+    if not np.isfinite(values).all() or values.size not in (1, *shape):
+        raise ValueError(
+            f"--set {setting}: expected {np.prod(shape, dtype=int)} finite numbers, or one for all"
+        )
+    return np.broadcast_to(values if shape else values[0], shape)
+
+
+def description(model: Model, config: FitConfig) -> dict:
+    """What tells one model and its settings from another, ready for JSON."""
+    import numpy as np
+
+    settings = {f.name: getattr(config, f.name) for f in fields(config)}
+    plain = {k: np.asarray(v).tolist() if not isinstance(v, str) else v for k, v in settings.items()}
+    return {"model": model.provenance.name, "points": model.pdm.n_points, **plain}
+
+
+def camera(text: str | None) -> Camera | None:
+    """The camera a user describes, or None."""
+    if text is None:
+        return None
+    from jax.numpy import float32
+
+    from jaxclnf.types import Camera
+
+    try:
+        fx, fy, cx, cy = (float(part) for part in text.split(","))
+        if not (0 < fx < 1e6 and 0 < fy < 1e6 and abs(cx) < 1e6 and abs(cy) < 1e6):
+            raise ValueError
+    except ValueError:
+        raise ValueError(f"--camera {text}: expected four numbers, fx,fy,cx,cy in pixels") from None
+    return Camera(float32(fx), float32(fy), float32(cx), float32(cy))
+
+
+def progress(unit: str) -> Progress:
+    """A progress bar with rate and time left; nothing where the output is no terminal."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    class Rate(TextColumn):
+        def render(self, task):
+            self.text_format = f"{task.speed:.1f} {unit}/s" if task.speed else ""
+            return super().render(task)
+
+    console = Console(stderr=True)
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        Rate(""),
+        TimeRemainingColumn(),
+    )
+    return Progress(*columns, console=console, disable=not console.is_terminal)
+
+
+def report_failures(failures) -> None:
+    """Name what failed on standard error; the exit status says that something did."""
+    for failure in failures:
+        typer.echo(f"jaxclnf: {failure.reason}", err=True)
+    if failures:
+        raise typer.Exit(1)

@@ -1,0 +1,25 @@
+"""``jaxclnf demo``: the whole way from a photo to a picture, on a photo that everybody has."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from jaxclnf.commands import common
+from jaxclnf.commands.fit import fit
+
+
+def demo(
+    model: common.ModelOption = None,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the table and the picture.")] = Path(
+        "demo"
+    ),
+) -> None:
+    """Find the landmarks of Rear Admiral Grace Hopper, on the photo that comes with matplotlib."""
+    from matplotlib import cbook
+
+    photo = str(cbook.get_sample_data("grace_hopper.jpg", asfileobj=False))
+    fit([photo], model=model, out=out)
+    typer.echo(f"{out / 'grace_hopper.png'}")

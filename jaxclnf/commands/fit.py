@@ -1,0 +1,110 @@
+"""``jaxclnf fit``: landmarks on photos."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from jaxclnf.commands import common
+
+if TYPE_CHECKING:
+    from jaxclnf.inputs import Failure
+    from jaxclnf.photos import Photo
+
+
+class Format(StrEnum):
+    """Of the table."""
+
+    csv = "csv"
+    parquet = "parquet"
+    jsonl = "jsonl"
+
+
+class Faces(StrEnum):
+    """Of those the detector finds."""
+
+    all = "all"
+    largest = "largest"
+
+
+def fit(
+    photos: Annotated[list[str], typer.Argument(help="Photos, folders, patterns, .txt lists of files.")],
+    model: common.ModelOption = None,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the table and pictures.")] = Path(
+        "out"
+    ),
+    boxes: Annotated[Path | None, typer.Option(help="Own boxes: CSV file,x,y,w,h or JSON.")] = None,
+    faces: Annotated[Faces, typer.Option(help="Which of the faces found.")] = Faces.all,
+    preset: common.PresetOption = common.Preset.default,
+    multi_view: common.MultiViewOption = False,
+    set_: common.SetOption = None,
+    camera: common.CameraOption = None,
+    format: Annotated[Format, typer.Option(help="Of the table.")] = Format.csv,
+    pictures: Annotated[bool, typer.Option(help="Draw the landmarks on each photo.")] = True,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that broke off.")] = False,
+) -> None:
+    """Find faces and their landmarks on photos: one table, and a picture a photo."""
+    from jaxclnf.inputs import Failure, boxes_of, boxes_without_photo, find_photos, read_boxes
+    from jaxclnf.photos import detected, fit_photos
+    from jaxclnf.pictures import picture_names
+    from jaxclnf.pipeline import ahead
+    from jaxclnf.runs import Table, make_folder, write_failures
+    from jaxclnf.tables import columns
+
+    config = common.fit_config(preset, multi_view, set_)
+    box_source, failures = detected(faces is Faces.largest), []
+    if boxes:
+        own = read_boxes(boxes)
+        failures += boxes_without_photo(own, boxes)
+        box_source = partial(boxes_of, boxes=own, table=boxes)
+    make_folder(out)
+    found, unusable = find_photos(photos, leave_out=out)
+    failures += unusable
+    engine = common.open_model(model)
+    names = columns(engine.pdm.n_points, engine.pdm.n_modes)
+    told = {"boxes": str(boxes), "faces": faces, "camera": camera, **common.description(engine, config)}
+    table = Table(out / f"landmarks.{format}", names, "source", told, resume)
+    todo = [path for path in found if str(path) not in table.done]
+    draw = partial(_draw, out=out, names=picture_names(found)) if pictures else _draw_nothing
+    try:
+        with common.progress("photos") as bar:
+            task = bar.add_task("fitting", total=len(found), completed=len(found) - len(todo))
+            for photo in ahead(draw, fit_photos(engine, todo, box_source, config, common.camera(camera))):
+                if isinstance(photo, Failure):
+                    failures.append(photo)
+                else:
+                    table.add(_rows(names, photo))
+                bar.advance(task)
+        table.finish()
+    except KeyboardInterrupt:
+        typer.echo(f"jaxclnf: stopped; {table.unfinished} holds what is done, --resume goes on", err=True)
+        raise typer.Exit(130) from None
+    finally:
+        table.close()
+    write_failures(out / "failures.csv", failures)
+    typer.echo(f"{table.path}: {len(found) - len(failures)} photos")
+    common.report_failures(failures)
+
+
+def _draw(photo: Photo | Failure, out: Path, names: dict[Path, str]) -> Photo | Failure:
+    from jaxclnf.photos import Photo
+    from jaxclnf.pictures import overlay, save_picture
+
+    if isinstance(photo, Photo):
+        save_picture(out / names[photo.path], overlay(photo))
+    return photo
+
+
+def _draw_nothing(photo: Photo | Failure) -> Photo | Failure:
+    return photo
+
+
+def _rows(names: list[str], photo: Photo) -> list[list[str]]:
+    from jaxclnf.tables import empty_row, photo_row
+
+    source = str(photo.path)
+    return [photo_row(source, i, face) for i, face in enumerate(photo.faces)] or [empty_row(names, source)]

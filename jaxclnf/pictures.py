@@ -1,0 +1,60 @@
+"""The pictures of a run: photos with what was found drawn on them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import jax.numpy as jnp
+import numpy as np
+
+from jaxclnf.draw import colour_of, draw_axes, draw_box, draw_landmarks, draw_name
+from jaxclnf.headpose import axes_image
+from jaxclnf.images import RGB
+from jaxclnf.photos import Photo
+from jaxclnf.runs import write_whole
+from jaxclnf.tables import Face, usable
+from jaxclnf.types import Camera, HeadPose
+
+LONGEST = 1600  # sides of pictures, in pixels; larger photos are shrunk
+
+
+def overlay(photo: Photo) -> RGB:
+    """A photo, shrunk where it is large, with the boxes, landmarks and head axes of its faces."""
+    height, width = photo.rgb.shape[:2]
+    scale = min(1.0, LONGEST / max(height, width))
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    picture = cv2.resize(photo.rgb, size, interpolation=cv2.INTER_AREA) if scale < 1 else photo.rgb.copy()
+    for i, (box, face) in enumerate(zip(photo.boxes, photo.faces, strict=True)):
+        draw_box(picture, box * scale, colour_of(i))
+        draw_face(picture, face, photo.camera, i, scale)
+        draw_name(picture, f"{i}: {face.confidence:.0%}", box[:2] * scale)
+    return picture
+
+
+def draw_face(picture: RGB, face: Face, camera: Camera, number: int, scale: float = 1.0) -> None:
+    """Draw a face's landmarks and axes into a picture ``scale`` times the photo's size."""
+    if usable(int(face.result.status)):
+        draw_landmarks(picture, scale * np.asarray(face.result.landmarks, np.float64), colour_of(number))
+        pose = HeadPose(translation=jnp.asarray(face.pose[:3]), rotation=jnp.asarray(face.pose[3:]))
+        draw_axes(picture, scale * np.asarray(axes_image(pose, camera), np.float64))
+
+
+def save_picture(path: Path, picture: RGB) -> None:
+    """Write a picture as PNG or, by the suffix, JPEG."""
+    _, data = cv2.imencode(path.suffix, picture[:, :, ::-1], [cv2.IMWRITE_PNG_COMPRESSION, 1])
+    write_whole(path, data.tobytes())
+
+
+def picture_names(photos: Sequence[Path]) -> dict[Path, str]:
+    """A file name for each photo's picture: its own, with a number where several share it."""
+    seen: Counter[str] = Counter()
+    names = {}
+    for photo in photos:
+        seen[photo.stem] += 1
+        names[photo] = (
+            f"{photo.stem}.png" if seen[photo.stem] == 1 else f"{photo.stem}-{seen[photo.stem]}.png"
+        )
+    return names

@@ -6,9 +6,7 @@ import sys
 
 import typer
 
-from jaxclnf.commands.convert import convert
-from jaxclnf.commands.demo import demo
-from jaxclnf.commands.fit import fit
+from jaxclnf.commands import convert
 from jaxclnf.commands.models import models
 
 app = typer.Typer(
@@ -17,9 +15,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-app.command()(fit)
-app.command()(demo)
-app.command()(convert)
+app.command()(convert.convert)
 app.add_typer(models, name="models")
 
 

@@ -63,15 +63,31 @@ def load_model(path: str | Path | None = None, dtype: DTypeLike = np.float32) ->
     return model.astype(dtype)
 
 
-def _shipped() -> Path:
+def is_saved_model(path: Path) -> bool:
+    """Whether a file is one that `save_model` wrote, by its first bytes or, damaged, its name."""
+    if not path.is_file():
+        return path.suffix == ".npz"
+    with path.open("rb") as file:
+        return file.read(4) == b"PK\x03\x04" or path.suffix == ".npz"
+
+
+def packaged(name: str) -> Path:
+    """A file of ``params/``, in the package once it is installed, beside it in a checkout."""
     package = Path(__file__).parent
     for folder in (package / "params", package.parent / "params"):
-        if (folder / _SHIPPED).is_file():
-            return folder / _SHIPPED
-    raise ValueError(
-        "no model ships with this version of jaxclnf: name a converted .npz or OpenFace's main_clnf_*.txt, "
-        "or get OpenFace's with `jaxclnf models install`"
-    )
+        if (folder / name).is_file():
+            return folder / name
+    raise ValueError(f"params/{name} is not part of this installation of jaxclnf")
+
+
+def _shipped() -> Path:
+    try:
+        return packaged(_SHIPPED)
+    except ValueError:
+        raise ValueError(
+            "no model ships with this version of jaxclnf: name a converted .npz or OpenFace's "
+            "main_clnf_*.txt, or get OpenFace's models with `jaxclnf models install`"
+        ) from None
 
 
 def _description(model: Model) -> dict[str, Any]:

@@ -1,0 +1,70 @@
+"""``jaxclnf models``: OpenFace's models, installed with the user's consent to their licence."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+models = typer.Typer(help="OpenFace's models: install them, see what is there.", no_args_is_help=True)
+
+
+@models.command("install")
+def install(
+    accept_license: Annotated[
+        bool,
+        typer.Option(
+            "--accept-license",
+            envvar="OPENFACE_MODELS_ACCEPT_LICENSE",
+            help="Accept OpenFace's licence without being asked.",
+        ),
+    ] = False,
+    source: Annotated[
+        Path | None,
+        typer.Option("--from", help="A folder with OpenFace or its model files, in place of the network."),
+    ] = None,
+    base_url: Annotated[
+        str | None,
+        typer.Option(envvar="OPENFACE_MODELS_URL", help="A mirror of OpenFace's repository."),
+    ] = None,
+) -> None:
+    """Fetch OpenFace's models (27 MB), check and convert them.
+
+    They are for non-commercial research only. They are kept in the user's data folder or in
+    $OPENFACE_MODELS_DIR; what a broken download left is used by the next.
+    """
+    from rich.progress import DownloadColumn, Progress, TimeRemainingColumn
+
+    from jaxclnf import install as installer
+
+    manifest = installer.read_manifest()
+    if source is None:
+        fetch = installer.from_server(base_url or manifest.base_url)
+    else:
+        fetch = installer.from_folder(source)
+    typer.echo(installer.licence_text(manifest, fetch))
+    if not accept_license and not typer.confirm("Do you accept this licence?"):
+        raise ValueError("OpenFace's licence was not accepted, so its models were not installed")
+    columns = (*Progress.get_default_columns()[:2], DownloadColumn(), TimeRemainingColumn())
+    with Progress(*columns, transient=True) as bar:
+        task = bar.add_task("OpenFace's models", total=manifest.size)
+        paths = installer.install(manifest, fetch, lambda n: bar.advance(task, n))
+    for name, path in paths.items():
+        typer.echo(f"{name}  {path}")
+
+
+@models.command("list")
+def list_models() -> None:
+    """Tell which models are there, and their names for --model."""
+    from jaxclnf import install as installer
+    from jaxclnf.storage import packaged
+
+    manifest = installer.read_manifest()
+    there = installer.installed(manifest)
+    try:
+        typer.echo(f"(default)  {packaged('model.npz')}")
+    except ValueError:
+        typer.echo("(default)  none ships with this version")
+    for name in manifest.models:
+        typer.echo(f"{name}  {there.get(name, 'not installed: jaxclnf models install')}")

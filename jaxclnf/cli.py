@@ -6,7 +6,9 @@ import sys
 
 import typer
 
-from jaxclnf.commands import convert
+from jaxclnf.commands.convert import convert
+from jaxclnf.commands.demo import demo
+from jaxclnf.commands.fit import fit
 from jaxclnf.commands.models import models
 
 app = typer.Typer(
@@ -15,7 +17,9 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-app.command()(convert.convert)
+app.command()(fit)
+app.command()(demo)
+app.command()(convert)
 app.add_typer(models, name="models")
 
 

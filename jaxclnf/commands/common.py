@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from dataclasses import fields, replace
 from enum import StrEnum
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -30,7 +29,7 @@ ModelOption = Annotated[
         "--model",
         "-m",
         envvar="JAXCLNF_MODEL",
-        help="A converted .npz, OpenFace's main_clnf_*.txt or a name of `jaxclnf models list`; else the one that ships.",
+        help="A converted .npz, OpenFace's main_clnf_*.txt or an installed model's name; else our own.",
     ),
 ]
 PresetOption = Annotated[Preset, typer.Option(help="Settings that belong together.")]
@@ -56,7 +55,7 @@ CameraOption = Annotated[
 
 
 def open_model(name: str | None) -> Model:
-    """The model a user names: a .npz, OpenFace's files, an installed one, or (None, empty) the one that ships.
+    """The model a user names: a .npz, OpenFace's files, an installed one, or (None, empty) our own.
 
     Compiled programs are kept in the user's cache folder from here on.
     """

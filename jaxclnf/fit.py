@@ -67,8 +67,9 @@ def fit_batch(
     if shared_image:
         images = images[None]
         starts = jax.tree.map(lambda a: a.reshape(1, -1, *a.shape[2:]), starts)
-    tries = _fit_tries(model, images, starts, config)
-    best = _likeliest(tries, len(config.start_rotations))
+    n_starts = len(config.start_rotations)
+    tries = _fit_tries(model, images, starts, config, n_starts)
+    best = _best(tries, len(boxes))
     image_size = jnp.array(images.shape[:-3:-1], boxes.dtype)
     status = jax.vmap(box_status, in_axes=(0, None))(boxes, image_size)
     return _result(model, best, status)
@@ -84,22 +85,34 @@ def fit_from(
     """Fit one face, started from parameters (of the frame before, say); start rotations are not used."""
     start = jax.tree.map(lambda a: a[None, None], params)
     tries = _fit_tries(model, jnp.asarray(image)[None], start, _in_dtype_of(model, config))
-    return _first(_result(model, _likeliest(tries, 1), jnp.zeros(1, jnp.int32)))
+    return _first(_result(model, _best(tries, 1), jnp.zeros(1, jnp.int32)))
 
 
 def _starts(model: Model, boxes: Float[Array, "n_faces 4"], config: FitConfig) -> FaceParams:
     """Parameters of every start rotation in every box."""
     by_rotation = jax.vmap(partial(params_from_box, model.pdm), in_axes=(None, 0))
+    boxes = _corrected(boxes, config.box_correction[None])
     return jax.vmap(by_rotation, in_axes=(0, None))(boxes, config.start_rotations)
 
 
-def _fit_tries(model: Model, images: Array, starts: FaceParams, config: FitConfig) -> Tries:
-    """Every stage, for every try on every image."""
+def _corrected(boxes: Float[Array, "n_faces 4"], by: Float[Array, "1 4"]) -> Float[Array, "n_faces 4"]:
+    size = boxes[:, 2:]
+    growth = size * jnp.expm1(by[:, 2:])
+    return boxes + jnp.concatenate([size * by[:, :2] - growth / 2, growth], axis=1)
+
+
+def _fit_tries(
+    model: Model, images: Array, starts: FaceParams, config: FitConfig, n_starts: int = 1
+) -> Tries:
+    """Every stage, for the tries on every image that get so far; ``n_starts`` in a row are one face's."""
     tries = _untried(model, starts, config)
     with jax.default_matmul_precision("highest"):
         for i, (window, experts) in enumerate(zip(config.windows, model.experts, strict=False)):
             if window:
                 tries = _unless_skipped(experts, tries, _stage(model, experts, images, tries, config, i))
+            n_kept = min([n_starts, *config.keep[i + 1 : i + 2]])
+            if n_kept < n_starts:
+                tries, n_starts = _likeliest(tries, n_starts, n_kept), n_kept
     return tries
 
 
@@ -151,16 +164,30 @@ def _untried(model: Model, starts: FaceParams, config: FitConfig) -> Tries:
 
 def _stage_settings(config: FitConfig, i: int, n_tries: int) -> Settings:
     """The settings of a stage, one entry a try."""
-    stage = (config.reg_factor[..., i], config.sigma[..., i], config.weight_factor[..., i], config.tolerance)
-    return Settings(*(jnp.broadcast_to(s, n_tries) for s in stage))
+    settings = Settings(
+        reg_factor=config.reg_factor[..., i] * config.mode_stiffness,
+        sigma=config.sigma[..., i],
+        weight_factor=config.weight_factor[..., i],
+        tolerance=config.tolerance,
+        landmark_weights=config.landmark_weights,
+    )
+    return jax.tree.map(lambda s: jnp.broadcast_to(s, (n_tries, *s.shape)), settings)
 
 
-def _likeliest(tries: Tries, n_starts: int) -> Tries:
-    """Of each ``n_starts`` tries in a row, the likeliest; leading axis: faces."""
+def _best(tries: Tries, n_faces: int) -> Tries:
+    """The likeliest try of each face; leading axis: faces."""
+    n_starts = tries.view.size // n_faces
+    return jax.tree.map(lambda a: a.reshape(n_faces, *a.shape[2:]), _likeliest(tries, n_starts, 1))
+
+
+def _likeliest(tries: Tries, n_starts: int, n_kept: int) -> Tries:
+    """Of each ``n_starts`` tries in a row, the ``n_kept`` likeliest; ties keep their order."""
     flat = jax.tree.map(lambda a: a.reshape(-1, n_starts, *a.shape[2:]), tries)
     likelihood = jnp.where(flat.too_small | jnp.isnan(flat.log_likelihood), -jnp.inf, flat.log_likelihood)
-    best = jnp.argmax(likelihood, axis=1)
-    return jax.tree.map(lambda a: jax.vmap(lambda row, k: row[k])(a, best), flat)
+    _, best = jax.lax.top_k(likelihood, n_kept)
+    kept = jax.tree.map(lambda a: jax.vmap(lambda row, k: row[k])(a, best), flat)
+    n_images = tries.view.shape[0]
+    return jax.tree.map(lambda a: a.reshape(n_images, -1, *a.shape[2:]), kept)
 
 
 def _result(model: Model, best: Tries, status: Int[Array, " n_faces"]) -> FitResult:

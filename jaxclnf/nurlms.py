@@ -26,10 +26,11 @@ INVISIBLE = -1e8
 class Settings(NamedTuple):
     """The traced settings of one stage."""
 
-    reg_factor: Float[Array, ""]
+    reg_factor: Float[Array, "*n_modes"]
     sigma: Float[Array, ""]
     weight_factor: Float[Array, ""]
     tolerance: Float[Array, ""]
+    landmark_weights: Float[Array, "*n_points"] | float = 1.0
 
 
 class Outcome(NamedTuple):
@@ -42,9 +43,10 @@ class Outcome(NamedTuple):
     astray: Bool[Array, ""]  # the last step moved the landmarks by more than `MAX_LAST_MOVE`
 
 
-def landmark_weights(face: Frame, weight_factor: Float[Array, ""]) -> Float[Array, " n_points"]:
-    """Weight of each landmark: its patch confidence times the factor, or 1 where the factor is 0."""
-    weights = jnp.where(weight_factor > 0, weight_factor * face.confidence, 1)
+def landmark_weights(face: Frame, settings: Settings) -> Float[Array, " n_points"]:
+    """Weight of each landmark: its own, times its patch confidence and the factor unless that is 0."""
+    factor = settings.weight_factor
+    weights = jnp.where(factor > 0, factor * face.confidence, 1) * settings.landmark_weights
     return jnp.where(face.visible, weights, 0)
 
 
@@ -67,7 +69,7 @@ def newton_step(
 ) -> FaceParams:
     """Parameters after one mean shift and the Gauss-Newton step that follows it, clamped."""
     shifts_ref = mean_shift(maps, positions, settings.sigma, kernel)
-    weights = landmark_weights(face, settings.weight_factor)
+    weights = landmark_weights(face, settings)
     shifts_img = shifts_ref @ face.img_from_ref.T
     hessian, gradient = normal_equations(pdm, params, shifts_img, weights, settings.reg_factor)
     if rigid:

@@ -188,6 +188,14 @@ class FitConfig:
     tolerance: Float[Array, ""] = _default(np.float32, 0.01)
     # smaller faces, in pixels per model unit, are given up
     min_scale: Float[Array, ""] = _default(np.float32, 0.25)
+    # tries of a face that enter each stage, the likeliest so far; without it, all go to the end
+    keep: tuple[int, ...] = static(default=())
+    # what each landmark weighs in a step, beside its patch confidence
+    landmark_weights: Float[Array, "*n_points"] = _default(np.float32, 1.0)
+    # how much more than by its variance each mode is held back
+    mode_stiffness: Float[Array, "*n_modes"] = _default(np.float32, 1.0)
+    # shift of the box in its sizes, then the logarithm of what its width and height are multiplied by
+    box_correction: Float[Array, "4"] = _default(np.zeros, 4, np.float32)
 
     @classmethod
     def openface(cls, multi_view: bool = False) -> FitConfig:

@@ -13,7 +13,7 @@ def normal_equations(
     params: FaceParams,
     shifts: Float[Array, "n_points 2"],
     weights: Float[Array, " n_points"],
-    reg_factor: Float[Array, ""],
+    reg_factor: Float[Array, "*n_modes"],
 ) -> tuple[Float[Array, "n_params n_params"], Float[Array, " n_params"]]:
     """Left and right side of ``(J'WJ + reg/E) d = J'W shifts - (reg/E) q``.
 

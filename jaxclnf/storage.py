@@ -38,6 +38,8 @@ def save_model(model: Model, path: str | Path, weights_dtype: DTypeLike | None =
     arrays = {"header": np.frombuffer(header.encode(), np.uint8), **_arrays(model, weights_dtype)}
     arrays["checksum"] = np.array(_checksum(arrays))
     path = Path(path)
+    if not path.parent.is_dir() or path.is_dir():
+        raise ValueError(f"{path}: not a place for a file, expected a file name in a folder that exists")
     unfinished = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         with unfinished.open("wb") as file:

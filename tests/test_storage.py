@@ -109,6 +109,12 @@ def test_a_failed_save_leaves_the_old_file_and_no_other(model: Model, saved: Pat
     assert saved.read_bytes() == before and list(saved.parent.iterdir()) == [saved]
 
 
+def test_a_place_that_is_none_is_refused(model: Model, tmp_path: Path) -> None:
+    for path in (tmp_path, tmp_path / "gone" / "model.npz"):
+        with pytest.raises(ValueError, match="not a place for a file"):
+            save_model(model, path)
+
+
 def _npz(**arrays: np.ndarray) -> bytes:
     file = io.BytesIO()
     np.savez(file, **arrays)  # type: ignore

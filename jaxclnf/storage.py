@@ -148,7 +148,8 @@ def _read(path: Path) -> dict[str, np.ndarray]:
 
 
 def _reason(error: BaseException) -> str:
-    return f"{error.args[0]!r} is missing" if isinstance(error, KeyError) and error.args else str(error)
+    text = f"{error.args[0]!r} is missing" if isinstance(error, KeyError) and error.args else str(error)
+    return f"{text[:200]} ..." if len(text) > 200 else text
 
 
 def _nest(arrays: dict[str, np.ndarray]) -> dict[str, Any]:

@@ -28,7 +28,7 @@ LICENCE = (
 
 _DETECTOR, _PART, _PDM, _EXPERTS = "LandmarkDetector", "LandmarkDetector_part", "PDM", "PatchesCCNF"
 _KEYWORDS = (_DETECTOR, _PART, _PDM, _EXPERTS, "Triangulations", "FaceDetConversion", "DetectionValidator")
-_MAX_LINES = 16  # scales or parts of a model
+_MAX_LINES, _MAX_LENGTH = 16, 2000  # scales or parts of a model, characters of a line
 
 
 def convert_openface(path: str | Path, dtype: DTypeLike = np.float32) -> Model:
@@ -49,7 +49,10 @@ def convert_openface(path: str | Path, dtype: DTypeLike = np.float32) -> Model:
 
 def _read_lines(path: Path) -> list[tuple[str, str]]:
     """The lines of a model's text file as (keyword, rest)."""
-    words = [line.split(maxsplit=1) for line in read_text(path).splitlines()]
+    text = read_text(path).splitlines()
+    if max(map(len, text), default=0) > _MAX_LENGTH:
+        raise ValueError(f"{path}: a line of more than {_MAX_LENGTH} characters, expected names of files")
+    words = [line.split(maxsplit=1) for line in text]
     lines = [(w[0], w[1].strip() if len(w) > 1 else "") for w in words if w and not w[0].startswith("#")]
     for word, rest in lines:
         if word not in _KEYWORDS:
@@ -98,6 +101,6 @@ def _read_part(path: Path, text: str, whole: Model, dtype: DTypeLike) -> Part:
     for points, n_points in ((main, whole.pdm.n_points), (part, model.pdm.n_points)):
         if max(points) >= n_points or len(set(points)) < len(points):
             raise ValueError(
-                f"{path}: part {name}: landmarks must differ and be below {n_points}, not {points}"
+                f"{path}: part {name}: landmarks must differ and be below {n_points}, not {text[:80]!r}"
             )
     return Part(name, main, part, model)

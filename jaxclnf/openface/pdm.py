@@ -34,10 +34,12 @@ def _matrices(path: Path) -> Iterator[np.ndarray]:
     while at < len(tokens):
         head, left = tokens[at : at + 3], len(tokens) - at - 3
         if left < 0 or not all(t.isascii() and t.isdecimal() and len(t) < 10 for t in head):
-            raise ValueError(f"{path}: a matrix begins with {head}, expected rows, columns and a type code")
+            raise ValueError(
+                f"{path}: a matrix begins with {str(head)[:60]}, expected rows, columns and a type code"
+            )
         rows, cols = int(head[0]), int(head[1])
         if head[2] not in ("5", "6"):
-            raise ValueError(f"{path}: a matrix has type code {head[2]}, expected 5 or 6")
+            raise ValueError(f"{path}: a matrix has type code {int(head[2])}, expected 5 or 6")
         if not 0 < rows * cols <= left:
             raise ValueError(f"{path}: a matrix has {rows} x {cols} numbers, but {left} are left")
         at += 3 + rows * cols
@@ -48,4 +50,4 @@ def _numbers(path: Path, tokens: list[str]) -> np.ndarray:
     try:
         return np.array(tokens, np.float64)
     except ValueError as error:
-        raise ValueError(f"{path}: expected numbers ({error})") from None
+        raise ValueError(f"{path}: expected numbers ({str(error)[:80]})") from None

@@ -122,6 +122,10 @@ def _sha256(path: Path) -> str | None:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.is_file() else 0
+
+
 def from_folder(source: Path) -> Fetch:
     """Copies files from an OpenFace checkout, a release, or a folder that holds the same files."""
 
@@ -149,8 +153,9 @@ def from_server(base_url: str, timeout: float = 30) -> Fetch:
 
     def fetch(file: RemoteFile, path: Path, progress: Progress) -> None:
         url = f"{base_url.rstrip('/')}/{file.path}"
-        had = path.stat().st_size if path.is_file() else 0
-        progress(had)
+        if _size(path) > file.size:
+            path.unlink()
+        progress(_size(path))
         problem = None
         for _ in range(_ATTEMPTS):
             problem = _download(url, path, file.size, timeout, progress)
@@ -165,7 +170,7 @@ def _download(url: str, path: Path, size: int, timeout: float, progress: Progres
     """Download what is missing of a file; says what went wrong where another attempt may help."""
     import requests
 
-    had = path.stat().st_size if path.is_file() else 0
+    had = _size(path)
     if had == size:
         return None
     # Without identity, the range would be one of compressed bytes.
@@ -175,7 +180,6 @@ def _download(url: str, path: Path, size: int, timeout: float, progress: Progres
             if answer.status_code >= 500:
                 return f"the server answers {answer.status_code} {answer.reason}"
             if answer.status_code not in (200, 206):
-                path.unlink(missing_ok=True)
                 raise ValueError(f"{url}: the server answers {answer.status_code} {answer.reason}")
             if answer.status_code == 200:
                 progress(-had)

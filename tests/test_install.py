@@ -167,11 +167,15 @@ def test_a_broken_download_goes_on_where_it_stopped(
     assert list(installed(manifest)) == ["small"]
 
 
-def test_a_server_without_ranges_starts_anew(manifest: Manifest, server: Server, data_folder: Path) -> None:
+@pytest.mark.parametrize(("rest", "faults"), [(b"other bytes", 2), (b"x" * 100_000, 0)])
+def test_a_rest_of_no_use_is_thrown_away(
+    manifest: Manifest, server: Server, data_folder: Path, rest: bytes, faults: int
+) -> None:
+    """A server without ranges sends all anew; more bytes than the file has cannot be its beginning."""
     unfinished = data_folder / "originals" / f"{BROKEN}.part"
     unfinished.parent.mkdir(parents=True)
-    unfinished.write_bytes(b"other bytes")
-    server.fault, server.faults_left = "no ranges", 2
+    unfinished.write_bytes(rest)
+    server.fault, server.faults_left = "no ranges", faults
     came: list[int] = []
     install(manifest, from_server(server.url), came.append)
     assert sum(came) == manifest.size and list(installed(manifest)) == ["small"]

@@ -29,5 +29,5 @@ def draw_cumulative_errors(path: Path, errors: Mapping[str, Float[np.ndarray, " 
         title="Cumulative error",
     )
     axes.grid(alpha=0.3)
-    axes.legend(loc="lower right", frameon=False)
+    axes.legend(loc="lower right", fontsize="small", framealpha=1, edgecolor="none")
     figure.savefig(path, dpi=150)

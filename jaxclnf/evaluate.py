@@ -99,30 +99,30 @@ def start_boxes(faces: Faces) -> Float[np.ndarray, "n 4"]:
     return np.concatenate([low, faces.points.max(axis=1) - low], axis=1)
 
 
-def fit_annotated(model: Model, faces: Faces, config: FitConfig) -> Iterator[FitResult]:
-    """Fit every annotated face from its box, one result at a time, in order.
-
-    Raises ValueError if the model's landmarks are not those of the dataset.
-    """
+def check(model: Model, faces: Faces) -> None:
+    """Raise ValueError if the model's landmarks are not the dataset's or these have no unit of error."""
     if model.pdm.n_points != faces.n_points:
         raise ValueError(
             f"the model has {model.pdm.n_points} landmarks and the dataset {faces.n_points}; "
             "name the dataset's landmarks that the model was trained on"
         )
-    boxes = start_boxes(faces)
-    return fit_stream(model, ((faces.image(i), boxes[i]) for i in range(len(faces))), config)
-
-
-def errors_of(results: Sequence[FitResult], faces: Faces) -> Float[np.ndarray, "n n_points"]:
-    """Errors of the landmarks of fits, one a face of the dataset.
-
-    Raises ValueError if the dataset's markup does not say where the eyes are.
-    """
     if faces.eye_distances is None:
         raise ValueError(
             f"errors are in units of the eye distance, unknown for a markup of {faces.n_points} landmarks; "
             "evaluate on faces with 68 landmarks or a selection of them"
         )
+
+
+def fit_annotated(model: Model, faces: Faces, config: FitConfig | None = None) -> Iterator[FitResult]:
+    """Fit every annotated face from its box, one result at a time, in order."""
+    check(model, faces)
+    boxes = start_boxes(faces)
+    return fit_stream(model, ((faces.image(i), boxes[i]) for i in range(len(faces))), config)
+
+
+def errors_of(results: Sequence[FitResult], faces: Faces) -> Float[np.ndarray, "n n_points"]:
+    """Errors of the landmarks of fits, one a face of a dataset whose eye distances are known."""
+    assert faces.eye_distances is not None
     landmarks = np.stack([np.asarray(r.landmarks) for r in results])
     fitted = np.array([int(r.status) in (Status.OK, Status.NOT_CONVERGED) for r in results])
     return point_errors(landmarks, faces.points, faces.eye_distances, fitted)

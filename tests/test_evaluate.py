@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from jaxclnf.charts import draw_cumulative_errors
-from jaxclnf.evaluate import by_group, by_yaw, cumulative, errors_of, figures, point_errors, start_boxes
+from jaxclnf.evaluate import by_group, by_yaw, cumulative, figures, point_errors, start_boxes
 from jaxclnf.training.datasets import Faces
 
 ERRORS = np.array([2.0, 4.0, 6.0, 12.0])
@@ -64,12 +64,6 @@ def test_cumulative_counts_the_limit_itself():
 def test_without_boxes_fits_start_tight_around_the_points():
     points = np.array([[[1, 2], [11, 5], [4, 22.0]]], np.float32)
     np.testing.assert_array_equal(start_boxes(Faces((Path("a.png"),), points)), [[1, 2, 10, 20]])
-
-
-def test_unknown_markup_has_no_unit_of_error():
-    faces = Faces((Path("a.png"),), np.zeros((1, 4, 2), np.float32))
-    with pytest.raises(ValueError, match="unknown for a markup of 4 landmarks"):
-        errors_of([], faces)
 
 
 def test_chart_is_written(tmp_path):

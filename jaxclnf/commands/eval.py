@@ -1,0 +1,160 @@
+"""``jaxclnf eval``: errors on annotated faces, several models and settings side by side."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from jaxclnf.commands import common
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from jaxclnf.evaluate import Figures
+    from jaxclnf.training.datasets import Faces
+    from jaxclnf.types import FitConfig, FitResult, Model
+
+
+def evaluate(
+    datasets: Annotated[list[Path], typer.Argument(help="Folders with photos and points.npz or .pts files.")],
+    model: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--model",
+            "-m",
+            help="A converted .npz, OpenFace's main_clnf_*.txt or an installed model's name; may be given "
+            "several times. Else $JAXCLNF_MODEL or our own.",
+        ),
+    ] = None,
+    preset: Annotated[
+        list[common.Preset] | None,
+        typer.Option(help="Settings that belong together; may be given several times."),
+    ] = None,
+    multi_view: common.MultiViewOption = False,
+    set_: common.SetOption = None,
+    landmarks: Annotated[
+        str | None,
+        typer.Option(help="The dataset's landmarks that the model has: 36+39,42+45,30,48-54 (+ averages)."),
+    ] = None,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for faces.csv and ced.png.")] = Path(
+        "eval"
+    ),
+) -> None:
+    """Fit annotated faces from their boxes and compare with the truth.
+
+    Prints errors in percent of the distance of the outer eye corners, over all, by landmark group and by
+    yaw; writes every face to faces.csv and the cumulative error curves to ced.png.
+    """
+    from jaxclnf.charts import draw_cumulative_errors
+    from jaxclnf.evaluate import check, errors_of, true_yaws
+    from jaxclnf.runs import make_folder
+
+    faces = _read(datasets, landmarks)
+    make_folder(out)
+    names = model or [os.environ.get("JAXCLNF_MODEL") or ""]
+    models = {title: common.open_model(name or None) for title, name in _titles(names).items()}
+    settings = {p.value: common.fit_config(p, multi_view, set_) for p in preset or [common.Preset.default]}
+    for each in models.values():
+        check(each, faces)
+    yaws = true_yaws(next(iter(models.values())).pdm, faces.points)
+    fits = {
+        _run_name(m, s, len(models) > 1, multi_view): _fit(f"{m}, {s}", models[m], faces, settings[s])
+        for m in models
+        for s in settings
+    }
+    errors = {name: errors_of(results, faces) for name, results in fits.items()}
+    for title, table in _tables(errors, yaws, faces.n_points).items():
+        _print(title, table)
+    _write(out / "faces.csv", faces, yaws, fits, errors)
+    draw_cumulative_errors(out / "ced.png", {name: e.mean(axis=1) for name, e in errors.items()})
+    typer.echo(f"{out / 'faces.csv'}: every face; {out / 'ced.png'}: cumulative errors")
+
+
+def _read(datasets: list[Path], landmarks: str | None) -> Faces:
+    from jaxclnf.training.datasets import read_faces
+    from jaxclnf.training.markup import parse_groups
+
+    faces = read_faces(datasets)
+    typer.echo(faces.summary())
+    if faces.boxes is None:
+        typer.echo("The dataset has no boxes: fits start from boxes tight around the true landmarks.")
+    return faces.regroup(parse_groups(landmarks)) if landmarks else faces
+
+
+def _titles(names: list[str]) -> dict[str, str]:
+    """Models' names by what to call them: short where that tells them apart."""
+    short = [Path(name).stem or "own model" for name in names]
+    unique = len(set(short)) == len(names)
+    return dict(zip(short if unique else names, names, strict=True))
+
+
+def _run_name(model: str, preset: str, several_models: bool, multi_view: bool) -> str:
+    return f"{model}, {preset}" + (", 5 starts" if multi_view else "") if several_models else preset
+
+
+def _fit(name: str, model: Model, faces: Faces, config: FitConfig) -> list[FitResult]:
+    from jaxclnf.evaluate import fit_annotated
+
+    with common.progress("faces") as bar:
+        task = bar.add_task(name, total=len(faces))
+        results = []
+        for result in fit_annotated(model, faces, config):
+            results.append(result)
+            bar.advance(task)
+    return results
+
+
+def _tables(
+    errors: dict[str, np.ndarray], yaws: np.ndarray, n_points: int
+) -> dict[str, list[tuple[str, str, Figures]]]:
+    """Rows of (run, part, figures) under a title each."""
+    from jaxclnf.evaluate import by_group, by_yaw, figures
+    from jaxclnf.training.markup import MARKUPS
+
+    groups = MARKUPS[n_points].groups if n_points in MARKUPS else {}
+    tables = {
+        "All faces": [(run, "", figures(e.mean(axis=1))) for run, e in errors.items()],
+        "By landmark group": [
+            (r, part, f) for r, e in errors.items() for part, f in by_group(e, groups).items()
+        ],
+        "By yaw": [(r, p, f) for r, e in errors.items() for p, f in by_yaw(e.mean(axis=1), yaws).items()],
+    }
+    return {title: rows for title, rows in tables.items() if rows}
+
+
+def _print(title: str, rows: list[tuple[str, str, Figures]]) -> None:
+    width = max(len(run) for run, _, _ in rows) + 2
+    typer.echo(f"\n{title}\n{'':<{width}}{'':<8}  faces    mean  median  >10 %  AUC 8 %  failed")
+    for run, part, f in rows:
+        typer.echo(
+            f"{run:<{width}}{part:<8}{f.faces:>7}{f.mean:>8.3f}{f.median:>8.3f}"
+            f"{f.large:>7.1f}{f.area:>9.4f}{f.failed:>8}"
+        )
+
+
+def _write(
+    path: Path,
+    faces: Faces,
+    yaws: np.ndarray,
+    fits: dict[str, list[FitResult]],
+    errors: dict[str, np.ndarray],
+) -> None:
+    """Every face under every model and setting."""
+    import csv
+
+    from jaxclnf.tables import STATUS_WORDS
+    from jaxclnf.training.markup import MARKUPS
+    from jaxclnf.types import Status
+
+    groups = MARKUPS[faces.n_points].groups if faces.n_points in MARKUPS else {}
+    with path.open("w", newline="", encoding="utf-8") as file:
+        rows = csv.writer(file)
+        rows.writerow(["run", "photo", "true_yaw", "error", *groups, "log_likelihood", "status"])
+        for run, results in fits.items():
+            for photo, yaw, result, error in zip(faces.photos, yaws, results, errors[run], strict=True):
+                means = [error.mean(), *(error[list(g)].mean() for g in groups.values())]
+                figures = [f"{v:.4f}" for v in (yaw, *means, float(result.log_likelihood))]
+                rows.writerow([run, photo, *figures, STATUS_WORDS[Status(int(result.status))]])

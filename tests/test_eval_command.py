@@ -1,0 +1,107 @@
+"""``jaxclnf eval`` on made-up faces of the synthetic model, twelve of whose 68 landmarks it knows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from command_line import read_table, runner, write_model
+from engine import synthetic_face, synthetic_model
+from PIL import Image
+
+from jaxclnf import FitConfig, fit, landmarks
+
+SETTINGS = ["--set", "windows=7,5", "--set", "start_rotations=0,0,0"]
+CORNERS = (4, 7)  # of the twelve, here the eyes' outer corners
+
+
+@pytest.fixture
+def run(monkeypatch, capfd):
+    return runner(monkeypatch, capfd)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch) -> Path:
+    """A model and a dataset of three faces, 68 points each, the first twelve being the model's."""
+    monkeypatch.chdir(tmp_path)
+    write_model(tmp_path)
+    faces = tmp_path / "faces"
+    faces.mkdir()
+    points, boxes = [], []
+    for seed in range(3):
+        image, params = synthetic_face(seed, np.float32)
+        Image.fromarray(image.round().clip(0, 255).astype(np.uint8)).save(faces / f"{seed}.png")
+        known = np.asarray(landmarks(synthetic_model(np.float32), params))
+        row = np.resize(known, (68, 2))
+        row[36], row[45] = known[CORNERS[0]], known[CORNERS[1]]
+        points.append(row)
+        boxes.append([*(np.asarray(params.translation) - 50), 100, 86])
+    np.savez(faces / "points.npz", names=[f"{i}.png" for i in range(3)], points=points, boxes=boxes)
+    return tmp_path
+
+
+def evaluate(run, *arguments: object):
+    return run("eval", "faces", "--model", "model.npz", "--landmarks", "0-11", *SETTINGS, *arguments)
+
+
+def errors_by_hand(folder: Path) -> list[float]:
+    """Of the same fits, made one by one."""
+    with np.load(folder / "faces/points.npz") as table:
+        points, boxes = table["points"], table["boxes"].astype(np.float32)
+    model, config = synthetic_model(np.float32), FitConfig(windows=(7, 5), start_rotations=jnp.zeros((1, 3)))
+    errors = []
+    for i in range(3):
+        image = np.asarray(Image.open(folder / f"faces/{i}.png"))
+        found = np.asarray(fit(model, image, boxes[i], config).landmarks)
+        distance = np.sqrt(((found - points[i, :12]) ** 2).sum(axis=1)).mean()
+        errors.append(100 * distance / np.sqrt(((points[i, 36] - points[i, 45]) ** 2).sum()))
+    return errors
+
+
+def test_table_chart_and_figures(run, folder: Path) -> None:
+    outcome = evaluate(run, "--out", "out")
+    assert outcome.status == 0, outcome.err
+    rows = read_table(folder / "out/faces.csv")
+    assert [Path(row["photo"]).name for row in rows] == ["0.png", "1.png", "2.png"]
+    expected = errors_by_hand(folder)
+    np.testing.assert_allclose([float(row["error"]) for row in rows], expected, atol=2e-3)
+    line = next(line for line in outcome.out.splitlines() if line.startswith("default"))
+    faces, mean, median, *_ = map(float, line.split()[1:])
+    assert faces == 3
+    assert mean == pytest.approx(np.mean(expected), abs=2e-3)
+    assert median == pytest.approx(np.median(expected), abs=2e-3)
+    assert (folder / "out/ced.png").stat().st_size > 1000
+
+
+def test_models_and_presets_side_by_side(run, folder: Path) -> None:
+    (folder / "other.npz").write_bytes((folder / "model.npz").read_bytes())
+    outcome = evaluate(run, "--model", "other.npz", "--preset", "default", "--preset", "openface")
+    assert outcome.status == 0, outcome.err
+    runs = [f"{m}, {p}" for m in ("model", "other") for p in ("default", "openface")]
+    rows = read_table(folder / "eval/faces.csv")
+    assert [row["run"] for row in rows] == [r for r in runs for _ in range(3)]
+    assert rows[0]["error"] == rows[6]["error"]
+
+
+def test_misuse_is_one_sentence(run, folder: Path) -> None:
+    cases = {
+        ("nowhere",): "nowhere is not a folder",
+        ("faces", "--landmarks", "0-4"): "the model has 12 landmarks and the dataset 5",
+        ("faces", "--landmarks", "eyes"): "Landmarks must read like",
+        ("faces", "--landmarks", "0-99"): "must name landmarks 0 to 67",
+    }
+    for arguments, sentence in cases.items():
+        outcome = run("eval", *arguments, "--model", "model.npz", "--out", "out")
+        assert outcome.status == 1
+        assert sentence in outcome.err
+
+
+def test_faces_of_an_unknown_markup_cannot_be_measured(run, folder: Path) -> None:
+    with np.load(folder / "faces/points.npz") as table:
+        arrays = {**table, "points": table["points"][:, :12]}
+    np.savez(folder / "faces/points.npz", **arrays)
+    outcome = run("eval", "faces", "--model", "model.npz", *SETTINGS)
+    assert outcome.status == 1
+    assert "unknown for a markup of 12 landmarks" in outcome.err

@@ -11,7 +11,6 @@ from jaxclnf.commands.demo import demo
 from jaxclnf.commands.eval import evaluate
 from jaxclnf.commands.fit import fit
 from jaxclnf.commands.models import models
-from jaxclnf.commands.track import track
 
 app = typer.Typer(
     help="Facial landmarks and head pose with Constrained Local Neural Fields.",
@@ -20,7 +19,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command()(fit)
-app.command()(track)
 app.command()(demo)
 app.command()(convert)
 app.command("eval")(evaluate)

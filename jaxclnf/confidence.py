@@ -40,5 +40,5 @@ def comparable(model: Model, result: FitResult, config: FitConfig) -> Float[np.n
 
     A landmark's likelihood is its response map summed under the kernel, so it grows with the kernel's area.
     """
-    last = max(i for i, window in enumerate(config.windows[: len(model.experts)]) if window)
+    last, _ = config.stages(len(model.experts))[-1]
     return np.asarray(result.log_likelihood, np.float64) - 2 * np.log(np.asarray(config.sigma)[last])

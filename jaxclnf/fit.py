@@ -4,6 +4,7 @@ Inside, a batch has two leading axes: images, and the tries on each image (boxes
 rotations). Everything is vmapped over both; only the response maps are computed for all at once.
 """
 
+from dataclasses import replace
 from functools import partial
 from typing import NamedTuple
 
@@ -76,6 +77,22 @@ def fit_batch(
 
 
 @jax.jit
+def fit_settings(
+    model: Model,
+    images: Num[Array | np.ndarray, "*n_images height width"],
+    boxes: Float[Array | np.ndarray, "n_faces 4"],
+    config: FitConfig,
+    changes: dict[str, Float[Array | np.ndarray, "n_settings ..."]],
+) -> FitResult:
+    """Fit many faces under many settings; leading axes of the result: settings, faces.
+
+    ``changes`` holds fields of ``config`` that are no static ones, with the values of every setting along
+    a leading axis. What they leave the same, as the first stage's response maps, is computed once.
+    """
+    return jax.vmap(lambda change: fit_batch(model, images, boxes, replace(config, **change)))(changes)
+
+
+@jax.jit
 def fit_from(
     model: Model,
     image: Num[Array | np.ndarray, "height width"],
@@ -107,9 +124,9 @@ def _fit_tries(
     """Every stage, for the tries on every image that get so far; ``n_starts`` in a row are one face's."""
     tries = _untried(model, starts, config)
     with jax.default_matmul_precision("highest"):
-        for i, (window, experts) in enumerate(zip(config.windows, model.experts, strict=False)):
-            if window:
-                tries = _unless_skipped(experts, tries, _stage(model, experts, images, tries, config, i))
+        for i, scale in config.stages(len(model.experts)):
+            experts = model.experts[scale]
+            tries = _unless_skipped(experts, tries, _stage(model, experts, images, tries, config, i))
             n_kept = min([n_starts, *config.keep[i + 1 : i + 2]])
             if n_kept < n_starts:
                 tries, n_starts = _likeliest(tries, n_starts, n_kept), n_kept

@@ -169,12 +169,14 @@ def _default(make, *args) -> Any:
 class FitConfig:
     """Settings of a fit. Changing a static field compiles anew; changing any other does not.
 
-    Stage i fits on the model's i-th scale with a search window of ``windows[i]`` pixels (0 leaves the
-    scale out) and up to ``iterations`` rigid, then as many non-rigid steps. The per-stage arrays have
-    one entry for every entry of ``windows``; entries past the model's last scale are ignored.
+    Stage i fits on the model's scale ``scales[i]`` (without them, i) with a search window of
+    ``windows[i]`` pixels (0 leaves the stage out) and up to ``iterations`` rigid, then as many non-rigid
+    steps. The per-stage arrays have one entry for every entry of ``windows``; stages on scales that the
+    model lacks are left out.
     """
 
     windows: tuple[int, ...] = static(default=(11, 9, 7, 5))
+    scales: tuple[int, ...] = static(default=())
     iterations: int = static(default=5)
     kernel: Literal["exact", "grid"] = static(default="exact")  # grid: OpenFace's table, steps of 0.1 pixel
     reg_factor: Float[Array, " n_stages"] = _default(_reg_factors, 35.0)
@@ -220,6 +222,16 @@ class FitConfig:
             weight_factor=_weight_factors(2.5),
             start_rotations=_openface_starts(multi_view),
         )
+
+    def stages(self, n_scales: int) -> list[tuple[int, int]]:
+        """The stages that a model of so many scales goes through: their place in `windows`, their scale."""
+        scales = self.scales or tuple(range(len(self.windows)))
+        if len(scales) != len(self.windows):
+            raise ValueError(
+                f"expected a scale for every window; got scales {scales}, windows {self.windows}"
+            )
+        numbered = enumerate(zip(self.windows, scales, strict=True))
+        return [(i, scale) for i, (window, scale) in numbered if window and scale < n_scales]
 
     def tracking(self) -> FitConfig:
         """These settings for going on from a face's last place: OpenFace's small windows."""

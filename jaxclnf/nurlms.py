@@ -10,9 +10,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from jaxclnf.ops.gauss_newton import normal_equations, step
+from jaxclnf.ops.gauss_newton import basis_products, normal_equations, rigid_normal_equations, step
 from jaxclnf.ops.mean_shift import likelihoods, mean_shift
-from jaxclnf.ops.shape import N_RIGID, clamp, shape_2d, update
+from jaxclnf.ops.shape import clamp, shape_2d, update
 from jaxclnf.responses import Frame
 from jaxclnf.types import PDM, FaceParams
 
@@ -65,18 +65,20 @@ def newton_step(
     positions: Float[Array, "n_points 2"],
     settings: Settings,
     kernel: Literal["exact", "grid"],
-    rigid: bool,
+    products: Float[Array, "6 n_modes n_modes"] | None,
 ) -> FaceParams:
-    """Parameters after one mean shift and the Gauss-Newton step that follows it, clamped."""
+    """Parameters after one mean shift and the Gauss-Newton step that follows it, clamped.
+
+    ``products`` are the `basis_products` of the landmarks' weights; without them the step is rigid.
+    """
     shifts_ref = mean_shift(maps, positions, settings.sigma, kernel)
     weights = landmark_weights(face, settings)
     shifts_img = shifts_ref @ face.img_from_ref.T
-    hessian, gradient = normal_equations(pdm, params, shifts_img, weights, settings.reg_factor)
-    if rigid:
-        delta = step(hessian[:N_RIGID, :N_RIGID], gradient[:N_RIGID])
+    if products is None:
+        delta = step(*rigid_normal_equations(pdm, params, shifts_img, weights))
         delta = jnp.concatenate([delta, jnp.zeros_like(params.shape)])
     else:
-        delta = step(hessian, gradient)
+        delta = step(*normal_equations(pdm, params, shifts_img, weights, settings.reg_factor, products))
     return clamp(pdm, update(params, delta))
 
 
@@ -96,12 +98,15 @@ def iterate(
     loop has a reverse derivative.
     """
 
+    weights = landmark_weights(face, settings)
+    products = None if rigid else basis_products(pdm.basis, weights)
+
     def body(i, state):
         params, before, positions, count, resting = state
         shape = shape_2d(pdm, params)
         resting = resting | ((i > 0) & (_distance(shape, before) < settings.tolerance))
         here = positions_in_maps(face, shape, maps.shape[-1])
-        moved = newton_step(pdm, face, maps, params, here, settings, kernel, rigid)
+        moved = newton_step(pdm, face, maps, params, here, settings, kernel, products)
         new = (moved, shape, here, count + 1)
         old = (params, before, positions, count)
         return *jax.tree.map(lambda a, b: jnp.where(resting, a, b), old, new), resting

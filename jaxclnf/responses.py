@@ -16,7 +16,7 @@ from jaxclnf.ops.shape import reference_shape, shape_2d
 from jaxclnf.ops.similarity import inverse, similarity
 from jaxclnf.types import PDM, FaceParams, PatchExperts
 
-MAX_BLOCK = 256
+MIN_BLOCK, MAX_BLOCK = 4, 256
 
 
 class Frame(NamedTuple):
@@ -32,7 +32,8 @@ class Frame(NamedTuple):
 
 def nearest_view(experts: PatchExperts, rotation: Float[Array, "3"]) -> Int[Array, ""]:
     """The view whose centre is nearest to Euler angles (Euclidean); the first wins a tie."""
-    return jnp.argmin(jnp.sum((experts.view_centres - rotation[None]) ** 2, axis=1))
+    distances = jnp.sum((experts.view_centres - rotation[None]) ** 2, axis=1)
+    return jnp.argmin(distances).astype(jnp.int32)
 
 
 def frame(pdm: PDM, experts: PatchExperts, params: FaceParams) -> Frame:
@@ -61,71 +62,113 @@ def view_responses(
     patches: Float[Array, "block n_points size size"],
 ) -> Float[Array, "block n_points window window"]:
     """Response maps of faces that share a view; landmarks it cannot see get empty maps."""
-    at_view = jax.tree.map(lambda a: a[view], _neurons(experts))
-    sums = jax.vmap(ccnf.neuron_responses, in_axes=(0, *(None,) * 4))(patches, *at_view)
-    window = sums.shape[-1]
+    return _field_responses(view_field(experts, view, patches.shape[-1]), patches, experts.support)
+
+
+class Field(NamedTuple):
+    """What turns patches of a view into response maps; leading axis of every array: landmarks."""
+
+    bank: ccnf.Bank
+    smoothing: Float[Array, "n_points area area"] | Float[Array, " n_points"]
+    visible: Bool[Array, " n_points"]
+
+
+def view_field(experts: PatchExperts, view: Int[Array, ""], size: int) -> Field:
+    """The experts of a view, laid out for patches of ``size`` samples a side."""
+    neurons = (a[view] for a in (experts.weights, experts.norm_weights, experts.bias, experts.alpha))
+    window = size - experts.support[0] + 1
     if window in experts.sigma:
-        sigma = experts.sigma[window][experts.sigma_index[view]]
-        maps = jax.vmap(ccnf.smooth, in_axes=(0, None))(sums, sigma)
+        smoothing = experts.sigma[window][experts.sigma_index[view]]
     else:
         # Without edge terms the field's precision is 2 sum(alpha) times the identity.
-        precision = 2 * experts.alpha[view].sum(-1)[None, :, None, None]
-        maps = jax.vmap(ccnf.lift)(sums / jnp.where(precision > 0, precision, 1))
-    return jnp.where(experts.visibility[view][None, :, None, None], maps, 0)
+        precision = 2 * experts.alpha[view].sum(-1)
+        smoothing = 1 / jnp.where(precision > 0, precision, 1)
+    bank = jax.vmap(lambda *neuron: ccnf.neuron_bank(*neuron, size))(*neurons)
+    return Field(bank, smoothing, experts.visibility[view])
 
 
+def _field_responses(
+    field: Field, patches: Float[Array, "block n_points size size"], support: tuple[int, int]
+) -> Float[Array, "block n_points window window"]:
+    def of_landmark(field: Field, patches: Array):
+        sums = ccnf.bank_responses(field.bank, patches, support)
+        flat = sums.reshape(len(sums), -1)
+        smoothed = flat @ field.smoothing if field.smoothing.ndim else flat * field.smoothing
+        return jnp.where(field.visible, ccnf.lift(smoothed.reshape(sums.shape)), 0)
+
+    return jax.vmap(of_landmark, in_axes=(0, 1), out_axes=1)(field, patches)
+
+
+@jax.custom_jvp
 def batch_responses(
     experts: PatchExperts,
     views: Int[Array, " n_faces"],
     patches: Float[Array, "n_faces n_points size size"],
 ) -> Float[Array, "n_faces n_points window window"]:
-    """Response maps of many faces of any views."""
-    n_faces, size = len(views), patches.shape[-1]
-    slots, block_views = _blocks(views, len(experts.view_centres), _block_size(n_faces))
+    """Response maps of many faces of any views.
+
+    Loops over the views that occur and their blocks of faces; such loops have no reverse derivative,
+    so derivatives are those of `_each_face`, the same maps computed face by face.
+    """
+    n_faces, n_points, size = patches.shape[:3]
+    block = _block_size(n_faces)
+    slots, first_block, n_blocks = _blocks(views, len(experts.view_centres), block)
     window = size - experts.support[0] + 1
-    maps_shape = (slots.shape[1], patches.shape[1], window, window)
 
-    def block(_, slots_and_view):
-        members, view = slots_and_view
-        used = members[0] < n_faces
-        members = jnp.minimum(members, n_faces - 1)
-        maps = jax.lax.cond(
-            used,
-            lambda: view_responses(experts, view, patches[members]),
-            lambda: jnp.zeros(maps_shape, patches.dtype),
-        )
-        return None, maps
+    by_slot = patches[jnp.minimum(slots, n_faces - 1)]
 
-    _, maps = jax.lax.scan(block, None, (slots, block_views))
-    place = (
-        jnp.zeros(n_faces + 1, jnp.int32).at[slots.reshape(-1)].set(jnp.arange(slots.size, dtype=jnp.int32))
-    )
-    return maps.reshape(-1, *maps_shape[1:])[place[:n_faces]]
+    def of_view(view, maps):
+        field = view_field(experts, view, size)
+
+        def of_block(b, maps):
+            members = jax.lax.dynamic_slice_in_dim(by_slot, b * block, block)
+            new = _field_responses(field, members, experts.support)
+            return jax.lax.dynamic_update_slice_in_dim(maps, new, b * block, 0)
+
+        return jax.lax.fori_loop(first_block[view], first_block[view] + n_blocks[view], of_block, maps)
+
+    maps = jnp.zeros((len(slots), n_points, window, window), patches.dtype)
+    present = jnp.argsort(n_blocks == 0).astype(jnp.int32)
+    n_present = jnp.sum(n_blocks > 0, dtype=jnp.int32)
+    maps = jax.lax.fori_loop(0, n_present, lambda i, maps: of_view(present[i], maps), maps)
+    place = jnp.zeros(n_faces + 1, jnp.int32).at[slots].set(jnp.arange(len(slots), dtype=jnp.int32))
+    return maps[place[:n_faces]]
 
 
-def _neurons(experts: PatchExperts):
-    return experts.weights, experts.norm_weights, experts.bias, experts.alpha
+@batch_responses.defjvp
+def _(primals, tangents):
+    return jax.jvp(_each_face, primals, tangents)
+
+
+def _each_face(experts: PatchExperts, views: Array, patches: Array) -> Array:
+    def of_face(view, patch):
+        return view_responses(experts, view, patch[None])[0]
+
+    return jax.vmap(of_face)(views, patches)
 
 
 def _block_size(n_faces: int) -> int:
     """Blocks small enough that few places stay empty, large enough for the matrix products."""
-    size = 1
-    while size * 8 < n_faces and size < MAX_BLOCK:
+    size = MIN_BLOCK if n_faces >= MIN_BLOCK else 1
+    while size * 64 <= n_faces and size < MAX_BLOCK:
         size *= 2
     return size
 
 
 def _blocks(
     views: Int[Array, " n_faces"], n_views: int, size: int
-) -> tuple[Int[Array, "n_blocks {size}"], Int[Array, " n_blocks"]]:
-    """Faces of each block and the view they share; empty places hold ``n_faces``."""
+) -> tuple[Int[Array, " n_slots"], Int[Array, " n_views"], Int[Array, " n_views"]]:
+    """Faces sorted by view into blocks of one view; each view's first block and number of blocks.
+
+    Empty slots hold ``n_faces``.
+    """
     n_faces = len(views)
-    n_blocks = min(n_faces, n_faces // size + n_views)
     counts = jnp.zeros(n_views, jnp.int32).at[views].add(1)
-    last_block = jnp.cumsum(-(-counts // size))
-    order = jnp.argsort(views)
-    rank = jnp.arange(n_faces, dtype=jnp.int32) - (jnp.cumsum(counts) - counts)[views[order]]
-    slot = (last_block - (-(-counts // size)))[views[order]] * size + rank
-    slots = jnp.full(n_blocks * size, n_faces, jnp.int32).at[slot].set(order.astype(jnp.int32))
-    block_views = jnp.searchsorted(last_block, jnp.arange(n_blocks), side="right")
-    return slots.reshape(n_blocks, size), jnp.minimum(block_views, n_views - 1)
+    n_blocks = -(-counts // size)
+    first_block = jnp.cumsum(n_blocks) - n_blocks
+    order = jnp.argsort(views).astype(jnp.int32)
+    of_order = views[order]
+    rank = jnp.arange(n_faces, dtype=jnp.int32) - (jnp.cumsum(counts) - counts)[of_order]
+    n_slots = min(n_faces, n_faces // size + n_views) * size
+    slots = jnp.full(n_slots, n_faces, jnp.int32).at[first_block[of_order] * size + rank].set(order)
+    return slots, first_block, n_blocks

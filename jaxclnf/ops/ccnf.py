@@ -4,11 +4,61 @@ Source: OpenFace `CCNF_patch_expert.cpp`; Baltrušaitis, Robinson & Morency, "Co
 Neural Fields for Structured Regression", 2014.
 """
 
+from functools import partial
+from typing import NamedTuple
+
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 MIN_ALPHA = 1e-4
 """OpenFace leaves neurons of a smaller alpha out of a map."""
+
+
+ALIGNED = 8
+"""Matrix products run faster when their sizes are multiples of this."""
+
+
+class Bank(NamedTuple):
+    """The neurons of one landmark, laid out to meet patches of one size in a matrix product.
+
+    A column of ``bands`` holds one neuron, of norm 1, at one place of a row of the response map; its
+    rows are the samples of as many rows of the patch as the neuron is high.
+    """
+
+    bands: Float[Array, "strip_padded maps_padded"]
+    gain: Float[Array, " k"]
+    steepness: Float[Array, " k"]
+    offset: Float[Array, " k"]
+
+
+def neuron_bank(
+    weights: Float[Array, "k h w"],
+    norm_weights: Float[Array, " k"],
+    bias: Float[Array, " k"],
+    alpha: Float[Array, " k"],
+    size: int,
+) -> Bank:
+    """The neurons of a landmark, ready for patches of ``size`` by ``size`` samples."""
+    gain = 2 * jnp.where(alpha > MIN_ALPHA, alpha, 0)
+    return Bank(_bands(weights, size), gain, norm_weights, bias)
+
+
+def bank_responses(
+    bank: Bank, patches: Float[Array, "n size size"], support: tuple[int, int]
+) -> Float[Array, "n rows cols"]:
+    """Sum of the neurons' activations on patches of one landmark: see `neuron_responses`."""
+    inverse_norm = _inverse_norms(patches, *support)
+    n, rows, cols = inverse_norm.shape
+    products = _strips(patches, support[0], len(bank.bands)) @ bank.bands
+    # The product with 1 stops XLA from computing the norms anew for every neuron below.
+    inverse_norm = inverse_norm.reshape(n * rows, cols) @ jnp.eye(cols, dtype=patches.dtype)
+    total = jnp.zeros_like(inverse_norm)
+    # A sum of separate terms is one pass over memory; a reduction over neurons is several.
+    for k in range(len(bank.gain)):
+        ncc = products[:, k * cols : (k + 1) * cols] * inverse_norm
+        total += bank.gain[k] * _logistic(bank.steepness[k] * jnp.clip(ncc, -1, 1) + bank.offset[k])
+    return total.reshape(n, rows, cols)
 
 
 def normalised_correlation(
@@ -18,17 +68,7 @@ def normalised_correlation(
 
     Values lie in [-1, 1]; a flat window gives 0.
     """
-    h, w = weights.shape[-2:]
-    weights = weights - weights.mean((-2, -1), keepdims=True)
-    weight_norm = jnp.sqrt(jnp.sum(weights**2, (-2, -1)))
-    # A patch's mean changes nothing here but the rounding of the variance below.
-    patches = patches - patches.mean((-2, -1), keepdims=True)
-    numerator = _correlate(patches, weights)
-    variance = _box_sum(patches**2, h, w) - _box_sum(patches, h, w) ** 2 / (h * w)
-    flat = variance <= _noise_floor(patches, h * w)
-    inverse = jnp.where(flat, 0, 1 / jnp.sqrt(jnp.where(flat, 1, variance)))[:, None]
-    inverse = inverse / jnp.where(weight_norm > 0, weight_norm, 1)[..., None, None]
-    return jnp.clip(numerator * inverse, -1, 1)
+    return jax.vmap(_normalised_correlation)(patches, weights)
 
 
 def neuron_responses(
@@ -38,11 +78,16 @@ def neuron_responses(
     bias: Float[Array, "n k"],
     alpha: Float[Array, "n k"],
 ) -> Float[Array, "n rows cols"]:
-    """Sum of the neurons' activations ``2 alpha / (1 + exp(-(norm_weights * ncc + bias)))``."""
-    ncc = normalised_correlation(patches, weights)
-    gain = 2 * jnp.where(alpha > MIN_ALPHA, alpha, 0)
-    steepness, offset = norm_weights[..., None, None], bias[..., None, None]
-    return jnp.sum(gain[..., None, None] * _logistic(steepness * ncc + offset), axis=1)
+    """Sum of the neurons' activations ``2 alpha / (1 + exp(-(norm_weights * ncc + bias)))``.
+
+    One patch a landmark; ncc is the `normalised_correlation`.
+    """
+
+    def of_landmark(patch, *neurons):
+        bank = neuron_bank(*neurons, size=patches.shape[-1])
+        return bank_responses(bank, patch[None], weights.shape[-2:])[0]
+
+    return jax.vmap(of_landmark)(patches, weights, norm_weights, bias, alpha)
 
 
 def smooth(
@@ -58,44 +103,71 @@ def lift(responses: Float[Array, "n rows cols"]) -> Float[Array, "n rows cols"]:
     return responses - jnp.minimum(responses.min((-2, -1), keepdims=True), 0)
 
 
-def row_toeplitz(weights: Float[Array, "*n w"], size: int) -> Float[Array, "*n size cols"]:
-    """Banded matrices that correlate a row of ``size`` samples with each filter (as ``row @ matrix``)."""
-    cols = size - weights.shape[-1] + 1
-    padded = jnp.pad(weights, [(0, 0)] * (weights.ndim - 1) + [(0, size + 1 - weights.shape[-1])])
-    # Repeating a period of size + 1 in rows of size shifts the filter by one sample a row.
-    bands = jnp.tile(padded, cols)[..., : cols * size]
-    return jnp.swapaxes(bands.reshape(*weights.shape[:-1], cols, size), -1, -2)
+def _normalised_correlation(patch: Float[Array, "size size"], weights: Float[Array, "k h w"]):
+    k, h, w = weights.shape
+    inverse_norm = _inverse_norms(patch[None], h, w)[0]
+    rows, cols = inverse_norm.shape
+    bands = _bands(weights, len(patch))
+    products = (_strips(patch[None], h, len(bands)) @ bands)[:, : k * cols]
+    maps = jnp.moveaxis(products.reshape(rows, k, cols), 1, 0)
+    return jnp.clip(maps * inverse_norm[None], -1, 1)
 
 
-def _correlate(
-    patches: Float[Array, "n size size"], weights: Float[Array, "n k h w"]
-) -> Float[Array, "n k rows cols"]:
-    """Valid correlation as one matrix product a landmark: whole rows in, whole rows out.
+def _bands(weights: Float[Array, "k h w"], size: int) -> Float[Array, "strip_padded maps_padded"]:
+    """Zero-mean neurons of norm 1 as banded matrices, row of the patch and sample by neuron and column.
 
-    The banded weights cost twice the multiplications of im2col and run ten times faster on a CPU,
-    where a product with 7 columns wastes the machine.
+    They cost twice the multiplications of im2col and run ten times faster on a CPU, where a product
+    with 7 columns wastes the machine.
     """
-    n, k, h, _ = weights.shape
-    size = patches.shape[-1]
-    rows = size - h + 1
-    bands = jnp.moveaxis(row_toeplitz(weights, size), 1, 3)  # n, h, size, k, cols
-    bands = bands.reshape(n, h * size, -1)
-    strips = jnp.stack([patches[:, r : r + rows] for r in range(h)], axis=2)  # n, rows, h, size
-    maps = strips.reshape(n, rows, h * size) @ bands
-    return jnp.moveaxis(maps.reshape(n, rows, k, -1), 2, 1)
+    k, h, w = weights.shape
+    weights = weights - weights.mean((-2, -1), keepdims=True)
+    norm = jnp.sqrt(jnp.sum(weights**2, (-2, -1), keepdims=True))
+    weights = weights / jnp.where(norm > 0, norm, 1)
+    cols = size - w + 1
+    # Sample x of a row meets column c with weight x - c: for each x, a run of the reversed weights.
+    reversed_rows = jnp.pad(weights[:, :, ::-1], ((0, 0), (0, 0), (cols - 1, cols - 1)))
+    reversed_rows = jnp.swapaxes(reversed_rows, 0, 1)
+    runs = [reversed_rows[:, :, size - 1 - x : size - 1 - x + cols] for x in range(size)]
+    bands = jnp.stack(runs, axis=1).reshape(h * size, k * cols)
+    return jnp.pad(bands, [(0, -n % ALIGNED) for n in bands.shape])
+
+
+def _strips(
+    patches: Float[Array, "n size size"], height: int, length: int
+) -> Float[Array, "n_rows {length}"]:
+    """For every patch and row of its map, the ``height`` rows of samples under it, padded to ``length``."""
+    n, size, _ = patches.shape
+    flat = _centred(patches).reshape(n, -1)
+    flat = jnp.pad(flat, ((0, 0), (0, length - height * size)))
+    starts = jnp.arange(size - height + 1) * size
+    strip = partial(jax.lax.dynamic_slice_in_dim, slice_size=length)
+    return jax.vmap(jax.vmap(strip, in_axes=(None, 0)), in_axes=(0, None))(flat, starts).reshape(-1, length)
+
+
+def _inverse_norms(patches: Float[Array, "n size size"], h: int, w: int) -> Float[Array, "n rows cols"]:
+    """1 / the norm of every ``h`` by ``w`` window about its mean; 0 where it is flat but for rounding."""
+    patches = _centred(patches)
+    squares = patches**2
+    variance = _box_sum(squares, h, w) - _box_sum(patches, h, w) ** 2 / (h * w)
+    noise = 8 * jnp.finfo(patches.dtype).eps * h * w * jnp.mean(squares, (-2, -1), keepdims=True)
+    flat = variance <= noise
+    return jnp.where(flat, 0, jax.lax.rsqrt(jnp.where(flat, 1, variance)))
+
+
+def _centred(patches: Float[Array, "n size size"]) -> Float[Array, "n size size"]:
+    """Patches of mean 0, which correlate alike and lose fewer digits."""
+    return patches - patches.mean((-2, -1), keepdims=True)
 
 
 def _box_sum(patches: Float[Array, "n size size"], h: int, w: int) -> Float[Array, "n rows cols"]:
     """Sums over every ``h`` by ``w`` window."""
-    size = patches.shape[-1]
-    ones = jnp.ones(max(h, w), patches.dtype)
-    return row_toeplitz(ones[:h], size).T @ patches @ row_toeplitz(ones[:w], size)
-
-
-def _noise_floor(patches: Float[Array, "n size size"], area: int) -> Float[Array, "n 1 1"]:
-    """The variance sum below which a window is flat but for rounding."""
-    mean_square = jnp.mean(patches**2, (-2, -1), keepdims=True)
-    return 8 * jnp.finfo(patches.dtype).eps * area * mean_square
+    n, size, _ = patches.shape
+    rows, cols = size - h + 1, size - w + 1
+    flat = patches.reshape(n, -1)
+    down = sum((flat[:, r * size : (r + rows) * size] for r in range(1, h)), flat[:, : rows * size])
+    inside = jnp.arange(size)[:, None] - jnp.arange(cols)[None]
+    across = ((inside >= 0) & (inside < w)).astype(patches.dtype)
+    return (down.reshape(n * rows, size) @ across).reshape(n, rows, cols)
 
 
 def _logistic(x: Array) -> Array:

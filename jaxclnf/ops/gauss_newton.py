@@ -1,11 +1,31 @@
-"""One weighted, regularised Gauss-Newton step of the face parameters."""
+"""One weighted, regularised Gauss-Newton step of the face parameters.
+
+The Jacobian's local columns are ``scale * R V`` with the constant basis V, so the normal equations need no
+Jacobian of all parameters: their local block is a sum of six constant products of V with itself, and
+what mixes poses and modes is one product with V.
+"""
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxclnf.ops.shape import N_RIGID, jacobian
+from jaxclnf.ops.rotation import euler_to_matrix
+from jaxclnf.ops.shape import N_RIGID, rigid_jacobian
 from jaxclnf.types import PDM, FaceParams
+
+AXES = ((0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2))
+
+
+def basis_products(
+    basis: Float[Array, "n_points 3 n_modes"], weights: Float[Array, " n_points"]
+) -> Float[Array, "6 n_modes n_modes"]:
+    """Weighted sums over landmarks of ``V_a' V_b + V_b' V_a`` (halved for a = b), for `AXES` a, b."""
+    n_points, _, n_modes = basis.shape
+    first, second = (jnp.array(axis) for axis in zip(*AXES, strict=True))
+    outer = basis[:, first, :, None] * basis[:, second, None, :]
+    outer = outer.at[:, 3:].add(jnp.swapaxes(outer[:, 3:], -1, -2))
+    # One product with a constant matrix, which a batch of weights shares.
+    return (weights @ outer.reshape(n_points, -1)).reshape(len(AXES), n_modes, n_modes)
 
 
 def normal_equations(
@@ -14,20 +34,48 @@ def normal_equations(
     shifts: Float[Array, "n_points 2"],
     weights: Float[Array, " n_points"],
     reg_factor: Float[Array, "*n_modes"],
+    products: Float[Array, "6 n_modes n_modes"] | None = None,
 ) -> tuple[Float[Array, "n_params n_params"], Float[Array, " n_params"]]:
     """Left and right side of ``(J'WJ + reg/E) d = J'W shifts - (reg/E) q``.
 
     ``shifts`` are image pixels; a landmark of weight 0 has no say. E are the PDM's eigenvalues and q
-    the local parameters; the rigid parameters are not regularised. Source: OpenFace's `NU_RLMS`;
+    the local parameters; the rigid parameters are not regularised. ``products`` are those of
+    `basis_products` for these weights, to be had once for many steps. Source: OpenFace's `NU_RLMS`;
     Saragih et al. 2011, equation 25; Baltrušaitis et al. 2013, equation 9.
     """
-    jac = jacobian(pdm, params)
-    weighted = jac * weights[:, None, None]
-    stiffness = jnp.concatenate([jnp.zeros(N_RIGID, jac.dtype), reg_factor / pdm.eigenvalues])
-    hessian = jnp.einsum("nki,nkj->ij", weighted, jac) + jnp.diag(stiffness)
-    prior = stiffness[N_RIGID:] * params.shape
-    gradient = jnp.einsum("nki,nk->i", weighted, shifts).at[N_RIGID:].add(-prior)
-    return hessian, gradient
+    if products is None:
+        products = basis_products(pdm.basis, weights)
+    rows = euler_to_matrix(params.rotation)[:2]
+    jac = rigid_jacobian(pdm, params)
+    columns = jnp.concatenate([jac, shifts[..., None]], axis=-1) * weights[:, None, None]
+    # In the object frame each column meets the basis directly.
+    in_object = params.scale * jnp.einsum("ka,nki->ina", rows, columns)
+    mixed = in_object.reshape(N_RIGID + 1, -1) @ pdm.basis.reshape(-1, pdm.n_modes)
+    stiffness = reg_factor / pdm.eigenvalues
+    turned = rows.T @ rows
+    local = jnp.stack([turned[a, b] for a, b in AXES]) @ products.reshape(len(AXES), -1)
+    local = params.scale**2 * local.reshape(pdm.n_modes, pdm.n_modes) + jnp.diag(stiffness)
+    rigid_hessian, rigid_gradient = _weighted(jac, columns)
+    cross = mixed[:N_RIGID]
+    hessian = jnp.block([[rigid_hessian, cross], [cross.T, local]])
+    return hessian, jnp.concatenate([rigid_gradient, mixed[N_RIGID] - stiffness * params.shape])
+
+
+def rigid_normal_equations(
+    pdm: PDM,
+    params: FaceParams,
+    shifts: Float[Array, "n_points 2"],
+    weights: Float[Array, " n_points"],
+) -> tuple[Float[Array, "6 6"], Float[Array, " 6"]]:
+    """`normal_equations` of scale, rotation and translation alone, which are not regularised."""
+    jac = rigid_jacobian(pdm, params)
+    columns = jnp.concatenate([jac, shifts[..., None]], axis=-1) * weights[:, None, None]
+    return _weighted(jac, columns)
+
+
+def _weighted(jac, columns):
+    products = jnp.einsum("nki,nkj->ij", jac, columns)
+    return products[:, :N_RIGID], products[:, N_RIGID]
 
 
 def step(hessian: Float[Array, "k k"], gradient: Float[Array, " k"]) -> Float[Array, " k"]:

@@ -31,9 +31,10 @@ def bilinear(
     x0, y0 = jnp.floor(x), jnp.floor(y)
     dx, dy = x - x0, y - y0
     col, row = x0.astype(jnp.int32), y0.astype(jnp.int32)
-    cols = [jnp.clip(c, 0, width - 1) for c in (col, col + 1)]
-    rows = [jnp.clip(r, 0, height - 1) * width for r in (row, row + 1)]
+    # Unsigned, so that the look-up need not ask for negative places.
+    cols = [jnp.clip(c, 0, width - 1).astype(jnp.uint32) for c in (col, col + 1)]
+    rows = [jnp.clip(r, 0, height - 1).astype(jnp.uint32) * width for r in (row, row + 1)]
     flat = image.reshape(-1)
-    corner = [[flat[r + c].astype(x.dtype) for c in cols] for r in rows]
+    corner = [[flat.at[r + c].get(mode="promise_in_bounds").astype(x.dtype) for c in cols] for r in rows]
     top, bottom = (left + dx * (right - left) for left, right in corner)
     return top + dy * (bottom - top)

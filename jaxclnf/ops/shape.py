@@ -31,11 +31,10 @@ def reference_shape(
     return patch_scale * shape_3d(pdm, shape)[:, :2]
 
 
-def jacobian(pdm: PDM, params: FaceParams) -> Float[Array, "n_points 2 n_params"]:
-    """Derivative of `shape_2d` by scale, small rotation (object frame), translation and shape.
+def rigid_jacobian(pdm: PDM, params: FaceParams) -> Float[Array, "n_points 2 6"]:
+    """Derivative of `shape_2d` by scale, small rotation (object frame) and translation.
 
-    Columns: scale, wx, wy, wz, tx, ty, local parameters; the small rotation acts as in
-    `jaxclnf.ops.rotation.compose_small_rotation`.
+    The small rotation acts as in `jaxclnf.ops.rotation.compose_small_rotation`.
     """
     rows = euler_to_matrix(params.rotation)[:2]
     points = shape_3d(pdm, params.shape)
@@ -43,8 +42,14 @@ def jacobian(pdm: PDM, params: FaceParams) -> Float[Array, "n_points 2 n_params"
     # d(R [w]x p)/dw = -R [p]x: row k of it is the cross product of p and row k of R.
     by_rotation = params.scale * jnp.cross(points[:, None], rows[None])
     by_translation = jnp.broadcast_to(jnp.eye(2, dtype=rows.dtype), (pdm.n_points, 2, 2))
+    return jnp.concatenate([by_scale[..., None], by_rotation, by_translation], axis=-1)
+
+
+def jacobian(pdm: PDM, params: FaceParams) -> Float[Array, "n_points 2 n_params"]:
+    """Derivative of `shape_2d` by all parameters: the rigid ones, then the local ones."""
+    rows = euler_to_matrix(params.rotation)[:2]
     by_shape = params.scale * jnp.einsum("ka,nam->nkm", rows, pdm.basis)
-    return jnp.concatenate([by_scale[..., None], by_rotation, by_translation, by_shape], axis=-1)
+    return jnp.concatenate([rigid_jacobian(pdm, params), by_shape], axis=-1)
 
 
 def update(params: FaceParams, delta: Float[Array, " n_params"]) -> FaceParams:

@@ -21,7 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from jaxclnf.ops.gauss_newton import normal_equations, step
+from jaxclnf.ops.gauss_newton import basis_products, normal_equations, rigid_normal_equations, step
 from jaxclnf.ops.rotation import euler_to_matrix
 from jaxclnf.ops.shape import N_RIGID, shape_2d, update
 from jaxclnf.types import PDM, FaceParams
@@ -143,13 +143,17 @@ def _expect(state: State, shapes: Array) -> tuple[FaceParams, Float[Array, "n n_
     """Pose and coefficients of every face, and the coefficients' covariance."""
     pdm, noise = state.pdm, state.noise
     weights = jnp.ones(pdm.n_points)
+    products = basis_products(pdm.basis, weights) if pdm.n_modes else None
 
     def energy(params, points):
         residual = points - shape_2d(pdm, params)
         return jnp.sum(residual**2) + noise * jnp.sum(params.shape**2 / pdm.eigenvalues)
 
     def equations(params, points):
-        return normal_equations(pdm, params, points - shape_2d(pdm, params), weights, noise)
+        shifts = points - shape_2d(pdm, params)
+        if pdm.n_modes == 0:
+            return rigid_normal_equations(pdm, params, shifts, weights)
+        return normal_equations(pdm, params, shifts, weights, noise, products)
 
     def one(face):
         params, points = face

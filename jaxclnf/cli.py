@@ -11,6 +11,7 @@ from jaxclnf.commands.demo import demo
 from jaxclnf.commands.eval import evaluate
 from jaxclnf.commands.fit import fit
 from jaxclnf.commands.models import models
+from jaxclnf.commands.sweep import sweep
 
 app = typer.Typer(
     help="Facial landmarks and head pose with Constrained Local Neural Fields.",
@@ -22,6 +23,7 @@ app.command()(fit)
 app.command()(demo)
 app.command()(convert)
 app.command("eval")(evaluate)
+app.command()(sweep)
 app.add_typer(models, name="models")
 
 

@@ -77,7 +77,7 @@ def fit_stream(
     """
     model, config = jax.device_put((model, FitConfig() if config is None else config))
     limits = CPU_LIMITS if jax.default_backend() == "cpu" else ACCELERATOR_LIMITS
-    placed = (_face(i, np.asarray(image), np.asarray(box)) for i, (image, box) in enumerate(faces))
+    placed = (surroundings(i, np.asarray(image), np.asarray(box)) for i, (image, box) in enumerate(faces))
     done: dict[int, FitResult] = {}
     following = 0
     for batch, result in _overlapped(_batches(placed, limits), model, config, limits):
@@ -97,8 +97,8 @@ def _overlapped(batches, model, config, limits):
     yield from running
 
 
-def _face(index: int, image: np.ndarray, box: np.ndarray) -> Face:
-    """Cut a face's surroundings out of its photo."""
+def surroundings(index: int, image: np.ndarray, box: np.ndarray, side: int | None = None) -> Face:
+    """Cut a face's surroundings out of its photo, onto a canvas of ``side`` or of what suits the box."""
     if image.ndim != 2 or 0 in image.shape or box.shape != (4,):
         raise ValueError(
             "expected a grey image (height, width) and a box (x, y, width, height); "
@@ -108,7 +108,7 @@ def _face(index: int, image: np.ndarray, box: np.ndarray) -> Face:
     photo_size = np.array(image.shape[::-1])
     # A box that is none is fitted for nothing; its status says so.
     x, y, w, h = np.nan_to_num(box, posinf=0, neginf=0)
-    side = _canvas_side(float(min(MARGIN * max(w, h), photo_size.max())))
+    side = side or canvas_side(image, box)
     centre = np.clip([x + w / 2, y + h / 2], 0, photo_size)
     corner = np.clip(np.round(centre - side / 2), 0, np.maximum(photo_size - side, 0)).astype(int)
     crop = image[corner[1] : corner[1] + side, corner[0] : corner[0] + side]
@@ -118,7 +118,9 @@ def _face(index: int, image: np.ndarray, box: np.ndarray) -> Face:
     return Face(index, canvas, corner, box, photo_size)
 
 
-def _canvas_side(at_least: float) -> int:
+def canvas_side(image: np.ndarray, box: np.ndarray) -> int:
+    """Side of the canvas that holds a face's surroundings, one of a few sizes."""
+    at_least = min(MARGIN * max(np.nan_to_num(box[2:], posinf=0, neginf=0)), max(image.shape))
     side = MIN_CANVAS
     while side < at_least:
         side *= 2

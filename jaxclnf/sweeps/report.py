@@ -1,0 +1,137 @@
+"""The report of a sweep: a table of its settings, pictures, and a page that shows them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from jaxclnf.charts import draw_cumulative_errors
+from jaxclnf.evaluate import LARGE_ERROR
+from jaxclnf.sweeps.run import Outcome, Results
+from jaxclnf.sweeps.spec import Setting, Spec
+
+SHOWN = 15  # settings in the page's table
+
+
+def write_report(folder: Path, spec: Spec, outcomes: Sequence[Outcome], results: Results) -> Path:
+    """Write settings.csv, the pictures and README.md of a finished sweep; returns the page."""
+    import polars
+
+    rows = [_row(outcome, results) for outcome in outcomes]
+    polars.DataFrame(rows).write_csv(folder / "settings.csv")
+    best = {f"{i + 1}": np.array(o.errors) for i, o in enumerate(outcomes[:3])}
+    worst = {f"{len(outcomes)} (last)": np.array(outcomes[-1].errors)} if len(outcomes) > 3 else {}
+    draw_cumulative_errors(folder / "ced.png", best | worst)
+    draw_pareto(folder / "pareto.png", rows)
+    axes = heat_axes([o.setting for o in outcomes])
+    if axes:
+        draw_heat_map(folder / "heatmap.png", outcomes, *axes)
+    page = folder / "README.md"
+    page.write_text(_page(spec, outcomes, rows, with_heat_map=bool(axes)), encoding="utf-8")
+    return page
+
+
+def _row(outcome: Outcome, results: Results) -> dict[str, str | float]:
+    errors = np.array(outcome.errors)
+    settings = {name: _text(value) for name, value in outcome.setting.items()}
+    return settings | {
+        "mean": round(float(errors.mean()), 3),
+        "median": round(float(np.median(errors)), 3),
+        "p90": round(float(np.percentile(errors, 90)), 3),
+        "above_10": round(100 * float((errors > LARGE_ERROR).mean()), 2),
+        "log_likelihood": outcome.log_likelihood,
+        "iterations": outcome.iterations,
+        "ms_a_face": results.time_of(outcome.setting) or float("nan"),
+    }
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def heat_axes(settings: Sequence[Setting]) -> tuple[str, str] | None:
+    """The first pair of regularisation and sigma (of a stage, or of all) that both vary."""
+    names = {name for s in settings for name in s if len({_text(t.get(name)) for t in settings}) > 1}
+    for name in sorted(names):
+        field, _, stage = name.partition(".")
+        partner = "sigma" + (f".{stage}" if stage else "")
+        if field == "reg_factor" and partner in names:
+            return name, partner
+    return None
+
+
+def draw_heat_map(path: Path, outcomes: Sequence[Outcome], reg: str, sigma: str) -> None:
+    """Mean error by regularisation and sigma: of all other settings, the best."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6.4, 4.2), layout="constrained")
+    axes = figure.subplots()
+    points = [(float(o.setting[reg]), float(o.setting[sigma]), float(np.mean(o.errors))) for o in outcomes]
+    regs, sigmas = (sorted({p[i] for p in points}) for i in (0, 1))
+    if len(regs) * len(sigmas) <= 2 * len(points):
+        cells = np.full((len(regs), len(sigmas)), np.nan)
+        for r, s, error in points:
+            cells[regs.index(r), sigmas.index(s)] = np.fmin(cells[regs.index(r), sigmas.index(s)], error)
+        image = axes.imshow(cells, origin="lower", aspect="auto", cmap="viridis_r")
+        axes.set_xticks(range(len(sigmas)), [f"{s:g}" for s in sigmas])
+        axes.set_yticks(range(len(regs)), [f"{r:g}" for r in regs])
+        for i, j in np.argwhere(np.isfinite(cells)):
+            axes.text(j, i, f"{cells[i, j]:.2f}", ha="center", va="center", fontsize=8, color="white")
+    else:
+        x, y, colour = zip(*((s, r, e) for r, s, e in points), strict=True)
+        image = axes.scatter(x, y, c=colour, cmap="viridis_r", vmax=float(np.percentile(colour, 75)))
+    figure.colorbar(image, label="mean error, % of the eye distance")
+    axes.set(xlabel=sigma, ylabel=reg, title="Mean error")
+    figure.savefig(path, dpi=150)
+
+
+def draw_pareto(path: Path, rows: Sequence[dict]) -> None:
+    """Error against time: every setting, and those that nothing beats in both."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6.4, 4.2), layout="constrained")
+    axes = figure.subplots()
+    points = sorted((row["ms_a_face"], row["mean"]) for row in rows)
+    axes.scatter(*zip(*points, strict=True), s=14, alpha=0.5, label="settings")
+    front: list[tuple[float, float]] = []
+    for time, error in points:
+        if not front or error < front[-1][1]:
+            front.append((time, error))
+    axes.step(
+        *zip(*front, strict=True), where="post", color="tab:red", marker="o", label="not beaten in both"
+    )
+    best = front[-1][1]
+    axes.set(
+        xlabel="time a face, ms",
+        ylabel="mean error, % of the eye distance",
+        title="Error against time",
+        ylim=(best - 0.05 * best, min(max(e for _, e in points) * 1.02, 2 * best)),
+    )
+    axes.grid(alpha=0.3)
+    axes.legend(frameon=False)
+    figure.savefig(path, dpi=150)
+
+
+def _page(spec: Spec, outcomes: Sequence[Outcome], rows: Sequence[dict], with_heat_map: bool) -> str:
+    columns = list(rows[0])
+    table = ["| | " + " | ".join(columns) + " |", "| --- " * (len(columns) + 1) + "|"]
+    for i, row in enumerate(rows[:SHOWN]):
+        table.append(f"| {i + 1} | " + " | ".join(str(row[c]) for c in columns) + " |")
+    n_faces = outcomes[0].last
+    sets = ", ".join(d.name for d in spec.datasets)
+    lines = [
+        "# Sweep of settings",
+        f"{len(spec.settings)} settings ({spec.search} search) on {n_faces} faces of {sets}, drawn by seed "
+        f"{spec.seed}; what is not varied is that of `{spec.base}`. {len(outcomes)} settings saw all faces; "
+        "errors are mean landmark distances in percent of the distance of the outer eye corners.",
+        "\n".join(table),
+        f"The best {min(SHOWN, len(rows))}; all are in settings.csv. Times are those of one setting alone, "
+        "in batches, on the machine of the sweep.",
+        "![error against time](pareto.png)",
+        *(["![mean error by regularisation and sigma](heatmap.png)"] if with_heat_map else []),
+        "![cumulative errors](ced.png)",
+    ]
+    return "\n\n".join(lines) + "\n"

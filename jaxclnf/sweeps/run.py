@@ -1,0 +1,270 @@
+"""Running a sweep: settings by faces through one compiled program, every outcome stored at once.
+
+Settings that compile alike are tried together, a few at a time on a few faces at a time, which bounds the
+memory. The order of everything follows from the specification alone, so a sweep that was stopped goes on
+where it was and ends with the same results.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import numpy as np
+
+from jaxclnf.evaluate import point_errors, start_boxes
+from jaxclnf.faces import canvas_side, surroundings
+from jaxclnf.fit import fit_batch, fit_settings
+from jaxclnf.sweeps.spec import PRESETS, Setting, Spec, changed_fields, configure, static_part
+from jaxclnf.training.datasets import Faces
+from jaxclnf.types import FitConfig, Model, Status
+
+SETTINGS_AT_ONCE = 8
+FACES_AT_ONCE = 25
+LOST = 100.0
+"""Percent; the error of a face that was not fitted, where settings are ranked."""
+
+
+class Photos(NamedTuple):
+    """Faces on canvases of one size, boxes and true landmarks in their pixels."""
+
+    canvases: np.ndarray  # (n, side, side) uint8
+    boxes: np.ndarray  # (n, 4)
+    points: np.ndarray  # (n, n_points, 2)
+    eye_distances: np.ndarray  # (n,)
+
+
+class Outcome(NamedTuple):
+    """How a setting did on the faces from ``first`` up to ``last``."""
+
+    setting: Setting
+    first: int
+    last: int
+    errors: list[float]  # percent of the eye distance, `LOST` where there was no fit
+    log_likelihood: float  # mean
+    iterations: float  # of all stages, mean
+
+
+class Results:
+    """The file of a sweep's outcomes, JSON in lines; the first line says which sweep it is."""
+
+    def __init__(self, path: Path, description: dict) -> None:
+        self.path = path
+        self.outcomes: dict[str, Outcome] = {}
+        self.milliseconds: dict[str, float] = {}
+        lines = _whole_lines(path)
+        if lines and lines[0] != json.loads(json.dumps(description)):
+            raise ValueError(f"{path} holds another sweep; choose another folder or delete it")
+        if not lines:
+            self._append(description)
+        for line in lines[1:]:
+            self._note(line)
+
+    def _note(self, line: dict) -> None:
+        if "milliseconds" in line:
+            self.milliseconds[_key(line["static"])] = line["milliseconds"]
+        else:
+            outcome = Outcome(**line)
+            self.outcomes[_key(outcome.setting, outcome.first, outcome.last)] = outcome
+
+    def add(self, outcome: Outcome) -> None:
+        self._append(outcome._asdict())
+        self._note(outcome._asdict())
+
+    def add_time(self, static: Setting, milliseconds: float) -> None:
+        self._append({"static": static, "milliseconds": milliseconds})
+        self.milliseconds[_key(static)] = milliseconds
+
+    def has(self, setting: Setting, first: int, last: int) -> bool:
+        return _key(setting, first, last) in self.outcomes
+
+    def time_of(self, setting: Setting) -> float | None:
+        """Milliseconds a face of settings that compile alike, alone."""
+        return self.milliseconds.get(_key(static_part(setting)))
+
+    def whole(self, setting: Setting) -> Outcome | None:
+        """A setting's outcomes put together, as far as they go without a gap."""
+        parts = sorted(
+            (o for o in self.outcomes.values() if o.setting == setting), key=lambda o: (o.first, o.last)
+        )
+        joined: list[Outcome] = []
+        for part in parts:
+            if part.first == (joined[-1].last if joined else 0):
+                joined.append(part)
+        if not joined:
+            return None
+        sizes = [o.last - o.first for o in joined]
+        mean = {n: float(np.average([getattr(o, n) for o in joined], weights=sizes)) for n in _MEANS}
+        return Outcome(setting, 0, joined[-1].last, [e for o in joined for e in o.errors], **mean)
+
+    def _append(self, line: dict) -> None:
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+
+_MEANS = ("log_likelihood", "iterations")
+
+
+def _key(*parts) -> str:
+    return json.dumps(parts, sort_keys=True)
+
+
+def _whole_lines(path: Path) -> list[dict]:
+    """The file's lines; one that was cut short by a kill is taken off."""
+    if not path.exists():
+        return []
+    text = path.read_text(encoding="utf-8")
+    whole = text[: text.rfind("\n") + 1]
+    if whole != text:
+        path.write_text(whole, encoding="utf-8")
+    try:
+        return [json.loads(line) for line in whole.splitlines()]
+    except json.JSONDecodeError:
+        raise ValueError(f"{path} is no file of a sweep's results; choose another folder") from None
+
+
+def draw_photos(faces: Faces, spec: Spec) -> Photos:
+    """The faces of a sweep, cut out of their photos; raises ValueError for a markup without eyes."""
+    if faces.eye_distances is None:
+        raise ValueError(f"errors are in eye distances, unknown for a markup of {faces.n_points} landmarks")
+    order = np.random.default_rng(spec.seed).permutation(len(faces))
+    if spec.faces is not None and spec.faces > len(faces):
+        raise ValueError(f"faces = {spec.faces}, but the datasets hold {len(faces)}")
+    faces = faces.take(order[: spec.faces])
+    boxes, images = start_boxes(faces), faces.images()
+    side = max(canvas_side(image, box) for image, box in zip(images, boxes, strict=True))
+    placed = [surroundings(i, image, boxes[i], side) for i, image in enumerate(images)]
+    corners = np.stack([p.corner for p in placed]).astype(np.float32)
+    assert faces.eye_distances is not None
+    return Photos(
+        canvases=np.stack([p.canvas for p in placed]),
+        boxes=np.concatenate([boxes[:, :2] - corners, boxes[:, 2:]], axis=1).astype(np.float32),
+        points=faces.points - corners[:, None],
+        eye_distances=faces.eye_distances,
+    )
+
+
+def run_sweep(
+    spec: Spec,
+    model: Model,
+    photos: Photos,
+    results: Results,
+    advance: Callable[[float], None] = lambda share: None,
+) -> list[Outcome]:
+    """Try the settings of a sweep and return the outcomes of those tried on all faces, best first.
+
+    ``advance`` is told the share of all work after each step of it.
+    """
+    n_faces = len(photos.boxes)
+    rungs = spec.rungs(n_faces)
+    alive = list(spec.settings)
+    tasks = _amounts(len(alive), rungs, spec.factor)
+    done = 0
+    for first, last in zip([0, *rungs], rungs, strict=False):
+        for group in grouped(alive):
+            for work in _try(spec, model, photos, results, group, first, last):
+                done += work
+                advance(done / sum(tasks))
+        if last < n_faces:
+            alive = ranked(results, alive)[: -(-len(alive) // spec.factor)]
+    return [outcome for s in ranked(results, alive) if (outcome := results.whole(s))]
+
+
+def _amounts(n_settings: int, rungs: Sequence[int], factor: int) -> list[int]:
+    """Fits of every rung."""
+    amounts = []
+    for first, last in zip([0, *rungs], rungs, strict=False):
+        amounts.append(n_settings * (last - first))
+        n_settings = -(-n_settings // factor)
+    return amounts
+
+
+def ranked(results: Results, settings: Sequence[Setting]) -> list[Setting]:
+    """Settings by mean error, the best first; equal ones keep their order."""
+
+    def error(setting: Setting) -> float:
+        outcome = results.whole(setting)
+        return float(np.mean(outcome.errors)) if outcome else np.inf
+
+    return sorted(settings, key=error)
+
+
+def grouped(settings: Sequence[Setting]) -> list[list[Setting]]:
+    """Settings that compile alike."""
+    groups: dict[str, list[Setting]] = {}
+    for setting in settings:
+        groups.setdefault(_key(static_part(setting)), []).append(setting)
+    return list(groups.values())
+
+
+def _try(
+    spec: Spec, model: Model, photos: Photos, results: Results, group: list[Setting], first: int, last: int
+) -> Iterator[int]:
+    """Try settings that compile alike on the faces from first to last; yields numbers of fits done."""
+    base = PRESETS[spec.base]()
+    for start in range(0, len(group), SETTINGS_AT_ONCE):
+        chunk = group[start : start + SETTINGS_AT_ONCE]
+        work = len(chunk) * (last - first)
+        if not all(results.has(setting, first, last) for setting in chunk):
+            for outcome in _outcomes(model, photos, base, chunk, first, last):
+                if not results.has(outcome.setting, first, last):
+                    results.add(outcome)
+        if results.time_of(chunk[0]) is None:
+            results.add_time(static_part(chunk[0]), _milliseconds(model, photos, configure(base, chunk[0])))
+        yield work
+
+
+def _outcomes(
+    model: Model, photos: Photos, base: FitConfig, chunk: list[Setting], first: int, last: int
+) -> list[Outcome]:
+    """Every setting of a chunk on the faces from first to last."""
+    filled = chunk + chunk[-1:] * (SETTINGS_AT_ONCE - len(chunk))
+    configs = [configure(base, setting) for setting in filled]
+    changes = [changed_fields(c, s) for c, s in zip(configs, filled, strict=True)]
+    # Settings that vary static fields only still need something that says how many there are.
+    changes = [change or {"tolerance": np.asarray(configs[0].tolerance)} for change in changes]
+    stacked = {name: np.stack([change[name] for change in changes]) for name in changes[0]}
+    parts = []
+    for start in range(first, last, FACES_AT_ONCE):
+        take = np.minimum(np.arange(start, start + FACES_AT_ONCE), last - 1)
+        fits = fit_settings(model, photos.canvases[take], photos.boxes[take], configs[0], stacked)
+        n = min(FACES_AT_ONCE, last - start)
+        kept = fits.landmarks, fits.status, fits.log_likelihood, fits.iterations
+        parts.append([np.asarray(a)[: len(chunk), :n] for a in kept])
+    landmarks, status, likelihood, iterations = (np.concatenate(p, axis=1) for p in zip(*parts, strict=True))
+    points, eyes = photos.points[first:last], photos.eye_distances[first:last]
+    outcomes = []
+    for k, setting in enumerate(chunk):
+        fitted = np.isin(status[k], (Status.OK, Status.NOT_CONVERGED))
+        errors = point_errors(landmarks[k], points, eyes, fitted).mean(axis=1)
+        errors = np.where(np.isfinite(errors), np.minimum(errors, LOST), LOST)
+        sure = likelihood[k][fitted].mean(dtype=np.float64) if fitted.any() else -LOST
+        steps = iterations[k].sum((-2, -1)).mean()
+        rounded = [round(float(e), 4) for e in errors]
+        outcomes.append(Outcome(setting, first, last, rounded, round(float(sure), 5), round(float(steps), 3)))
+    return outcomes
+
+
+def _milliseconds(model: Model, photos: Photos, config: FitConfig) -> float:
+    """Time a face of these settings alone, the least of three runs."""
+    n = min(FACES_AT_ONCE, len(photos.boxes))
+    times = []
+    for _ in range(4):
+        begun = time.perf_counter()
+        jax.block_until_ready(fit_batch(model, photos.canvases[:n], photos.boxes[:n], config))
+        times.append(time.perf_counter() - begun)
+    return round(1e3 * min(times[1:]) / n, 3)
+
+
+def describe(spec: Spec, model: Model, photos: Photos) -> dict:
+    """What tells one sweep from another: all but where its files lie."""
+    plain = {k: v for k, v in asdict(spec).items() if k not in ("datasets", "model")}
+    return plain | {"model": model.provenance.name, "faces_drawn": len(photos.boxes)}

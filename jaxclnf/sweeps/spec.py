@@ -1,0 +1,186 @@
+"""What a sweep tries: a TOML file of settings to vary, turned into a list of settings.
+
+    model = "main_clnf_general.txt"       # left out: the model that ships
+    datasets = ["lfpw_train", "helen_train"]
+    faces = 200                           # drawn by the seed; left out: all
+    seed = 0
+    search = "grid"                       # or random, halving
+    count = 100                           # settings that random and halving draw
+    base = "default"                      # or openface, openface-wild: what is not varied
+
+    [vary]
+    windows = [[11, 9, 7], [15, 11, 9]]   # static: compiled anew for each
+    reg_factor = [10, 20, 40]             # of every stage
+    "sigma.2" = { low = 0.8, high = 2.0 } # of stage 2; a range is for random and halving
+    start_rotations = [[[0, 0, 0]], [[0, 0, 0], [0, 30, 0], [0, -30, 0]]]   # degrees
+
+Paths count from the specification's folder.
+"""
+
+from __future__ import annotations
+
+import itertools
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from jaxclnf.types import FitConfig
+
+STATIC = ("windows", "scales", "iterations", "kernel", "keep", "start_rotations")
+"""What is compiled anew for every value; of the start rotations it is their number."""
+
+TRACED = ("reg_factor", "sigma", "weight_factor", "box_correction", "tolerance", "min_scale")
+PRESETS = {"default": FitConfig, "openface": FitConfig.openface, "openface-wild": FitConfig.openface_wild}
+SEARCHES = ("grid", "random", "halving")
+_OPTIONS = {"datasets": list, "model": str, "faces": int, "seed": int, "search": str, "count": int}
+_OPTIONS |= {"base": str, "first_faces": int, "factor": int, "vary": dict}
+
+Setting = dict[str, Any]
+"""Values by the names of a specification's ``[vary]``, fit for JSON."""
+
+
+@dataclass(frozen=True)
+class Spec:
+    """A sweep: the settings to try, on which faces, and how many of both at a time."""
+
+    datasets: tuple[Path, ...]
+    settings: tuple[Setting, ...]
+    base: str = "default"
+    model: str | None = None
+    faces: int | None = None
+    seed: int = 0
+    search: str = "grid"
+    first_faces: int = 25  # that every setting of a halving search is tried on
+    factor: int = 3  # of the settings one in so many goes on, to so many times the faces
+
+    def rungs(self, n_faces: int) -> list[int]:
+        """Numbers of faces after which a halving search sorts out; the last is all of them."""
+        rungs = [n_faces]
+        if self.search == "halving":
+            n = self.first_faces
+            rungs = []
+            while n < n_faces:
+                rungs.append(n)
+                n *= self.factor
+            rungs.append(n_faces)
+        return rungs
+
+
+def read_spec(path: Path) -> Spec:
+    """Read a specification; raises ValueError saying what is wrong in it."""
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is no TOML: {error}") from None
+    for name, value in table.items():
+        if name not in _OPTIONS:
+            raise ValueError(f"{path}: {name!r} is no option of a sweep; options are {', '.join(_OPTIONS)}")
+        if not isinstance(value, _OPTIONS[name]) or isinstance(value, bool):
+            raise ValueError(f"{path}: {name} = {value!r}, expected {_OPTIONS[name].__name__}")
+    for name, choices in (("search", SEARCHES), ("base", PRESETS)):
+        if table.get(name, next(iter(choices))) not in choices:
+            raise ValueError(f"{path}: {name} = {table[name]!r}, expected one of {', '.join(choices)}")
+    for name, least in (("faces", 1), ("count", 1), ("first_faces", 1), ("factor", 2), ("seed", 0)):
+        if table.get(name, least) < least:
+            raise ValueError(f"{path}: {name} = {table[name]}, expected at least {least}")
+    if not table.get("datasets") or not table.get("vary"):
+        raise ValueError(f"{path}: a sweep needs datasets and a table [vary] of settings")
+    options = {k: v for k, v in table.items() if k not in ("vary", "count", "datasets", "model")}
+    spec = Spec(tuple(path.parent / str(d) for d in table["datasets"]), (), **options)
+    if model := table.get("model"):
+        local = path.parent / model
+        spec = replace(spec, model=str(local) if local.exists() else model)
+    try:
+        settings = _draw(table["vary"], spec, table.get("count", 100))
+        for setting in settings:
+            configure(PRESETS[spec.base](), setting)
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{path}: {error}") from None
+    return replace(spec, settings=tuple(settings))
+
+
+def _draw(vary: Mapping[str, Any], spec: Spec, count: int) -> list[Setting]:
+    """Every combination, or ``count`` drawn by the seed."""
+    if spec.search == "grid":
+        if ranges := [name for name, values in vary.items() if not isinstance(values, list)]:
+            raise ValueError(f"{ranges[0]} is no list; a range is for search = 'random' or 'halving'")
+        return [dict(zip(vary, row, strict=True)) for row in itertools.product(*vary.values())]
+    rng = np.random.default_rng(spec.seed)
+    drawn = [{name: _one(name, values, rng) for name, values in vary.items()} for _ in range(count)]
+    return [s for i, s in enumerate(drawn) if s not in drawn[:i]]
+
+
+def _one(name: str, values: Any, rng: np.random.Generator) -> Any:
+    if isinstance(values, list) and values:
+        return values[rng.integers(len(values))]
+    if isinstance(values, dict) and {"low", "high"} <= set(values) <= {"low", "high", "log"}:
+        low, high = values["low"], values["high"]
+        if values.get("log"):
+            low, high = np.log(low), np.log(high)
+        drawn = rng.uniform(low, high)
+        return round(float(np.exp(drawn) if values.get("log") else drawn), 6)
+    raise ValueError(f"{name} = {values!r}, expected a list or {{ low = …, high = …, log = true }}")
+
+
+def is_static(name: str) -> bool:
+    return name in STATIC
+
+
+def configure(base: FitConfig, setting: Setting) -> FitConfig:
+    """The settings of a fit, those of ``base`` changed; raises ValueError for what is none."""
+    changed = base
+    for name, value in setting.items():
+        field, _, stage = name.partition(".")
+        if field not in (*STATIC, *TRACED) or (stage and field in STATIC):
+            raise ValueError(f"{name!r} is no setting; settings are {', '.join((*STATIC, *TRACED))}")
+        changed = replace(changed, **{field: _value(changed, field, stage, value)})
+    changed.stages(len(changed.windows))
+    lengths = {
+        len(np.atleast_1d(getattr(changed, name))) for name in ("reg_factor", "sigma", "weight_factor")
+    }
+    if min(lengths) < len(changed.windows):
+        raise ValueError(f"{len(changed.windows)} windows, but only {min(lengths)} stages have settings")
+    return changed
+
+
+def _value(config: FitConfig, field: str, stage: str, value: Any) -> Any:
+    old = getattr(config, field)
+    if field == "start_rotations":
+        value = np.radians(np.array(value, np.float32))
+        if value.ndim != 2 or value.shape[1] != 3:
+            raise ValueError("start_rotations are lists of three angles x, y, z in degrees")
+        return value.astype(np.float32)
+    if field in STATIC:
+        value = tuple(value) if isinstance(value, list) else value
+        whole = all(isinstance(v, int) and v >= 0 for v in value) if isinstance(value, tuple) else value
+        if (
+            type(value) is not type(old)
+            or not whole
+            or (field == "kernel" and value not in ("exact", "grid"))
+        ):
+            raise ValueError(f"{field} = {value!r}, expected something like {old!r}")
+        return value
+    numbers = np.array(value, np.float32)
+    if not np.isfinite(numbers).all():
+        raise ValueError(f"{field} = {value!r}, expected finite numbers")
+    if not stage:
+        return np.broadcast_to(numbers, np.shape(old)).copy()
+    if not stage.isdecimal() or int(stage) >= np.size(old) or numbers.ndim:
+        raise ValueError(f"{field}.{stage} = {value!r}, expected one number for one of {np.size(old)} stages")
+    new = np.array(old, np.float32)
+    new[int(stage)] = numbers
+    return new
+
+
+def static_part(setting: Setting) -> Setting:
+    return {name: value for name, value in setting.items() if is_static(name)}
+
+
+def changed_fields(config: FitConfig, setting: Setting) -> dict[str, np.ndarray]:
+    """The arrays that a setting gives its own values, as `jaxclnf.fit.fit_settings` takes them."""
+    names = {name.partition(".")[0] for name in setting if not is_static(name)}
+    return {f.name: np.asarray(getattr(config, f.name)) for f in fields(config) if f.name in names}

@@ -12,6 +12,7 @@ from jaxclnf.commands.eval import evaluate
 from jaxclnf.commands.fit import fit
 from jaxclnf.commands.models import models
 from jaxclnf.commands.sweep import sweep
+from jaxclnf.commands.track import track
 
 app = typer.Typer(
     help="Facial landmarks and head pose with Constrained Local Neural Fields.",
@@ -20,6 +21,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command()(fit)
+app.command()(track)
 app.command()(demo)
 app.command()(convert)
 app.command("eval")(evaluate)

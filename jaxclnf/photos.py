@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Float
 
 from jaxclnf.confidence import confidences
 from jaxclnf.detect import detect_faces, largest
@@ -18,7 +18,7 @@ from jaxclnf.images import RGB, read_photo, to_grey
 from jaxclnf.inputs import Failure
 from jaxclnf.pipeline import ahead, in_groups
 from jaxclnf.tables import Face
-from jaxclnf.types import Camera, FitConfig, FitResult, Model
+from jaxclnf.types import PDM, Camera, FaceParams, FitConfig, FitResult, Model
 
 GROUP_PIXELS = 32e6  # photos fitted together: what a few of them hold in memory
 GROUP_PHOTOS = 16
@@ -79,22 +79,23 @@ def _fit_group(model: Model, group: list[Photo | Failure], config: FitConfig) ->
     found = iter(())
     if with_faces:
         result = fit_faces(model, [to_grey(p.rgb) for p in with_faces], [p.boxes for p in with_faces], config)
-        cameras = jax.tree.map(lambda *c: jnp.stack(c), *(p.camera for p in with_faces for _ in p.boxes))
-        found = iter(measure(model, result, config, cameras))
+        cameras = jax.tree.map(lambda *c: np.stack(c), *(p.camera for p in with_faces for _ in p.boxes))
+        found = iter(measure(model, result, confidences(model, result, config), cameras))
     for photo in group:
         if isinstance(photo, Photo):
             photo = photo._replace(faces=tuple(next(found) for _ in photo.boxes))
         yield photo
 
 
-def measure(model: Model, result: FitResult, config: FitConfig, cameras: Camera) -> list[Face]:
-    """Confidence, head pose and 3D landmarks of a batch of fits, each with its camera."""
+def measure(
+    model: Model, result: FitResult, sure: Float[np.ndarray, " n_faces"], cameras: Camera
+) -> list[Face]:
+    """What tables say of a batch of fits of confidences ``sure``, each seen by its camera."""
     n_faces = len(result.status)
     padded = 1 << (n_faces - 1).bit_length()  # few sizes to compile
     take = np.minimum(np.arange(padded), n_faces - 1)
-    params, cameras = jax.tree.map(lambda a: jnp.asarray(a)[take], (result.params, cameras))
-    pose, points = jax.device_get(_geometry(model, params, cameras))
-    sure = confidences(model, result, config)
+    params, cameras = jax.tree.map(lambda a: np.asarray(a)[take], (result.params, cameras))
+    pose, points = jax.device_get(_geometry(model.pdm, params, cameras))
     return [
         Face(
             result=jax.tree.map(lambda a, i=i: a[i], result),
@@ -107,8 +108,8 @@ def measure(model: Model, result: FitResult, config: FitConfig, cameras: Camera)
 
 
 @jax.jit
-def _geometry(model, params, cameras):
+def _geometry(pdm: PDM, params: FaceParams, cameras: Camera):
     def one(params, camera):
-        return head_pose(model.pdm, params, camera), landmarks_camera(model.pdm, params, camera)
+        return head_pose(pdm, params, camera), landmarks_camera(pdm, params, camera)
 
     return jax.vmap(one)(params, cameras)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 import cv2
@@ -48,13 +48,12 @@ def save_picture(path: Path, picture: RGB) -> None:
     write_whole(path, data.tobytes())
 
 
-def picture_names(photos: Sequence[Path]) -> dict[Path, str]:
-    """A file name for each photo's picture: its own, with a number where several share it."""
+def output_names(sources: Iterable[str]) -> dict[str, str]:
+    """A name for each source's output files: its own without suffix, with a number where several share it."""
     seen: Counter[str] = Counter()
     names = {}
-    for photo in photos:
-        seen[photo.stem] += 1
-        names[photo] = (
-            f"{photo.stem}.png" if seen[photo.stem] == 1 else f"{photo.stem}-{seen[photo.stem]}.png"
-        )
+    for source in sources:
+        stem = Path(source).stem or "out"
+        seen[stem] += 1
+        names[source] = stem if seen[stem] == 1 else f"{stem}-{seen[stem]}"
     return names

@@ -50,6 +50,7 @@ class Table:
 
     def __init__(self, path: Path, columns: Sequence[str], key: str, settings: dict, resume: bool) -> None:
         self.path = path
+        self.columns = list(columns)
         self.unfinished = path.with_suffix(".unfinished.csv")
         self._settings_path = path.with_suffix(".unfinished.json")
         self.done: set[str] = set()
@@ -61,6 +62,12 @@ class Table:
             write_whole(self._settings_path, json.dumps(settings, indent=1).encode())
             self._file = self._open("w")
             self.add([list(columns)])
+
+    @classmethod
+    def afresh(cls, path: Path, columns: Sequence[str]) -> Table:
+        """A table that is begun anew, whatever an earlier run left."""
+        path.with_suffix(".unfinished.csv").unlink(missing_ok=True)
+        return cls(path, columns, columns[0], {}, resume=False)
 
     def _open(self, mode: str) -> TextIO:
         """File names that are no UTF-8 pass unchanged, and so does what a break cut off inside a letter."""

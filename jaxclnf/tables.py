@@ -6,7 +6,7 @@ words) and ``log_likelihood``. What is not known (no face was found) is NaN.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -91,7 +91,7 @@ def _own(source: str, found: Face) -> list[str]:
     return [source, status, _number(float(found.result.log_likelihood))]
 
 
-def _numbers(values: Iterable[float]) -> list[str]:
+def _numbers(values: np.ndarray) -> list[str]:
     return [_number(float(v)) for v in values]
 
 

@@ -23,6 +23,15 @@ class Preset(StrEnum):
     openface_wild = "openface-wild"
 
 
+class Format(StrEnum):
+    """Of a table."""
+
+    csv = "csv"
+    parquet = "parquet"
+    jsonl = "jsonl"
+
+
+FormatOption = Annotated[Format, typer.Option(help="Of the table.")]
 ModelOption = Annotated[
     str | None,
     typer.Option(

@@ -16,14 +16,6 @@ if TYPE_CHECKING:
     from jaxclnf.photos import Photo
 
 
-class Format(StrEnum):
-    """Of the table."""
-
-    csv = "csv"
-    parquet = "parquet"
-    jsonl = "jsonl"
-
-
 class Faces(StrEnum):
     """Of those the detector finds."""
 
@@ -43,14 +35,14 @@ def fit(
     multi_view: common.MultiViewOption = False,
     set_: common.SetOption = None,
     camera: common.CameraOption = None,
-    format: Annotated[Format, typer.Option(help="Of the table.")] = Format.csv,
+    format: common.FormatOption = common.Format.csv,
     pictures: Annotated[bool, typer.Option(help="Draw the landmarks on each photo.")] = True,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that broke off.")] = False,
 ) -> None:
     """Find faces and their landmarks on photos: one table, and a picture a photo."""
     from jaxclnf.inputs import Failure, boxes_of, boxes_without_photo, find_photos, read_boxes
     from jaxclnf.photos import detected, fit_photos
-    from jaxclnf.pictures import picture_names
+    from jaxclnf.pictures import output_names
     from jaxclnf.pipeline import ahead
     from jaxclnf.runs import Table, make_folder, write_failures
     from jaxclnf.tables import columns
@@ -69,7 +61,11 @@ def fit(
     told = {"boxes": str(boxes), "faces": faces, "camera": camera, **common.description(engine, config)}
     table = Table(out / f"landmarks.{format}", names, "source", told, resume)
     todo = [path for path in found if str(path) not in table.done]
-    draw = partial(_draw, out=out, names=picture_names(found)) if pictures else _draw_nothing
+    draw = (
+        partial(_draw, out=out, names=output_names([str(path) for path in found]))
+        if pictures
+        else _draw_nothing
+    )
     try:
         with common.progress("photos") as bar:
             task = bar.add_task("fitting", total=len(found), completed=len(found) - len(todo))
@@ -90,12 +86,12 @@ def fit(
     common.report_failures(failures)
 
 
-def _draw(photo: Photo | Failure, out: Path, names: dict[Path, str]) -> Photo | Failure:
+def _draw(photo: Photo | Failure, out: Path, names: dict[str, str]) -> Photo | Failure:
     from jaxclnf.photos import Photo
     from jaxclnf.pictures import overlay, save_picture
 
     if isinstance(photo, Photo):
-        save_picture(out / names[photo.path], overlay(photo))
+        save_picture(out / f"{names[str(photo.path)]}.png", overlay(photo))
     return photo
 
 

@@ -1,0 +1,112 @@
+"""``jaxclnf track``: faces through videos."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from jaxclnf.commands import common
+
+if TYPE_CHECKING:
+    from jaxclnf.followed import Followed
+    from jaxclnf.inputs import Failure
+    from jaxclnf.runs import Table
+    from jaxclnf.video import Video, VideoFile
+
+
+def track(
+    videos: Annotated[list[str], typer.Argument(help="Videos, folders of pictures, a camera's number.")],
+    model: common.ModelOption = None,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for tables and videos.")] = Path("out"),
+    faces: Annotated[int, typer.Option(min=1, max=64, help="Most faces to follow at once.")] = 8,
+    preset: common.PresetOption = common.Preset.default,
+    multi_view: common.MultiViewOption = False,
+    set_: common.SetOption = None,
+    camera: common.CameraOption = None,
+    fps: Annotated[float | None, typer.Option(min=0.01, help="Frames a second, over the file's.")] = None,
+    frames: Annotated[int | None, typer.Option(min=1, help="Stop after so many frames.")] = None,
+    format: common.FormatOption = common.Format.csv,
+    pictures: Annotated[bool, typer.Option(help="Write the annotated video.")] = True,
+    resume: Annotated[bool, typer.Option("--resume", help="Leave out videos that have a table.")] = False,
+) -> None:
+    """Follow faces through videos: a table and an annotated video each."""
+    import jax
+
+    from jaxclnf.followed import follow, video_columns
+    from jaxclnf.inputs import Failure
+    from jaxclnf.pictures import output_names
+    from jaxclnf.runs import Table, make_folder, write_failures
+    from jaxclnf.track import TrackConfig
+    from jaxclnf.video import VideoFile, open_video
+
+    settings = jax.device_put(common.fit_config(preset, multi_view, set_))
+    config, view = TrackConfig(settings, max_faces=faces), common.camera(camera)
+    make_folder(out)
+    engine = common.open_model(model)
+    failures: list[Failure] = []
+    for source, name in output_names(videos).items():
+        path = out / f"{name}.{format}"
+        if resume and path.exists():
+            continue
+        try:
+            video = open_video(source, fps)
+            table = Table.afresh(path, video_columns(engine))
+            film = VideoFile(path.with_suffix(".mp4"), video.fps) if pictures else None
+            run = islice(follow(engine, config, video, view), frames)
+            failures += _write(video, run, table, film, frames)
+        except ValueError as error:
+            failures.append(Failure(source, str(error)))
+    write_failures(out / "failures.csv", failures)
+    common.report_failures(failures)
+
+
+def _write(
+    video: Video, run: Iterator[Followed], table: Table, film: VideoFile | None, most: int | None
+) -> list[Failure]:
+    """Write a video's table and its annotated copy as its frames come; returns what was wrong with it."""
+    from jaxclnf.followed import annotated, rows_of
+    from jaxclnf.pipeline import ahead
+
+    def draw(followed: Followed) -> Followed:
+        if film:
+            film.add(annotated(followed))
+        return followed
+
+    done = 0
+    try:
+        with common.progress("frames") as bar:
+            task = bar.add_task(table.path.stem, total=_least(video.n_frames, most))
+            for followed in ahead(draw, run, depth=8):
+                table.add(rows_of(table.columns, video.name, followed))
+                done += 1
+                bar.advance(task)
+        table.finish()
+    except KeyboardInterrupt:
+        typer.echo(f"jaxclnf: stopped; {table.unfinished} holds {done} frames", err=True)
+        raise typer.Exit(130) from None
+    finally:
+        table.close()
+        if film:
+            film.finish()
+    typer.echo(f"{table.path}: {done} frames")
+    return video.failures + _missing(video, done, most)
+
+
+def _missing(video: Video, done: int, most: int | None) -> list[Failure]:
+    """Whether a video ended before it should; what files promise is now and then one frame too many."""
+    from jaxclnf.inputs import Failure
+
+    expected = _least(video.n_frames, most)
+    if not done:
+        return [Failure(video.name, f"{video.name} holds no frame that can be read")]
+    if expected and done + len(video.failures) < expected - 1:
+        return [Failure(video.name, f"{video.name} breaks off after {done} of {expected} frames")]
+    return []
+
+
+def _least(*counts: int | None) -> int | None:
+    return min((n for n in counts if n is not None), default=None)

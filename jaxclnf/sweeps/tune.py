@@ -1,0 +1,84 @@
+"""Settings learned by gradient descent: the mean landmark error, differentiated through the whole fit.
+
+The derivative is that of the iterations as they ran (unrolled): they stop after a few steps, far from
+where they would rest, so a derivative of the resting place would answer another question. It leaves out
+that another start might win, another view be nearest or a step be clamped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from jaxclnf.fit import fit_batch
+from jaxclnf.sweeps.run import Photos
+from jaxclnf.types import FitConfig, Model
+
+POSITIVE = ("reg_factor", "sigma", "weight_factor", "landmark_weights", "mode_stiffness")
+"""Settings that are learned by their logarithm."""
+
+LOST = 12.0
+"""Percent; faces that are further off teach nothing."""
+
+Free = dict[str, Float[Array, "..."]]
+"""What is learned: settings by name, the positive ones by their logarithm."""
+
+
+def face_errors(model: Model, photos: Photos, config: FitConfig) -> Float[Array, " n_faces"]:
+    """Mean landmark error of each face in percent of the eye distance, with a derivative by ``config``."""
+    dtype = model.pdm.mean.dtype
+    landmarks = fit_batch(model, photos.canvases, photos.boxes, config).landmarks
+    squares = jnp.sum((landmarks - jnp.asarray(photos.points, dtype)) ** 2, axis=-1)
+    # The root's derivative at zero would be infinite.
+    distances = jnp.sqrt(squares + jnp.finfo(dtype).eps)
+    return 100 * distances.mean(-1) / jnp.asarray(photos.eye_distances, dtype)
+
+
+def freed(config: FitConfig, names: Sequence[str], sizes: dict[str, int] | None = None) -> Free:
+    """The settings to learn; ``sizes`` gives one of its own to every landmark or mode."""
+    values = {name: np.asarray(getattr(config, name)) for name in names}
+    for name, size in (sizes or {}).items():
+        values[name] = np.broadcast_to(values[name], size)
+    return {n: jnp.log(jnp.asarray(v)) if n in POSITIVE else jnp.asarray(v) for n, v in values.items()}
+
+
+def settled(config: FitConfig, free: Free) -> FitConfig:
+    """The settings with those learned in place."""
+    return replace(config, **{n: jnp.exp(v) if n in POSITIVE else v for n, v in free.items()})
+
+
+def loss(free: Free, model: Model, photos: Photos, config: FitConfig) -> Float[Array, ""]:
+    """Mean error of the faces that are not lost, the lost ones counted with `LOST`."""
+    return jnp.minimum(face_errors(model, photos, settled(config, free)), LOST).mean()
+
+
+def tune(
+    model: Model,
+    photos: Photos,
+    config: FitConfig,
+    free: Free,
+    steps: int,
+    batch: int = 8,
+    learning_rate: float = 0.05,
+    seed: int = 0,
+    report: Callable[[int, float, Free], None] = lambda step, error, free: None,
+) -> Free:
+    """Learn settings on faces drawn anew for each step; ``report`` is told of every step."""
+    import optax
+
+    optimiser = optax.adam(optax.cosine_decay_schedule(learning_rate, steps))
+    state = optimiser.init(free)
+    gradient = jax.jit(jax.value_and_grad(loss))
+    rng = np.random.default_rng(seed)
+    for step in range(steps):
+        drawn = rng.choice(len(photos.boxes), batch, replace=False)
+        error, slope = gradient(free, model, Photos(*(a[drawn] for a in photos)), config)
+        updates, state = optimiser.update(slope, state)
+        free = optax.apply_updates(free, updates)  # type: ignore[assignment]
+        report(step, float(error), free)
+    return free

@@ -47,11 +47,14 @@ def rigid_of(params: FaceParams) -> np.ndarray:
     return np.concatenate([params.scale[..., None], params.rotation, params.translation], axis=-1)
 
 
-@cache
 def openface_model(dtype, name: str = "main68") -> Model:
     """OpenFace's general model, or a part of it; to be called in the matching precision."""
-    if name != "main68":
-        return next(part.model for part in openface_model(dtype).parts if part.name == name)
+    whole = _general_model(dtype)
+    return whole if name == "main68" else next(part.model for part in whole.parts if part.name == name)
+
+
+@cache
+def _general_model(dtype) -> Model:
     return convert_openface(shared("openface", "model", "main_clnf_general.txt"), dtype)
 
 

@@ -77,9 +77,12 @@ def _residuals(state: State, shapes: Array) -> Float[Array, "n n_points 2"]:
 
 
 def _stiffness(state: State, shapes: Array) -> Float[Array, " n_points"]:
-    """How little each landmark deforms: inverse variance after rigid motion; 1 on average."""
-    inverse = 1 / jnp.mean(_residuals(state, shapes) ** 2, axis=(0, 2))
-    return inverse / inverse.mean()
+    """How little each landmark deforms, 1 on average: inverse square of the variance that rigid motion leaves.
+
+    The square, because the contour has many landmarks and long levers against the few stiff ones.
+    """
+    stiffness = jnp.mean(_residuals(state, shapes) ** 2, axis=(0, 2)) ** -2
+    return stiffness / stiffness.mean()
 
 
 def _rigid_starts(shapes: np.ndarray) -> list[State]:

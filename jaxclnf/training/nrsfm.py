@@ -77,7 +77,7 @@ def _residuals(state: State, shapes: Array) -> Float[Array, "n n_points 2"]:
 
 
 def _stiffness(state: State, shapes: Array) -> Float[Array, " n_points"]:
-    """How little each landmark deforms, 1 on average: inverse square of the variance that rigid motion leaves.
+    """How little each landmark deforms: inverse square of the variance that rigid motion leaves it.
 
     The square, because the contour has many landmarks and long levers against the few stiff ones.
     """

@@ -16,7 +16,7 @@ from jaxtyping import Array, Bool, Float, Int, Num
 from jaxclnf.nurlms import Settings, iterate, log_likelihood
 from jaxclnf.ops.shape import shape_2d
 from jaxclnf.pose import params_from_box
-from jaxclnf.responses import batch_responses, frame, sample
+from jaxclnf.responses import frame, image_responses
 from jaxclnf.types import FaceParams, FitConfig, FitResult, Model, PatchExperts, Status
 
 SCALE_MARGIN = 0.9
@@ -139,11 +139,7 @@ def _stage(
     """Response maps about the current landmarks, then rigid and non-rigid steps on them."""
     pdm, window = model.pdm, config.windows[i]
     faces = _over_tries(partial(frame, pdm, experts))(tries.params)
-    crop = partial(sample, size=window + experts.support[0] - 1)
-    patches = jax.vmap(jax.vmap(crop, in_axes=(None, 0)))(images, faces)
-    flat_patches = patches.reshape(-1, *patches.shape[2:])
-    maps = batch_responses(experts, faces.view.reshape(-1), flat_patches)
-    maps = maps.reshape(*patches.shape[:3], window, window)
+    maps = image_responses(experts, images, faces, window)
     settings = _stage_settings(config, i, faces.view.shape[1])
 
     def steps(face, maps, params, settings, count):

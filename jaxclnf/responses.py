@@ -4,6 +4,8 @@ Every face of a view uses the same experts, so faces are sorted by view and hand
 view each: the experts are read once a block and their matrix products serve all its faces.
 """
 
+from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -11,7 +13,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Num
 
 from jaxclnf.ops import ccnf
-from jaxclnf.ops.sample import sample_patches
+from jaxclnf.ops.sample import sample_patches, sample_patches_of
 from jaxclnf.ops.shape import reference_shape, shape_2d
 from jaxclnf.ops.similarity import inverse, similarity
 from jaxclnf.types import PDM, FaceParams, PatchExperts
@@ -51,11 +53,6 @@ def frame(pdm: PDM, experts: PatchExperts, params: FaceParams) -> Frame:
     )
 
 
-def sample(image: Num[Array, "height width"], face: Frame, size: int) -> Float[Array, "n_points size size"]:
-    """The patches about a face's landmarks, upright and at the experts' scale."""
-    return sample_patches(image, face.base, face.img_from_ref, size)
-
-
 def view_responses(
     experts: PatchExperts,
     view: Int[Array, ""],
@@ -75,7 +72,8 @@ class Field(NamedTuple):
 
 def view_field(experts: PatchExperts, view: Int[Array, ""], size: int) -> Field:
     """The experts of a view, laid out for patches of ``size`` samples a side."""
-    neurons = (a[view] for a in (experts.weights, experts.norm_weights, experts.bias, experts.alpha))
+    weights, norm_weights = experts.weights[view], experts.norm_weights[view]
+    bias, alpha = experts.bias[view], experts.alpha[view]
     window = size - experts.support[0] + 1
     if window in experts.sigma:
         smoothing = experts.sigma[window][experts.sigma_index[view]]
@@ -83,7 +81,8 @@ def view_field(experts: PatchExperts, view: Int[Array, ""], size: int) -> Field:
         # Without edge terms the field's precision is 2 sum(alpha) times the identity.
         precision = 2 * experts.alpha[view].sum(-1)
         smoothing = 1 / jnp.where(precision > 0, precision, 1)
-    bank = jax.vmap(lambda *neuron: ccnf.neuron_bank(*neuron, size))(*neurons)
+    of_landmark = partial(ccnf.neuron_bank, size=size)
+    bank = jax.vmap(of_landmark)(weights, norm_weights, bias, alpha)
     return Field(bank, smoothing, experts.visibility[view])
 
 
@@ -99,40 +98,57 @@ def _field_responses(
     return jax.vmap(of_landmark, in_axes=(0, 1), out_axes=1)(field, patches)
 
 
+@partial(jax.custom_jvp, nondiff_argnums=(3,))
+def image_responses(
+    experts: PatchExperts,
+    images: Num[Array, "n_images height width"],
+    faces: Frame,
+    window: int,
+) -> Float[Array, "n_images n_tries n_points window window"]:
+    """Response maps of the faces tried on each image, of any views; leading axes: images, tries.
+
+    Loops over the views that occur and their blocks of faces; such loops have no reverse derivative,
+    so derivatives are those of the same maps computed face by face.
+    """
+    size = window + experts.support[0] - 1
+    which = jnp.repeat(jnp.arange(len(images)), faces.view.shape[1])
+    flat = jax.tree.map(lambda a: a.reshape(-1, *a.shape[2:]), faces)
+    sample = partial(sample_patches_of, images, size=size)
+
+    def patches_of(members: Int[Array, " block"]) -> Float[Array, "block n_points size size"]:
+        base, img_from_ref = flat.base[members], flat.img_from_ref[members]
+        patches = jax.vmap(sample)(which[members], base, img_from_ref)
+        # The product with 1 stops XLA from sampling anew for every use of the patches.
+        return patches @ jnp.eye(size, dtype=patches.dtype)
+
+    maps = _blockwise(experts, flat.view, patches_of, window)
+    return maps.reshape(*faces.view.shape, *maps.shape[1:])
+
+
+@image_responses.defjvp
+def _(window, primals, tangents):
+    return jax.jvp(partial(_each_on_image, window=window), primals, tangents)
+
+
+def _each_on_image(experts: PatchExperts, images: Array, faces: Frame, window: int) -> Array:
+    size = window + experts.support[0] - 1
+
+    def of_face(image, face):
+        patches = sample_patches(image, face.base, face.img_from_ref, size)
+        return view_responses(experts, face.view, patches[None])[0]
+
+    return jax.vmap(jax.vmap(of_face, in_axes=(None, 0)))(images, faces)
+
+
 @jax.custom_jvp
 def batch_responses(
     experts: PatchExperts,
     views: Int[Array, " n_faces"],
     patches: Float[Array, "n_faces n_points size size"],
 ) -> Float[Array, "n_faces n_points window window"]:
-    """Response maps of many faces of any views.
-
-    Loops over the views that occur and their blocks of faces; such loops have no reverse derivative,
-    so derivatives are those of `_each_face`, the same maps computed face by face.
-    """
-    n_faces, n_points, size = patches.shape[:3]
-    block = _block_size(n_faces)
-    slots, first_block, n_blocks = _blocks(views, len(experts.view_centres), block)
-    window = size - experts.support[0] + 1
-
-    by_slot = patches[jnp.minimum(slots, n_faces - 1)]
-
-    def of_view(view, maps):
-        field = view_field(experts, view, size)
-
-        def of_block(b, maps):
-            members = jax.lax.dynamic_slice_in_dim(by_slot, b * block, block)
-            new = _field_responses(field, members, experts.support)
-            return jax.lax.dynamic_update_slice_in_dim(maps, new, b * block, 0)
-
-        return jax.lax.fori_loop(first_block[view], first_block[view] + n_blocks[view], of_block, maps)
-
-    maps = jnp.zeros((len(slots), n_points, window, window), patches.dtype)
-    present = jnp.argsort(n_blocks == 0).astype(jnp.int32)
-    n_present = jnp.sum(n_blocks > 0, dtype=jnp.int32)
-    maps = jax.lax.fori_loop(0, n_present, lambda i, maps: of_view(present[i], maps), maps)
-    place = jnp.zeros(n_faces + 1, jnp.int32).at[slots].set(jnp.arange(len(slots), dtype=jnp.int32))
-    return maps[place[:n_faces]]
+    """`image_responses` from patches that are already there."""
+    window = patches.shape[-1] - experts.support[0] + 1
+    return _blockwise(experts, views, lambda members: patches[members], window)
 
 
 @batch_responses.defjvp
@@ -145,6 +161,30 @@ def _each_face(experts: PatchExperts, views: Array, patches: Array) -> Array:
         return view_responses(experts, view, patch[None])[0]
 
     return jax.vmap(of_face)(views, patches)
+
+
+def _blockwise(experts: PatchExperts, views: Array, patches_of: Callable, window: int) -> Array:
+    """Response maps of faces whose views are given and whose patches ``patches_of(members)`` gives."""
+    n_faces, n_points = len(views), experts.visibility.shape[1]
+    block = _block_size(n_faces)
+    slots, first_block, n_blocks = _blocks(views, len(experts.view_centres), block)
+
+    def of_view(view, maps):
+        field = view_field(experts, view, window + experts.support[0] - 1)
+
+        def of_block(b, maps):
+            members = jnp.minimum(jax.lax.dynamic_slice_in_dim(slots, b * block, block), n_faces - 1)
+            new = _field_responses(field, patches_of(members), experts.support)
+            return jax.lax.dynamic_update_slice_in_dim(maps, new, b * block, 0)
+
+        return jax.lax.fori_loop(first_block[view], first_block[view] + n_blocks[view], of_block, maps)
+
+    maps = jnp.zeros((len(slots), n_points, window, window), experts.weights.dtype)
+    present = jnp.argsort(n_blocks == 0).astype(jnp.int32)
+    n_present = jnp.sum(n_blocks > 0, dtype=jnp.int32)
+    maps = jax.lax.fori_loop(0, n_present, lambda i, maps: of_view(present[i], maps), maps)
+    place = jnp.zeros(n_faces + 1, jnp.int32).at[slots].set(jnp.arange(len(slots), dtype=jnp.int32))
+    return maps[place[:n_faces]]
 
 
 def _block_size(n_faces: int) -> int:

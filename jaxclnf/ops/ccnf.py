@@ -15,8 +15,8 @@ MIN_ALPHA = 1e-4
 """OpenFace leaves neurons of a smaller alpha out of a map."""
 
 
-ALIGNED = 8
-"""Matrix products run faster when their sizes are multiples of this."""
+ALIGNED = 16
+"""Matrix products run up to twice as fast when their results' rows are multiples of this."""
 
 
 class Bank(NamedTuple):
@@ -26,7 +26,7 @@ class Bank(NamedTuple):
     rows are the samples of as many rows of the patch as the neuron is high.
     """
 
-    bands: Float[Array, "strip_padded maps_padded"]
+    bands: Float[Array, "strip maps_padded"]
     gain: Float[Array, " k"]
     steepness: Float[Array, " k"]
     offset: Float[Array, " k"]
@@ -50,7 +50,7 @@ def bank_responses(
     """Sum of the neurons' activations on patches of one landmark: see `neuron_responses`."""
     inverse_norm = _inverse_norms(patches, *support)
     n, rows, cols = inverse_norm.shape
-    products = _strips(patches, support[0], len(bank.bands)) @ bank.bands
+    products = _strips(patches, support[0]) @ bank.bands
     # The product with 1 stops XLA from computing the norms anew for every neuron below.
     inverse_norm = inverse_norm.reshape(n * rows, cols) @ jnp.eye(cols, dtype=patches.dtype)
     total = jnp.zeros_like(inverse_norm)
@@ -83,9 +83,11 @@ def neuron_responses(
     One patch a landmark; ncc is the `normalised_correlation`.
     """
 
+    height, width = weights.shape[-2:]
+
     def of_landmark(patch, *neurons):
         bank = neuron_bank(*neurons, size=patches.shape[-1])
-        return bank_responses(bank, patch[None], weights.shape[-2:])[0]
+        return bank_responses(bank, patch[None], (height, width))[0]
 
     return jax.vmap(of_landmark)(patches, weights, norm_weights, bias, alpha)
 
@@ -108,12 +110,12 @@ def _normalised_correlation(patch: Float[Array, "size size"], weights: Float[Arr
     inverse_norm = _inverse_norms(patch[None], h, w)[0]
     rows, cols = inverse_norm.shape
     bands = _bands(weights, len(patch))
-    products = (_strips(patch[None], h, len(bands)) @ bands)[:, : k * cols]
+    products = (_strips(patch[None], h) @ bands)[:, : k * cols]
     maps = jnp.moveaxis(products.reshape(rows, k, cols), 1, 0)
     return jnp.clip(maps * inverse_norm[None], -1, 1)
 
 
-def _bands(weights: Float[Array, "k h w"], size: int) -> Float[Array, "strip_padded maps_padded"]:
+def _bands(weights: Float[Array, "k h w"], size: int) -> Float[Array, "strip maps_padded"]:
     """Zero-mean neurons of norm 1 as banded matrices, row of the patch and sample by neuron and column.
 
     They cost twice the multiplications of im2col and run ten times faster on a CPU, where a product
@@ -129,19 +131,18 @@ def _bands(weights: Float[Array, "k h w"], size: int) -> Float[Array, "strip_pad
     reversed_rows = jnp.swapaxes(reversed_rows, 0, 1)
     runs = [reversed_rows[:, :, size - 1 - x : size - 1 - x + cols] for x in range(size)]
     bands = jnp.stack(runs, axis=1).reshape(h * size, k * cols)
-    return jnp.pad(bands, [(0, -n % ALIGNED) for n in bands.shape])
+    return jnp.pad(bands, ((0, 0), (0, -bands.shape[1] % ALIGNED)))
 
 
-def _strips(
-    patches: Float[Array, "n size size"], height: int, length: int
-) -> Float[Array, "n_rows {length}"]:
-    """For every patch and row of its map, the ``height`` rows of samples under it, padded to ``length``."""
+def _strips(patches: Float[Array, "n size size"], height: int) -> Float[Array, "n_rows strip"]:
+    """For every patch and row of its map, the ``height`` rows of samples under it in a row."""
     n, size, _ = patches.shape
     flat = _centred(patches).reshape(n, -1)
-    flat = jnp.pad(flat, ((0, 0), (0, length - height * size)))
     starts = jnp.arange(size - height + 1) * size
-    strip = partial(jax.lax.dynamic_slice_in_dim, slice_size=length)
-    return jax.vmap(jax.vmap(strip, in_axes=(None, 0)), in_axes=(0, None))(flat, starts).reshape(-1, length)
+    strip = partial(jax.lax.dynamic_slice_in_dim, slice_size=height * size)
+    return jax.vmap(jax.vmap(strip, in_axes=(None, 0)), in_axes=(0, None))(flat, starts).reshape(
+        -1, height * size
+    )
 
 
 def _inverse_norms(patches: Float[Array, "n size size"], h: int, w: int) -> Float[Array, "n rows cols"]:

@@ -1,7 +1,12 @@
 """Patches of an image, sampled in a rotated and scaled frame."""
 
+from functools import partial
+
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Num
+from jaxtyping import Array, Float, Int, Num, UInt32
+
+MAX_PLACE = 2**31
+"""Pixels that can be counted through by one index."""
 
 
 def sample_patches(
@@ -17,24 +22,60 @@ def sample_patches(
     pixel. Values keep the image's range. Source: OpenFace's `cvWarpQuadrangle` calls in
     `Patch_experts.cpp`.
     """
+    x, y = _grid(centres, img_from_ref, size)
+    return bilinear(image[None], jnp.zeros((), jnp.uint32), x, y)
+
+
+def sample_patches_of(
+    images: Num[Array, "n_images height width"],
+    which: Int[Array, ""],
+    centres: Float[Array, "n 2"],
+    img_from_ref: Float[Array, "2 2"],
+    size: int,
+) -> Float[Array, "n {size} {size}"]:
+    """`sample_patches` of one of several images; a batch of faces then shares them all."""
+    x, y = _grid(centres, img_from_ref, size)
+    return bilinear(images, which.astype(jnp.uint32), x, y)
+
+
+def _grid(centres, img_from_ref, size):
     offsets = jnp.arange(size, dtype=centres.dtype) - (size - 1) / 2
     grid = jnp.stack(jnp.meshgrid(offsets, offsets), axis=-1)  # (row, col, xy)
     points = centres[:, None, None] + (grid @ img_from_ref.T)[None]
-    return bilinear(image, points[..., 0], points[..., 1])
+    return points[..., 0], points[..., 1]
 
 
 def bilinear(
-    image: Num[Array, "height width"], x: Float[Array, "*grid"], y: Float[Array, "*grid"]
+    images: Num[Array, "n_images height width"],
+    which: UInt32[Array, ""],
+    x: Float[Array, "*grid"],
+    y: Float[Array, "*grid"],
 ) -> Float[Array, "*grid"]:
-    """Image values between pixels; beyond the border, the border's."""
-    height, width = image.shape
-    x0, y0 = jnp.floor(x), jnp.floor(y)
-    dx, dy = x - x0, y - y0
-    col, row = x0.astype(jnp.int32), y0.astype(jnp.int32)
-    # Unsigned, so that the look-up need not ask for negative places.
-    cols = [jnp.clip(c, 0, width - 1).astype(jnp.uint32) for c in (col, col + 1)]
-    rows = [jnp.clip(r, 0, height - 1).astype(jnp.uint32) * width for r in (row, row + 1)]
-    flat = image.reshape(-1)
-    corner = [[flat.at[r + c].get(mode="promise_in_bounds").astype(x.dtype) for c in cols] for r in rows]
-    top, bottom = (left + dx * (right - left) for left, right in corner)
-    return top + dy * (bottom - top)
+    """Values between the pixels of image ``which``; beyond the border, the border's."""
+    height, width = images.shape[1:]
+    col, dx, right = _cell(x, width)
+    row, dy, down = _cell(y, height)
+    read = partial(_pixels, images, which, row * jnp.uint32(width) + col, dtype=x.dtype)
+    (top, top_right), (bottom, bottom_right) = ([read(d + r) for r in (0, right)] for d in (0, down * width))
+    left, right = top + dy * (bottom - top), top_right + dy * (bottom_right - top_right)
+    return left + dx * (right - left)
+
+
+def _cell(x: Float[Array, "*grid"], length: int) -> tuple[UInt32[Array, "*grid"], Float[Array, "*grid"], int]:
+    """The pixel before each coordinate, how far it lies beyond it, and the step to the next pixel.
+
+    Coordinates that are no numbers count as 0: no look-up may leave the image.
+    """
+    x = jnp.clip(jnp.where(jnp.isnan(x), 0, x), 0, length - 1)
+    before = jnp.minimum(jnp.floor(x), max(length - 2, 0))
+    return before.astype(jnp.uint32), x - before, min(length - 1, 1)
+
+
+def _pixels(images, which, place, offset, dtype):
+    n_images, height, width = images.shape
+    if images.size <= MAX_PLACE:
+        # One number a look-up: several would first be laid out side by side in memory.
+        pixels, place = images.reshape(-1), (which * jnp.uint32(height * width) + place + jnp.uint32(offset),)
+    else:
+        pixels, place = images.reshape(n_images, -1), (which, place + jnp.uint32(offset))
+    return pixels.at[place].get(mode="promise_in_bounds").astype(dtype)

@@ -1,0 +1,94 @@
+"""The fits and stages that are timed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Num
+
+from jaxclnf.bench.timing import Case
+from jaxclnf.fit import fit, fit_batch, fit_from
+from jaxclnf.ops.ccnf import smooth
+from jaxclnf.ops.gauss_newton import normal_equations, step
+from jaxclnf.ops.mean_shift import mean_shift
+from jaxclnf.ops.sample import sample_patches
+from jaxclnf.pose import params_from_box
+from jaxclnf.responses import frame, view_responses
+from jaxclnf.types import FitConfig, Model
+
+Images = Num[np.ndarray, "n height width"]
+Boxes = Float[np.ndarray, "n 4"]
+
+OPENFACE, WILD, OURS = "OpenFace's default", "5 starts, -wild", "our default"
+CONFIGS = {OPENFACE: FitConfig.openface(), WILD: FitConfig.openface_wild(True), OURS: FitConfig()}
+
+
+def fit_cases(
+    model: Model, images: Images, boxes: Boxes, name: str, batches: Sequence[int], from_host: bool = True
+) -> list[Case]:
+    """Fits of one face (batch 1) and of batches; images wait on the host or already on the device."""
+    config = jax.device_put(CONFIGS[name])
+    group = name if from_host else f"{name}, images on the device"
+    cases = []
+    for n in batches:
+        some = _repeated(images, n), _repeated(boxes, n)
+        some = some if from_host else jax.device_put(some)
+        if n == 1:
+            one = some[0][0], some[1][0]
+            cases.append(Case("one face", partial(fit, model, *one, config), 1, group))
+        else:
+            cases.append(Case(f"batch of {n}", partial(fit_batch, model, *some, config), n, group))
+    return cases
+
+
+def tracking_case(model: Model, images: Images, boxes: Boxes) -> Case:
+    """A face followed into the next picture, with windows 9 and 7."""
+    config = replace(FitConfig.openface(), windows=(0, 9, 7, 0))
+    start = jax.device_get(fit(model, images[0], boxes[0], FitConfig.openface())).params
+    return Case("tracking step", partial(fit_from, model, images[0], start, config), 1, "tracking")
+
+
+def stage_cases(model: Model, images: Images, boxes: Boxes, n: int = 64) -> list[Case]:
+    """Each stage of a fit alone, all faces in the frontal view, on the coarsest scale with window 11."""
+    window, experts = 11, model.experts[0]
+    size = window + experts.support[0] - 1
+    some, view = jax.device_put(_repeated(images, n)), jnp.int32(0)
+    sigma, neurons_only = experts.sigma[window][experts.sigma_index[0]], replace(experts, sigma={})
+    params = jax.jit(jax.vmap(lambda box: params_from_box(model.pdm, box, jnp.zeros(3, box.dtype))))(
+        _repeated(boxes, n)
+    )
+    faces = jax.jit(jax.vmap(partial(frame, model.pdm, experts)))(params)
+
+    def sampled(image: Array, centres: Array, img_from_ref: Array) -> Array:
+        return sample_patches(image, centres, img_from_ref, size)
+
+    def solved(face, shifts: Array) -> Array:
+        weights = jnp.ones(len(shifts), shifts.dtype)
+        return step(*normal_equations(model.pdm, face, shifts, weights, jnp.asarray(25, shifts.dtype)))
+
+    def shifted(maps: Array, positions: Array) -> Array:
+        return mean_shift(maps, positions, jnp.asarray(1.5, maps.dtype), "grid")
+
+    sample, respond = jax.jit(jax.vmap(sampled)), jax.jit(view_responses)
+    smoothed, shift = jax.jit(jax.vmap(smooth, in_axes=(0, None))), jax.jit(jax.vmap(shifted))
+    patches = sample(some, faces.base, faces.img_from_ref)
+    maps = respond(experts, view, patches)
+    positions = jnp.full((n, model.pdm.n_points, 2), window // 2, maps.dtype)
+    runs = {
+        "sampling": partial(sample, some, faces.base, faces.img_from_ref),
+        "neuron responses": partial(respond, neurons_only, view, patches),
+        "Sigma smoothing": partial(smoothed, maps, sigma),
+        "one mean shift": partial(shift, maps, positions),
+        "one solve": partial(jax.jit(jax.vmap(solved)), params, shift(maps, positions)),
+    }
+    return [Case(name, run, n, f"stages alone, window {window}, batch of {n}") for name, run in runs.items()]
+
+
+def _repeated(array: np.ndarray, n: int) -> np.ndarray:
+    """``n`` rows, the array's over and over."""
+    return array[np.arange(n) % len(array)]

@@ -1,0 +1,90 @@
+"""What a fit asks of the machine, counted from its sizes, and what the machine gives at best."""
+
+from __future__ import annotations
+
+import time
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxclnf.types import FitConfig, Model
+
+FLOAT = 4  # bytes
+
+
+class Work(NamedTuple):
+    """Floating-point operations and bytes of one face's fit, summed over stages and start rotations.
+
+    ``useful`` counts the correlations as they are defined; ``performed`` as the banded matrix products
+    of `jaxclnf.ops.ccnf` that run in their place, with the zeros they multiply. ``bytes`` counts what
+    passes between steps when each reads and writes its arrays once: patches, neurons' products, maps.
+    """
+
+    useful: float
+    performed: float
+    bytes: float
+
+
+def fit_work(model: Model, config: FitConfig) -> Work:
+    """Work of one face that goes through all stages to the end."""
+    total, starts = np.zeros(3), len(config.start_rotations)
+    for i, (stage, scale) in enumerate(config.stages(len(model.experts))):
+        starts = min([starts, *config.keep[i : i + 1]])
+        _, points, neurons, height, width = model.experts[scale].weights.shape
+        sizes = points, neurons, height, width, model.pdm.n_modes
+        smoothed = config.windows[stage] in model.experts[scale].sigma
+        total += starts * np.array(_stage_work(config.windows[stage], config.iterations, smoothed, *sizes))
+    return Work(*map(float, total))
+
+
+def _stage_work(window, iterations, smoothed, points, neurons, height, width, modes) -> Work:
+    area, patch = window**2, window + width - 1
+    activations = 8 * neurons * area * points
+    smoothing = 2 * area**2 * points if smoothed else 0
+    shifts = 2 * iterations * points * (4 * area + 12 * window)
+    local = 12 * modes**2 * points + iterations * (12 * modes**2 + 42 * points * modes + (modes + 6) ** 3 / 3)
+    sampling = 12 * (window + height - 1) * patch * points
+    rest = activations + smoothing + shifts + local + sampling
+    correlation = 2 * neurons * height * width * area * points
+    banded = 2 * window * (height * patch) * (neurons * window) * points
+    patches, maps = (window + height - 1) * patch * points, area * points
+    moved = 2 * patches + 2 * neurons * maps + 2 * maps + (2 * iterations + 1) * maps
+    return Work(correlation + rest, banded + rest, FLOAT * moved)
+
+
+class Ceilings(NamedTuple):
+    """What the machine reaches in a plain float32 matrix product and in a plain copy, a second."""
+
+    operations: float
+    bytes: float
+
+
+def ceilings(
+    size: int = 2048, copied: int = 1 << 26, rounds: int = 7, precision: str = "highest"
+) -> Ceilings:
+    """Measured on JAX's default device; the copy counts what it reads and what it writes."""
+    rng = np.random.default_rng(0)
+    square = jnp.asarray(rng.normal(size=(size, size)), jnp.float32)
+    long = jnp.asarray(rng.normal(size=copied // FLOAT), jnp.float32)
+    product = jax.jit(lambda a: jnp.matmul(a, a, precision=precision))
+    copy = jax.jit(lambda a: a + 1)
+    return Ceilings(
+        2 * size**3 / _least_seconds(product, square, rounds), 2 * copied / _least_seconds(copy, long, rounds)
+    )
+
+
+def _least_seconds(function, argument, rounds: int) -> float:
+    jax.block_until_ready(function(argument))
+    seconds = []
+    for _ in range(rounds):
+        start = time.perf_counter()
+        jax.block_until_ready(function(argument))
+        seconds.append(time.perf_counter() - start)
+    return min(seconds)
+
+
+def roofline_ms(work: Work, machine: Ceilings) -> float:
+    """Least milliseconds a face can take where operations and traffic overlap fully."""
+    return 1e3 * max(work.performed / machine.operations, work.bytes / machine.bytes)

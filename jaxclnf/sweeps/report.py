@@ -116,10 +116,12 @@ def draw_pareto(path: Path, rows: Sequence[dict]) -> None:
 
 
 def _page(spec: Spec, outcomes: Sequence[Outcome], rows: Sequence[dict], with_heat_map: bool) -> str:
-    columns = list(rows[0])
+    fixed = {name for name in outcomes[0].setting if len({str(row.get(name)) for row in rows}) == 1}
+    columns = [name for name in rows[0] if name not in fixed]
     table = ["| | " + " | ".join(columns) + " |", "| --- " * (len(columns) + 1) + "|"]
     for i, row in enumerate(rows[:SHOWN]):
         table.append(f"| {i + 1} | " + " | ".join(str(row[c]) for c in columns) + " |")
+    same = [f"`{name} = {rows[0][name]}`" for name in outcomes[0].setting if name in fixed]
     n_faces = outcomes[0].last
     sets = ", ".join(d.name for d in spec.datasets)
     lines = [
@@ -127,6 +129,7 @@ def _page(spec: Spec, outcomes: Sequence[Outcome], rows: Sequence[dict], with_he
         f"{len(spec.settings)} settings ({spec.search} search) on {n_faces} faces of {sets}, drawn by seed "
         f"{spec.seed}; what is not varied is that of `{spec.base}`. {len(outcomes)} settings saw all faces; "
         "errors are mean landmark distances in percent of the distance of the outer eye corners.",
+        *([f"The same in all: {', '.join(same)}."] if same else []),
         "\n".join(table),
         f"The best {min(SHOWN, len(rows))}; all are in settings.csv. Times are those of one setting alone, "
         "in batches, on the machine of the sweep.",

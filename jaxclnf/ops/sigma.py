@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
+from threadpoolctl import threadpool_limits
 
 MAX_VALUES = 2**27
 """Smoothing matrices of one window size hold at most this many numbers (1 GiB in float64)."""
@@ -31,7 +32,9 @@ def smoothing_matrices(
     distinct, inverse = np.unique(terms[visibility], axis=0, return_inverse=True)
     index = np.zeros(visibility.shape, np.int32)
     index[visibility] = inverse.ravel()
-    sigma = {window: _invert(distinct, edges[window], window, alpha.dtype) for window in edges}
+    # The matrices are small: threads would spend more time waiting for each other than they save.
+    with threadpool_limits(1, user_api="blas"):
+        sigma = {window: _invert(distinct, edges[window], window, alpha.dtype) for window in edges}
     return sigma, index
 
 

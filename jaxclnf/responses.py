@@ -110,6 +110,29 @@ def image_responses(
     Loops over the views that occur and their blocks of faces; such loops have no reverse derivative,
     so derivatives are those of the same maps computed face by face.
     """
+    by_view = jax.custom_batching.custom_vmap(partial(_by_view, window=window))
+    by_view.def_vmap(partial(_more_faces, by_view))
+    return by_view(experts, images, faces)
+
+
+def _more_faces(by_view: Callable, n: int, batched, experts: PatchExperts, images: Array, faces: Frame):
+    """Another axis, of `jax.vmap`, is more images or, on the same images, more tries on each.
+
+    Only so do faces that share a view still share their matrix products.
+    """
+    if any(jax.tree.leaves(batched[0])):
+        raise ValueError("response maps are those of one model; loop over models")
+    faces = jax.tree.map(lambda a, b: a if b else jnp.broadcast_to(a, (n, *a.shape)), faces, batched[2])
+    if batched[1]:
+        images, faces = jax.tree.map(lambda a: a.reshape(-1, *a.shape[2:]), (images, faces))
+        maps = by_view(experts, images, faces)
+        return maps.reshape(n, -1, *maps.shape[1:]), True
+    faces = jax.tree.map(lambda a: jnp.moveaxis(a, 0, 1).reshape(a.shape[1], -1, *a.shape[3:]), faces)
+    maps = by_view(experts, images, faces)
+    return jnp.moveaxis(maps.reshape(len(maps), n, -1, *maps.shape[2:]), 1, 0), True
+
+
+def _by_view(experts: PatchExperts, images: Array, faces: Frame, window: int) -> Array:
     size = window + experts.support[0] - 1
     which = jnp.repeat(jnp.arange(len(images)), faces.view.shape[1])
     flat = jax.tree.map(lambda a: a.reshape(-1, *a.shape[2:]), faces)

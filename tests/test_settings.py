@@ -8,9 +8,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-
 from engine import box_of, synthetic_config, synthetic_face, synthetic_model
-from jaxclnf.fit import fit_batch, fit_settings
+
+from jaxclnf.fit import fit, fit_batch, fit_settings
 
 STARTS = np.array([[0, 0, 0], [0, 0.7, 0], [0, -0.7, 0]], np.float32)
 
@@ -36,6 +36,13 @@ def test_settings_at_once_are_settings_one_by_one(faces):
         np.testing.assert_array_equal(together.view[k], alone.view)
     moved = np.abs(np.diff(together.landmarks, axis=0)).max((1, 2, 3))
     assert (moved > 0.05).all()  # so the settings matter
+
+
+def test_a_fit_may_be_mapped_over_faces(faces):
+    model, images, boxes = faces
+    config = synthetic_config(start_rotations=STARTS, keep=(3, 1))
+    mapped = jax.vmap(lambda image, box: fit(model, image, box, config))(images, boxes)
+    np.testing.assert_allclose(mapped.landmarks, fit_batch(*faces, config).landmarks, atol=2e-3)
 
 
 def test_ones_for_landmarks_and_modes_change_nothing(faces):

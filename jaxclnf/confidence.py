@@ -18,7 +18,7 @@ class Calibration(NamedTuple):
     slope: float
 
 
-# Fitted on training faces by experiments/40_confidence, by the model's name; others borrow the first.
+# Fitted on training faces by experiments/21_confidence, by the model's name; others borrow the first.
 CALIBRATIONS = {
     "main_clnf_general": Calibration(centre=-0.93, slope=4.9),
 }

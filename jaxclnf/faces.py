@@ -75,7 +75,7 @@ def fit_stream(
     Memory stays bounded however many there are: a batch starts once it is full, and nothing waits
     for long.
     """
-    model, config = jax.device_put((model, FitConfig() if config is None else config))
+    model, config = jax.device_put((model, config))
     limits = CPU_LIMITS if jax.default_backend() == "cpu" else ACCELERATOR_LIMITS
     placed = (surroundings(i, np.asarray(image), np.asarray(box)) for i, (image, box) in enumerate(faces))
     done: dict[int, FitResult] = {}

@@ -41,13 +41,13 @@ def fit(
     model: Model,
     image: Num[Array | np.ndarray, "height width"],
     box: Float[Array | np.ndarray, "4"],
-    config: FitConfig,
+    config: FitConfig | None = None,
 ) -> FitResult:
     """Fit one face, started from its box.
 
-    ``image`` is grey, 0..255, of any number type; ``box`` is x, y, width, height in its pixels. Every
-    start rotation of ``config`` is tried and the likeliest result returned. A face that cannot be
-    fitted says so in ``status``; its other fields then mean nothing.
+    ``image`` is grey, 0..255, of any number type; ``box`` is x, y, width, height in its pixels. Without
+    ``config`` the model's settings are taken. Every start rotation is tried and the likeliest result
+    returned. A face that cannot be fitted says so in ``status``; its other fields then mean nothing.
     """
     return _first(fit_batch(model, image[None], box[None], config))
 
@@ -57,7 +57,7 @@ def fit_batch(
     model: Model,
     images: Num[Array | np.ndarray, "*n_images height width"],
     boxes: Float[Array | np.ndarray, "n_faces 4"],
-    config: FitConfig,
+    config: FitConfig | None = None,
 ) -> FitResult:
     """Fit many faces: one box on each of ``n_faces`` images, or all boxes on a single image."""
     _check_batch(images, boxes)
@@ -97,7 +97,7 @@ def fit_from(
     model: Model,
     image: Num[Array | np.ndarray, "height width"],
     params: FaceParams,
-    config: FitConfig,
+    config: FitConfig | None = None,
 ) -> FitResult:
     """Fit one face, started from parameters (of the frame before, say); start rotations are not used."""
     start = jax.tree.map(lambda a: a[None, None], params)
@@ -238,7 +238,9 @@ def _check_batch(images, boxes):
         raise ValueError(f"expected one box an image; got {len(images)} images and {len(boxes)} boxes")
 
 
-def _in_dtype_of(model: Model, config: FitConfig) -> FitConfig:
+def _in_dtype_of(model: Model, config: FitConfig | None) -> FitConfig:
+    """The settings, without any those of the model, in the model's precision."""
+    config = model.settings if config is None else config
     return jax.tree.map(lambda a: jnp.asarray(a, model.pdm.mean.dtype), config)
 
 

@@ -11,7 +11,7 @@ import json
 import os
 import zipfile
 import zlib
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -20,11 +20,12 @@ import numpy as np
 from jax.typing import DTypeLike
 
 from jaxclnf.ops.sigma import smoothing_matrices
-from jaxclnf.types import PDM, Model, Part, PatchExperts, Provenance
+from jaxclnf.types import PDM, FitConfig, Model, Part, PatchExperts, Provenance
 
 _FORMAT, _VERSION = "jaxclnf model", 1
 _MAX_BYTES = 2**30  # of all arrays, unpacked
 _DERIVED = ("sigma", "sigma_index")
+_IN_HEADER = ("settings",)
 _SHIPPED = "model.npz"
 _DAMAGE = (ValueError, LookupError, TypeError, AttributeError, OSError, EOFError, MemoryError, RuntimeError)
 
@@ -98,7 +99,8 @@ def _description(model: Model) -> dict[str, Any]:
         {"name": p.name, "main_points": p.main_points, "part_points": p.part_points, **_description(p.model)}
         for p in model.parts
     ]
-    return {"provenance": asdict(model.provenance), "parts": parts}
+    settings = {f.name: np.asarray(getattr(model.settings, f.name)).tolist() for f in fields(FitConfig)}
+    return {"provenance": asdict(model.provenance), "settings": settings, "parts": parts}
 
 
 def _arrays(model: Model, weights_dtype: DTypeLike | None) -> dict[str, np.ndarray]:
@@ -107,7 +109,9 @@ def _arrays(model: Model, weights_dtype: DTypeLike | None) -> dict[str, np.ndarr
     named = {
         jax.tree_util.keystr(place, simple=True, separator="/"): np.asarray(leaf) for place, leaf in leaves
     }
-    arrays = {name: array for name, array in named.items() if not set(name.split("/")) & set(_DERIVED)}
+    arrays = {
+        name: array for name, array in named.items() if not set(name.split("/")) & {*_DERIVED, *_IN_HEADER}
+    }
     for name, array in arrays.items():
         if weights_dtype is not None and name.endswith("/weights"):
             with np.errstate(over="ignore"):
@@ -185,7 +189,26 @@ def _build_model(tree: dict[str, Any], description: dict[str, Any], dtype: np.dt
             raise ValueError(f"part {part['name']}: landmarks {main} and {own} do not fit the models")
         parts.append(Part(str(part["name"]), main, own, model))
     provenance = Provenance(**{f.name: str(description["provenance"][f.name]) for f in fields(Provenance)})
-    return Model(pdm, tuple(experts), tuple(parts), provenance)
+    settings = _build_settings(description.get("settings", {}))
+    return Model(pdm, tuple(experts), tuple(parts), provenance, settings)
+
+
+def _build_settings(description: dict[str, Any]) -> FitConfig:
+    """The settings that a header describes, of files without any the default ones."""
+    usual, given = FitConfig(), {}
+    for f in fields(FitConfig):
+        value, old = description.get(f.name), getattr(usual, f.name)
+        if value is None:
+            continue
+        if f.metadata.get("static"):
+            given[f.name] = tuple(map(int, value)) if isinstance(old, tuple) else type(old)(value)
+        else:
+            given[f.name] = np.asarray(value, np.float32)
+            if given[f.name].ndim < np.ndim(old) or not np.isfinite(given[f.name]).all():
+                raise ValueError(f"settings/{f.name}: {value!r:.80}, expected finite numbers like {old}")
+    settings = replace(usual, **given)
+    settings.stages(0)
+    return settings
 
 
 def _within(points: tuple[int, ...], n_points: int) -> bool:

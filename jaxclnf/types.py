@@ -100,12 +100,13 @@ class Provenance:
 
 @pytree
 class Model:
-    """A landmark model: PDM, patch experts from coarse to fine, parts."""
+    """A landmark model: PDM, patch experts from coarse to fine, parts, and the settings that suit it."""
 
     pdm: PDM
     experts: tuple[PatchExperts, ...]
     parts: tuple[Part, ...] = ()
     provenance: Provenance = static(default=Provenance())
+    settings: FitConfig = field(default_factory=lambda: FitConfig())  # of a fit that names none
 
     @property
     def patch_scales(self) -> tuple[Float[Array, ""], ...]:

@@ -11,6 +11,7 @@ import pytest
 from engine import box_of, synthetic_config, synthetic_face, synthetic_model
 
 from jaxclnf.fit import fit, fit_batch, fit_settings
+from jaxclnf.storage import load_model, save_model
 
 STARTS = np.array([[0, 0, 0], [0, 0.7, 0], [0, -0.7, 0]], np.float32)
 
@@ -110,3 +111,16 @@ def test_new_values_of_settings_compile_nothing(faces):
     before = fit_batch._cache_size()
     fit_batch(*faces, jax.tree.map(lambda a: a * 1.1, config))
     assert fit_batch._cache_size() == before
+
+
+def test_a_fit_without_settings_takes_those_of_the_model(faces, tmp_path):
+    model, images, boxes = faces
+    own = synthetic_config(sigma=np.array([2.5, 1.1], np.float32), landmark_weights=np.linspace(1, 2, 12))
+    save_model(replace(model, settings=own), tmp_path / "model.npz")
+    loaded = load_model(tmp_path / "model.npz")
+    assert loaded.settings.windows == own.windows and loaded.settings.kernel == own.kernel
+    np.testing.assert_allclose(loaded.settings.landmark_weights, own.landmark_weights, rtol=1e-6)
+    found, expected = fit_batch(loaded, images, boxes), fit_batch(model, images, boxes, own)
+    np.testing.assert_allclose(found.landmarks, expected.landmarks, atol=1e-4)
+    other = fit_batch(model, images, boxes, synthetic_config())
+    assert np.abs(found.landmarks - other.landmarks).max() > 0.01

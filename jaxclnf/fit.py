@@ -140,7 +140,7 @@ def _stage(
     pdm, window = model.pdm, config.windows[i]
     faces = _over_tries(partial(frame, pdm, experts))(tries.params)
     maps = image_responses(experts, images, faces, window)
-    settings = _stage_settings(config, i, faces.view.shape[1])
+    settings = _stage_settings(config, i, faces.view.shape)
 
     def steps(face, maps, params, settings, count):
         run = partial(iterate, max_iterations=config.iterations, kernel=config.kernel)
@@ -151,8 +151,7 @@ def _stage(
         too_small = full.params.scale < config.min_scale
         return Tries(full.params, likelihood, each, face.view, count, full.converged, full.astray, too_small)
 
-    by_try = jax.vmap(jax.vmap(steps), in_axes=(0, 0, 0, None, 0))
-    return by_try(faces, maps, tries.params, settings, tries.iterations)
+    return _over_tries(steps)(faces, maps, tries.params, settings, tries.iterations)
 
 
 def _unless_skipped(experts: PatchExperts, before: Tries, after: Tries) -> Tries:
@@ -175,8 +174,8 @@ def _untried(model: Model, starts: FaceParams, config: FitConfig) -> Tries:
     )
 
 
-def _stage_settings(config: FitConfig, i: int, n_tries: int) -> Settings:
-    """The settings of a stage, one entry a try."""
+def _stage_settings(config: FitConfig, i: int, batch: tuple[int, int]) -> Settings:
+    """The settings of a stage, an entry for every try of every image."""
     settings = Settings(
         reg_factor=config.reg_factor[..., i] * config.mode_stiffness,
         sigma=config.sigma[..., i],
@@ -184,7 +183,7 @@ def _stage_settings(config: FitConfig, i: int, n_tries: int) -> Settings:
         tolerance=config.tolerance,
         landmark_weights=config.landmark_weights,
     )
-    return jax.tree.map(lambda s: jnp.broadcast_to(s, (n_tries, *s.shape)), settings)
+    return jax.tree.map(lambda s: jnp.broadcast_to(s, (*batch, *s.shape)), settings)
 
 
 def _best(tries: Tries, n_faces: int) -> Tries:
@@ -245,7 +244,15 @@ def _in_dtype_of(model: Model, config: FitConfig | None) -> FitConfig:
 
 
 def _over_tries(function, *shared):
-    return jax.vmap(jax.vmap(partial(function, *shared)))
+    """``function`` mapped over images and tries: as one axis, which traces and compiles faster than two."""
+
+    def mapped(*arguments):
+        batch = jax.tree.leaves(arguments)[0].shape[:2]
+        flat = jax.tree.map(lambda a: a.reshape(-1, *a.shape[2:]), arguments)
+        found = jax.vmap(partial(function, *shared))(*flat)
+        return jax.tree.map(lambda a: a.reshape(*batch, *a.shape[1:]), found)
+
+    return mapped
 
 
 def _expand(mask, like):

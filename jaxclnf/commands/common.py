@@ -83,8 +83,8 @@ def _keep_compiled() -> None:
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
 
 
-def fit_config(preset: Preset, multi_view: bool, settings: list[str] | None) -> FitConfig:
-    """The settings a user asks for; raises ValueError for a setting that is none."""
+def fit_config(preset: Preset, multi_view: bool, settings: list[str] | None, model: Model) -> FitConfig:
+    """The settings a user asks for, by default the model's; raises ValueError for a setting that is none."""
     from jaxclnf.types import FitConfig
 
     match preset:
@@ -94,7 +94,7 @@ def fit_config(preset: Preset, multi_view: bool, settings: list[str] | None) -> 
             config = FitConfig.openface_wild(multi_view)
         case _:
             starts = FitConfig.openface(multi_view=True).start_rotations
-            config = FitConfig(start_rotations=starts) if multi_view else FitConfig()
+            config = replace(model.settings, start_rotations=starts) if multi_view else model.settings
     for setting in settings or ():
         name, _, text = setting.partition("=")
         if name not in (names := [f.name for f in fields(FitConfig)]):

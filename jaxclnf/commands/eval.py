@@ -56,14 +56,16 @@ def evaluate(
     make_folder(out)
     names = model or [os.environ.get("JAXCLNF_MODEL") or ""]
     models = {title: common.open_model(name or None) for title, name in _titles(names).items()}
-    settings = {p.value: common.fit_config(p, multi_view, set_) for p in preset or [common.Preset.default]}
+    presets = preset or [common.Preset.default]
     for each in models.values():
         check(each, faces)
     yaws = true_yaws(next(iter(models.values())).pdm, faces.points)
     fits = {
-        _run_name(m, s, len(models) > 1, multi_view): _fit(f"{m}, {s}", models[m], faces, settings[s])
+        _run_name(m, p.value, len(models) > 1, multi_view): _fit(
+            f"{m}, {p.value}", models[m], faces, common.fit_config(p, multi_view, set_, models[m])
+        )
         for m in models
-        for s in settings
+        for p in presets
     }
     errors = {name: errors_of(results, faces) for name, results in fits.items()}
     for title, table in _tables(errors, yaws, faces.n_points).items():

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+import numpy as np
 import typer
 
 from jaxclnf.commands import common
@@ -14,6 +15,7 @@ from jaxclnf.commands import common
 if TYPE_CHECKING:
     from jaxclnf.inputs import Failure
     from jaxclnf.photos import Photo
+    from jaxclnf.types import Model
 
 
 class Faces(StrEnum):
@@ -26,9 +28,7 @@ class Faces(StrEnum):
 def fit(
     photos: Annotated[list[str], typer.Argument(help="Photos, folders, patterns, .txt lists of files.")],
     model: common.ModelOption = None,
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the table and pictures.")] = Path(
-        "out"
-    ),
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for table and pictures.")] = Path("out"),
     boxes: Annotated[Path | None, typer.Option(help="Own boxes: CSV file,x,y,w,h or JSON.")] = None,
     faces: Annotated[Faces, typer.Option(help="Which of the faces found.")] = Faces.all,
     preset: common.PresetOption = common.Preset.default,
@@ -37,6 +37,9 @@ def fit(
     camera: common.CameraOption = None,
     format: common.FormatOption = common.Format.csv,
     pictures: Annotated[bool, typer.Option(help="Draw the landmarks on each photo.")] = True,
+    crops: Annotated[int, typer.Option(min=0, max=4096, help="Cut faces out, of so many pixels.")] = 0,
+    margin: Annotated[float, typer.Option(min=0, max=5, help="Around the face in crops.")] = 0.3,
+    report: Annotated[bool, typer.Option(help="Write report.html.")] = True,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that broke off.")] = False,
 ) -> None:
     """Find faces and their landmarks on photos: one table, and a picture a photo."""
@@ -44,10 +47,10 @@ def fit(
     from jaxclnf.photos import detected, fit_photos
     from jaxclnf.pictures import output_names
     from jaxclnf.pipeline import ahead
+    from jaxclnf.report import report_photos
     from jaxclnf.runs import Table, make_folder, write_failures
     from jaxclnf.tables import columns
 
-    config = common.fit_config(preset, multi_view, set_)
     box_source, failures = detected(faces is Faces.largest), []
     if boxes:
         own = read_boxes(boxes)
@@ -57,15 +60,13 @@ def fit(
     found, unusable = find_photos(photos, leave_out=out)
     failures += unusable
     engine = common.open_model(model)
+    config = common.fit_config(preset, multi_view, set_, engine)
     names = columns(engine.pdm.n_points, engine.pdm.n_modes)
     told = {"boxes": str(boxes), "faces": faces, "camera": camera, **common.description(engine, config)}
     table = Table(out / f"landmarks.{format}", names, "source", told, resume)
     todo = [path for path in found if str(path) not in table.done]
-    draw = (
-        partial(_draw, out=out, names=output_names([str(path) for path in found]))
-        if pictures
-        else _draw_nothing
-    )
+    stems = output_names(map(str, found))
+    draw = partial(_draw, out=out, names=stems, pictures=pictures, crops=crops, margin=margin, model=engine)
     try:
         with common.progress("photos") as bar:
             task = bar.add_task("fitting", total=len(found), completed=len(found) - len(todo))
@@ -82,20 +83,32 @@ def fit(
     finally:
         table.close()
     write_failures(out / "failures.csv", failures)
+    if report:
+        shown = {source: out / f"{stem}.png" for source, stem in stems.items()}
+        report_photos(out / "report.html", table.path, shown, failures)
     typer.echo(f"{table.path}: {len(found) - len(failures)} photos")
     common.report_failures(failures)
 
 
-def _draw(photo: Photo | Failure, out: Path, names: dict[str, str]) -> Photo | Failure:
+def _draw(
+    photo: Photo | Failure,
+    out: Path,
+    names: dict[str, str],
+    pictures: bool,
+    crops: int,
+    margin: float,
+    model: Model,
+) -> Photo | Failure:
+    """Write a photo's pictures; returns the photo."""
     from jaxclnf.photos import Photo
-    from jaxclnf.pictures import overlay, save_picture
+    from jaxclnf.pictures import overlay, save_crops, save_picture
 
     if isinstance(photo, Photo):
-        save_picture(out / f"{names[str(photo.path)]}.png", overlay(photo))
-    return photo
-
-
-def _draw_nothing(photo: Photo | Failure) -> Photo | Failure:
+        name = names[str(photo.path)]
+        if pictures:
+            save_picture(out / f"{name}.png", overlay(photo))
+        if crops:
+            save_crops(out / "crops", name, photo, np.asarray(model.pdm.mean), crops, margin)
     return photo
 
 

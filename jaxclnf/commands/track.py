@@ -31,6 +31,7 @@ def track(
     frames: Annotated[int | None, typer.Option(min=1, help="Stop after so many frames.")] = None,
     format: common.FormatOption = common.Format.csv,
     pictures: Annotated[bool, typer.Option(help="Write the annotated video.")] = True,
+    report: Annotated[bool, typer.Option(help="Write report.html.")] = True,
     resume: Annotated[bool, typer.Option("--resume", help="Leave out videos that have a table.")] = False,
 ) -> None:
     """Follow faces through videos: a table and an annotated video each."""
@@ -39,28 +40,34 @@ def track(
     from jaxclnf.followed import follow, video_columns
     from jaxclnf.inputs import Failure
     from jaxclnf.pictures import output_names
+    from jaxclnf.report import report_videos
     from jaxclnf.runs import Table, make_folder, write_failures
     from jaxclnf.track import TrackConfig
     from jaxclnf.video import VideoFile, open_video
 
-    settings = jax.device_put(common.fit_config(preset, multi_view, set_))
-    config, view = TrackConfig(settings, max_faces=faces), common.camera(camera)
+    view = common.camera(camera)
     make_folder(out)
     engine = common.open_model(model)
+    settings = jax.device_put(common.fit_config(preset, multi_view, set_, engine))
+    config = TrackConfig(settings, max_faces=faces)
     failures: list[Failure] = []
+    done = {}
     for source, name in output_names(videos).items():
         path = out / f"{name}.{format}"
+        done[path] = path.with_suffix(".mp4")
         if resume and path.exists():
             continue
         try:
             video = open_video(source, fps)
             table = Table.afresh(path, video_columns(engine))
-            film = VideoFile(path.with_suffix(".mp4"), video.fps) if pictures else None
+            film = VideoFile(done[path], video.fps) if pictures else None
             run = islice(follow(engine, config, video, view), frames)
             failures += _write(video, run, table, film, frames)
         except ValueError as error:
             failures.append(Failure(source, str(error)))
     write_failures(out / "failures.csv", failures)
+    if report:
+        report_videos(out / "report.html", done, failures)
     common.report_failures(failures)
 
 

@@ -10,6 +10,7 @@ import cv2
 import jax.numpy as jnp
 import numpy as np
 
+from jaxclnf.crops import aligned_crop
 from jaxclnf.draw import colour_of, draw_axes, draw_box, draw_landmarks, draw_name
 from jaxclnf.headpose import axes_image
 from jaxclnf.images import RGB
@@ -46,6 +47,15 @@ def save_picture(path: Path, picture: RGB) -> None:
     """Write a picture as PNG or, by the suffix, JPEG."""
     _, data = cv2.imencode(path.suffix, picture[:, :, ::-1], [cv2.IMWRITE_PNG_COMPRESSION, 1])
     write_whole(path, data.tobytes())
+
+
+def save_crops(folder: Path, name: str, photo: Photo, mean: np.ndarray, size: int, margin: float) -> None:
+    """Write each usable face of a photo, aligned with the mean face, as ``<name>_<number>.png``."""
+    folder.mkdir(exist_ok=True)
+    for i, face in enumerate(photo.faces):
+        if usable(int(face.result.status)):
+            crop = aligned_crop(photo.rgb, np.asarray(face.result.landmarks), mean, size, margin)
+            save_picture(folder / f"{name}_{i}.png", crop)
 
 
 def output_names(sources: Iterable[str]) -> dict[str, str]:

@@ -49,7 +49,7 @@ def test_a_folder_becomes_a_table_and_pictures(run, faces: Path) -> None:
         assert 0 <= float(row["confidence"]) <= 1
     pictures = sorted(os.listdir(faces / "out"))
     expected = ["plain.png", "plain-2.png", "with space.png", 'it\'s "quoted", 顔.png', "new\nline.png"]
-    assert pictures == sorted([*expected, "landmarks.csv"])
+    assert pictures == sorted([*expected, "landmarks.csv", "report.html"])
     assert np.asarray(Image.open(faces / "out/plain.png")).shape == (160, 200, 3)
 
 
@@ -143,7 +143,7 @@ def test_a_run_that_is_killed_goes_on_to_the_same_table(run, faces: Path) -> Non
     ):
         assert ours["source"] == theirs["source"]
         assert float(ours["x_0"]) == pytest.approx(float(theirs["x_0"]), abs=0.01)
-    assert os.listdir(faces / "cut") == ["landmarks.csv"]
+    assert sorted(os.listdir(faces / "cut")) == ["landmarks.csv", "report.html"]
 
 
 def test_ctrl_c_leaves_whole_rows(faces: Path) -> None:

@@ -39,7 +39,7 @@ def test_every_frame_has_its_row_also_without_a_face(run, folder: Path) -> None:
     assert [int(row["frame"]) for row in rows] == list(range(1, N_FRAMES + 1))
     np.testing.assert_allclose([float(row["timestamp"]) for row in rows], np.arange(N_FRAMES) / 12.5)
     assert {(row["success"], row["confidence"], row["status"]) for row in rows} == {("0", "0", "no face")}
-    assert sorted(os.listdir(folder / "out")) == ["a.csv", "a.mp4"]
+    assert sorted(os.listdir(folder / "out")) == ["a.csv", "a.mp4", "report.html"]
 
 
 def test_bad_videos_are_named_and_the_others_go_on(run, folder: Path) -> None:
@@ -51,7 +51,7 @@ def test_bad_videos_are_named_and_the_others_go_on(run, folder: Path) -> None:
     assert "nowhere.mp4 does not exist" in outcome.err
     assert "b.mp4 is no video" in outcome.err
     assert len(outcome.err.splitlines()) == 2
-    assert sorted(os.listdir(folder / "out")) == ["a-2.csv", "a.csv", "failures.csv"]
+    assert sorted(os.listdir(folder / "out")) == ["a-2.csv", "a.csv", "failures.csv", "report.html"]
     assert len(read_table(folder / "out/a-2.csv")) == 3
 
 

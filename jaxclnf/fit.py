@@ -204,6 +204,8 @@ def _likeliest(tries: Tries, n_starts: int, n_kept: int) -> Tries:
 
 def _result(model: Model, best: Tries, status: Int[Array, " n_faces"]) -> FitResult:
     finite = jnp.isfinite(best.params.scale) & jnp.isfinite(best.params.shape).all(-1)
+    # A map that is no number moves nothing, but shows in the likelihood.
+    finite &= ~jnp.isnan(best.log_likelihood)
     found = jnp.where(best.astray, Status.NOT_CONVERGED, Status.OK)
     found = jnp.where(best.too_small, Status.FACE_TOO_SMALL, found)
     found = jnp.where(finite, found, Status.NOT_FINITE)

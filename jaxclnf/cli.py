@@ -6,6 +6,7 @@ import sys
 
 import typer
 
+from jaxclnf.commands.bench import bench
 from jaxclnf.commands.convert import convert
 from jaxclnf.commands.demo import demo
 from jaxclnf.commands.eval import evaluate
@@ -26,6 +27,7 @@ app.command()(demo)
 app.command()(convert)
 app.command("eval")(evaluate)
 app.command()(sweep)
+app.command()(bench)
 app.add_typer(models, name="models")
 
 

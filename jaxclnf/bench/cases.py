@@ -53,9 +53,9 @@ def tracking_case(model: Model, images: Images, boxes: Boxes) -> Case:
     return Case("tracking step", partial(fit_from, model, images[0], start, config), 1, "tracking")
 
 
-def stage_cases(model: Model, images: Images, boxes: Boxes, n: int = 64) -> list[Case]:
-    """Each stage of a fit alone, all faces in the frontal view, on the coarsest scale with window 11."""
-    window, experts = 11, model.experts[0]
+def stage_cases(model: Model, images: Images, boxes: Boxes, n: int = 64, window: int = 11) -> list[Case]:
+    """Each stage of a fit alone, on the coarsest scale, all faces in the frontal view."""
+    experts = model.experts[0]
     size = window + experts.support[0] - 1
     some, view = jax.device_put(_repeated(images, n)), jnp.int32(0)
     sigma, neurons_only = experts.sigma[window][experts.sigma_index[0]], replace(experts, sigma={})

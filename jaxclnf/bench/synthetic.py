@@ -5,6 +5,8 @@ Landmarks are bright spots, and the experts are such spots with noise, so that f
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from jaxtyping import Float, UInt8
 
@@ -46,7 +48,8 @@ def _pdm(rng: np.random.Generator) -> PDM:
     rigid += [mean, *(np.cross(axis, mean) for axis in np.eye(3))]
     columns = np.concatenate([np.reshape(rigid, (7, -1)).T, modes], axis=1)
     basis = np.linalg.qr(columns)[0][:, 7:]
-    return PDM(mean, basis.reshape(N_POINTS, 3, N_MODES), np.geomspace(800, 0.6, N_MODES))
+    arrays: Any = mean, basis.reshape(N_POINTS, 3, N_MODES), np.geomspace(800, 0.6, N_MODES)
+    return PDM(*arrays)
 
 
 def _experts(patch_scale: float, windows: tuple[int, ...], rng: np.random.Generator) -> PatchExperts:
@@ -64,20 +67,21 @@ def _experts(patch_scale: float, windows: tuple[int, ...], rng: np.random.Genera
     distance = np.hypot(*np.mgrid[-half : half + 1, -half : half + 1]) / (SPOT * patch_scale)
     spots = np.stack([np.exp(-0.5 * (distance / width) ** 2) for width in np.linspace(0.8, 1.4, N_NEURONS)])
     shape = (N_VIEWS, N_POINTS, N_NEURONS)
-    return PatchExperts(
-        patch_scale=np.array(patch_scale),
-        view_centres=centres,
-        visibility=visibility,
-        weights=spots + 0.02 * rng.normal(size=(*shape, SUPPORT, SUPPORT)),
-        norm_weights=rng.uniform(10, 15, shape),
-        bias=rng.uniform(-9, -7, shape),
-        alpha=alpha,
-        betas=betas,
-        patch_confidence=rng.uniform(0.4, 1, shape[:2]),
-        edges=edges,
-        sigma=sigma,
-        sigma_index=sigma_index,
-    )
+    arrays: dict[str, Any] = {
+        "patch_scale": np.array(patch_scale),
+        "view_centres": centres,
+        "visibility": visibility,
+        "weights": spots + 0.02 * rng.normal(size=(*shape, SUPPORT, SUPPORT)),
+        "norm_weights": rng.uniform(10, 15, shape),
+        "bias": rng.uniform(-9, -7, shape),
+        "alpha": alpha,
+        "betas": betas,
+        "patch_confidence": rng.uniform(0.4, 1, shape[:2]),
+        "edges": edges,
+        "sigma": sigma,
+        "sigma_index": sigma_index,
+    }
+    return PatchExperts(**arrays)
 
 
 def _laplacian(window: int, step: int) -> Float[np.ndarray, "area area"]:

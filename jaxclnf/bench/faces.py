@@ -1,0 +1,59 @@
+"""Faces to time fits on: grey canvases of one size and boxes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float, UInt8
+
+from jaxclnf.faces import surroundings
+
+SIDE = 512
+
+
+class BenchFaces(NamedTuple):
+    """What is fitted, and where it comes from."""
+
+    images: UInt8[np.ndarray, "n side side"]
+    boxes: Float[np.ndarray, "n 4"]
+    source: str
+
+
+def sample_faces(n: int = 64, seed: int = 0) -> BenchFaces:
+    """The portrait of Grace Hopper that comes with matplotlib, in boxes that miss a little differently."""
+    from matplotlib import cbook
+
+    from jaxclnf.detect import detect_faces
+    from jaxclnf.images import read_photo, to_grey
+
+    photo = Path(cbook.get_sample_data("grace_hopper.jpg", asfileobj=False))
+    grey = to_grey(read_photo(photo))
+    x, y, w, h = detect_faces(grey).boxes[0]
+    jitter = np.random.default_rng(seed).normal(0, 0.03, (n, 4))
+    boxes = np.array([x, y, w, h]) + jitter * np.array([w, h, w, h])
+    return _canvases([grey] * n, boxes, f"Grace Hopper's portrait, {n} boxes around her face")
+
+
+def dataset_faces(folders: Sequence[Path], n: int = 256) -> BenchFaces:
+    """The first annotated faces of datasets, in their boxes or, without, in those of the landmarks."""
+    from jaxclnf.training.datasets import read_faces
+
+    faces = read_faces(folders)
+    faces = faces.take(range(min(n, len(faces))))
+    boxes = faces.boxes
+    if boxes is None:
+        boxes = np.concatenate([faces.points.min(1), np.ptp(faces.points, axis=1)], axis=1)
+    names = ", ".join(folder.name for folder in folders)
+    return _canvases(faces.images(), boxes, f"{len(faces)} faces of {names}")
+
+
+def _canvases(images: Sequence[np.ndarray], boxes: np.ndarray, source: str) -> BenchFaces:
+    pairs = zip(images, boxes, strict=True)
+    cut = [surroundings(i, image, np.asarray(box), SIDE) for i, (image, box) in enumerate(pairs)]
+    corners = np.array([[*face.corner, 0, 0] for face in cut])
+    return BenchFaces(
+        np.stack([face.canvas for face in cut]), (np.asarray(boxes) - corners).astype(np.float32), source
+    )

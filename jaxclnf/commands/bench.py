@@ -1,0 +1,138 @@
+"""``jaxclnf bench``: how fast fits are on this machine."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from jaxclnf.commands import common
+
+if TYPE_CHECKING:
+    from jaxclnf.bench.faces import BenchFaces
+    from jaxclnf.bench.report import Report
+    from jaxclnf.bench.timing import Case
+    from jaxclnf.types import Model
+
+
+class Part(StrEnum):
+    """Of the benchmark."""
+
+    fits = "fits"
+    stages = "stages"
+    machine = "machine"
+    startup = "startup"
+    memory = "memory"
+
+
+BATCHES = (1, 16, 64, 256, 1024)
+QUICK = (1, 16, 64)
+
+
+def bench(
+    model: common.ModelOption = None,
+    dataset: Annotated[
+        list[Path] | None,
+        typer.Option(help="Folders of annotated faces to fit; else one portrait in many boxes."),
+    ] = None,
+    part: Annotated[
+        list[Part] | None, typer.Option(help="What to measure; may be given several times [default: all].")
+    ] = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Batches to 64, OpenFace's default settings, in three rounds.")
+    ] = False,
+    rounds: Annotated[int, typer.Option(min=1, help="Calls of each case that the medians are of.")] = 7,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for bench.json and speed.png.")] = Path(
+        "bench"
+    ),
+) -> None:
+    """Time fits, their stages, start-up and memory, beside dlib's 68-point predictor.
+
+    All cases take turns. CPU time counts all of this process's threads: it is the figure to compare where
+    other programs run, which the clock counts too.
+    """
+    from rich.console import Console
+
+    from jaxclnf.bench.faces import dataset_faces, sample_faces
+    from jaxclnf.bench.report import Report, draw_speed
+    from jaxclnf.runs import make_folder
+
+    make_folder(out)
+    parts = part or ([Part.fits] if quick else list(Part))
+    faces = dataset_faces(dataset) if dataset else sample_faces()
+    engine = common.open_model(model)
+    report = Report(faces.source, engine.provenance.name)
+    _time(report, engine, faces, parts, quick, 3 if quick else rounds)
+    _describe_machine(report, engine, parts)
+    _start_afresh(report, engine, faces, parts)
+    console = Console()
+    console.print(f"{report.faces}; model {report.model}")
+    for table in report.tables():
+        console.print(table)
+    for note in report.notes:
+        typer.echo(f"jaxclnf: {note}", err=True)
+    (out / "bench.json").write_text(report.as_json(), encoding="utf-8")
+    typer.echo(f"{out / 'bench.json'}: all figures")
+    if Part.fits in parts:
+        draw_speed(out / "speed.png", report)
+        typer.echo(f"{out / 'speed.png'}: faces per second by batch size")
+
+
+def _time(
+    report: Report, model: Model, faces: BenchFaces, parts: list[Part], quick: bool, rounds: int
+) -> None:
+    from jaxclnf.bench.cases import stage_cases
+    from jaxclnf.bench.timing import measure
+
+    cases: list[Case] = []
+    if Part.fits in parts:
+        cases += _fits(report, model, faces, quick)
+    if Part.stages in parts:
+        cases += stage_cases(model, faces.images, faces.boxes)
+    if cases:
+        with common.progress("calls") as bar:
+            task = bar.add_task("timing", total=(rounds + 1) * len(cases))
+            report.figures = measure(cases, rounds, lambda: bar.advance(task))
+
+
+def _fits(report: Report, model: Model, faces: BenchFaces, quick: bool) -> list[Case]:
+    import jax
+
+    from jaxclnf.bench.cases import OPENFACE, OURS, WILD, fit_cases, tracking_case
+    from jaxclnf.bench.yardstick import dlib_case
+
+    images, boxes = faces.images, faces.boxes
+    accelerator = jax.default_backend() != "cpu"
+    batches = QUICK if quick else (*BATCHES, 4096) if accelerator else BATCHES
+    cases = fit_cases(model, images, boxes, OPENFACE, batches)
+    if accelerator:
+        cases += fit_cases(model, images, boxes, OPENFACE, batches, from_host=False)
+    if not quick:
+        for name in (WILD, OURS):
+            cases += fit_cases(model, images, boxes, name, QUICK)
+        cases.append(tracking_case(model, images, boxes))
+    try:
+        cases.append(dlib_case(images, boxes))
+    except ValueError as error:
+        report.notes.append(str(error))
+    return cases
+
+
+def _describe_machine(report: Report, model: Model, parts: list[Part]) -> None:
+    from jaxclnf.bench.cases import CONFIGS
+    from jaxclnf.bench.work import ceilings, fit_work
+
+    if Part.machine in parts:
+        report.work = {name: fit_work(model, config) for name, config in CONFIGS.items()}
+        report.ceilings = ceilings()
+
+
+def _start_afresh(report: Report, model: Model, faces: BenchFaces, parts: list[Part]) -> None:
+    from jaxclnf.bench.startup import first_landmarks, peak_memory
+
+    if Part.startup in parts:
+        report.startup = first_landmarks(model, faces)
+    if Part.memory in parts:
+        report.memory = peak_memory(model, faces)

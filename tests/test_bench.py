@@ -1,0 +1,130 @@
+"""The benchmark: what it writes, what it counts, and that its synthetic model is one that fits settle on."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from command_line import Outcome, runner, write_model
+from engine import synthetic_config, synthetic_face, synthetic_model
+
+from jaxclnf.bench import cases, yardstick
+from jaxclnf.bench.faces import sample_faces
+from jaxclnf.bench.report import Report, draw_speed
+from jaxclnf.bench.startup import Fresh
+from jaxclnf.bench.synthetic import synthetic_faces
+from jaxclnf.bench.synthetic import synthetic_model as large_model
+from jaxclnf.bench.timing import Case, Figure, measure
+from jaxclnf.bench.work import fit_work, roofline_ms
+from jaxclnf.types import FitConfig
+
+SMALL = synthetic_config()
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture) -> Callable[..., Outcome]:
+    return runner(monkeypatch, capfd)
+
+
+def test_medians_are_a_face_and_cases_take_turns() -> None:
+    calls = []
+
+    def rest(name: str, seconds: float) -> Callable[[], None]:
+        return lambda: (calls.append(name), time.sleep(seconds))[0]
+
+    long, short = measure([Case("long", rest("l", 0.04), 2), Case("short", rest("s", 0.01), 1)], rounds=3)
+    assert calls == ["l", "s"] * 4
+    assert long.wall_ms >= 20 and short.wall_ms >= 10
+    assert long.wall_ms > short.wall_ms and long.cpu_ms < 10
+
+
+def test_work_counts_the_correlations_of_every_stage_and_start() -> None:
+    model = synthetic_model(np.float32)
+    one = fit_work(model, replace(SMALL, windows=(7, 0)))
+    assert one.useful > 2 * 3 * 7 * 7 * 7**2 * 12
+    two = fit_work(model, replace(SMALL, windows=(7, 0), start_rotations=np.zeros((2, 3), np.float32)))
+    assert np.allclose(two, 2 * np.array(one))
+    both = fit_work(model, SMALL)
+    assert np.allclose(both, np.array(one) + fit_work(model, replace(SMALL, windows=(0, 5))))
+
+
+def test_the_roofline_is_the_slower_of_operations_and_traffic() -> None:
+    from jaxclnf.bench.work import Ceilings, Work
+
+    assert roofline_ms(Work(1e6, 2e6, 1e3), Ceilings(1e9, 1e9)) == pytest.approx(2)
+    assert roofline_ms(Work(1e6, 2e6, 5e6), Ceilings(1e9, 1e9)) == pytest.approx(5)
+
+
+def test_growth_compares_1024_faces_with_16_times_64() -> None:
+    figures = [Figure("batch of 64", "a", 64, 2.0, 4.0, 1.0), Figure("batch of 1024", "a", 1024, 2.2, 4.2, 1)]
+    assert Report("", "", figures).growth() == {"a": {"wall": pytest.approx(1.1), "cpu": pytest.approx(1.05)}}
+    assert Report("", "", figures[:1]).growth() == {}
+
+
+def test_the_synthetic_model_has_openfaces_sizes_and_comes_from_its_seed() -> None:
+    model, again = large_model(windows=(7,)), large_model(windows=(7,))
+    assert model.experts[0].weights.shape == (7, 68, 7, 11, 11)
+    assert model.pdm.basis.shape == (68, 3, 34)
+    assert model.experts[0].sigma[7].shape[0] <= 210
+    np.testing.assert_array_equal(model.experts[2].weights, again.experts[2].weights)
+    images, boxes = synthetic_faces(model, 2, side=64)
+    assert images.shape == (2, 64, 64) and images.dtype == np.uint8 and images.std() > 5
+    assert (boxes[:, 2:] > 20).all() and (boxes[:, :2] > 0).all()
+
+
+def test_stages_run_alone() -> None:
+    model = synthetic_model(np.float32)
+    image, params = synthetic_face(0, np.float32)
+    box = np.array([[*(np.asarray(params.translation) - 50), 100, 86]], np.float32)
+    found = measure(cases.stage_cases(model, image[None], box, n=2, window=7), rounds=1)
+    assert [f.name for f in found] == [
+        "sampling",
+        "neuron responses",
+        "Sigma smoothing",
+        "one mean shift",
+        "one solve",
+    ]
+    assert all(f.best_ms > 0 for f in found)
+
+
+def test_sample_faces_lie_in_their_canvases() -> None:
+    faces = sample_faces(3)
+    assert faces.images.shape == (3, 512, 512)
+    assert (faces.boxes[:, :2] >= 0).all() and (faces.boxes[:, :2] + faces.boxes[:, 2:] < 512).all()
+
+
+def test_a_missing_yardstick_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(yardstick, "find_spec", lambda name: None)
+    with pytest.raises(ValueError, match="pip install face_recognition_models"):
+        yardstick.dlib_case(np.zeros((1, 8, 8), np.uint8), np.zeros((1, 4)))
+
+
+def test_the_command_writes_figures_and_a_plot(run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("jaxclnf.commands.bench.QUICK", (1, 2))
+    monkeypatch.setattr(cases, "CONFIGS", dict.fromkeys(cases.CONFIGS, SMALL))
+    done = run("bench", "--model", write_model(tmp_path), "--quick", "--out", tmp_path / "bench")
+    assert done.status == 0, done.err
+    assert "one face" in done.out and "batch of 2" in done.out
+    told = json.loads((tmp_path / "bench" / "bench.json").read_text())
+    assert {f["name"] for f in told["milliseconds_a_face"]} >= {"one face", "batch of 2"}
+    assert told["machine"]["cores"] >= 1
+    assert (tmp_path / "bench" / "speed.png").stat().st_size > 10_000
+
+
+def test_fresh_processes_are_told_with_and_without_the_cache(tmp_path: Path) -> None:
+    fresh = Fresh(9.0, 12.5, {"peak_bytes": 2_000_000})
+    report = Report("", "", startup={"fit": {"cold": fresh}}, memory=fresh)
+    (table,) = report.tables()
+    assert list(table.columns[3].cells) == ["2", "2"]
+    assert json.loads(report.as_json())["first_landmark"]["fit"]["cold"]["cpu_s"] == 12.5
+    draw_speed(tmp_path / "empty.png", Report("", "", [Figure("one face", "a", 1, 1, 1, 1)]))
+
+
+def test_openfaces_settings_are_timed_as_they_are() -> None:
+    assert cases.CONFIGS[cases.OPENFACE].windows[:3] == FitConfig.openface().windows[:3] == (11, 9, 7)
+    assert len(cases.CONFIGS[cases.WILD].start_rotations) == 5

@@ -1,0 +1,42 @@
+"""How long a fresh process takes to import the package and to fit its first face: see README.md."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+start = time.perf_counter()
+import jaxclnf  # noqa: E402
+
+imported = time.perf_counter() - start
+
+import jax  # noqa: E402
+import numpy as np  # noqa: E402
+
+MODEL = Path(__file__).resolve().parents[3] / "shared" / "openface" / "model" / "main_clnf_general.txt"
+
+
+def main() -> None:
+    if not MODEL.exists():
+        sys.exit("needs ../shared (OpenFace's model)")
+    model = jaxclnf.convert_openface(MODEL)
+    image = np.random.default_rng(0).uniform(0, 255, (480, 640)).astype(np.float32)
+    box = np.array([220, 140, 200, 200], np.float32)
+    with tempfile.TemporaryDirectory() as empty:
+        jax.config.update("jax_compilation_cache_dir", empty)
+        times = [_seconds(model, image, box) for _ in range(2)]
+    print(f"import jaxclnf   {imported:6.2f} s   (at most 2)")
+    print(f"first fit        {times[0]:6.2f} s   (at most 20)")
+    print(f"second fit       {times[1]:6.3f} s")
+
+
+def _seconds(model, image, box) -> float:
+    start = time.perf_counter()
+    jax.block_until_ready(jaxclnf.fit(model, image, box, jaxclnf.FitConfig()))
+    return time.perf_counter() - start
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from engine import as_params, as_points, assert_close, synthetic_model
+from traces import GROUPS, traces
+
+from jaxclnf.ops.gauss_newton import basis_products, normal_equations, rigid_normal_equations, step
+from jaxclnf.ops.shape import N_RIGID, jacobian
+
+FLOAT32 = 3e-6
+"""Relative. OpenFace sums and solves in float32."""
+CANCELLED = 5e-4
+"""Relative. At rest the right side is a small sum of large opposed terms."""
+SOLVED = 1e-3
+"""Relative. The float32 solve multiplies its rounding by the Hessian's condition number, 1e4 or so."""
+AT_REST = 1e-2
+"""Steps of smaller parameters than this are measured by it: there the right side's rounding is left."""
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(0)
+
+
+@pytest.mark.parametrize("model, window", GROUPS)
+def test_every_iterations_equations_are_openfaces(model: str, window: int, dtype) -> None:
+    t = traces(model, window, dtype)
+    params, shifts = t.params("", dtype), jnp.asarray(as_points(t.arrays["ms_img"]), dtype)
+    weights = jnp.asarray(as_points(t.arrays["weights"])[..., 0], dtype)
+    weights = jnp.where(t.face.visible, weights, 0)
+
+    def rigid(pdm, *args):
+        hessian, gradient = rigid_normal_equations(pdm, *args)
+        return hessian, gradient, step(hessian, gradient)
+
+    def whole(pdm, *args):
+        hessian, gradient = normal_equations(pdm, *args)
+        return hessian, gradient, step(hessian, gradient)
+
+    found = jax.jit(jax.vmap(rigid, (None, 0, 0, 0)))(t.pdm, params, shifts, weights)
+    check(t.arrays, found, t.rigid, N_RIGID)
+    found = jax.jit(jax.vmap(whole, (None, 0, 0, 0, 0)))(
+        t.pdm, params, shifts, weights, t.settings.reg_factor
+    )
+    check(t.arrays, found, ~t.rigid, N_RIGID + t.pdm.n_modes)
+
+
+def check(arrays, found, rows, size) -> None:
+    """Every row against its own largest entry."""
+    assert rows.any()
+    kinds = {"hessian": (FLOAT32, 0), "rhs": (CANCELLED, 0), "update": (SOLVED, AT_REST)}
+    for (name, (tolerance, least)), values in zip(kinds.items(), found, strict=True):
+        for value, expected in zip(np.asarray(values)[rows], arrays[name][rows], strict=True):
+            expected = expected[(slice(size),) * expected.ndim]
+            limit = tolerance * max(np.abs(expected).max(), least)
+            np.testing.assert_allclose(value, expected, rtol=0, atol=limit)
+
+
+def face(rng, dtype):
+    params = as_params([2.0, 0.3, -0.4, 0.1, 50, 60], rng.normal(0, 5, 4), dtype)
+    shifts, weights = rng.normal(0, 2, (12, 2)), rng.uniform(0, 3, 12)
+    weights[3] = 0
+    return synthetic_model(dtype).pdm, params, jnp.asarray(shifts, dtype), jnp.asarray(weights, dtype)
+
+
+@pytest.mark.parametrize("per_mode", [False, True])
+def test_equations_are_those_of_the_jacobian(per_mode: bool, rng, dtype) -> None:
+    """J'WJ + reg/E and J'W v - (reg/E) q, from the Jacobian itself."""
+    pdm, params, shifts, weights = face(rng, dtype)
+    reg = jnp.asarray(rng.uniform(5, 30, 4) if per_mode else 20.0, dtype)
+    jac = np.asarray(jacobian(pdm, params), np.float64).reshape(24, -1)
+    w = np.repeat(np.asarray(weights, np.float64), 2)[:, None]
+    stiffness = np.concatenate([np.zeros(6), np.broadcast_to(reg / pdm.eigenvalues, 4)])
+    gradient = (w * jac).T @ np.asarray(shifts, np.float64).ravel()
+    gradient -= stiffness * np.concatenate([np.zeros(6), params.shape])
+    tolerance = 1e-12 if dtype == np.float64 else FLOAT32
+    products = basis_products(pdm.basis, weights)
+    for given in (None, products):
+        found = normal_equations(pdm, params, shifts, weights, reg, given)
+        assert_close(found[0], (w * jac).T @ jac + np.diag(stiffness), tolerance)
+        assert_close(found[1], gradient, tolerance)
+    rigid = rigid_normal_equations(pdm, params, shifts, weights)
+    assert_close(rigid[0], found[0][:6, :6], tolerance)
+    assert_close(rigid[1], found[1][:6], tolerance)
+
+
+def test_a_landmark_of_no_weight_has_no_say(rng, dtype) -> None:
+    pdm, params, shifts, weights = face(rng, dtype)
+    reg = jnp.asarray(20.0, dtype)
+    for change in (0.0, 1e4):
+        changed = shifts.at[3].set(change)
+        found = normal_equations(pdm, params, changed, weights, reg)
+        np.testing.assert_array_equal(found[1], normal_equations(pdm, params, shifts, weights, reg)[1])
+
+
+def test_step_solves_the_equations(rng, dtype) -> None:
+    root = rng.normal(size=(10, 10))
+    hessian, solution = root @ root.T + np.eye(10), rng.normal(size=10)
+    found = step(jnp.asarray(hessian, dtype), jnp.asarray(hessian @ solution, dtype))
+    assert_close(found, solution, 1e-10 if dtype == np.float64 else 1e-3)
+
+
+def test_a_strong_prior_pulls_the_shape_to_the_mean(rng, dtype) -> None:
+    pdm, params, shifts, weights = face(rng, dtype)
+    delta = step(*normal_equations(pdm, params, shifts, weights, jnp.asarray(1e9, dtype)))
+    np.testing.assert_allclose(params.shape + delta[6:], 0, atol=1e-3)

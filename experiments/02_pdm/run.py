@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import jax
 import numpy as np
 from matplotlib.figure import Figure
 
-from jaxclnf import convert_openface
+from jaxclnf import FitConfig, Model, convert_openface, fit_faces
 from jaxclnf.draw import CURVES_68
+from jaxclnf.evaluate import figures, point_errors
 from jaxclnf.ops.shape import shape_2d
 from jaxclnf.pose import params_from_landmarks
 from jaxclnf.training.datasets import read_faces
@@ -37,7 +39,8 @@ def main() -> None:
     print(faces.summary())
     train, held = faces.split(args.held_back, args.seed)
     ours = learn_pdm(train.points, args.modes, train.mirror, train.eye_distances, on_step=_progress)
-    openface = convert_openface(SHARED / "openface" / "model" / "main_clnf_general.txt").pdm
+    model = convert_openface(SHARED / "openface" / "model" / "main_clnf_general.txt")
+    openface = model.pdm
     print(f"\nlearned from {len(train)} faces, measured on {len(held)} held back")
     print("modes   error left, % of eye distance, mean / median:  ours             OpenFace's")
     for modes in (10, 20, args.modes):
@@ -45,6 +48,7 @@ def main() -> None:
         print(f"{modes:<56}" + "    ".join(f"{e.mean():.3f} / {np.median(e):.3f}" for e in each))
     _compare_pose(ours, openface, held)
     _check_yaw(ours, openface, train)
+    _compare_fits(ours, model, held)
     _describe(ours)
     _draw(ours, args.out)
 
@@ -112,6 +116,15 @@ def _foreshortening(points: np.ndarray, angles: np.ndarray) -> np.ndarray:
     frontal = np.abs(angles[:, 1]) < 6
     by_pitch = np.polyfit(angles[frontal, 0], ratio[frontal], 2)
     return np.exp(ratio - np.polyval(by_pitch, angles[:, 0]))
+
+
+def _compare_fits(ours: PDM, model: Model, faces) -> None:
+    print("\nheld-back faces fitted with OpenFace's experts, error mean / median / above 10 %")
+    config, images = FitConfig.openface_wild(multi_view=True), faces.images()
+    for name, pdm in (("ours", ours), ("OpenFace's", model.pdm)):
+        found = fit_faces(replace(model, pdm=pdm), images, faces.boxes, config).landmarks
+        f = figures(point_errors(found, faces.points, faces.eye_distances).mean(axis=1))
+        print(f"  on {name:<12}{f.mean:.3f} / {f.median:.3f} / {f.large:.1f} %")
 
 
 def _describe(pdm: PDM) -> None:

@@ -1,0 +1,75 @@
+"""A training run's state on disk, so that a run that was stopped goes on where it was."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+EVERY = 30.0  # seconds between two writings
+
+
+class Checkpoint:
+    """The file of one run: what was learned, how far, and the optimiser's state.
+
+    ``run`` identifies the run (settings and data): a file of another run is refused. Stages are
+    numbered over all rounds.
+    """
+
+    def __init__(self, path: Path | None, run: str) -> None:
+        self.path, self.run = path, run
+        self._written = 0.0
+        self._state: list[np.ndarray] | None = None
+        self._number, self._step = 0, 0
+
+    def begin(self, neurons: list) -> list:
+        """The neurons of the file, or those given if there is none yet."""
+        if self.path is None or not self.path.exists():
+            return neurons
+        with np.load(self.path, allow_pickle=False) as file:
+            if str(file["run"]) != self.run:
+                raise ValueError(
+                    f"{self.path} belongs to a run with other settings or faces; "
+                    "delete it or name another model to write."
+                )
+            leaves, tree = jax.tree.flatten(neurons)
+            loaded = [jnp.asarray(file[f"neurons_{k}"]) for k in range(len(leaves))]
+            n_state = sum(name.startswith("state_") for name in file.files)
+            self._state = [file[f"state_{k}"] for k in range(n_state)]
+            self._number, self._step = int(file["number"]), int(file["step"])
+        return jax.tree.unflatten(tree, loaded)
+
+    def unfinished(self, number: int) -> bool:
+        """Whether a stage has still to be learned."""
+        return number >= self._number
+
+    def resume(self, number: int, neurons: Any, state: Any) -> tuple[Any, Any, int]:
+        """A stage's neurons, optimiser state and steps done."""
+        if number != self._number or not self._state:
+            return neurons, state, 0
+        tree = jax.tree.structure(state)
+        state = jax.tree.unflatten(tree, [jnp.asarray(leaf) for leaf in self._state])
+        return neurons, state, self._step
+
+    def save(self, number: int, step: int, neurons: list, state: Any, finished: bool) -> None:
+        """Write the state after a step, if a stage is finished or the last writing is not recent."""
+        if self.path is None or not (finished or time.monotonic() - self._written > EVERY):
+            return
+        arrays = {f"neurons_{k}": np.asarray(a) for k, a in enumerate(jax.tree.leaves(neurons))}
+        if finished:
+            number, step = number + 1, 0
+        else:
+            arrays |= {f"state_{k}": np.asarray(a) for k, a in enumerate(jax.tree.leaves(state))}
+        partial = self.path.with_suffix(".partial.npz")
+        np.savez(partial, run=self.run, number=number, step=step, **arrays)
+        partial.replace(self.path)
+        self._written = time.monotonic()
+
+    def remove(self) -> None:
+        """Delete the file of a run that is done."""
+        if self.path is not None:
+            self.path.unlink(missing_ok=True)

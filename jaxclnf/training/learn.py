@@ -1,0 +1,252 @@
+"""The training run: scale after scale, round after round, each picking up where a checkpoint stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import Array, Float
+
+from jaxclnf.nurlms import Settings
+from jaxclnf.ops.shape import shape_2d
+from jaxclnf.training.checkpoint import Checkpoint
+from jaxclnf.training.loss import Aim, Form, view_losses
+from jaxclnf.training.neurons import N_EDGES, Neurons, experts_of, learned_yaws
+from jaxclnf.training.photos import Photos, sample_face
+from jaxclnf.training.recipe import Recipe
+from jaxclnf.training.starts import BOX_SPREAD, STAGE_SPREAD, Starts, advance, box_starts, displaced
+from jaxclnf.types import PDM, Model, PatchExperts
+
+CHUNK = 50  # steps between two draws of starts
+YAW_SPREAD = 0.12  # radians; faces this far beyond a view's border help to teach it
+FINAL_RATE = 0.03  # of the first, at the end of a round
+ADAM = optax.scale_by_adam()
+TEMPLATES = 3  # photos averaged into a neuron's first weights
+
+
+class Task(NamedTuple):
+    """What a training run works on."""
+
+    recipe: Recipe
+    pdm: PDM
+    mirror: tuple[int, ...] | None
+    photos: Photos
+    held_back: Photos | None
+
+
+class Progress(NamedTuple):
+    """One report of a run under way."""
+
+    step: int
+    n_steps: int
+    round: int
+    scale: float
+    cross_entropy: float
+    error: float  # model units, after the stage; nan where it is not learned from
+
+
+def train(
+    task: Task, checkpoint: Checkpoint, report: Callable[[Progress], None], note: Callable[[str], None]
+) -> Model:
+    """Learn the experts of every scale and return the model.
+
+    ``note`` is told the error after each stage, on the faces learned from and on those held back.
+    """
+    recipe, n_stages = task.recipe, len(task.recipe.scales)
+    neurons = checkpoint.begin([first_neurons(task, i) for i in range(n_stages)])
+    config = recipe.fit_config()
+    for r in range(len(recipe.steps)):
+        starts = box_starts(task.pdm, task.photos, config)
+        tests = task.held_back and box_starts(task.pdm, task.held_back, config)
+        for i in range(n_stages):
+            if checkpoint.unfinished(r * n_stages + i):
+                neurons[i] = _learn_stage(task, neurons, starts, r, i, checkpoint, report)
+            experts = stage_experts(task, neurons[i], i)
+            starts = _advance(task, experts, task.photos, starts, i)
+            text = f"round {r + 1}, scale {recipe.scales[i]}: {_error(task.pdm, task.photos, starts)} learned from"
+            if task.held_back is not None and tests is not None:
+                tests = _advance(task, experts, task.held_back, tests, i)
+                text += f", {_error(task.pdm, task.held_back, tests)} held back"
+            note(text)
+    return assemble(task, neurons)
+
+
+def assemble(task: Task, neurons: list[Neurons]) -> Model:
+    """The model of learned experts, with the settings they were learned for."""
+    experts = []
+    for i, learned in enumerate(neurons):
+        whole = stage_experts(task, learned, i)
+        experts.append(replace(whole, alpha=_exact_shares(np.asarray(whole.alpha))))
+    return Model(pdm=task.pdm, experts=tuple(experts), settings=task.recipe.fit_config())
+
+
+def _exact_shares(alpha: np.ndarray) -> Array:
+    """Alphas that sum to 1 without rounding, so that all landmarks share one smoothing matrix."""
+    unit = 2.0**20
+    whole = np.round(alpha.astype(np.float64) * unit)
+    largest = whole.argmax(-1)[..., None]
+    rest = unit - whole.sum(-1, keepdims=True)
+    np.put_along_axis(whole, largest, np.take_along_axis(whole, largest, -1) + rest, -1)
+    return jnp.asarray(whole / unit, alpha.dtype)
+
+
+def stage_experts(task: Task, neurons: Neurons, i: int) -> PatchExperts:
+    recipe = task.recipe
+    return experts_of(neurons, recipe.scales[i], recipe.yaws, task.mirror, recipe.windows[i])
+
+
+def first_neurons(task: Task, i: int) -> Neurons:
+    """Neurons that look like the true landmarks of a few photos each."""
+    recipe, photos = task.recipe, task.photos
+    rng = np.random.default_rng([recipe.seed, i])
+    yaws = np.radians(learned_yaws(recipe.yaws, task.mirror is not None))
+    near = np.argsort(abs(np.asarray(photos.truth.rotation)[:, 1:2] - yaws), axis=0)
+    pool = near[: max(recipe.neurons, len(photos) // (2 * len(yaws)))]
+    faces = np.stack([rng.choice(pool[:, t], recipe.neurons * TEMPLATES) for t in range(len(yaws))])
+    patches = _truth_patches(photos, jnp.asarray(faces, jnp.int32), recipe.scales[i], recipe.support)
+    shape = (len(yaws), recipe.neurons, TEMPLATES, *patches.shape[2:])
+    weights = jnp.swapaxes(patches.reshape(shape).mean(2), 1, 2)  # views, points, neurons, h, w
+    weights = weights - weights.mean((-2, -1), keepdims=True)
+    weights = weights / (weights.std((-2, -1), keepdims=True) + 1e-3)
+    each = jnp.ones(weights.shape[:3], weights.dtype)
+    return Neurons(
+        weights=weights,
+        steepness=each,
+        bias=-0.5 * each,
+        log_alpha=0 * each,
+        log_confidence=jnp.zeros_like(each[..., 0]),
+        log_betas=jnp.array([-3.0, -7.0][:N_EDGES] if recipe.edges else [], weights.dtype),
+    )
+
+
+@partial(jax.jit, static_argnums=3)
+def _truth_patches(photos: Photos, faces: Array, scale: float, size: int) -> Array:
+    def one(face):
+        img_from_ref = photos.truth.scale[face] / scale * _turn(photos.truth.rotation[face, 2])
+        return sample_face(photos, face, photos.points[face], img_from_ref, size)
+
+    return jax.lax.map(one, faces.reshape(-1)).reshape(*faces.shape, -1, size, size)
+
+
+def _turn(angle: Float[Array, ""]) -> Float[Array, "2 2"]:
+    return jnp.stack([jnp.cos(angle), -jnp.sin(angle), jnp.sin(angle), jnp.cos(angle)]).reshape(2, 2)
+
+
+def _learn_stage(
+    task: Task,
+    neurons: list[Neurons],
+    starts: Starts,
+    r: int,
+    i: int,
+    checkpoint: Checkpoint,
+    report: Callable[[Progress], None],
+) -> Neurons:
+    recipe, steps = task.recipe, task.recipe.steps[r]
+    number = r * len(recipe.scales) + i
+    done, total = _steps_before(recipe, r, i), _steps_before(recipe, len(recipe.steps), 0)
+    form = Form(recipe.yaws, task.mirror, recipe.windows[i], recipe.iterations, with_error=r > 0)
+    aim = Aim(*(jnp.float32(v) for v in (recipe.scales[i], recipe.target_width, recipe.error_weight)))
+    rates = optax.cosine_decay_schedule(recipe.rates[r], steps, FINAL_RATE)
+    current, state, step = checkpoint.resume(number, neurons[i], ADAM.init(neurons[i]))
+    while step < steps:
+        n = min(CHUNK, steps - step)
+        key = jax.random.fold_in(jax.random.fold_in(jax.random.key(recipe.seed), number), step)
+        drawn = draw(task, stage_experts(task, current, i), starts, i, n, key)
+        batches = (drawn, jax.random.split(key, n), rates(step + jnp.arange(n)).astype(jnp.float32))
+        settings = stage_settings(recipe, i)
+        current, state, losses = _run(form, task.pdm, task.photos, settings, aim, current, state, batches)
+        step += n
+        entropy, error = (float(v) for v in np.asarray(losses).mean(0))
+        report(Progress(done + step, total, r, recipe.scales[i], entropy, error))
+        checkpoint.save(number, step, [*neurons[:i], current, *neurons[i + 1 :]], state, step == steps)
+    return current
+
+
+def draw(task: Task, experts: PatchExperts, starts: Starts, i: int, n_steps: int, key: Array) -> Starts:
+    """Displaced starts for ``n_steps`` steps, sorted by the view that is to learn from them.
+
+    Leading axes of what comes: steps, learned views, faces of the batch.
+    """
+    truth = jax.tree.map(lambda a: a[starts.face], task.photos.truth)
+    spread = BOX_SPREAD if i == 0 else STAGE_SPREAD
+    params = displaced(task.pdm, truth, starts.params, spread, key)
+    rng = np.random.default_rng(np.asarray(jax.random.key_data(key)))
+    yaw = np.asarray(params.rotation)[:, 1] + YAW_SPREAD * rng.standard_normal(len(starts.face))
+    distance = abs(yaw[:, None] - np.asarray(experts.view_centres)[:, 1])
+    view = distance.argmin(1)
+    n_learned = len(learned_yaws(task.recipe.yaws, task.mirror is not None))
+    rows = []
+    for v in range(n_learned):
+        members = np.flatnonzero(view == v)
+        if len(members) == 0:
+            members = distance[:, v].argsort()[: task.recipe.batch]
+        rows.append(rng.choice(members, (n_steps, task.recipe.batch)))
+    return Starts(starts.face, params).take(jnp.asarray(np.stack(rows, axis=1), jnp.int32))
+
+
+@partial(jax.jit, static_argnums=0)
+def _run(
+    form: Form,
+    pdm: PDM,
+    photos: Photos,
+    settings: Settings,
+    aim: Aim,
+    neurons: Neurons,
+    state: optax.OptState,
+    batches: tuple[Starts, Array, Float[Array, " n_steps"]],
+) -> tuple[Neurons, optax.OptState, Float[Array, "n_steps 2"]]:
+    """One step of the optimiser for each batch of starts, key and learning rate; the losses before each.
+
+    Stages of one form share the compiled program.
+    """
+
+    def loss(neurons, starts, key):
+        experts = experts_of(neurons, aim.scale, form.yaws, form.mirror, form.window, learned_only=True)
+        losses = view_losses(pdm, experts, form, photos, starts, settings, aim, key)
+        entropy, error = (each.mean() for each in losses)
+        return entropy + aim.error_weight * error, jnp.stack([entropy, error])
+
+    def step(carry, batch):
+        neurons, state = carry
+        starts, key, rate = batch
+        gradient, losses = jax.grad(loss, has_aux=True)(neurons, starts, key)
+        updates, state = ADAM.update(gradient, state)
+        neurons = jax.tree.map(lambda a, d: a - rate * d, neurons, updates)
+        return (neurons, state), losses
+
+    with jax.default_matmul_precision("highest"):
+        (neurons, state), losses = jax.lax.scan(step, (neurons, state), batches)
+    return neurons, state, losses
+
+
+def stage_settings(recipe: Recipe, i: int) -> Settings:
+    """The settings of the fit's stage i, without an early end."""
+    config = recipe.fit_config()
+    values = (config.reg_factor[i], config.sigma[i], config.weight_factor[i], 0.0)
+    return Settings(*(jnp.asarray(v, jnp.float32) for v in values))
+
+
+def _steps_before(recipe: Recipe, r: int, i: int) -> int:
+    return sum(recipe.steps[:r]) * len(recipe.scales) + (recipe.steps[r] * i if i else 0)
+
+
+def _advance(task: Task, experts: PatchExperts, photos: Photos, starts: Starts, i: int) -> Starts:
+    recipe = task.recipe
+    return advance(
+        task.pdm, experts, photos, starts, recipe.windows[i], stage_settings(recipe, i), recipe.iterations
+    )
+
+
+def _error(pdm: PDM, photos: Photos, starts: Starts) -> str:
+    """The faces' mean landmark error from their best start, in words."""
+    shapes = jax.vmap(partial(shape_2d, pdm))(starts.params)
+    off = jnp.linalg.norm(shapes - photos.points[starts.face], axis=-1).mean(-1)
+    best = np.full(len(photos), np.inf)
+    np.minimum.at(best, np.asarray(starts.face), np.asarray(off / photos.truth.scale[starts.face]))
+    return f"{best.mean():.2f} units off (median {np.median(best):.2f}) on {len(photos)} faces"

@@ -1,0 +1,120 @@
+"""The learned quantities of one scale's experts, and the experts they stand for.
+
+What is learned is kept near unit size, so that one learning rate serves all of it. Mirrored views share
+their training: only the frontal view and the views of one side are learned; the frontal view is its own
+mirror image, and the other side mirrors the first.
+"""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from jaxclnf.types import PatchExperts, pytree
+
+STEEPNESS = 10.0  # unit of the neurons' steepness and bias
+N_EDGES = 2
+
+
+@pytree
+class Neurons:
+    """Experts of one scale as they are learned; leading axis: learned views, the frontal one first."""
+
+    weights: Float[Array, "n_learned n_points n_neurons h w"]
+    steepness: Float[Array, "n_learned n_points n_neurons"]
+    bias: Float[Array, "n_learned n_points n_neurons"]
+    log_alpha: Float[Array, "n_learned n_points n_neurons"]
+    log_confidence: Float[Array, "n_learned n_points"]
+    log_betas: Float[Array, " n_edges"]  # shared by all landmarks and views
+
+
+def learned_yaws(yaws: tuple[float, ...], mirrored: bool) -> list[float]:
+    """Yaw of every view that is learned; without a mirror table the other side is learned for itself."""
+    return [0.0, *yaws] if mirrored else [0.0, *yaws, *(-y for y in yaws)]
+
+
+def experts_of(
+    neurons: Neurons,
+    scale: float | Float[Array, ""],
+    yaws: tuple[float, ...],
+    mirror: tuple[int, ...] | None,
+    window: int,
+    learned_only: bool = False,
+) -> PatchExperts:
+    """The experts of the learned views, then (unless ``learned_only``) of their mirror images."""
+    views = _per_landmark(neurons)
+    centres = learned_yaws(yaws, mirror is not None)
+    if mirror is not None:
+        table = np.asarray(mirror)
+        views = _symmetric(views, table)
+        if not learned_only:
+            other = _mirrored({k: v[1:] for k, v in views.items()}, table)
+            views = {k: jnp.concatenate([v, other[k]]) for k, v in views.items()}
+            centres = [*centres, *(-y for y in yaws)]
+    dtype = neurons.weights.dtype
+    each = views["patch_confidence"].shape
+    angles = np.stack([np.zeros(len(centres)), np.radians(centres), np.zeros(len(centres))], axis=1)
+    betas = jnp.exp(neurons.log_betas)
+    edges = {window: jnp.asarray(edge_terms(window), dtype)} if len(betas) else {}
+    return PatchExperts(
+        patch_scale=jnp.asarray(scale, dtype),
+        view_centres=jnp.asarray(angles, dtype),
+        visibility=jnp.ones(each, bool),
+        betas=jnp.broadcast_to(betas, (*each, len(betas))),
+        edges=edges,
+        sigma={w: field_covariance(betas, terms)[None] for w, terms in edges.items()},
+        sigma_index=jnp.zeros(each, jnp.int32),
+        **views,
+    )
+
+
+def field_covariance(
+    betas: Float[Array, " n_edges"], terms: Float[Array, "n_edges area area"]
+) -> Float[Array, "area area"]:
+    """Sigma of the random field whose alphas sum to 1."""
+    precision = 2 * (jnp.eye(terms.shape[-1], dtype=terms.dtype) + jnp.tensordot(betas, terms, 1))
+    return jnp.linalg.inv(precision)
+
+
+def edge_terms(window: int) -> Float[np.ndarray, "n_edges area area"]:
+    """Precision of the edge terms between the pixels of a window.
+
+    The first asks neighbours (eight of them) to be alike, sum (y_i - y_j)^2; the second asks pixels four
+    to six steps apart not to respond together, sum (y_i + y_j)^2. Source: Baltrušaitis, Robinson &
+    Morency 2014, section 3.
+    """
+    row, col = np.divmod(np.arange(window**2), window)
+    steps = np.maximum(abs(row[:, None] - row), abs(col[:, None] - col))
+    near, apart = (steps == 1).astype(np.float64), ((steps >= 4) & (steps <= 6)).astype(np.float64)
+    return np.stack([np.diag(near.sum(1)) - near, np.diag(apart.sum(1)) + apart])
+
+
+def _per_landmark(neurons: Neurons) -> dict[str, Array]:
+    return {
+        "weights": neurons.weights,
+        "norm_weights": STEEPNESS * neurons.steepness,
+        "bias": STEEPNESS * neurons.bias,
+        "alpha": jax.nn.softmax(neurons.log_alpha, axis=-1),
+        "patch_confidence": jnp.exp(neurons.log_confidence),
+    }
+
+
+def _mirrored(views: dict[str, Array], mirror: np.ndarray) -> dict[str, Array]:
+    """The views of mirrored faces."""
+    swapped = {k: v[:, mirror] for k, v in views.items()}
+    return swapped | {"weights": swapped["weights"][..., ::-1]}
+
+
+def _symmetric(views: dict[str, Array], mirror: np.ndarray) -> dict[str, Array]:
+    """The views with the frontal one its own mirror image: of each pair the first landmark is learned."""
+    frontal = {k: v[:1] for k, v in views.items()}
+    second = np.arange(len(mirror)) > mirror
+    image = _mirrored(frontal, mirror)
+
+    def merge(own, mirrored, whole):
+        keep = second.reshape(1, -1, *(1,) * (own.ndim - 2))
+        return jnp.concatenate([jnp.where(keep, mirrored, own), whole[1:]])
+
+    return {k: merge(frontal[k], image[k], views[k]) for k in views}

@@ -1,0 +1,55 @@
+"""What a training run does: the scales, the size of the experts, how long and how fast they learn."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from jaxclnf.types import FitConfig
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Settings of a training run; the defaults make the model that ships.
+
+    A round teaches the scales in turn, coarse to fine, each from where the fit on the scale before it
+    ends. The first round learns response maps; later ones also the landmark error after the stage's
+    own iterations, through which the gradient runs.
+    """
+
+    scales: tuple[float, ...] = (0.25, 0.35, 0.5, 0.75)  # pixels per model unit
+    windows: tuple[int, ...] = (13, 13, 11, 11)
+    support: int = 11  # pixels a side
+    neurons: int = 32
+    yaws: tuple[float, ...] = (25.0,)  # degrees, of the views beside the frontal one, to one side
+    edges: bool = True
+    iterations: int = 5  # rigid, then as many of all parameters
+    sigmas: tuple[float, ...] = (1.5, 1.5, 1.5, 1.5)  # of the mean-shift kernel, reference pixels
+    reg_factors: tuple[float, ...] = (25.0, 20.0, 15.0, 10.0)
+    start_yaws: tuple[float, ...] = (0.0, -30.0, 30.0)  # degrees, of a fit's start rotations
+    steps: tuple[int, ...] = (1500, 700)  # of each round, a scale
+    rates: tuple[float, ...] = (0.02, 0.006)  # learning rate at the start of each round
+    batch: int = 32  # faces of a view in a step
+    target_width: float = 1.0  # of the response asked for at the true position, reference pixels
+    error_weight: float = 2.0  # of the landmark error (model units) beside the maps' cross-entropy
+    held_back: float = 0.1  # share of the photos used to measure, not to learn
+    seed: int = 0
+
+    def fit_config(self) -> FitConfig:
+        """The fit that the experts are trained for."""
+        n = len(self.scales)
+        starts = np.zeros((len(self.start_yaws), 3), np.float32)
+        starts[:, 1] = np.radians(self.start_yaws)
+        return FitConfig(
+            windows=self.windows,
+            scales=tuple(range(n)),
+            iterations=self.iterations,
+            kernel="exact",
+            reg_factor=np.asarray(self.reg_factors, np.float32),
+            sigma=np.asarray(self.sigmas, np.float32),
+            weight_factor=np.ones(n, np.float32),
+            start_rotations=starts,
+            tolerance=np.float32(0.01),
+            min_scale=np.float32(0.25),
+        )

@@ -1,0 +1,123 @@
+"""Where the stages of a fit start while the experts learn, and where they end."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from jaxclnf.nurlms import Settings, iterate
+from jaxclnf.ops.shape import clamp
+from jaxclnf.pose import params_from_box
+from jaxclnf.responses import batch_responses, frame
+from jaxclnf.training.photos import Photos, sample_face
+from jaxclnf.types import PDM, FaceParams, FitConfig, PatchExperts
+
+REACH = jnp.pi / 5  # a start rotation further from the truth is not learned from
+BLOCK = 128  # faces fitted at a time
+
+
+class Starts(NamedTuple):
+    """Faces and the parameters a stage finds them with."""
+
+    face: Int[Array, " n"]
+    params: FaceParams
+
+    def take(self, index: Int[Array, " m"]) -> Starts:
+        return jax.tree.map(lambda a: a[index], self)
+
+
+class Spread(NamedTuple):
+    """Standard deviations of the displacements added to a stage's starts."""
+
+    move: float  # model units
+    size: float  # share
+    turn: float  # radians
+    shape: float  # shares of the modes' standard deviations
+
+
+BOX_SPREAD = Spread(move=3.0, size=0.05, turn=0.1, shape=0.0)
+STAGE_SPREAD = Spread(move=1.0, size=0.015, turn=0.04, shape=0.15)
+
+
+def box_starts(pdm: PDM, photos: Photos, config: FitConfig) -> Starts:
+    """Every face in its box, from each start rotation within reach of its true one."""
+    rotations = jnp.asarray(config.start_rotations)
+    n_starts = len(rotations)
+    params = jax.vmap(lambda box: jax.vmap(partial(params_from_box, pdm, box))(rotations))(photos.boxes)
+    flat = Starts(
+        face=jnp.repeat(jnp.arange(len(photos), dtype=jnp.int32), n_starts),
+        params=jax.tree.map(lambda a: a.reshape(-1, *a.shape[2:]), params),
+    )
+    away = jnp.linalg.norm(flat.params.rotation - photos.truth.rotation[flat.face], axis=-1)
+    nearest = jnp.repeat(away.reshape(-1, n_starts).min(1), n_starts)
+    return flat.take(jnp.flatnonzero((away < REACH) | (away == nearest)))
+
+
+@jax.jit
+def displaced(pdm: PDM, truth: FaceParams, starts: FaceParams, spread: Spread, key: Array) -> FaceParams:
+    """Starts with errors as on faces that were not learned from: drawn out or in, and jittered."""
+    keys = jax.random.split(key, 5)
+    n = len(starts.scale)
+    stretch = jax.random.uniform(keys[0], (n,), minval=0.7, maxval=1.6)
+    noise = [jax.random.normal(k, a.shape) for k, a in zip(keys[1:], _fields(starts), strict=True)]
+    size, turn, move, shape = (_along(t, stretch) for t in zip(_fields(truth), _fields(starts), strict=True))
+    moved = FaceParams(
+        scale=size * jnp.exp(spread.size * noise[0]),
+        rotation=turn + spread.turn * noise[1],
+        translation=move + spread.move * size[:, None] * noise[2],
+        shape=shape + spread.shape * jnp.sqrt(pdm.eigenvalues) * noise[3],
+    )
+    return jax.vmap(partial(clamp, pdm))(moved)
+
+
+def advance(
+    pdm: PDM,
+    experts: PatchExperts,
+    photos: Photos,
+    starts: Starts,
+    window: int,
+    settings: Settings,
+    iterations: int,
+) -> Starts:
+    """Where one stage of the fit brings every start."""
+    n = len(starts.face)
+    ends = []
+    for first in range(0, n, BLOCK):
+        block = starts.take(jnp.minimum(jnp.arange(first, first + BLOCK), n - 1))
+        ends.append(_advance_block(window, iterations, pdm, experts, photos, block, settings))
+    return Starts(starts.face, jax.tree.map(lambda *a: jnp.concatenate(a)[:n], *ends))
+
+
+@partial(jax.jit, static_argnums=(0, 1))
+def _advance_block(
+    window: int,
+    iterations: int,
+    pdm: PDM,
+    experts: PatchExperts,
+    photos: Photos,
+    starts: Starts,
+    settings: Settings,
+) -> FaceParams:
+    def one(face, maps, params):
+        run = partial(iterate, pdm, face, maps, max_iterations=iterations, kernel="exact", settings=settings)
+        return run(run(params, rigid=True).params, rigid=False).params
+
+    with jax.default_matmul_precision("highest"):
+        faces = jax.vmap(partial(frame, pdm, experts))(starts.params)
+        crop = partial(sample_face, photos, size=window + experts.support[0] - 1)
+        patches = jax.vmap(crop)(starts.face, faces.base, faces.img_from_ref)
+        return jax.vmap(one)(faces, batch_responses(experts, faces.view, patches), starts.params)
+
+
+def _fields(params: FaceParams) -> tuple[Array, ...]:
+    return params.scale, params.rotation, params.translation, params.shape
+
+
+def _along(ends: tuple[Array, Array], share: Float[Array, " n"]) -> Array:
+    """The point ``share`` of the way from the first to the second."""
+    first, second = ends
+    return first + (second - first) * share.reshape(-1, *(1,) * (first.ndim - 1))

@@ -104,7 +104,8 @@ def surroundings(index: int, image: np.ndarray, box: np.ndarray, side: int | Non
             "expected a grey image (height, width) and a box (x, y, width, height); "
             f"got an image of shape {image.shape} and a box of shape {box.shape}"
         )
-    box = np.asarray(box, np.float64)
+    with np.errstate(over="ignore"):  # beyond float32 a size is infinite, which is no box
+        box = box.astype(np.float32).astype(np.float64)
     photo_size = np.array(image.shape[::-1])
     # A box that is none is fitted for nothing; its status says so.
     x, y, w, h = np.nan_to_num(box, posinf=0, neginf=0)

@@ -15,7 +15,7 @@ from jaxtyping import Array, Bool, Float, Int, Num
 
 from jaxclnf.nurlms import Settings, iterate, log_likelihood
 from jaxclnf.ops.shape import shape_2d
-from jaxclnf.pose import params_from_box
+from jaxclnf.pose import in_full_precision, params_from_box
 from jaxclnf.responses import frame, image_responses
 from jaxclnf.types import FaceParams, FitConfig, FitResult, Model, PatchExperts, Status
 
@@ -53,6 +53,7 @@ def fit(
 
 
 @jax.jit
+@in_full_precision
 def fit_batch(
     model: Model,
     images: Num[Array | np.ndarray, "*n_images height width"],
@@ -93,6 +94,7 @@ def fit_settings(
 
 
 @jax.jit
+@in_full_precision
 def fit_from(
     model: Model,
     image: Num[Array | np.ndarray, "height width"],
@@ -123,13 +125,12 @@ def _fit_tries(
 ) -> Tries:
     """Every stage, for the tries on every image that get so far; ``n_starts`` in a row are one face's."""
     tries = _untried(model, starts, config)
-    with jax.default_matmul_precision("highest"):
-        for i, scale in config.stages(len(model.experts)):
-            experts = model.experts[scale]
-            tries = _unless_skipped(experts, tries, _stage(model, experts, images, tries, config, i))
-            n_kept = min([n_starts, *config.keep[i + 1 : i + 2]])
-            if n_kept < n_starts:
-                tries, n_starts = _likeliest(tries, n_starts, n_kept), n_kept
+    for i, scale in config.stages(len(model.experts)):
+        experts = model.experts[scale]
+        tries = _unless_skipped(experts, tries, _stage(model, experts, images, tries, config, i))
+        n_kept = min([n_starts, *config.keep[i + 1 : i + 2]])
+        if n_kept < n_starts:
+            tries, n_starts = _likeliest(tries, n_starts, n_kept), n_kept
     return tries
 
 

@@ -1,5 +1,8 @@
 """Face parameters from a box or from landmarks, and back."""
 
+from collections.abc import Callable
+from functools import wraps
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
@@ -14,6 +17,18 @@ MAX_FAILURES = 5
 STEP_LENGTH = 0.5
 
 
+def in_full_precision(function: Callable) -> Callable:
+    """The function with float32 matrix products, which GPUs and TPUs shorten to some 10 bits by default."""
+
+    @wraps(function)
+    def exact(*args, **kwargs):
+        with jax.default_matmul_precision("highest"):
+            return function(*args, **kwargs)
+
+    return exact
+
+
+@in_full_precision
 def landmarks(model, params: FaceParams) -> Float[Array, "n_points 2"]:
     """The landmarks that a face's parameters stand for, in image pixels."""
     return shape_2d(model.pdm, params)

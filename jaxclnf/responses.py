@@ -18,7 +18,8 @@ from jaxclnf.ops.shape import reference_shape, shape_2d
 from jaxclnf.ops.similarity import inverse, similarity
 from jaxclnf.types import PDM, FaceParams, PatchExperts
 
-MIN_BLOCK, MAX_BLOCK = 4, 256
+BLOCK_SIZES = {"cpu": (4, 8), "accelerator": (4, 256)}
+"""Smallest and largest block; on a CPU what a block touches must stay in the cache."""
 
 
 class Frame(NamedTuple):
@@ -211,9 +212,10 @@ def _blockwise(experts: PatchExperts, views: Array, patches_of: Callable, window
 
 
 def _block_size(n_faces: int) -> int:
-    """Blocks small enough that few places stay empty, large enough for the matrix products."""
-    size = MIN_BLOCK if n_faces >= MIN_BLOCK else 1
-    while size * 64 <= n_faces and size < MAX_BLOCK:
+    """Blocks small enough that few places stay empty, large enough to keep the processor busy."""
+    smallest, largest = BLOCK_SIZES["cpu" if jax.default_backend() == "cpu" else "accelerator"]
+    size = smallest if n_faces >= smallest else 1
+    while size * 32 <= n_faces and size < largest:
         size *= 2
     return size
 

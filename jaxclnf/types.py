@@ -166,33 +166,49 @@ def _default(make, *args) -> Any:
     return field(default_factory=partial(make, *args))
 
 
+def _per_stage(*values: float) -> Any:
+    return np.array(values, np.float32)
+
+
+def _starts(*degrees: tuple[float, float, float]) -> Any:
+    return np.radians(np.array(degrees, np.float32))
+
+
+# Heads on photos nod a little; few are turned further than these starts lead to.
+_STARTS = ((10, 0, 0), (10, 25, 0), (10, -25, 0))
+_MORE_STARTS = (*_STARTS, (0, 15, 0), (0, -15, 0), (20, -35, 0), (20, 35, 0))
+
+
 @pytree
 class FitConfig:
     """Settings of a fit. Changing a static field compiles anew; changing any other does not.
 
     Stage i fits on the model's scale ``scales[i]`` (without them, i) with a search window of
     ``windows[i]`` pixels (0 leaves the stage out) and up to ``iterations`` rigid, then as many non-rigid
-    steps. The per-stage arrays have one entry for every entry of ``windows``; stages on scales that the
-    model lacks are left out.
+    steps. ``scales`` and the per-stage arrays have an entry for every entry of ``windows``, or more;
+    stages on scales that the model lacks are left out.
+
+    The default is the best that experiments/20_settings found for OpenFace's general model at no more
+    than three times the cost of OpenFace's own default.
     """
 
-    windows: tuple[int, ...] = static(default=(11, 9, 7, 5))
-    scales: tuple[int, ...] = static(default=())
+    windows: tuple[int, ...] = static(default=(11, 9, 7, 7))
+    scales: tuple[int, ...] = static(default=(0, 1, 2, 2))
     iterations: int = static(default=5)
     kernel: Literal["exact", "grid"] = static(default="exact")  # grid: OpenFace's table, steps of 0.1 pixel
-    reg_factor: Float[Array, " n_stages"] = _default(_reg_factors, 35.0)
+    reg_factor: Float[Array, " n_stages"] = _default(_per_stage, 15, 10, 5, 0.75)
     # of the mean-shift kernel, in reference pixels
-    sigma: Float[Array, " n_stages"] = _default(_sigmas, 1.25)
+    sigma: Float[Array, " n_stages"] = _default(_per_stage, 1.6, 1.4, 1.25, 1.15)
     # of the patch confidences; 0: all landmarks weigh the same
-    weight_factor: Float[Array, " n_stages"] = _default(_weight_factors, 2.5)
+    weight_factor: Float[Array, " n_stages"] = _default(_per_stage, 1, 1, 1, 1)
     # Euler angles, radians; the likeliest result is kept
-    start_rotations: Float[Array, "n_starts 3"] = _default(_OPENFACE_STARTS[:3].astype, np.float32)
+    start_rotations: Float[Array, "n_starts 3"] = _default(_starts, *_STARTS)
     # a stage ends when the whole shape moves less, in pixels (2-norm)
     tolerance: Float[Array, ""] = _default(np.float32, 0.01)
     # smaller faces, in pixels per model unit, are given up
     min_scale: Float[Array, ""] = _default(np.float32, 0.25)
     # tries of a face that enter each stage, the likeliest so far; without it, all go to the end
-    keep: tuple[int, ...] = static(default=())
+    keep: tuple[int, ...] = static(default=(3, 1, 1, 1))
     # what each landmark weighs in a step, beside its patch confidence
     landmark_weights: Float[Array, "*n_points"] = _default(np.float32, 1.0)
     # how much more than by its variance each mode is held back
@@ -201,9 +217,25 @@ class FitConfig:
     box_correction: Float[Array, "4"] = _default(np.zeros, 4, np.float32)
 
     @classmethod
+    def best(cls) -> FitConfig:
+        """The settings found most accurate with OpenFace's general model, whatever they cost."""
+        return cls(
+            windows=(11, 9, 9, 7, 7),
+            scales=(0, 1, 1, 2, 2),
+            reg_factor=_per_stage(15, 10, 10, 5, 0.75),
+            sigma=_per_stage(1.6, 1.4, 1.4, 1.25, 1.15),
+            weight_factor=_per_stage(1, 1, 1, 1, 1),
+            start_rotations=_starts(*_MORE_STARTS),
+            keep=(7, 4, 2, 2, 1),
+        )
+
+    @classmethod
     def openface(cls, multi_view: bool = False) -> FitConfig:
         """OpenFace's default settings; ``multi_view`` tries its five start rotations."""
         return cls(
+            windows=(11, 9, 7, 5),
+            scales=(),
+            keep=(),
             kernel="grid",
             reg_factor=_reg_factors(25.0),
             sigma=_sigmas(1.5),
@@ -216,6 +248,8 @@ class FitConfig:
         """OpenFace's settings for photos in the wild (its ``-wild`` flag)."""
         return cls(
             windows=(15, 13, 11, 9),
+            scales=(),
+            keep=(),
             iterations=10,
             kernel="grid",
             reg_factor=_reg_factors(35.0),
@@ -227,16 +261,19 @@ class FitConfig:
     def stages(self, n_scales: int) -> list[tuple[int, int]]:
         """The stages that a model of so many scales goes through: their place in `windows`, their scale."""
         scales = self.scales or tuple(range(len(self.windows)))
-        if len(scales) != len(self.windows):
+        if len(scales) < len(self.windows):
             raise ValueError(
                 f"expected a scale for every window; got scales {scales}, windows {self.windows}"
             )
-        numbered = enumerate(zip(self.windows, scales, strict=True))
+        numbered = enumerate(zip(self.windows, scales, strict=False))
         return [(i, scale) for i, (window, scale) in numbered if window and scale < n_scales]
 
     def tracking(self) -> FitConfig:
-        """These settings for going on from a face's last place: OpenFace's small windows."""
-        return replace(self, windows=(0, 9, 7, 5))
+        """These settings for going on from a face's last place, with windows as small as OpenFace's then."""
+        small = (0, 9, 7, 5)
+        scales = self.scales or range(len(self.windows))
+        pairs = zip(self.windows, scales, strict=False)
+        return replace(self, windows=tuple(min(window, (*small, window)[min(s, 4)]) for window, s in pairs))
 
 
 class Status(enum.IntEnum):

@@ -1,0 +1,70 @@
+"""Every command and every program of the pages in docs/ is run as it stands, with the model that ships."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import matplotlib.cbook
+import numpy as np
+import pytest
+from command_line import runner
+from PIL import Image
+from shared_data import shared
+
+from jaxclnf.detect import detect_faces
+from jaxclnf.images import read_photo, to_grey
+from jaxclnf.video import VideoFile
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = sorted((ROOT / "docs").glob("*.md"))
+RUN = [page for page in PAGES if page.name != "datasets.md"]  # that one speaks of data to be brought along
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(encoding="utf-8"), re.M | re.S)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch) -> Path:
+    """What the pages speak of: photos, their boxes, a video."""
+    grace = read_photo(matplotlib.cbook.get_sample_data("grace_hopper.jpg", asfileobj=False))
+    (tmp_path / "photos").mkdir()
+    for name, photo in (("grace.jpg", grace), ("mirrored.jpg", grace[:, ::-1])):
+        Image.fromarray(photo).save(tmp_path / "photos" / name)
+    boxes = {p.name: detect_faces(to_grey(read_photo(p))).boxes[0] for p in (tmp_path / "photos").iterdir()}
+    rows = [f"{name},{','.join(map(str, box))}" for name, box in boxes.items()]
+    (tmp_path / "boxes.csv").write_text("\n".join(["file,x,y,w,h", *rows]))
+    film = VideoFile(tmp_path / "video.mp4", 25)
+    for shift in range(6):
+        film.add(np.roll(grace, 2 * shift, axis=1))
+    film.finish()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("OPENFACE_MODELS_DIR", str(tmp_path / "installed"))
+    monkeypatch.delenv("JAXCLNF_MODEL", raising=False)
+    return tmp_path
+
+
+@pytest.mark.parametrize("page", RUN, ids=lambda page: page.name)
+def test_every_command_and_program_of_a_page_runs(page: Path, folder: Path, monkeypatch, capfd) -> None:
+    run = runner(monkeypatch, capfd)
+    if "openface/model" in page.read_text(encoding="utf-8"):
+        (folder / "openface").symlink_to(shared("openface"))
+    for block in blocks(page, "sh"):
+        for line in block.splitlines():
+            program, *arguments = shlex.split(line)
+            assert program == "jaxclnf"
+            outcome = run(*arguments)
+            assert outcome.status == 0, (line, outcome.err)
+    for block in blocks(page, "python"):
+        exec(compile(block, str(page), "exec"), {"__name__": page.stem})
+
+
+def test_every_page_is_linked_and_every_link_leads_somewhere() -> None:
+    linked = set()
+    for page in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *PAGES]:
+        for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8")):
+            assert (page.parent / target).exists(), (page.name, target)
+            linked.add((page.parent / target).resolve())
+    assert set(PAGES) <= linked

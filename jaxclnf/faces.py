@@ -7,12 +7,14 @@ together, and results come back in order, in the photos' own pixels.
 from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxclnf.devices import fit_sharded, replicate
 from jaxclnf.fit import box_status, fit_batch
 from jaxclnf.types import FitConfig, FitResult, Model, Status
 
@@ -25,7 +27,7 @@ IN_FLIGHT = 2
 
 
 class Limits(NamedTuple):
-    """Batch sizes that get compiled, and the bytes of canvases one batch may hold."""
+    """Batch sizes that get compiled, and the bytes of canvases one batch may hold, on each device."""
 
     sizes: tuple[int, ...]
     canvas_bytes: int
@@ -73,10 +75,12 @@ def fit_stream(
     """Fit pairs of a grey image and a box as they come; yields one `FitResult` a face, in order.
 
     Memory stays bounded however many there are: a batch starts once it is full, and nothing waits
-    for long.
+    for long. Where JAX sees several devices on this host, they share every batch.
     """
-    model, config = jax.device_put((model, config))
-    limits = CPU_LIMITS if jax.default_backend() == "cpu" else ACCELERATOR_LIMITS
+    devices = jax.local_devices()
+    place = partial(replicate, devices=devices) if len(devices) > 1 else jax.device_put
+    model, config = place((model, config))
+    limits = _limits(len(devices))
     placed = (surroundings(i, np.asarray(image), np.asarray(box)) for i, (image, box) in enumerate(faces))
     done: dict[int, FitResult] = {}
     following = 0
@@ -85,6 +89,11 @@ def fit_stream(
         while following in done:
             yield done.pop(following)
             following += 1
+
+
+def _limits(n_devices: int) -> Limits:
+    each = CPU_LIMITS if jax.default_backend() == "cpu" else ACCELERATOR_LIMITS
+    return Limits(tuple(n_devices * size for size in each.sizes), n_devices * each.canvas_bytes)
 
 
 def _overlapped(batches, model, config, limits):
@@ -148,14 +157,15 @@ def _leftovers(waiting: dict[tuple, list[Face]], limits: Limits) -> Iterator[lis
         while alike:
             size = _padded_size(len(alike), _sizes(alike[0], limits))
             smaller = [s for s in _sizes(alike[0], limits) if s <= len(alike)]
-            n = len(alike) if 2 * len(alike) >= size else smaller[-1]
+            n = len(alike) if 2 * len(alike) >= size or not smaller else smaller[-1]
             yield alike[:n]
             del alike[:n]
 
 
 def _sizes(face: Face, limits: Limits) -> list[int]:
     """The batch sizes that canvases like this face's may have."""
-    return [s for s in limits.sizes if s == 1 or s * face.canvas.nbytes <= limits.canvas_bytes]
+    least, *others = limits.sizes
+    return [least, *(s for s in others if s * face.canvas.nbytes <= limits.canvas_bytes)]
 
 
 def _padded_size(n: int, sizes: Sequence[int]) -> int:
@@ -168,7 +178,9 @@ def _start(model: Model, batch: list[Face], config: FitConfig, limits: Limits) -
     filled = batch + batch[-1:] * (size - len(batch))
     canvases = np.stack([face.canvas for face in filled])
     boxes = np.stack([np.concatenate([face.box[:2] - face.corner, face.box[2:]]) for face in filled])
-    return fit_batch(model, canvases, boxes.astype(np.float32), config)
+    arguments = model, canvases, boxes.astype(np.float32), config
+    devices = jax.local_devices()
+    return fit_sharded(*arguments, devices) if len(devices) > 1 else fit_batch(*arguments)
 
 
 def _finish(batch: list[Face], result: FitResult) -> Iterator[tuple[int, FitResult]]:

@@ -208,7 +208,7 @@ class FitConfig:
     # smaller faces, in pixels per model unit, are given up
     min_scale: Float[Array, ""] = _default(np.float32, 0.25)
     # tries of a face that enter each stage, the likeliest so far; without it, all go to the end
-    keep: tuple[int, ...] = static(default=(3, 1, 1, 1))
+    keep: tuple[int, ...] = static(default=())
     # what each landmark weighs in a step, beside its patch confidence
     landmark_weights: Float[Array, "*n_points"] = _default(np.float32, 1.0)
     # how much more than by its variance each mode is held back
@@ -235,7 +235,6 @@ class FitConfig:
         return cls(
             windows=(11, 9, 7, 5),
             scales=(),
-            keep=(),
             kernel="grid",
             reg_factor=_reg_factors(25.0),
             sigma=_sigmas(1.5),
@@ -249,7 +248,6 @@ class FitConfig:
         return cls(
             windows=(15, 13, 11, 9),
             scales=(),
-            keep=(),
             iterations=10,
             kernel="grid",
             reg_factor=_reg_factors(35.0),

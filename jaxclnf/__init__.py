@@ -4,6 +4,8 @@ Start here: a `Model` holds a 3D point distribution model and CCNF patch experts
 face is and how it is bent; a `FitConfig` says how to search; a `FitResult` says what was found.
 """
 
+from jaxclnf.compiled import compile_fit
+from jaxclnf.devices import fit_sharded
 from jaxclnf.faces import fit_faces, fit_stream
 from jaxclnf.fit import fit, fit_batch, fit_from
 from jaxclnf.openface import convert_openface
@@ -17,11 +19,13 @@ __all__ = [
     "FitResult",
     "Model",
     "Status",
+    "compile_fit",
     "convert_openface",
     "fit",
     "fit_batch",
     "fit_faces",
     "fit_from",
+    "fit_sharded",
     "fit_stream",
     "landmarks",
     "load_model",

@@ -172,7 +172,7 @@ def _padded_size(n: int, sizes: Sequence[int]) -> int:
     return next((s for s in sizes if s >= n), sizes[-1])
 
 
-def _start(model: Model, batch: list[Face], config: FitConfig, limits: Limits) -> FitResult:
+def _start(model: Model, batch: list[Face], config: FitConfig | None, limits: Limits) -> FitResult:
     """Start a batch's fit; places beyond the batch repeat its last face."""
     size = _padded_size(len(batch), _sizes(batch[0], limits))
     filled = batch + batch[-1:] * (size - len(batch))

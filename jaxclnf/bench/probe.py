@@ -31,10 +31,10 @@ def main(folder: Path, name: str, n: int) -> None:
     result = fit(model, images[0], boxes[0], config) if n == 1 else fit_batch(model, images, boxes, config)
     jax.block_until_ready(result.landmarks)
     cpu_s = {"import": imported, "load": loaded - imported, "fit": time.process_time() - loaded}
-    print(json.dumps({"cpu_s": cpu_s, "peak_bytes": _peak_bytes()}))
+    print(json.dumps({"cpu_s": cpu_s, "peak_bytes": peak_bytes()}))
 
 
-def _peak_bytes() -> int | None:
+def peak_bytes() -> int | None:
     """The most memory that this process has held; None where the system does not tell (only Linux does)."""
     status = Path("/proc/self/status")
     found = re.search(r"VmHWM:\s+(\d+) kB", status.read_text()) if status.exists() else None

@@ -19,6 +19,7 @@ class Preset(StrEnum):
     """Settings that belong together."""
 
     default = "default"
+    best = "best"
     openface = "openface"
     openface_wild = "openface-wild"
 
@@ -80,7 +81,7 @@ def _keep_compiled() -> None:
 
     if not os.environ.get("JAX_COMPILATION_CACHE_DIR"):
         jax.config.update("jax_compilation_cache_dir", str(user_cache_path("jaxclnf") / "compiled"))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 
 
 def fit_config(preset: Preset, multi_view: bool, settings: list[str] | None, model: Model) -> FitConfig:
@@ -88,6 +89,8 @@ def fit_config(preset: Preset, multi_view: bool, settings: list[str] | None, mod
     from jaxclnf.types import FitConfig
 
     match preset:
+        case Preset.best:
+            config = FitConfig.best()
         case Preset.openface:
             config = FitConfig.openface(multi_view)
         case Preset.openface_wild:

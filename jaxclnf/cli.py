@@ -14,6 +14,7 @@ from jaxclnf.commands.fit import fit
 from jaxclnf.commands.models import models
 from jaxclnf.commands.sweep import sweep
 from jaxclnf.commands.track import track
+from jaxclnf.commands.train import train
 
 app = typer.Typer(
     help="Facial landmarks and head pose with Constrained Local Neural Fields.",
@@ -28,6 +29,7 @@ app.command()(convert)
 app.command("eval")(evaluate)
 app.command()(sweep)
 app.command()(bench)
+app.command()(train)
 app.add_typer(models, name="models")
 
 

@@ -110,11 +110,12 @@ def fit_from(
 def _starts(model: Model, boxes: Float[Array, "n_faces 4"], config: FitConfig) -> FaceParams:
     """Parameters of every start rotation in every box."""
     by_rotation = jax.vmap(partial(params_from_box, model.pdm), in_axes=(None, 0))
-    boxes = _corrected(boxes, config.box_correction[None])
+    boxes = corrected_boxes(boxes, config.box_correction[None])
     return jax.vmap(by_rotation, in_axes=(0, None))(boxes, config.start_rotations)
 
 
-def _corrected(boxes: Float[Array, "n_faces 4"], by: Float[Array, "1 4"]) -> Float[Array, "n_faces 4"]:
+def corrected_boxes(boxes: Float[Array, "n_faces 4"], by: Float[Array, "1 4"]) -> Float[Array, "n_faces 4"]:
+    """Boxes moved and stretched as `FitConfig.box_correction` says."""
     size = boxes[:, 2:]
     growth = size * jnp.expm1(by[:, 2:])
     return boxes + jnp.concatenate([size * by[:, :2] - growth / 2, growth], axis=1)

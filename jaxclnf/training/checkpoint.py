@@ -59,13 +59,15 @@ class Checkpoint:
         """Write the state after a step, if a stage is finished or the last writing is not recent."""
         if self.path is None or not (finished or time.monotonic() - self._written > EVERY):
             return
-        arrays = {f"neurons_{k}": np.asarray(a) for k, a in enumerate(jax.tree.leaves(neurons))}
+        arrays: dict[str, Any] = {
+            f"neurons_{k}": np.asarray(a) for k, a in enumerate(jax.tree.leaves(neurons))
+        }
         if finished:
             number, step = number + 1, 0
         else:
             arrays |= {f"state_{k}": np.asarray(a) for k, a in enumerate(jax.tree.leaves(state))}
         partial = self.path.with_suffix(".partial.npz")
-        np.savez(partial, run=self.run, number=number, step=step, **arrays)
+        np.savez(partial, allow_pickle=False, run=self.run, number=number, step=step, **arrays)
         partial.replace(self.path)
         self._written = time.monotonic()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -20,8 +20,16 @@ from jaxclnf.training.loss import Aim, Form, view_losses
 from jaxclnf.training.neurons import N_EDGES, Neurons, experts_of, learned_yaws
 from jaxclnf.training.photos import Photos, sample_face
 from jaxclnf.training.recipe import Recipe
-from jaxclnf.training.starts import BOX_SPREAD, STAGE_SPREAD, Starts, advance, box_starts, displaced
-from jaxclnf.types import PDM, Model, PatchExperts
+from jaxclnf.training.starts import (
+    BOX_SPREAD,
+    STAGE_SPREAD,
+    Starts,
+    advance,
+    box_correction,
+    box_starts,
+    displaced,
+)
+from jaxclnf.types import PDM, FitConfig, Model, PatchExperts
 
 CHUNK = 50  # steps between two draws of starts
 YAW_SPREAD = 0.12  # radians; faces this far beyond a view's border help to teach it
@@ -60,7 +68,7 @@ def train(
     """
     recipe, n_stages = task.recipe, len(task.recipe.scales)
     neurons = checkpoint.begin([first_neurons(task, i) for i in range(n_stages)])
-    config = recipe.fit_config()
+    config = fit_config(task)
     for r in range(len(recipe.steps)):
         starts = box_starts(task.pdm, task.photos, config)
         tests = task.held_back and box_starts(task.pdm, task.held_back, config)
@@ -69,12 +77,18 @@ def train(
                 neurons[i] = _learn_stage(task, neurons, starts, r, i, checkpoint, report)
             experts = stage_experts(task, neurons[i], i)
             starts = _advance(task, experts, task.photos, starts, i)
-            text = f"round {r + 1}, scale {recipe.scales[i]}: {_error(task.pdm, task.photos, starts)} learned from"
+            text = f"round {r + 1}, scale {recipe.scales[i]}: "
+            text += f"{_error(task.pdm, task.photos, starts)} learned from"
             if task.held_back is not None and tests is not None:
                 tests = _advance(task, experts, task.held_back, tests, i)
                 text += f", {_error(task.pdm, task.held_back, tests)} held back"
             note(text)
     return assemble(task, neurons)
+
+
+def fit_config(task: Task) -> FitConfig:
+    """The fit that the experts are trained for."""
+    return replace(task.recipe.fit_config(), box_correction=box_correction(task.photos))
 
 
 def assemble(task: Task, neurons: list[Neurons]) -> Model:
@@ -83,7 +97,7 @@ def assemble(task: Task, neurons: list[Neurons]) -> Model:
     for i, learned in enumerate(neurons):
         whole = stage_experts(task, learned, i)
         experts.append(replace(whole, alpha=_exact_shares(np.asarray(whole.alpha))))
-    return Model(pdm=task.pdm, experts=tuple(experts), settings=task.recipe.fit_config())
+    return Model(pdm=task.pdm, experts=tuple(experts), settings=fit_config(task))
 
 
 def _exact_shares(alpha: np.ndarray) -> Array:
@@ -109,7 +123,9 @@ def first_neurons(task: Task, i: int) -> Neurons:
     near = np.argsort(abs(np.asarray(photos.truth.rotation)[:, 1:2] - yaws), axis=0)
     pool = near[: max(recipe.neurons, len(photos) // (2 * len(yaws)))]
     faces = np.stack([rng.choice(pool[:, t], recipe.neurons * TEMPLATES) for t in range(len(yaws))])
-    patches = _truth_patches(photos, jnp.asarray(faces, jnp.int32), recipe.scales[i], recipe.support)
+    patches = _truth_patches(
+        photos, jnp.asarray(faces, jnp.int32), jnp.float32(recipe.scales[i]), recipe.support
+    )
     shape = (len(yaws), recipe.neurons, TEMPLATES, *patches.shape[2:])
     weights = jnp.swapaxes(patches.reshape(shape).mean(2), 1, 2)  # views, points, neurons, h, w
     weights = weights - weights.mean((-2, -1), keepdims=True)
@@ -126,7 +142,7 @@ def first_neurons(task: Task, i: int) -> Neurons:
 
 
 @partial(jax.jit, static_argnums=3)
-def _truth_patches(photos: Photos, faces: Array, scale: float, size: int) -> Array:
+def _truth_patches(photos: Photos, faces: Array, scale: Float[Array, ""], size: int) -> Array:
     def one(face):
         img_from_ref = photos.truth.scale[face] / scale * _turn(photos.truth.rotation[face, 2])
         return sample_face(photos, face, photos.points[face], img_from_ref, size)
@@ -149,16 +165,17 @@ def _learn_stage(
 ) -> Neurons:
     recipe, steps = task.recipe, task.recipe.steps[r]
     number = r * len(recipe.scales) + i
-    done, total = _steps_before(recipe, r, i), _steps_before(recipe, len(recipe.steps), 0)
+    done, total = _steps_before(recipe, r, i), recipe.n_steps
     form = Form(recipe.yaws, task.mirror, recipe.windows[i], recipe.iterations, with_error=r > 0)
     aim = Aim(*(jnp.float32(v) for v in (recipe.scales[i], recipe.target_width, recipe.error_weight)))
     rates = optax.cosine_decay_schedule(recipe.rates[r], steps, FINAL_RATE)
-    current, state, step = checkpoint.resume(number, neurons[i], ADAM.init(neurons[i]))
+    first: Any = neurons[i]
+    current, state, step = checkpoint.resume(number, first, ADAM.init(first))
     while step < steps:
         n = min(CHUNK, steps - step)
         key = jax.random.fold_in(jax.random.fold_in(jax.random.key(recipe.seed), number), step)
         drawn = draw(task, stage_experts(task, current, i), starts, i, n, key)
-        batches = (drawn, jax.random.split(key, n), rates(step + jnp.arange(n)).astype(jnp.float32))
+        batches = (drawn, jax.random.split(key, n), jnp.asarray(rates(step + jnp.arange(n)), jnp.float32))
         settings = stage_settings(recipe, i)
         current, state, losses = _run(form, task.pdm, task.photos, settings, aim, current, state, batches)
         step += n
@@ -233,7 +250,7 @@ def stage_settings(recipe: Recipe, i: int) -> Settings:
 
 
 def _steps_before(recipe: Recipe, r: int, i: int) -> int:
-    return sum(recipe.steps[:r]) * len(recipe.scales) + (recipe.steps[r] * i if i else 0)
+    return sum(recipe.steps[:r]) * len(recipe.scales) + recipe.steps[r] * i
 
 
 def _advance(task: Task, experts: PatchExperts, photos: Photos, starts: Starts, i: int) -> Starts:

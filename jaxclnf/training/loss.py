@@ -88,11 +88,12 @@ def response_maps(
     sigma: Float[Array, "1 area area"] | None,
 ) -> Float[Array, "n_faces n_points window window"]:
     """Response maps of faces of one view, for experts whose alphas sum to 1 and which share a sigma."""
-    size, support = patches.shape[-1], neurons["weights"].shape[-2:]
+    size = patches.shape[-1]
+    _, _, height, width = neurons["weights"].shape
 
     def of_landmark(patches, weights, norm_weights, bias, alpha):
         bank = ccnf.neuron_bank(weights, norm_weights, bias, alpha, size)
-        sums = ccnf.bank_responses(bank, patches, support)
+        sums = ccnf.bank_responses(bank, patches, (height, width))
         if sigma is None:
             return sums / 2
         return ccnf.lift((sums.reshape(len(sums), -1) @ sigma[0]).reshape(sums.shape))

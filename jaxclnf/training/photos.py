@@ -42,7 +42,7 @@ class Photos(NamedTuple):
 def gather(faces: Faces, pdm: PDM, with_mirrored: bool = True) -> Photos:
     """Read and crop every photo; each face comes twice, as it is and mirrored, if its markup allows."""
     sizes = np.asarray(_explain(pdm, jnp.asarray(faces.points)).scale)
-    crops = [_crop(faces.image(i), faces.points[i], sizes[i]) for i in range(len(faces))]
+    crops = [_crop(faces.image(i), faces.points[i], float(sizes[i])) for i in range(len(faces))]
     scale = np.array([c.scale for c in crops], np.float32)[:, None, None]
     origin = np.array([c.origin for c in crops], np.float32)
     points = (faces.points - origin[:, None]) * scale
@@ -119,7 +119,8 @@ def _cropped_boxes(boxes, origin, scale):
 
 
 def _mirror_points(points):
-    return points * np.float32([-1, 1]) + np.float32([SIDE - 1, 0])
+    flip, shift = np.array([[-1, 1], [SIDE - 1, 0]], np.float32)
+    return points * flip + shift
 
 
 def _mirror_boxes(boxes):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -36,20 +37,38 @@ class Recipe:
     held_back: float = 0.1  # share of the photos used to measure, not to learn
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        stages = {len(v) for v in (self.scales, self.windows, self.sigmas, self.reg_factors)}
+        if len(stages) != 1 or not self.scales:
+            raise ValueError("scales, windows, sigmas and reg_factors must have one entry for each scale")
+        if len(self.steps) != len(self.rates) or not self.steps:
+            raise ValueError("steps and rates must have one entry for each round")
+        if any(w % 2 == 0 or w < 3 for w in (*self.windows, self.support)):
+            raise ValueError("windows and support must be odd numbers of pixels, at least 3")
+        if min(self.neurons, self.batch, self.iterations, *self.steps) < 1 or 0.0 in self.yaws:
+            raise ValueError("neurons, batch, iterations and steps must be at least 1, and yaws not 0")
+
+    @property
+    def n_steps(self) -> int:
+        """Steps of the whole run."""
+        return sum(self.steps) * len(self.scales)
+
     def fit_config(self) -> FitConfig:
         """The fit that the experts are trained for."""
         n = len(self.scales)
         starts = np.zeros((len(self.start_yaws), 3), np.float32)
         starts[:, 1] = np.radians(self.start_yaws)
+        per_stage: dict[str, Any] = {
+            "reg_factor": np.asarray(self.reg_factors, np.float32),
+            "sigma": np.asarray(self.sigmas, np.float32),
+            "weight_factor": np.ones(n, np.float32),
+            "start_rotations": starts,
+        }
         return FitConfig(
             windows=self.windows,
             scales=tuple(range(n)),
+            keep=(len(starts), *(1,) * (n - 1)),
             iterations=self.iterations,
             kernel="exact",
-            reg_factor=np.asarray(self.reg_factors, np.float32),
-            sigma=np.asarray(self.sigmas, np.float32),
-            weight_factor=np.ones(n, np.float32),
-            start_rotations=starts,
-            tolerance=np.float32(0.01),
-            min_scale=np.float32(0.25),
+            **per_stage,
         )

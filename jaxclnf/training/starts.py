@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from jaxclnf.fit import corrected_boxes
 from jaxclnf.nurlms import Settings, iterate
 from jaxclnf.ops.shape import clamp
 from jaxclnf.pose import params_from_box
@@ -26,7 +27,7 @@ class Starts(NamedTuple):
     face: Int[Array, " n"]
     params: FaceParams
 
-    def take(self, index: Int[Array, " m"]) -> Starts:
+    def take(self, index: Int[Array, "*m"]) -> Starts:
         return jax.tree.map(lambda a: a[index], self)
 
 
@@ -47,7 +48,8 @@ def box_starts(pdm: PDM, photos: Photos, config: FitConfig) -> Starts:
     """Every face in its box, from each start rotation within reach of its true one."""
     rotations = jnp.asarray(config.start_rotations)
     n_starts = len(rotations)
-    params = jax.vmap(lambda box: jax.vmap(partial(params_from_box, pdm, box))(rotations))(photos.boxes)
+    boxes = corrected_boxes(photos.boxes, jnp.asarray(config.box_correction)[None])
+    params = jax.vmap(lambda box: jax.vmap(partial(params_from_box, pdm, box))(rotations))(boxes)
     flat = Starts(
         face=jnp.repeat(jnp.arange(len(photos), dtype=jnp.int32), n_starts),
         params=jax.tree.map(lambda a: a.reshape(-1, *a.shape[2:]), params),
@@ -55,6 +57,15 @@ def box_starts(pdm: PDM, photos: Photos, config: FitConfig) -> Starts:
     away = jnp.linalg.norm(flat.params.rotation - photos.truth.rotation[flat.face], axis=-1)
     nearest = jnp.repeat(away.reshape(-1, n_starts).min(1), n_starts)
     return flat.take(jnp.flatnonzero((away < REACH) | (away == nearest)))
+
+
+def box_correction(photos: Photos) -> Float[Array, "4"]:
+    """What makes the faces' boxes tight around their landmarks on average: a `FitConfig.box_correction`."""
+    low, high = photos.points.min(1), photos.points.max(1)
+    size = photos.boxes[:, 2:]
+    shift = ((low + high) / 2 - photos.boxes[:, :2] - size / 2) / size
+    growth = jnp.log((high - low) / size)
+    return jnp.concatenate([shift.mean(0), growth.mean(0)])
 
 
 @jax.jit

@@ -1,0 +1,126 @@
+"""``jaxclnf train``: a model of one's own from annotated faces."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from jaxclnf.commands import common
+
+if TYPE_CHECKING:
+    from jaxclnf.training.datasets import Faces
+    from jaxclnf.training.recipe import Recipe
+    from jaxclnf.types import PDM, Model
+
+
+def train(
+    datasets: Annotated[list[Path], typer.Argument(help="Folders with photos and points.npz or .pts files.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The model to write, a .npz.")],
+    landmarks: Annotated[
+        str | None,
+        typer.Option(help="The dataset's landmarks to learn: 36+39,42+45,30,48,54 (+ averages)."),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="The same seed makes the same model on the same machine.")] = 0,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="NAME=VALUE", help="A setting of Recipe: neurons=16, steps=500,200, ..."
+        ),
+    ] = None,
+    name: Annotated[str, typer.Option(help="The model's name, kept in its file.")] = "",
+    licence: Annotated[str, typer.Option(help="The terms of its use, kept in its file.")] = "",
+) -> None:
+    """Learn a PDM and patch experts from annotated faces; a run that was stopped goes on where it was.
+
+    The state of a run lies beside the model until it is done, as MODEL.checkpoint.npz.
+    """
+    import numpy as np
+
+    from jaxclnf.storage import save_model
+    from jaxclnf.training.datasets import read_faces
+    from jaxclnf.training.markup import parse_groups
+    from jaxclnf.types import Provenance
+
+    recipe = _recipe(set_ or [], seed)
+    if out.suffix != ".npz" or not out.resolve().parent.is_dir():
+        raise ValueError(f"--out {out}: expected a file name ending in .npz, in a folder that exists")
+    faces = read_faces(datasets)
+    typer.echo(faces.summary())
+    if landmarks:
+        faces = faces.regroup(parse_groups(landmarks))
+    model = _learn(faces, recipe, out.with_suffix(".checkpoint.npz"))
+    source = "jaxclnf train " + " ".join(path.name for path in datasets)
+    provenance = Provenance(name or out.stem, source, licence or "after the terms of the training data")
+    save_model(replace(model, provenance=provenance), out, np.float16)
+    typer.echo(f"{out}: {out.stat().st_size / 1e6:.1f} MB, {len(recipe.scales)} scales")
+
+
+def _learn(faces: Faces, recipe: Recipe, path: Path) -> Model:
+    from jaxclnf.training.checkpoint import Checkpoint
+    from jaxclnf.training.learn import Task, train
+    from jaxclnf.training.photos import gather
+
+    learned, held_back = faces.split(recipe.held_back, recipe.seed)
+    checkpoint = Checkpoint(path, _identity(faces, recipe))
+    with common.progress("steps") as bar:
+        pdm = _learn_pdm(learned, bar)
+        tests = gather(held_back, pdm, with_mirrored=False) if len(held_back) else None
+        task = Task(recipe, pdm, faces.mirror, gather(learned, pdm), tests)
+        line = bar.add_task("experts", total=recipe.n_steps)
+
+        def report(progress) -> None:
+            losses = f"cross-entropy {progress.cross_entropy:.3f}"
+            if progress.error:
+                losses += f", error {progress.error:.2f}"
+            text = f"round {progress.round + 1}, scale {progress.scale:g}: {losses}"
+            bar.update(line, completed=progress.step, description=text)
+
+        model = train(task, checkpoint, report, note=bar.console.print)
+    checkpoint.remove()
+    return model
+
+
+def _learn_pdm(faces: Faces, bar: Any) -> PDM:
+    from jaxclnf.training.pdm import learn_pdm
+
+    line = bar.add_task("point distribution model", total=None)
+
+    def on_step(done: int, total: int) -> None:
+        bar.update(line, completed=done, total=total)
+
+    return learn_pdm(faces.points, mirror=faces.mirror, eye_distances=faces.eye_distances, on_step=on_step)
+
+
+def _identity(faces: Faces, recipe: Recipe) -> str:
+    """What tells one run from another: its settings and its faces."""
+    return f"{recipe} {hashlib.sha256(faces.points.tobytes()).hexdigest()}"
+
+
+def _recipe(settings: list[str], seed: int) -> Recipe:
+    from jaxclnf.training.recipe import Recipe
+
+    recipe = Recipe(seed=seed)
+    known = [f.name for f in fields(Recipe)]
+    values = {}
+    for setting in settings:
+        name, _, text = setting.partition("=")
+        if name not in known:
+            raise ValueError(f"--set {setting}: {name!r} is no setting; settings are {', '.join(known)}")
+        values[name] = _parse(setting, text, getattr(recipe, name))
+    return replace(recipe, **values)
+
+
+def _parse(setting: str, text: str, old: Any) -> Any:
+    """A setting's value, of the kind it has by default."""
+    try:
+        if isinstance(old, bool):
+            return {"true": True, "false": False}[text.lower()]
+        if isinstance(old, tuple):
+            return tuple(type(old[0])(part) for part in text.split(",") if part)
+        return type(old)(text)
+    except (ValueError, KeyError):
+        raise ValueError(f"--set {setting}: expected a value like {old}") from None

@@ -3,9 +3,6 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-# Until a model ships with the project, OpenFace's serves where it lies beside the checkout.
-export JAXCLNF_MODEL ?= $(wildcard ../shared/openface/model/main_clnf_general.txt)
-
 .PHONY: demo test lint format clean
 
 demo: $(STAMP)  ## landmarks on a real face: demo/ holds the picture and the table

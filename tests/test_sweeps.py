@@ -68,7 +68,8 @@ def test_a_setting_changes_what_it_names():
         ('"sigma.9" = [1]', "", "one number for one of 4 stages"),
         ("sigma = { low = 1, high = 2 }", "", "is no list"),
         ('kernel = ["round"]', "", "kernel = 'round'"),
-        ("windows = [[11, 9, 7, 5, 3]]", "", "5 windows, but only 4 stages"),
+        ("windows = [[11, 9, 7, 5, 3]]", "", "expected a scale for every window"),
+        ("windows = [[9, 9, 7, 7, 7]]\nscales = [[0, 1, 2, 2, 2]]", "", "5 windows, but only 4 stages"),
         (GOOD, 'search = "best"', "expected one of grid"),
         (GOOD, "faces = 0", "expected at least 1"),
         (GOOD, "colour = 1", "is no option of a sweep"),
@@ -120,7 +121,8 @@ def test_halving_tries_the_better_part_on_more_faces(tmp_path, photos):
 
 
 def test_the_report_shows_what_was_found(tmp_path, photos):
-    spec = read_spec(written(tmp_path / "s.toml", GOOD.replace("sigma =", '"sigma.0" =')))
+    vary = GOOD.replace("sigma =", '"sigma.0" =') + "\niterations = [4, 5]"
+    spec = read_spec(written(tmp_path / "s.toml", vary))
     model = synthetic_model(jnp.float32)
     results = Results(tmp_path / "r.jsonl", describe(spec, model, photos))
     outcomes = run_sweep(spec, model, photos, results)

@@ -14,6 +14,11 @@ from jaxclnf.sweeps.run import Outcome, Results
 from jaxclnf.sweeps.spec import Setting, Spec
 
 SHOWN = 15  # settings in the page's table
+PICTURES = {
+    "pareto.png": "error against time",
+    "heatmap.png": "mean error by regularisation and sigma",
+    "ced.png": "cumulative errors",
+}
 
 
 def write_report(folder: Path, spec: Spec, outcomes: Sequence[Outcome], results: Results) -> Path:
@@ -25,12 +30,14 @@ def write_report(folder: Path, spec: Spec, outcomes: Sequence[Outcome], results:
     best = {f"{i + 1}": np.array(o.errors) for i, o in enumerate(outcomes[:3])}
     worst = {f"{len(outcomes)} (last)": np.array(outcomes[-1].errors)} if len(outcomes) > 3 else {}
     draw_cumulative_errors(folder / "ced.png", best | worst)
-    draw_pareto(folder / "pareto.png", rows)
+    if timed := len({row["ms_a_face"] for row in rows}) > 1:
+        draw_pareto(folder / "pareto.png", rows)
     axes = heat_axes([o.setting for o in outcomes])
     if axes:
         draw_heat_map(folder / "heatmap.png", outcomes, *axes)
     page = folder / "README.md"
-    page.write_text(_page(spec, outcomes, rows, with_heat_map=bool(axes)), encoding="utf-8")
+    pictures = ["pareto.png"] * timed + ["heatmap.png"] * bool(axes) + ["ced.png"]
+    page.write_text(_page(spec, outcomes, rows, pictures), encoding="utf-8")
     return page
 
 
@@ -115,7 +122,7 @@ def draw_pareto(path: Path, rows: Sequence[dict]) -> None:
     figure.savefig(path, dpi=150)
 
 
-def _page(spec: Spec, outcomes: Sequence[Outcome], rows: Sequence[dict], with_heat_map: bool) -> str:
+def _page(spec: Spec, outcomes: Sequence[Outcome], rows: Sequence[dict], pictures: Sequence[str]) -> str:
     fixed = {name for name in outcomes[0].setting if len({str(row.get(name)) for row in rows}) == 1}
     columns = [name for name in rows[0] if name not in fixed]
     table = ["| | " + " | ".join(columns) + " |", "| --- " * (len(columns) + 1) + "|"]
@@ -133,8 +140,6 @@ def _page(spec: Spec, outcomes: Sequence[Outcome], rows: Sequence[dict], with_he
         "\n".join(table),
         f"The best {min(SHOWN, len(rows))}; all are in settings.csv. Times are those of one setting alone, "
         "in batches, on the machine of the sweep.",
-        "![error against time](pareto.png)",
-        *(["![mean error by regularisation and sigma](heatmap.png)"] if with_heat_map else []),
-        "![cumulative errors](ced.png)",
+        *(f"![{PICTURES[name]}]({name})" for name in pictures),
     ]
     return "\n\n".join(lines) + "\n"

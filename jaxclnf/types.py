@@ -267,11 +267,11 @@ class FitConfig:
         return [(i, scale) for i, (window, scale) in numbered if window and scale < n_scales]
 
     def tracking(self) -> FitConfig:
-        """These settings for going on from a face's last place, with windows as small as OpenFace's then."""
-        small = (0, 9, 7, 5)
+        """These settings for going on from a face's last place: on each scale, OpenFace's small window."""
+        small = dict(enumerate((0, 9, 7, 5)))
         scales = self.scales or range(len(self.windows))
-        pairs = zip(self.windows, scales, strict=False)
-        return replace(self, windows=tuple(min(window, (*small, window)[min(s, 4)]) for window, s in pairs))
+        stages = zip(self.windows, scales, strict=False)
+        return replace(self, windows=tuple(small.get(scale, window) for window, scale in stages))
 
 
 class Status(enum.IntEnum):

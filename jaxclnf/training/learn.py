@@ -16,9 +16,10 @@ from jaxtyping import Array, Float
 from jaxclnf.nurlms import Settings
 from jaxclnf.ops.shape import shape_2d
 from jaxclnf.training.checkpoint import Checkpoint
+from jaxclnf.training.first_neurons import first_neurons
 from jaxclnf.training.loss import Aim, Form, view_losses
-from jaxclnf.training.neurons import N_EDGES, Neurons, experts_of, learned_yaws
-from jaxclnf.training.photos import Photos, sample_face
+from jaxclnf.training.neurons import Neurons, experts_of, learned_yaws
+from jaxclnf.training.photos import Photos
 from jaxclnf.training.recipe import Recipe
 from jaxclnf.training.starts import (
     BOX_SPREAD,
@@ -35,7 +36,6 @@ CHUNK = 50  # steps between two draws of starts
 YAW_SPREAD = 0.12  # radians; faces this far beyond a view's border help to teach it
 FINAL_RATE = 0.03  # of the first, at the end of a round
 ADAM = optax.scale_by_adam()
-TEMPLATES = 3  # photos averaged into a neuron's first weights
 
 
 class Task(NamedTuple):
@@ -56,7 +56,7 @@ class Progress(NamedTuple):
     round: int
     scale: float
     cross_entropy: float
-    error: float  # model units, after the stage; nan where it is not learned from
+    error: float  # model units, after the stage; 0 in the first round, which does not compute it
 
 
 def train(
@@ -67,7 +67,9 @@ def train(
     ``note`` is told the error after each stage, on the faces learned from and on those held back.
     """
     recipe, n_stages = task.recipe, len(task.recipe.scales)
-    neurons = checkpoint.begin([first_neurons(task, i) for i in range(n_stages)])
+    neurons = checkpoint.begin(
+        [first_neurons(recipe, task.mirror is not None, task.photos, i) for i in range(n_stages)]
+    )
     config = fit_config(task)
     for r in range(len(recipe.steps)):
         starts = box_starts(task.pdm, task.photos, config)
@@ -111,47 +113,9 @@ def _exact_shares(alpha: np.ndarray) -> Array:
 
 
 def stage_experts(task: Task, neurons: Neurons, i: int) -> PatchExperts:
+    """The experts of scale i, of every view."""
     recipe = task.recipe
     return experts_of(neurons, recipe.scales[i], recipe.yaws, task.mirror, recipe.windows[i])
-
-
-def first_neurons(task: Task, i: int) -> Neurons:
-    """Neurons that look like the true landmarks of a few photos each."""
-    recipe, photos = task.recipe, task.photos
-    rng = np.random.default_rng([recipe.seed, i])
-    yaws = np.radians(learned_yaws(recipe.yaws, task.mirror is not None))
-    near = np.argsort(abs(np.asarray(photos.truth.rotation)[:, 1:2] - yaws), axis=0)
-    pool = near[: max(recipe.neurons, len(photos) // (2 * len(yaws)))]
-    faces = np.stack([rng.choice(pool[:, t], recipe.neurons * TEMPLATES) for t in range(len(yaws))])
-    patches = _truth_patches(
-        photos, jnp.asarray(faces, jnp.int32), jnp.float32(recipe.scales[i]), recipe.support
-    )
-    shape = (len(yaws), recipe.neurons, TEMPLATES, *patches.shape[2:])
-    weights = jnp.swapaxes(patches.reshape(shape).mean(2), 1, 2)  # views, points, neurons, h, w
-    weights = weights - weights.mean((-2, -1), keepdims=True)
-    weights = weights / (weights.std((-2, -1), keepdims=True) + 1e-3)
-    each = jnp.ones(weights.shape[:3], weights.dtype)
-    return Neurons(
-        weights=weights,
-        steepness=each,
-        bias=-0.5 * each,
-        log_alpha=0 * each,
-        log_confidence=jnp.zeros_like(each[..., 0]),
-        log_betas=jnp.array([-3.0, -7.0][:N_EDGES] if recipe.edges else [], weights.dtype),
-    )
-
-
-@partial(jax.jit, static_argnums=3)
-def _truth_patches(photos: Photos, faces: Array, scale: Float[Array, ""], size: int) -> Array:
-    def one(face):
-        img_from_ref = photos.truth.scale[face] / scale * _turn(photos.truth.rotation[face, 2])
-        return sample_face(photos, face, photos.points[face], img_from_ref, size)
-
-    return jax.lax.map(one, faces.reshape(-1)).reshape(*faces.shape, -1, size, size)
-
-
-def _turn(angle: Float[Array, ""]) -> Float[Array, "2 2"]:
-    return jnp.stack([jnp.cos(angle), -jnp.sin(angle), jnp.sin(angle), jnp.cos(angle)]).reshape(2, 2)
 
 
 def _learn_stage(

@@ -15,7 +15,6 @@ from jaxtyping import Array, Float
 from jaxclnf.types import PatchExperts, pytree
 
 STEEPNESS = 10.0  # unit of the neurons' steepness and bias
-N_EDGES = 2
 
 
 @pytree

@@ -6,7 +6,7 @@ rotations). Everything is vmapped over both; only the response maps are computed
 
 from dataclasses import replace
 from functools import partial
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -17,7 +17,7 @@ from jaxclnf.nurlms import Settings, iterate, log_likelihood
 from jaxclnf.ops.shape import shape_2d
 from jaxclnf.pose import in_full_precision, params_from_box
 from jaxclnf.responses import frame, image_responses
-from jaxclnf.types import FaceParams, FitConfig, FitResult, Model, PatchExperts, Status
+from jaxclnf.types import PDM, FaceParams, FitConfig, FitResult, Model, PatchExperts, Status
 
 SCALE_MARGIN = 0.9
 """A scale is skipped when 0.9 of its pixels per model unit exceed the face's."""
@@ -138,22 +138,38 @@ def _fit_tries(
 def _stage(
     model: Model, experts: PatchExperts, images: Array, tries: Tries, config: FitConfig, i: int
 ) -> Tries:
-    """Response maps about the current landmarks, then rigid and non-rigid steps on them."""
-    pdm, window = model.pdm, config.windows[i]
-    faces = _over_tries(partial(frame, pdm, experts))(tries.params)
-    maps = image_responses(experts, images, faces, window)
-    settings = _stage_settings(config, i, faces.view.shape)
+    settings = _stage_settings(config, i, tries.view.shape)
+    arguments = model.pdm, experts, images, tries.params, settings, config.min_scale
+    after = _look_and_move(*arguments, config.windows[i], config.iterations, config.kernel)
+    return after._replace(iterations=tries.iterations.at[:, :, i].set(after.iterations))
 
-    def steps(face, maps, params, settings, count):
-        run = partial(iterate, max_iterations=config.iterations, kernel=config.kernel)
+
+@partial(jax.jit, static_argnums=(6, 7, 8))  # stages of the same sizes are traced once
+def _look_and_move(
+    pdm: PDM,
+    experts: PatchExperts,
+    images: Array,
+    params: FaceParams,
+    settings: Settings,
+    min_scale: Array,
+    window: int,
+    max_iterations: int,
+    kernel: Literal["exact", "grid"],
+) -> Tries:
+    """Response maps about the current landmarks, then rigid and non-rigid steps on them."""
+    faces = _over_tries(partial(frame, pdm, experts))(params)
+    maps = image_responses(experts, images, faces, window)
+
+    def steps(face, maps, params, settings):
+        run = partial(iterate, max_iterations=max_iterations, kernel=kernel)
         rigid = run(pdm, face, maps, params, settings, rigid=True)
         full = run(pdm, face, maps, rigid.params, settings, rigid=False)
         likelihood, each = log_likelihood(face, maps, full.positions, settings.sigma)
-        count = count.at[i].set(jnp.stack([rigid.iterations, full.iterations]))
-        too_small = full.params.scale < config.min_scale
+        count = jnp.stack([rigid.iterations, full.iterations])
+        too_small = full.params.scale < min_scale
         return Tries(full.params, likelihood, each, face.view, count, full.converged, full.astray, too_small)
 
-    return _over_tries(steps)(faces, maps, tries.params, settings, tries.iterations)
+    return _over_tries(steps)(faces, maps, params, settings)
 
 
 def _unless_skipped(experts: PatchExperts, before: Tries, after: Tries) -> Tries:
@@ -176,7 +192,7 @@ def _untried(model: Model, starts: FaceParams, config: FitConfig) -> Tries:
     )
 
 
-def _stage_settings(config: FitConfig, i: int, batch: tuple[int, int]) -> Settings:
+def _stage_settings(config: FitConfig, i: int, batch: tuple[int, ...]) -> Settings:
     """The settings of a stage, an entry for every try of every image."""
     settings = Settings(
         reg_factor=config.reg_factor[..., i] * config.mode_stiffness,

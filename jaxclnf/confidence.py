@@ -20,8 +20,8 @@ class Calibration(NamedTuple):
 
 # Fitted on training faces by experiments/21_confidence, by the model's name; others borrow the first.
 CALIBRATIONS = {
-    "jaxclnf 68 landmarks": Calibration(centre=-4.996, slope=2.94),
     "main_clnf_general": Calibration(centre=-0.733, slope=5.33),
+    "jaxclnf 68 landmarks": Calibration(centre=-4.996, slope=2.94),
 }
 
 

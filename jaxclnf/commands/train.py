@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import fields, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -79,7 +80,8 @@ def _learn(faces: Faces, recipe: Recipe, path: Path) -> Model:
             text = f"round {progress.round + 1}, scale {progress.scale:g}: {losses}"
             bar.update(line, completed=progress.step, description=text)
 
-        model = train(task, checkpoint, report, note=bar.console.print)
+        note = partial(bar.console.print, soft_wrap=True, highlight=False)
+        model = train(task, checkpoint, report, note)
     checkpoint.remove()
     return model
 

@@ -81,7 +81,7 @@ def _keep_compiled() -> None:
 
     if not os.environ.get("JAX_COMPILATION_CACHE_DIR"):
         jax.config.update("jax_compilation_cache_dir", str(user_cache_path("jaxclnf") / "compiled"))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 
 
 def fit_config(preset: Preset, multi_view: bool, settings: list[str] | None, model: Model) -> FitConfig:

@@ -66,8 +66,13 @@ def against_the_main_model(model: Model) -> None:
         for t in range(1, N_FRAMES)
     ]
     print(f"default.wmv, each frame from OpenFace's frame before: {distances(np.array(forced), theirs[1:])}")
-    for name, settings in (("OpenFace's settings", FitConfig.openface()), ("default settings", FitConfig())):
-        found = tracked(model, TrackConfig(settings, max_faces=1), frames)
+    own = jaxclnf.load_model()
+    for name, followed, settings in (
+        ("OpenFace's settings", model, FitConfig.openface()),
+        ("default settings", model, FitConfig()),
+        ("the model that ships", own, own.settings),
+    ):
+        found = tracked(followed, TrackConfig(settings, max_faces=1), frames)
         lost = sum(not frame for frame in found)
         ours = np.array([frame[0] for frame in found if frame])
         print(f"default.wmv, {name}: {N_FRAMES - lost} of {N_FRAMES} frames succeed")

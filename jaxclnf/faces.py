@@ -50,7 +50,7 @@ class Face(NamedTuple):
 def fit_faces(
     model: Model,
     images: Sequence[np.ndarray],
-    boxes: Sequence[np.ndarray],
+    boxes: Sequence[np.ndarray] | np.ndarray,
     config: FitConfig | None = None,
 ) -> FitResult:
     """Fit faces on photos of any sizes; returns a `FitResult` of numpy arrays, one row a face.

@@ -63,6 +63,30 @@ def view_responses(
     return _field_responses(view_field(experts, view, patches.shape[-1]), patches, experts.support)
 
 
+def lone_responses(
+    experts: PatchExperts, view: Int[Array, ""], patches: Float[Array, "n_points size size"]
+) -> Float[Array, "n_points window window"]:
+    """`view_responses` of a single face, for which it does not pay to lay the experts out."""
+    neurons = (a[view] for a in (experts.weights, experts.norm_weights, experts.bias, experts.alpha))
+    sums = ccnf.neuron_responses(patches, *neurons)
+    window = sums.shape[-1]
+    if window in experts.sigma:
+        sigmas = experts.sigma[window]
+        # One after the other, for all of them at once would be copied first.
+        smoothed = jax.lax.map(
+            lambda a: ccnf.smooth(a[0][None], sigmas[a[1]][None])[0], (sums, experts.sigma_index[view])
+        )
+    else:
+        smoothed = ccnf.lift(sums * _variance(experts, view)[:, None, None])
+    return jnp.where(experts.visibility[view][:, None, None], smoothed, 0)
+
+
+def _variance(experts: PatchExperts, view: Int[Array, ""]) -> Float[Array, " n_points"]:
+    """Without edge terms a field's precision is ``2 sum(alpha)`` times the identity."""
+    precision = 2 * experts.alpha[view].sum(-1)
+    return 1 / jnp.where(precision > 0, precision, 1)
+
+
 class Field(NamedTuple):
     """What turns patches of a view into response maps; leading axis of every array: landmarks."""
 
@@ -79,9 +103,7 @@ def view_field(experts: PatchExperts, view: Int[Array, ""], size: int) -> Field:
     if window in experts.sigma:
         smoothing = experts.sigma[window][experts.sigma_index[view]]
     else:
-        # Without edge terms the field's precision is 2 sum(alpha) times the identity.
-        precision = 2 * experts.alpha[view].sum(-1)
-        smoothing = 1 / jnp.where(precision > 0, precision, 1)
+        smoothing = _variance(experts, view)
     of_landmark = partial(ccnf.neuron_bank, size=size)
     bank = jax.vmap(of_landmark)(weights, norm_weights, bias, alpha)
     return Field(bank, smoothing, experts.visibility[view])
@@ -191,6 +213,9 @@ def _blockwise(experts: PatchExperts, views: Array, patches_of: Callable, window
     """Response maps of faces whose views are given and whose patches ``patches_of(members)`` gives."""
     n_faces, n_points = len(views), experts.visibility.shape[1]
     block = _block_size(n_faces)
+    if block == 1:
+        faces = jnp.arange(n_faces, dtype=jnp.int32)
+        return jax.lax.map(lambda i: lone_responses(experts, views[i], patches_of(i[None])[0]), faces)
     slots, first_block, n_blocks = _blocks(views, len(experts.view_centres), block)
 
     def of_view(view, maps):

@@ -18,6 +18,9 @@ MIN_ALPHA = 1e-4
 ALIGNED = 16
 """Matrix products run up to twice as fast when their results' rows are multiples of this."""
 
+LANES = 8
+"""The same of narrow ones."""
+
 
 class Bank(NamedTuple):
     """The neurons of one landmark, laid out to meet patches of one size in a matrix product.
@@ -40,8 +43,7 @@ def neuron_bank(
     size: int,
 ) -> Bank:
     """The neurons of a landmark, ready for patches of ``size`` by ``size`` samples."""
-    gain = 2 * jnp.where(alpha > MIN_ALPHA, alpha, 0)
-    return Bank(_bands(weights, size), gain, norm_weights, bias)
+    return Bank(_bands(weights, size), _gain(alpha), norm_weights, bias)
 
 
 def bank_responses(
@@ -55,8 +57,10 @@ def bank_responses(
     inverse_norm = inverse_norm.reshape(n * rows, cols) @ jnp.eye(cols, dtype=patches.dtype)
     total = jnp.zeros_like(inverse_norm)
     # A sum of separate terms is one pass over memory; a reduction over neurons is several.
-    for k in range(len(bank.gain)):
-        ncc = products[:, k * cols : (k + 1) * cols] * inverse_norm
+    # Split rather than sliced, for the derivative of slices adds up one whole array for each.
+    sizes = [cols] * len(bank.gain) + [products.shape[1] - cols * len(bank.gain)]
+    for k, product in enumerate(jax.lax.split(products, sizes, axis=1)[:-1]):
+        ncc = product * inverse_norm
         total += bank.gain[k] * _logistic(bank.steepness[k] * jnp.clip(ncc, -1, 1) + bank.offset[k])
     return total.reshape(n, rows, cols)
 
@@ -68,7 +72,8 @@ def normalised_correlation(
 
     Values lie in [-1, 1]; a flat window gives 0.
     """
-    return jax.vmap(_normalised_correlation)(patches, weights)
+    maps = jax.vmap(_correlations)(patches, weights)[..., : weights.shape[1]]
+    return jnp.transpose(maps, (0, 3, 2, 1))
 
 
 def neuron_responses(
@@ -80,16 +85,15 @@ def neuron_responses(
 ) -> Float[Array, "n rows cols"]:
     """Sum of the neurons' activations ``2 alpha / (1 + exp(-(norm_weights * ncc + bias)))``.
 
-    One patch a landmark; ncc is the `normalised_correlation`.
+    One patch a landmark; ncc is the `normalised_correlation`. For more see `bank_responses`.
     """
 
-    height, width = weights.shape[-2:]
+    def of_landmark(patch, weights, *neurons):
+        norm_weights, bias, gain = (jnp.pad(a, (0, -len(a) % LANES))[None, None] for a in neurons)
+        activations = _logistic(norm_weights * _correlations(patch, weights) + bias)
+        return (activations @ gain[0, 0]).T
 
-    def of_landmark(patch, *neurons):
-        bank = neuron_bank(*neurons, size=patches.shape[-1])
-        return bank_responses(bank, patch[None], (height, width))[0]
-
-    return jax.vmap(of_landmark)(patches, weights, norm_weights, bias, alpha)
+    return jax.vmap(of_landmark)(patches, weights, norm_weights, bias, _gain(alpha))
 
 
 def smooth(
@@ -105,26 +109,43 @@ def lift(responses: Float[Array, "n rows cols"]) -> Float[Array, "n rows cols"]:
     return responses - jnp.minimum(responses.min((-2, -1), keepdims=True), 0)
 
 
-def _normalised_correlation(patch: Float[Array, "size size"], weights: Float[Array, "k h w"]):
+def _correlations(patch: Float[Array, "size size"], weights: Float[Array, "k h w"]):
+    """`normalised_correlation` of a patch; axes: columns, rows, neurons and as many zeros as make `LANES`."""
     k, h, w = weights.shape
     inverse_norm = _inverse_norms(patch[None], h, w)[0]
-    rows, cols = inverse_norm.shape
-    bands = _bands(weights, len(patch))
-    products = (_strips(patch[None], h) @ bands)[:, : k * cols]
-    maps = jnp.moveaxis(products.reshape(rows, k, cols), 1, 0)
-    return jnp.clip(maps * inverse_norm[None], -1, 1)
+    neurons = jnp.pad(_of_norm_1(weights).reshape(k, h * w), ((0, -k % LANES), (0, 0)))
+    return jnp.clip(_windows(patch, h, w) @ neurons.T * inverse_norm.T[..., None], -1, 1)
+
+
+def _windows(patch: Float[Array, "size size"], h: int, w: int) -> Float[Array, "cols rows h_w"]:
+    """The samples of every window of a patch, row after row."""
+    size = len(patch)
+    patch = _centred(patch[None])[0]
+    of_column = jnp.stack([patch[:, c : c + w].reshape(-1) for c in range(size - w + 1)])
+    window = partial(jax.lax.dynamic_slice_in_dim, slice_size=h * w)
+    rows = jnp.arange(size - h + 1) * w
+    return jax.vmap(jax.vmap(window, in_axes=(None, 0)), in_axes=(0, None))(of_column, rows)
+
+
+def _of_norm_1(weights: Float[Array, "k h w"]) -> Float[Array, "k h w"]:
+    """Neurons about their means, of norm 1."""
+    weights = weights - weights.mean((-2, -1), keepdims=True)
+    norm = jnp.sqrt(jnp.sum(weights**2, (-2, -1), keepdims=True))
+    return weights / jnp.where(norm > 0, norm, 1)
+
+
+def _gain(alpha: Array) -> Array:
+    return 2 * jnp.where(alpha > MIN_ALPHA, alpha, 0)
 
 
 def _bands(weights: Float[Array, "k h w"], size: int) -> Float[Array, "strip maps_padded"]:
     """Zero-mean neurons of norm 1 as banded matrices, row of the patch and sample by neuron and column.
 
-    They cost twice the multiplications of im2col and run ten times faster on a CPU, where a product
-    with 7 columns wastes the machine.
+    They cost twice the multiplications of `_windows` and run ten times faster on many patches, where a
+    product with 7 columns wastes the machine. Laying them out costs more than one face's products.
     """
     k, h, w = weights.shape
-    weights = weights - weights.mean((-2, -1), keepdims=True)
-    norm = jnp.sqrt(jnp.sum(weights**2, (-2, -1), keepdims=True))
-    weights = weights / jnp.where(norm > 0, norm, 1)
+    weights = _of_norm_1(weights)
     cols = size - w + 1
     # Sample x of a row meets column c with weight x - c: for each x, a run of the reversed weights.
     reversed_rows = jnp.pad(weights[:, :, ::-1], ((0, 0), (0, 0), (cols - 1, cols - 1)))
@@ -171,5 +192,12 @@ def _box_sum(patches: Float[Array, "n size size"], h: int, w: int) -> Float[Arra
     return (down.reshape(n * rows, size) @ across).reshape(n, rows, cols)
 
 
+@jax.custom_jvp
 def _logistic(x: Array) -> Array:
     return 1 / (1 + jnp.exp(-x))
+
+
+@_logistic.defjvp
+def _(primals, tangents):
+    y = _logistic(*primals)
+    return y, tangents[0] * (y * (1 - y))

@@ -5,6 +5,8 @@ Jacobian of all parameters: their local block is a sum of six constant products 
 what mixes poses and modes is one product with V.
 """
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -21,11 +23,9 @@ def basis_products(
 ) -> Float[Array, "6 n_modes n_modes"]:
     """Weighted sums over landmarks of ``V_a' V_b + V_b' V_a`` (halved for a = b), for `AXES` a, b."""
     n_points, _, n_modes = basis.shape
-    first, second = (jnp.array(axis) for axis in zip(*AXES, strict=True))
-    outer = basis[:, first, :, None] * basis[:, second, None, :]
-    outer = outer.at[:, 3:].add(jnp.swapaxes(outer[:, 3:], -1, -2))
-    # One product with a constant matrix, which a batch of weights shares.
-    return (weights @ outer.reshape(n_points, -1)).reshape(len(AXES), n_modes, n_modes)
+    basis = basis.reshape(n_points, -1)
+    every = ((basis * weights[:, None]).T @ basis).reshape(3, n_modes, 3, n_modes)
+    return jnp.stack([every[a, :, b] if a == b else every[a, :, b] + every[b, :, a] for a, b in AXES])
 
 
 def normal_equations(
@@ -80,5 +80,33 @@ def _weighted(jac, columns):
 
 def step(hessian: Float[Array, "k k"], gradient: Float[Array, " k"]) -> Float[Array, " k"]:
     """Solution of the symmetric positive definite normal equations."""
+    solve = partial(jax.lax.platform_dependent, hessian, cpu=_eliminated, default=_by_cholesky)
+    times = partial(jnp.matmul, hessian)
+    return jax.lax.custom_linear_solve(times, gradient, lambda _, side: solve(side), symmetric=True)
+
+
+def _by_cholesky(hessian, side):
     factor = jax.scipy.linalg.cho_factor(hessian, lower=True)
-    return jax.scipy.linalg.cho_solve(factor, gradient)
+    return jax.scipy.linalg.cho_solve(factor, side)
+
+
+def _eliminated(hessian, side):
+    """Gaussian elimination, which needs no pivoting here and is as fast for a batch of small systems.
+
+    JAX's Cholesky on the CPU is LAPACK's, and two programs that call it at a time can wait for ever.
+    """
+    n = len(hessian)
+    rows = jnp.arange(n)
+
+    def without(i, columns):
+        share = jnp.where(rows > i, columns[:, i] / columns[i, i], 0)
+        return columns - jnp.outer(share, columns[i])
+
+    def with_next(k, solution):
+        i = n - 1 - k
+        rest = columns[i, n] - columns[i, :n] @ solution
+        return solution.at[i].set(rest / columns[i, i])
+
+    columns = jnp.concatenate([hessian, side[:, None]], axis=1)
+    columns = jax.lax.fori_loop(0, n - 1, without, columns)
+    return jax.lax.fori_loop(0, n, with_next, jnp.zeros_like(side))

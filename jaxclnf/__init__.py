@@ -5,7 +5,7 @@ face is and how it is bent; a `FitConfig` says how to search; a `FitResult` says
 """
 
 from jaxclnf.compiled import compile_fit
-from jaxclnf.devices import fit_sharded
+from jaxclnf.devices import fit_on_cores, fit_sharded
 from jaxclnf.faces import fit_faces, fit_stream
 from jaxclnf.fit import fit, fit_batch, fit_from
 from jaxclnf.openface import convert_openface
@@ -25,6 +25,7 @@ __all__ = [
     "fit_batch",
     "fit_faces",
     "fit_from",
+    "fit_on_cores",
     "fit_sharded",
     "fit_stream",
     "landmarks",

@@ -4,7 +4,7 @@ Host code: each face's surroundings are cut out onto a square canvas, canvases o
 together, and results come back in order, in the photos' own pixels.
 """
 
-from collections import defaultdict, deque
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
@@ -14,8 +14,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxclnf.devices import fit_sharded, replicate
+from jaxclnf.devices import fit_sharded, n_cores, replicate
 from jaxclnf.fit import box_status, fit_batch
+from jaxclnf.pipeline import ahead
 from jaxclnf.types import FitConfig, FitResult, Model, Status
 
 MIN_CANVAS = 256
@@ -23,7 +24,9 @@ MARGIN = 2.6
 """Side of the canvas in sizes of the box: room for turned heads and the widest response maps."""
 
 IN_FLIGHT = 2
-"""Batches computed while the next ones are prepared."""
+"""Batches computed while the next ones are prepared; on a CPU as many as it has cores, up to `MOST`."""
+
+MOST = 8
 
 
 class Limits(NamedTuple):
@@ -33,7 +36,7 @@ class Limits(NamedTuple):
     canvas_bytes: int
 
 
-CPU_LIMITS = Limits((1, 8, 64), 1 << 26)
+CPU_LIMITS = Limits((1, 8, 32), 1 << 26)
 ACCELERATOR_LIMITS = Limits((1, 16, 256, 4096), 1 << 30)
 
 
@@ -97,13 +100,18 @@ def _limits(n_devices: int) -> Limits:
 
 
 def _overlapped(batches, model, config, limits):
-    """Batches with their results, a few of them computed ahead."""
-    running = deque()
-    for batch in batches:
-        running.append((batch, _start(model, batch, config, limits)))
-        if len(running) > IN_FLIGHT:
-            yield running.popleft()
-    yield from running
+    """Batches with their results, a few of them computed side by side."""
+
+    def fitted(batch):
+        return batch, _fit(model, batch, config, limits)
+
+    n = in_flight()
+    return ahead(fitted, batches, workers=n, depth=n + 1)
+
+
+def in_flight() -> int:
+    """Batches that are computed side by side."""
+    return max(IN_FLIGHT, min(n_cores(), MOST)) if jax.default_backend() == "cpu" else IN_FLIGHT
 
 
 def surroundings(index: int, image: np.ndarray, box: np.ndarray, side: int | None = None) -> Face:
@@ -152,12 +160,12 @@ def _batches(faces: Iterable[Face], limits: Limits) -> Iterator[list[Face]]:
 
 
 def _leftovers(waiting: dict[tuple, list[Face]], limits: Limits) -> Iterator[list[Face]]:
-    """Everything that waits, in batches that are full or at least half full."""
+    """Everything that waits, in batches that are full or nearly so."""
     for alike in waiting.values():
         while alike:
             size = _padded_size(len(alike), _sizes(alike[0], limits))
             smaller = [s for s in _sizes(alike[0], limits) if s <= len(alike)]
-            n = len(alike) if 2 * len(alike) >= size or not smaller else smaller[-1]
+            n = len(alike) if 4 * len(alike) >= 3 * size or not smaller else smaller[-1]
             yield alike[:n]
             del alike[:n]
 
@@ -172,20 +180,19 @@ def _padded_size(n: int, sizes: Sequence[int]) -> int:
     return next((s for s in sizes if s >= n), sizes[-1])
 
 
-def _start(model: Model, batch: list[Face], config: FitConfig | None, limits: Limits) -> FitResult:
-    """Start a batch's fit; places beyond the batch repeat its last face."""
+def _fit(model: Model, batch: list[Face], config: FitConfig | None, limits: Limits) -> FitResult:
+    """A batch's fits, as numpy arrays; places beyond the batch repeat its last face."""
     size = _padded_size(len(batch), _sizes(batch[0], limits))
     filled = batch + batch[-1:] * (size - len(batch))
     canvases = np.stack([face.canvas for face in filled])
     boxes = np.stack([np.concatenate([face.box[:2] - face.corner, face.box[2:]]) for face in filled])
     arguments = model, canvases, boxes.astype(np.float32), config
     devices = jax.local_devices()
-    return fit_sharded(*arguments, devices) if len(devices) > 1 else fit_batch(*arguments)
+    return jax.device_get(fit_sharded(*arguments, devices) if len(devices) > 1 else fit_batch(*arguments))
 
 
 def _finish(batch: list[Face], result: FitResult) -> Iterator[tuple[int, FitResult]]:
     """Each face's index and result, in its photo's pixels."""
-    result = jax.device_get(result)
     boxes = jnp.array([face.box for face in batch], jnp.float32)
     photo_sizes = jnp.array([face.photo_size for face in batch], jnp.float32)
     statuses = np.asarray(jax.vmap(box_status)(boxes, photo_sizes))

@@ -35,7 +35,7 @@ def test_a_long_stream_reads_a_bounded_number_of_faces_ahead(monkeypatch: pytest
         ahead = max(ahead, read - given)
     assert given == read == N
     largest = faces.CPU_LIMITS.sizes[-1]
-    assert ahead <= (4 + faces.IN_FLIGHT + 2) * largest < N / 3
+    assert ahead <= (4 + faces.in_flight() + 2) * largest < N / 3
 
 
 def _nothing_found(model, images: np.ndarray, boxes: np.ndarray, config) -> FitResult:

@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Array, Float, Num
 
 from jaxclnf.bench.timing import Case
+from jaxclnf.devices import fit_on_cores
 from jaxclnf.fit import fit, fit_batch, fit_from
 from jaxclnf.ops.ccnf import smooth
 from jaxclnf.ops.gauss_newton import normal_equations, step
@@ -20,6 +21,8 @@ from jaxclnf.ops.sample import sample_patches
 from jaxclnf.pose import params_from_box
 from jaxclnf.responses import frame, view_responses
 from jaxclnf.types import FitConfig, Model
+
+COMPARED = 64
 
 Images = Num[np.ndarray, "n height width"]
 Boxes = Float[np.ndarray, "n 4"]
@@ -31,8 +34,12 @@ CONFIGS = {OPENFACE: FitConfig.openface(), WILD: FitConfig.openface_wild(True), 
 def fit_cases(
     model: Model, images: Images, boxes: Boxes, name: str, batches: Sequence[int], from_host: bool = True
 ) -> list[Case]:
-    """Fits of one face (batch 1) and of batches; images wait on the host or already on the device."""
+    """Fits of one face (batch 1) and of batches; images wait on the host or already on the device.
+
+    Batches on a CPU are shared out over its cores; those of `COMPARED` faces are timed as one program too.
+    """
     config = jax.device_put(CONFIGS[name])
+    on_cores = from_host and jax.default_backend() == "cpu"
     group = name if from_host else f"{name}, images on the device"
     cases = []
     for n in batches:
@@ -41,8 +48,13 @@ def fit_cases(
         if n == 1:
             one = some[0][0], some[1][0]
             cases.append(Case("one face", partial(fit, model, *one, config), 1, group))
-        else:
-            cases.append(Case(f"batch of {n}", partial(fit_batch, model, *some, config), n, group))
+            continue
+        whole = partial(fit_batch, model, *some, config)
+        cases.append(
+            Case(f"batch of {n}", partial(fit_on_cores, *whole.args) if on_cores else whole, n, group)
+        )
+        if on_cores and n == COMPARED:
+            cases.append(Case(f"{n} in one program", whole, n, group))
     return cases
 
 

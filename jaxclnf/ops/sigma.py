@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 from jaxtyping import Bool, Float, Int
 from threadpoolctl import threadpool_limits
@@ -32,7 +35,7 @@ def smoothing_matrices(
     distinct, inverse = np.unique(terms[visibility], axis=0, return_inverse=True)
     index = np.zeros(visibility.shape, np.int32)
     index[visibility] = inverse.ravel()
-    # The matrices are small: threads would spend more time waiting for each other than they save.
+    # The matrices are small: threads within a product would wait for each other; those of `_invert` do not.
     with threadpool_limits(1, user_api="blas"):
         sigma = {window: _invert(distinct, edges[window], window, alpha.dtype) for window in edges}
     return sigma, index
@@ -54,9 +57,13 @@ def _invert(
         )
     classes = [(basis, basis @ edges.astype(np.float64) @ basis.T) for basis in _reflection_classes(window)]
     sigma = np.empty((len(terms), window**2, window**2), dtype)
-    for start in range(0, len(terms), _CHUNK):
+
+    def fill(start: int) -> None:
         chunk = slice(start, start + _CHUNK)
         sigma[chunk] = _unfold(_quarters(terms[chunk], classes, window).astype(dtype), window)
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        list(pool.map(fill, range(0, len(terms), _CHUNK)))
     return sigma
 
 

@@ -31,7 +31,7 @@ class TrackConfig(NamedTuple):
 
     Following, landmarks weigh less unequally than in a photo, which steadies them: on OpenFace's sample video
     the acceleration falls by 3 %, on training photos followed for five frames the median error by 1 %
-    (experiments/20_video).
+    (experiments/25_video).
     """
 
     fit: FitConfig

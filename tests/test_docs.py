@@ -15,11 +15,13 @@ from shared_data import shared
 
 from jaxclnf.detect import detect_faces
 from jaxclnf.images import read_photo, to_grey
+from jaxclnf.sweeps.spec import read_spec
 from jaxclnf.video import VideoFile
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = sorted((ROOT / "docs").glob("*.md"))
-RUN = [page for page in PAGES if page.name != "datasets.md"]  # that one speaks of data to be brought along
+BRING = ("datasets.md", "sweep-settings.md")  # speak of data to be brought along
+RUN = [page for page in PAGES if page.name not in BRING]
 
 
 def blocks(page: Path, language: str) -> list[str]:
@@ -68,3 +70,10 @@ def test_every_page_is_linked_and_every_link_leads_somewhere() -> None:
             assert (page.parent / target).exists(), (page.name, target)
             linked.add((page.parent / target).resolve())
     assert set(PAGES) <= linked
+
+
+def test_the_sweep_of_its_page_can_be_read(tmp_path: Path) -> None:
+    (block,) = blocks(ROOT / "docs/sweep-settings.md", "toml")
+    (tmp_path / "sweep.toml").write_text(block, encoding="utf-8")
+    spec = read_spec(tmp_path / "sweep.toml")
+    assert len(spec.settings) == 100 and spec.faces == 200 and spec.base == "model"

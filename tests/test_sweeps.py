@@ -10,8 +10,11 @@ import numpy as np
 import pytest
 from command_line import runner
 from engine import box_of, synthetic_face, synthetic_model
+from PIL import Image
 
+from jaxclnf import landmarks, load_model
 from jaxclnf.ops.shape import shape_2d
+from jaxclnf.pose import params_from_box
 from jaxclnf.sweeps.report import write_report
 from jaxclnf.sweeps.run import Photos, Results, describe, ranked, run_sweep
 from jaxclnf.sweeps.spec import Spec, configure, read_spec
@@ -134,3 +137,34 @@ def test_the_report_shows_what_was_found(tmp_path, photos):
         assert name in page
     header = json.loads((tmp_path / "r.jsonl").read_text().split("\n")[0])
     assert header["seed"] == Spec((), ()).seed
+
+
+def test_the_best_setting_can_become_the_models_own(tmp_path, monkeypatch, capfd):
+    """On faces held back from the model that ships; what a sweep does not vary is that model's."""
+    model = load_model()
+    faces = tmp_path / "faces"
+    faces.mkdir()
+    box = np.array([40, 40, 120, 120], np.float32)
+    rng = np.random.default_rng(0)
+    mean = params_from_box(model.pdm, jnp.asarray(box), jnp.zeros(3))
+    points = np.asarray(landmarks(model, mean))
+    for i in range(4):
+        Image.fromarray(rng.integers(0, 256, (200, 200), np.uint8)).save(faces / f"{i}.png")
+    names = [f"{i}.png" for i in range(4)]
+    np.savez(faces / "points.npz", names=names, points=np.stack([points] * 4), boxes=np.stack([box] * 4))
+    vary = 'windows = [[11, 0, 0, 0]]\n"reg_factor.0" = [3.5, 1e6]'
+    spec = written(tmp_path / "s.toml", vary, "held_back = 0.5")
+
+    run = runner(monkeypatch, capfd)
+    done = run("sweep", spec, "--out", tmp_path / "out", "--save", tmp_path / "tuned.npz")
+    assert done.status == 0, done.err
+    assert "2 faces" in (tmp_path / "out/README.md").read_text()
+    tuned = load_model(tmp_path / "tuned.npz")
+    # Noise has no landmarks: the prior that keeps the mean shape in its box is best.
+    assert tuned.settings.windows == (11, 0, 0, 0) and tuned.settings.reg_factor[0] == 1e6
+    np.testing.assert_array_equal(tuned.settings.sigma, model.settings.sigma)
+    np.testing.assert_array_equal(tuned.settings.box_correction, model.settings.box_correction)
+    np.testing.assert_array_equal(tuned.experts[0].weights, model.experts[0].weights)
+    assert (tmp_path / "tuned.npz").stat().st_size < 8e6
+    failed = run("sweep", spec, "--save", tmp_path / "none/tuned.npz")
+    assert failed.status and "in a folder that exists" in failed.err

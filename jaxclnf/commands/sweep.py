@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from jaxclnf.commands import common
+
+if TYPE_CHECKING:
+    from jaxclnf.types import FitConfig, Model
 
 
 def sweep(
@@ -16,6 +20,9 @@ def sweep(
         Path | None, typer.Option("--out", "-o", help="Folder of results [default: beside SPEC, its name].")
     ] = None,
     model: common.ModelOption = None,
+    save: Annotated[
+        Path | None, typer.Option(help="Write the model once more, with the best setting as its own.")
+    ] = None,
 ) -> None:
     """Try many settings of a fit on annotated faces.
 
@@ -25,10 +32,12 @@ def sweep(
     from jaxclnf.runs import make_folder
     from jaxclnf.sweeps.report import write_report
     from jaxclnf.sweeps.run import Results, describe, draw_photos, run_sweep
-    from jaxclnf.sweeps.spec import read_spec
+    from jaxclnf.sweeps.spec import configure, read_spec
     from jaxclnf.training.datasets import read_faces
 
     plan = read_spec(spec)
+    if save and (save.suffix != ".npz" or not save.resolve().parent.is_dir()):
+        raise ValueError(f"--save {save}: expected a file name ending in .npz, in a folder that exists")
     folder = make_folder(out or spec.with_suffix(""))
     opened = common.open_model(model or plan.model)
     photos = draw_photos(read_faces(plan.datasets), plan)
@@ -46,3 +55,17 @@ def sweep(
     error = sum(outcomes[0].errors) / len(outcomes[0].errors)
     typer.echo(f"best of {len(plan.settings)}: mean error {error:.3f} %, {outcomes[0].setting}")
     typer.echo(f"{page}: the report")
+    if save:
+        _save(opened, configure(plan.base_config(opened), outcomes[0].setting), save)
+        typer.echo(f"{save}: {opened.provenance.name} with the best setting")
+
+
+def _save(model: Model, settings: FitConfig, path: Path) -> None:
+    """The model with other settings; weights that were kept in half precision stay so."""
+    import numpy as np
+
+    from jaxclnf.storage import save_model
+
+    weights = [np.asarray(experts.weights) for experts in model.experts]
+    halves = all(np.array_equal(w, w.astype(np.float16)) for w in weights)
+    save_model(replace(model, settings=settings), path, np.float16 if halves else None)

@@ -131,10 +131,13 @@ def _page(spec: Spec, outcomes: Sequence[Outcome], rows: Sequence[dict], picture
     same = [f"`{name} = {rows[0][name]}`" for name in outcomes[0].setting if name in fixed]
     n_faces = outcomes[0].last
     sets = ", ".join(d.name for d in spec.datasets)
+    held = " that training held back" if spec.held_back else ""
+    base = "model" if spec.base == "model" else f"preset `{spec.base}`"
     lines = [
         "# Sweep of settings",
-        f"{len(spec.settings)} settings ({spec.search} search) on {n_faces} faces of {sets}, drawn by seed "
-        f"{spec.seed}; what is not varied is that of `{spec.base}`. {len(outcomes)} settings saw all faces; "
+        f"{len(spec.settings)} settings ({spec.search} search) on {n_faces} faces of {sets}{held}, drawn by "
+        f"seed {spec.seed}; what is not varied is that of the {base}. "
+        f"{len(outcomes)} settings saw all faces; "
         "errors are mean landmark distances in percent of the distance of the outer eye corners.",
         *([f"The same in all: {', '.join(same)}."] if same else []),
         "\n".join(table),

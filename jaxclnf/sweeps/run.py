@@ -11,7 +11,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,8 +21,9 @@ import numpy as np
 from jaxclnf.evaluate import point_errors, start_boxes
 from jaxclnf.faces import canvas_side, surroundings
 from jaxclnf.fit import fit_batch, fit_settings
-from jaxclnf.sweeps.spec import PRESETS, Setting, Spec, changed_fields, configure, static_part
+from jaxclnf.sweeps.spec import Setting, Spec, changed_fields, configure, static_part
 from jaxclnf.training.datasets import Faces
+from jaxclnf.training.recipe import Recipe
 from jaxclnf.types import FitConfig, Model, Status
 
 SETTINGS_AT_ONCE = 8
@@ -135,9 +136,11 @@ def draw_photos(faces: Faces, spec: Spec) -> Photos:
     """The faces of a sweep, cut out of their photos; raises ValueError for a markup without eyes."""
     if faces.eye_distances is None:
         raise ValueError(f"errors are in eye distances, unknown for a markup of {faces.n_points} landmarks")
+    if spec.held_back is not None:
+        _, faces = faces.split(spec.held_back, Recipe().seed)
     order = np.random.default_rng(spec.seed).permutation(len(faces))
     if spec.faces is not None and spec.faces > len(faces):
-        raise ValueError(f"faces = {spec.faces}, but the datasets hold {len(faces)}")
+        raise ValueError(f"faces = {spec.faces}, but there are {len(faces)} of them")
     faces = faces.take(order[: spec.faces])
     boxes, images = start_boxes(faces), faces.images()
     side = max(canvas_side(image, box) for image, box in zip(images, boxes, strict=True))
@@ -209,7 +212,7 @@ def _try(
     spec: Spec, model: Model, photos: Photos, results: Results, group: list[Setting], first: int, last: int
 ) -> Iterator[int]:
     """Try settings that compile alike on the faces from first to last; yields numbers of fits done."""
-    base = PRESETS[spec.base]()
+    base = spec.base_config(model)
     for start in range(0, len(group), SETTINGS_AT_ONCE):
         chunk = group[start : start + SETTINGS_AT_ONCE]
         work = len(chunk) * (last - first)
@@ -267,4 +270,7 @@ def _milliseconds(model: Model, photos: Photos, config: FitConfig) -> float:
 def describe(spec: Spec, model: Model, photos: Photos) -> dict:
     """What tells one sweep from another: all but where its files lie."""
     plain = {k: v for k, v in asdict(spec).items() if k not in ("datasets", "model")}
+    if spec.base == "model":
+        own = spec.base_config(model)
+        plain["base"] = {f.name: np.asarray(getattr(own, f.name)).tolist() for f in fields(own)}
     return plain | {"model": model.provenance.name, "faces_drawn": len(photos.boxes)}

@@ -2,11 +2,12 @@
 
     model = "main_clnf_general.txt"       # left out: the model that ships
     datasets = ["lfpw_train", "helen_train"]
+    held_back = 0.1                       # only the faces that `jaxclnf train` held back; left out: any
     faces = 200                           # drawn by the seed; left out: all
     seed = 0
     search = "grid"                       # or random, halving
     count = 100                           # settings that random and halving draw
-    base = "default"                      # or openface, openface-wild: what is not varied
+    base = "model"                        # or default, openface, openface-wild: what is not varied
 
     [vary]
     windows = [[11, 9, 7], [15, 11, 9]]   # static: compiled anew for each
@@ -28,16 +29,17 @@ from typing import Any
 
 import numpy as np
 
-from jaxclnf.types import FitConfig
+from jaxclnf.types import FitConfig, Model
 
 STATIC = ("windows", "scales", "iterations", "kernel", "keep", "start_rotations")
 """What is compiled anew for every value; of the start rotations it is their number."""
 
 TRACED = ("reg_factor", "sigma", "weight_factor", "box_correction", "tolerance", "min_scale")
 PRESETS = {"default": FitConfig, "openface": FitConfig.openface, "openface-wild": FitConfig.openface_wild}
+BASES = ("model", *PRESETS)
 SEARCHES = ("grid", "random", "halving")
 _OPTIONS = {"datasets": list, "model": str, "faces": int, "seed": int, "search": str, "count": int}
-_OPTIONS |= {"base": str, "first_faces": int, "factor": int, "vary": dict}
+_OPTIONS |= {"base": str, "first_faces": int, "factor": int, "held_back": float, "vary": dict}
 
 Setting = dict[str, Any]
 """Values by the names of a specification's ``[vary]``, fit for JSON."""
@@ -49,13 +51,20 @@ class Spec:
 
     datasets: tuple[Path, ...]
     settings: tuple[Setting, ...]
-    base: str = "default"
+    base: str = "model"
     model: str | None = None
     faces: int | None = None
+    held_back: float | None = None
     seed: int = 0
     search: str = "grid"
     first_faces: int = 25  # that every setting of a halving search is tried on
     factor: int = 3  # of the settings one in so many goes on, to so many times the faces
+
+    def base_config(self, model: Model | None = None) -> FitConfig:
+        """The settings that are not varied; of a model that is not there yet, those of none."""
+        if self.base == "model":
+            return model.settings if model else FitConfig()
+        return PRESETS[self.base]()
 
     def rungs(self, n_faces: int) -> list[int]:
         """Numbers of faces after which a halving search sorts out; the last is all of them."""
@@ -81,12 +90,14 @@ def read_spec(path: Path) -> Spec:
             raise ValueError(f"{path}: {name!r} is no option of a sweep; options are {', '.join(_OPTIONS)}")
         if not isinstance(value, _OPTIONS[name]) or isinstance(value, bool):
             raise ValueError(f"{path}: {name} = {value!r}, expected {_OPTIONS[name].__name__}")
-    for name, choices in (("search", SEARCHES), ("base", PRESETS)):
+    for name, choices in (("search", SEARCHES), ("base", BASES)):
         if table.get(name, next(iter(choices))) not in choices:
             raise ValueError(f"{path}: {name} = {table[name]!r}, expected one of {', '.join(choices)}")
     for name, least in (("faces", 1), ("count", 1), ("first_faces", 1), ("factor", 2), ("seed", 0)):
         if table.get(name, least) < least:
             raise ValueError(f"{path}: {name} = {table[name]}, expected at least {least}")
+    if not 0 < table.get("held_back", 0.1) < 1:
+        raise ValueError(f"{path}: held_back = {table['held_back']}, expected a share between 0 and 1")
     if not table.get("datasets") or not table.get("vary"):
         raise ValueError(f"{path}: a sweep needs datasets and a table [vary] of settings")
     options = {k: v for k, v in table.items() if k not in ("vary", "count", "datasets", "model")}
@@ -97,7 +108,7 @@ def read_spec(path: Path) -> Spec:
     try:
         settings = _draw(table["vary"], spec, table.get("count", 100))
         for setting in settings:
-            configure(PRESETS[spec.base](), setting)
+            configure(spec.base_config(), setting)
     except (ValueError, TypeError) as error:
         raise ValueError(f"{path}: {error}") from None
     return replace(spec, settings=tuple(settings))

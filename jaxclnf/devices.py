@@ -31,7 +31,7 @@ def fit_sharded(
 
     Every device runs one device's program on its faces: each sorts its own by view, none waits for another,
     and results stay where they were computed. The devices must divide the number of faces. Several hosts
-    call it alike, with arrays that span them: see docs/devices.md.
+    call it alike, with arrays that span them: see docs/several-devices.md.
     """
     devices = tuple(devices or jax.devices())
     if images.ndim != 3 or len(images) != len(boxes) or len(boxes) % len(devices):

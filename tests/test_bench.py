@@ -62,6 +62,7 @@ def test_the_roofline_is_the_slower_of_operations_and_traffic() -> None:
 
 def test_growth_compares_1024_faces_with_16_times_64() -> None:
     figures = [Figure("batch of 64", "a", 64, 2.0, 4.0, 1.0), Figure("batch of 1024", "a", 1024, 2.2, 4.2, 1)]
+    figures.append(Figure("64 in one program", "a", 64, 3.0, 5.0, 1.0))
     assert Report("", "", figures).growth() == {"a": {"wall": pytest.approx(1.1), "cpu": pytest.approx(1.05)}}
     assert Report("", "", figures[:1]).growth() == {}
 

@@ -207,8 +207,8 @@ class FitConfig:
     tolerance: Float[Array, ""] = _default(np.float32, 0.01)
     # smaller faces, in pixels per model unit, are given up
     min_scale: Float[Array, ""] = _default(np.float32, 0.25)
-    # tries of a face that enter each stage, the likeliest so far; without it, all go to the end
-    keep: tuple[int, ...] = static(default=())
+    # tries of a face that enter each stage, the likeliest so far; where empty, all go to the end
+    keep: tuple[int, ...] = static(default=(3, 2, 2, 1))
     # what each landmark weighs in a step, beside its patch confidence
     landmark_weights: Float[Array, "*n_points"] = _default(np.float32, 1.0)
     # how much more than by its variance each mode is held back
@@ -240,6 +240,7 @@ class FitConfig:
             sigma=_sigmas(1.5),
             weight_factor=_weight_factors(0.0),
             start_rotations=_openface_starts(multi_view),
+            keep=(),
         )
 
     @classmethod
@@ -254,6 +255,7 @@ class FitConfig:
             sigma=_sigmas(1.25),
             weight_factor=_weight_factors(2.5),
             start_rotations=_openface_starts(multi_view),
+            keep=(),
         )
 
     def stages(self, n_scales: int) -> list[tuple[int, int]]:

@@ -41,6 +41,7 @@ def configs() -> dict[str, FitConfig]:
         "FitConfig.best()": FitConfig.best(),
         "OpenFace's wild, five starts": FitConfig.openface_wild(multi_view=True),
         "FitConfig() with one start": replace(ours, start_rotations=ours.start_rotations[:1]),
+        "  with every start to the end": replace(ours, keep=()),
         "  with the likeliest alone after one stage": replace(ours, keep=(3, 1, 1, 1)),
         "  with starts that do not nod": replace(ours, start_rotations=level),
         "  without the second pass on the last scale": replace(ours, windows=(*ours.windows[:3], 0)),

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from functools import lru_cache
+from threading import Lock
 from typing import Any
 
 import jax
@@ -73,12 +75,28 @@ def fit_on_cores(
     def part(end: int) -> FitResult:
         # All parts have one size, and so one compiled program; the last one repeats some faces.
         rows = slice(end - size, end)
-        return jax.device_get(fit_batch(model, images[rows], boxes[rows], config))
+        return fit_beside_others(model, images[rows], boxes[rows], config)
 
     with ThreadPoolExecutor(n_cores()) as pool:
         *parts, last = pool.map(part, ends)
     last = jax.tree.map(lambda a: a[len(parts) * size - (n_faces - size) :], last)
     return jax.tree.map(lambda *rows: np.concatenate(rows), *parts, last)
+
+
+def fit_beside_others(model: Model, images: Any, boxes: Any, config: FitConfig | None) -> FitResult:
+    """`jaxclnf.fit_batch` for calls from several threads; numpy arrays come back.
+
+    The first call of its kind runs alone: others at the same time would compile the same program again.
+    """
+    kind = jax.tree.structure((model, config)), images.shape, images.dtype
+    with nullcontext() if kind in _compiled_kinds else _compiling:
+        result = jax.device_get(fit_batch(model, images, boxes, config))
+    _compiled_kinds.add(kind)
+    return result
+
+
+_compiling = Lock()
+_compiled_kinds: set[Any] = set()
 
 
 def n_cores() -> int:

@@ -14,8 +14,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxclnf.devices import fit_sharded, n_cores, replicate
-from jaxclnf.fit import box_status, fit_batch
+from jaxclnf.devices import fit_beside_others, fit_sharded, n_cores, replicate
+from jaxclnf.fit import box_status
 from jaxclnf.pipeline import ahead
 from jaxclnf.types import FitConfig, FitResult, Model, Status
 
@@ -188,7 +188,9 @@ def _fit(model: Model, batch: list[Face], config: FitConfig | None, limits: Limi
     boxes = np.stack([np.concatenate([face.box[:2] - face.corner, face.box[2:]]) for face in filled])
     arguments = model, canvases, boxes.astype(np.float32), config
     devices = jax.local_devices()
-    return jax.device_get(fit_sharded(*arguments, devices) if len(devices) > 1 else fit_batch(*arguments))
+    if len(devices) > 1:
+        return jax.device_get(fit_sharded(*arguments, devices))
+    return fit_beside_others(*arguments)
 
 
 def _finish(batch: list[Face], result: FitResult) -> Iterator[tuple[int, FitResult]]:

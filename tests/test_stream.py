@@ -18,7 +18,7 @@ N = 2000
 def test_a_long_stream_reads_a_bounded_number_of_faces_ahead(monkeypatch: pytest.MonkeyPatch) -> None:
     """With one face in a hundred of another size, which waits for others like it."""
     model = synthetic_model(np.float32)
-    monkeypatch.setattr(faces, "fit_batch", _nothing_found)
+    monkeypatch.setattr(faces, "fit_beside_others", _nothing_found)
     read = 0
 
     def crops() -> Iterator[tuple[np.ndarray, np.ndarray]]:

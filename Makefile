@@ -3,15 +3,12 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: demo test test-all lint format clean
+.PHONY: demo test lint format clean
 
 demo: $(STAMP)  ## landmarks on a real face: demo/ holds the picture and the table
 	$(BIN)/jaxclnf demo
 
 test: $(STAMP)  ## the test suite, on two processes
-	$(BIN)/pytest -n 2 --dist worksteal -m "not slow"
-
-test-all: $(STAMP)  ## the tests that compile for minutes too
 	$(BIN)/pytest -n 2 --dist worksteal
 
 lint: $(STAMP)

@@ -24,6 +24,9 @@ FACES = "faces"
 MOST_FACES = 128
 """Of a part of a batch on a core: more need more memory and gain nothing."""
 
+_compiling = Lock()
+_compiled_kinds: set[Any] = set()
+
 
 def fit_sharded(
     model: Model,
@@ -93,10 +96,6 @@ def fit_beside_others(model: Model, images: Any, boxes: Any, config: FitConfig |
         result = jax.device_get(fit_batch(model, images, boxes, config))
     _compiled_kinds.add(kind)
     return result
-
-
-_compiling = Lock()
-_compiled_kinds: set[Any] = set()
 
 
 def n_cores() -> int:

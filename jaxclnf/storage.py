@@ -11,6 +11,7 @@ import json
 import os
 import zipfile
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -221,7 +222,9 @@ def _build_experts(tree: dict[str, Any], sizes: dict[str, int], dtype: np.dtype)
     for window, components in edges.items():
         if components.shape != (arrays["betas"].shape[-1], window**2, window**2):
             raise ValueError(f"edges of window {window} have shape {components.shape}")
-    sigma, index = smoothing_matrices(arrays["alpha"], arrays["betas"], arrays["visibility"], edges)
+    terms = arrays["alpha"], arrays["betas"], arrays["visibility"], edges
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        sigma, index = smoothing_matrices(*terms, each=pool.map)
     arrays |= {"edges": edges, "sigma": sigma, "sigma_index": index}
     return PatchExperts(**arrays)
 

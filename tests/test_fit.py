@@ -302,14 +302,12 @@ class TestDerivatives:
 
         self.check(found, (traced, jnp.asarray(boxes[0])))
 
-    @pytest.mark.slow
     def test_of_fit_from_by_start(self) -> None:
         model, (images, boxes) = synthetic_model(np.float64), faces(np.float64, (2,))
         config, _ = self.settings()
         start = params_from_box(model.pdm, jnp.asarray(boxes[0]), jnp.asarray([0.05, -0.1, 0.02]))
         self.check(lambda p: fit_from(model, jnp.asarray(images[0]), p, config).landmarks, start)
 
-    @pytest.mark.slow
     def test_of_fit_batch_by_settings(self) -> None:
         """Each face its own boxes; settings sum what every face asks for."""
         model, (images, boxes) = synthetic_model(np.float64), faces(np.float64, (1, 2, 4, 5))

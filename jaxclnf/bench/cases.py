@@ -23,6 +23,7 @@ from jaxclnf.responses import frame, view_responses
 from jaxclnf.types import FitConfig, Model
 
 COMPARED = 64
+"""Faces of the batch that is timed both shared out over the cores and as one program."""
 
 Images = Num[np.ndarray, "n height width"]
 Boxes = Float[np.ndarray, "n 4"]
@@ -49,12 +50,10 @@ def fit_cases(
             one = some[0][0], some[1][0]
             cases.append(Case("one face", partial(fit, model, *one, config), 1, group))
             continue
-        whole = partial(fit_batch, model, *some, config)
-        cases.append(
-            Case(f"batch of {n}", partial(fit_on_cores, *whole.args) if on_cores else whole, n, group)
-        )
+        fitted = fit_on_cores if on_cores else fit_batch
+        cases.append(Case(f"batch of {n}", partial(fitted, model, *some, config), n, group))
         if on_cores and n == COMPARED:
-            cases.append(Case(f"{n} in one program", whole, n, group))
+            cases.append(Case(f"{n} in one program", partial(fit_batch, model, *some, config), n, group))
     return cases
 
 

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from rich.progress import Progress
 
     from jaxclnf.types import Camera, FitConfig, Model
@@ -73,6 +75,12 @@ def open_model(name: str | None) -> Model:
 
     _keep_compiled()
     return models.open_model(name)
+
+
+def check_writable(option: str, path: Path) -> None:
+    """Refuses, before long work, a place where no model can be written."""
+    if path.suffix != ".npz" or not path.resolve().parent.is_dir():
+        raise ValueError(f"{option} {path}: expected a file name ending in .npz, in a folder that exists")
 
 
 def _keep_compiled() -> None:

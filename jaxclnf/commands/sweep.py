@@ -36,8 +36,8 @@ def sweep(
     from jaxclnf.training.datasets import read_faces
 
     plan = read_spec(spec)
-    if save and (save.suffix != ".npz" or not save.resolve().parent.is_dir()):
-        raise ValueError(f"--save {save}: expected a file name ending in .npz, in a folder that exists")
+    if save:
+        common.check_writable("--save", save)
     folder = make_folder(out or spec.with_suffix(""))
     opened = common.open_model(model or plan.model)
     photos = draw_photos(read_faces(plan.datasets), plan)

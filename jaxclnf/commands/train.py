@@ -47,8 +47,7 @@ def train(
     from jaxclnf.types import Provenance
 
     recipe = _recipe(set_ or [], seed)
-    if out.suffix != ".npz" or not out.resolve().parent.is_dir():
-        raise ValueError(f"--out {out}: expected a file name ending in .npz, in a folder that exists")
+    common.check_writable("--out", out)
     faces = read_faces(datasets)
     typer.echo(faces.summary())
     if landmarks:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -125,7 +127,8 @@ def _assemble(scale: _Scale, edges: dict[int, np.ndarray], dtype: DTypeLike) -> 
         raise ValueError(f"{path}: a visible landmark has no neurons of alpha above 0, or none is visible")
     try:
         terms = (fields[name] for name in ("alpha", "betas", "visibility", "edges"))
-        fields["sigma"], fields["sigma_index"] = smoothing_matrices(*terms)
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            fields["sigma"], fields["sigma_index"] = smoothing_matrices(*terms, each=pool.map)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
     return PatchExperts(**fields)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -19,12 +18,14 @@ def smoothing_matrices(
     betas: Float[np.ndarray, "n_views n_points n_edges"],
     visibility: Bool[np.ndarray, "n_views n_points"],
     edges: dict[int, np.ndarray],
+    each: Any = map,
 ) -> tuple[dict[int, np.ndarray], Int[np.ndarray, "n_views n_points"]]:
     """The distinct ``inv(2 (sum(alpha) I + sum_k beta_k S_k))`` and which of them a landmark uses.
 
     ``edges`` maps a window size to its components S_k, (n_edges, area, area) with area = window**2. The
     first result maps the same sizes to (n_distinct, area, area) in alpha's dtype. Landmarks of equal alpha
-    sum and betas, as mirrored ones are, share a matrix; an invisible landmark has index 0.
+    sum and betas, as mirrored ones are, share a matrix; an invisible landmark has index 0. ``each`` goes
+    through the chunks that matrices are computed in; a thread pool's ``map`` computes them side by side.
 
     Raises ValueError if a component is not symmetric or changes when the window is reflected, or if a
     landmark's matrix is not positive definite.
@@ -35,14 +36,18 @@ def smoothing_matrices(
     distinct, inverse = np.unique(terms[visibility], axis=0, return_inverse=True)
     index = np.zeros(visibility.shape, np.int32)
     index[visibility] = inverse.ravel()
-    # The matrices are small: threads within a product would wait for each other; those of `_invert` do not.
+    # The matrices are small: threads within a product would wait for each other; those of `each` do not.
     with threadpool_limits(1, user_api="blas"):
-        sigma = {window: _invert(distinct, edges[window], window, alpha.dtype) for window in edges}
+        sigma = {window: _invert(distinct, edges[window], window, alpha.dtype, each) for window in edges}
     return sigma, index
 
 
 def _invert(
-    terms: Float[np.ndarray, "n terms"], edges: Float[np.ndarray, "k area area"], window: int, dtype: np.dtype
+    terms: Float[np.ndarray, "n terms"],
+    edges: Float[np.ndarray, "k area area"],
+    window: int,
+    dtype: np.dtype,
+    each: Any,
 ) -> Float[np.ndarray, "n area area"]:
     """Inverses of one window size, from the parts of a map that are even or odd under its two reflections.
 
@@ -62,8 +67,7 @@ def _invert(
         chunk = slice(start, start + _CHUNK)
         sigma[chunk] = _unfold(_quarters(terms[chunk], classes, window).astype(dtype), window)
 
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        list(pool.map(fill, range(0, len(terms), _CHUNK)))
+    list(each(fill, range(0, len(terms), _CHUNK)))
     return sigma
 
 

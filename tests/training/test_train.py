@@ -34,7 +34,7 @@ TINY = (
     "reg_factors=10,10",
     "neurons=3",
     "yaws=",
-    "steps=100,50",
+    "steps=300,150",
     "rates=0.05,0.02",
     "batch=8",
     "start_yaws=0",
@@ -101,7 +101,7 @@ def test_a_tiny_model_beats_the_box_by_far(trained: Path) -> None:
     before = errors(np.asarray(boxed(model, unknown)), unknown)
     after = errors(fits, unknown)
     assert np.median(after) < 0.5 * np.median(before)
-    assert after.mean() < 0.65 * before.mean()
+    assert after.mean() < 0.6 * before.mean()
 
 
 def test_a_run_that_was_stopped_goes_on_to_the_same_model(data: Path, trained: Path, monkeypatch) -> None:

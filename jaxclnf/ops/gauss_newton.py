@@ -15,6 +15,9 @@ from jaxclnf.ops.rotation import euler_to_matrix
 from jaxclnf.ops.shape import N_RIGID, rigid_jacobian
 from jaxclnf.types import PDM, FaceParams
 
+PANEL = 20
+"""Unknowns that are eliminated before the equations are made smaller."""
+
 AXES = ((0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2))
 
 
@@ -90,23 +93,44 @@ def _by_cholesky(hessian, side):
     return jax.scipy.linalg.cho_solve(factor, side)
 
 
+@jax.custom_batching.custom_vmap
 def _eliminated(hessian, side):
-    """Gaussian elimination, which needs no pivoting here and is as fast for a batch of small systems.
+    """Elimination without pivoting, which positive definite systems do not need.
 
     JAX's Cholesky on the CPU is LAPACK's, and two programs that call it at a time can wait for ever.
     """
-    n = len(hessian)
-    rows = jnp.arange(n)
+    return _all_eliminated(hessian[..., None], side[..., None])[..., 0]
 
-    def without(i, columns):
-        share = jnp.where(rows > i, columns[:, i] / columns[i, i], 0)
-        return columns - jnp.outer(share, columns[i])
 
-    def with_next(k, solution):
-        i = n - 1 - k
-        rest = columns[i, n] - columns[i, :n] @ solution
-        return solution.at[i].set(rest / columns[i, i])
+@_eliminated.def_vmap
+def _(n, batched, hessian, side):
+    hessian, side = (
+        a if is_batched else jnp.broadcast_to(a, (n, *a.shape))
+        for a, is_batched in zip((hessian, side), batched, strict=True)
+    )
+    return _all_eliminated(jnp.moveaxis(hessian, 0, -1), side.T).T, True
 
-    columns = jnp.concatenate([hessian, side[:, None]], axis=1)
-    columns = jax.lax.fori_loop(0, n - 1, without, columns)
-    return jax.lax.fori_loop(0, n, with_next, jnp.zeros_like(side))
+
+def _all_eliminated(hessian: Float[Array, "k k n"], side: Float[Array, "k n"]) -> Float[Array, "k n"]:
+    """Solutions of ``n`` systems, which lie side by side so that each operation serves all of them.
+
+    Rows are made those of the identity, `PANEL` at a time, so that later ones work on what is left.
+    """
+    rest, panels = jnp.concatenate([hessian, side[:, None]], axis=1), []
+    while len(rest):
+        size = min(PANEL, len(rest))
+        rest = jax.lax.fori_loop(0, size, _without, rest)
+        panels.append(rest[:size, size:])
+        rest = rest[size:, size:]
+    solution = side[:0]
+    for panel in reversed(panels):
+        head = panel[:, -1] - jnp.sum(panel[:, :-1] * solution[None], axis=1)
+        solution = jnp.concatenate([head, solution])
+    return solution
+
+
+def _without(i, rows):
+    """The equations when unknown ``i`` is left in the i-th alone, with factor 1."""
+    row = rows[i] / rows[i, i][None]
+    others = rows - rows[:, i][:, None] * row[None]
+    return jnp.where((jnp.arange(len(rows)) == i)[:, None, None], row[None], others)

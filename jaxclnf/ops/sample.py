@@ -4,6 +4,7 @@ from functools import partial
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Int, Num, UInt32
 
 MAX_PLACE = 2**31
@@ -24,7 +25,7 @@ def sample_patches(
     `Patch_experts.cpp`.
     """
     x, y = _grid(centres, img_from_ref, size)
-    return bilinear(image[None], jnp.zeros((), jnp.uint32), x, y)
+    return bilinear(image[None], jnp.zeros((), jnp.uint32), x, y).reshape(-1, size, size)
 
 
 def sample_patches_of(
@@ -36,14 +37,15 @@ def sample_patches_of(
 ) -> Float[Array, "n {size} {size}"]:
     """`sample_patches` of one of several images; a batch of faces then shares them all."""
     x, y = _grid(centres, img_from_ref, size)
-    return bilinear(images, which.astype(jnp.uint32), x, y)
+    return bilinear(images, which.astype(jnp.uint32), x, y).reshape(-1, size, size)
 
 
 def _grid(centres, img_from_ref, size):
-    offsets = jnp.arange(size, dtype=centres.dtype) - (size - 1) / 2
-    grid = jnp.stack(jnp.meshgrid(offsets, offsets), axis=-1)  # (row, col, xy)
-    points = centres[:, None, None] + (grid @ img_from_ref.T)[None]
-    return points[..., 0], points[..., 1]
+    """x and y of every sample, (n, size * size): loops over long rows of memory are faster."""
+    offsets = np.arange(size) - (size - 1) / 2
+    grid = jnp.asarray(np.stack(np.meshgrid(offsets, offsets)).reshape(2, -1), centres.dtype)
+    x, y = img_from_ref[:, :1] * grid[:1] + img_from_ref[:, 1:] * grid[1:]
+    return centres[:, :1] + x[None], centres[:, 1:] + y[None]
 
 
 def bilinear(

@@ -74,6 +74,21 @@ def test_a_folder_of_pictures_is_a_video(tmp_path: Path) -> None:
         assert [failure.source for failure in video.failures] == [str(tmp_path / "1.png")]
 
 
+def test_a_camera_is_read_by_the_clock(tmp_path: Path, monkeypatch) -> None:
+    """A film stands for the camera, which promises no number of frames and tells no rate."""
+    film = str(write_video(tmp_path / "a.mp4"))
+    captured = cv2.VideoCapture
+    monkeypatch.setattr(cv2, "VideoCapture", lambda number: captured({2: film}[number]))
+    video = open_video("2")
+    frames = list(video.frames)
+    assert (video.name, video.n_frames) == ("camera 2", None)
+    assert [frame.number for frame in frames] == list(range(1, N_FRAMES + 1))
+    times = [frame.time for frame in frames]
+    assert 0 <= times[0] < times[-1] < 60
+    assert times == sorted(times)
+    assert np.abs(frames[-1].rgb.astype(int) - picture(N_FRAMES - 1)).mean() < 6
+
+
 def test_a_video_that_breaks_off_gives_what_it_has(tmp_path: Path) -> None:
     video = open_video(str(write_broken_video(tmp_path / "a.avi")))
     frames = list(video.frames)

@@ -86,7 +86,8 @@ def fit(
     if report:
         shown = {source: out / f"{stem}.png" for source, stem in stems.items()}
         report_photos(out / "report.html", table.path, shown, failures)
-    typer.echo(f"{table.path}: {len(found) - len(failures)} photos")
+    n_read = len(found) - len(failures)
+    typer.echo(f"{table.path}: {n_read} photo{'s' if n_read != 1 else ''}")
     common.report_failures(failures)
 
 

@@ -4,6 +4,7 @@ Inside, a batch has two leading axes: images, and the tries on each image (boxes
 rotations). Everything is vmapped over both; only the response maps are computed for all at once.
 """
 
+import math
 from dataclasses import replace
 from functools import partial
 from typing import Literal, NamedTuple
@@ -18,6 +19,9 @@ from jaxclnf.ops.shape import shape_2d
 from jaxclnf.pose import in_full_precision, params_from_box
 from jaxclnf.responses import frame, image_responses
 from jaxclnf.types import PDM, FaceParams, FitConfig, FitResult, Model, PatchExperts, Status
+
+FEW = 4
+"""Tries that are too few to gain from going together on a CPU."""
 
 SCALE_MARGIN = 0.9
 """A scale is skipped when 0.9 of its pixels per model unit exceed the face's."""
@@ -264,12 +268,20 @@ def _in_dtype_of(model: Model, config: FitConfig | None) -> FitConfig:
 
 
 def _over_tries(function, *shared):
-    """``function`` mapped over images and tries: as one axis, which traces and compiles faster than two."""
+    """``function`` mapped over images and tries: as one axis, which traces and compiles faster than two.
+
+    On a CPU a few tries go one after the other, as fast as together: their programs differ less with their
+    number, which stages that drop tries compile faster for.
+    """
+
+    def of_one(one):
+        return function(*shared, *one)
 
     def mapped(*arguments):
         batch = jax.tree.leaves(arguments)[0].shape[:2]
         flat = jax.tree.map(lambda a: a.reshape(-1, *a.shape[2:]), arguments)
-        found = jax.vmap(partial(function, *shared))(*flat)
+        one_by_one = jax.default_backend() == "cpu" and math.prod(batch) < FEW
+        found = jax.lax.map(of_one, flat) if one_by_one else jax.vmap(of_one)(flat)
         return jax.tree.map(lambda a: a.reshape(*batch, *a.shape[1:]), found)
 
     return mapped

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from pathlib import Path
 
@@ -135,6 +136,10 @@ def test_the_report_shows_what_was_found(tmp_path, photos):
     for name in ("pareto.png", "heatmap.png", "ced.png", "settings.csv"):
         assert (tmp_path / name).stat().st_size > 200
         assert name in page
+    with open(tmp_path / "settings.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["iterations"] for row in rows] == [str(o.setting["iterations"]) for o in outcomes]
+    assert all(0 < float(row["steps"]) <= 2 * 2 * int(row["iterations"]) for row in rows)
     header = json.loads((tmp_path / "r.jsonl").read_text().split("\n")[0])
     assert header["seed"] == Spec((), ()).seed
 

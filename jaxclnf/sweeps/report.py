@@ -49,8 +49,8 @@ def _row(outcome: Outcome, results: Results) -> dict[str, str | float]:
         "median": round(float(np.median(errors)), 3),
         "p90": round(float(np.percentile(errors, 90)), 3),
         "above_10": round(100 * float((errors > LARGE_ERROR).mean()), 2),
-        "log_likelihood": outcome.log_likelihood,
-        "iterations": outcome.iterations,
+        "log_likelihood": round(outcome.log_likelihood, 4),
+        "steps": round(outcome.iterations, 2),
         "ms_a_face": results.time_of(outcome.setting) or float("nan"),
     }
 

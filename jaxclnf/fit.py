@@ -17,11 +17,8 @@ from jaxtyping import Array, Bool, Float, Int, Num
 from jaxclnf.nurlms import Settings, iterate, log_likelihood
 from jaxclnf.ops.shape import shape_2d
 from jaxclnf.pose import in_full_precision, params_from_box
-from jaxclnf.responses import frame, image_responses
+from jaxclnf.responses import FEW, frame, image_responses
 from jaxclnf.types import PDM, FaceParams, FitConfig, FitResult, Model, PatchExperts, Status
-
-FEW = 4
-"""Tries that are too few to gain from going together on a CPU."""
 
 SCALE_MARGIN = 0.9
 """A scale is skipped when 0.9 of its pixels per model unit exceed the face's."""

@@ -18,6 +18,9 @@ from jaxclnf.ops.shape import reference_shape, shape_2d
 from jaxclnf.ops.similarity import inverse, similarity
 from jaxclnf.types import PDM, FaceParams, PatchExperts
 
+FEW = 8
+"""Fewer faces than this go one by one: often they are starts of one face, no two of one view."""
+
 BLOCK_SIZES = {"cpu": (4, 8), "accelerator": (4, 256)}
 """Smallest and largest block; on a CPU what a block touches must stay in the cache."""
 
@@ -239,7 +242,7 @@ def _blockwise(experts: PatchExperts, views: Array, patches_of: Callable, window
 def _block_size(n_faces: int) -> int:
     """Blocks small enough that few places stay empty, large enough to keep the processor busy."""
     smallest, largest = BLOCK_SIZES["cpu" if jax.default_backend() == "cpu" else "accelerator"]
-    size = smallest if n_faces >= smallest else 1
+    size = smallest if n_faces >= FEW else 1
     while size * 32 <= n_faces and size < largest:
         size *= 2
     return size

@@ -78,7 +78,7 @@ one_view = jax.jit(jax.vmap(lambda experts, v, p: view_responses(experts, v, p[N
 many = jax.jit(batch_responses)
 
 
-@pytest.mark.parametrize("n", [1, 2, 5, 33])
+@pytest.mark.parametrize("n", [1, 2, 5, 9, 33])
 def test_blocks_of_views_give_each_face_what_it_gets_alone(n: int, dtype) -> None:
     experts = synthetic_model(dtype).experts[0]
     patches, views = patches_and_views(n, 7, dtype)

@@ -8,7 +8,7 @@ STAMP := .venv/.installed
 demo: $(STAMP)  ## landmarks on a real face: demo/ holds the picture and the table
 	$(BIN)/jaxclnf demo
 
-test: $(STAMP)  ## the test suite, on two processes
+test: $(STAMP)  ## the whole test suite, on two processes
 	$(BIN)/pytest -n 2 --dist worksteal
 
 lint: $(STAMP)

@@ -1,7 +1,7 @@
 """Coarse-to-fine fitting of faces: stages, start rotations, batches.
 
 Inside, a batch has two leading axes: images, and the tries on each image (boxes times start
-rotations). Everything is vmapped over both; only the response maps are computed for all at once.
+rotations). Everything is mapped over both; only the response maps are computed for all at once.
 """
 
 import math

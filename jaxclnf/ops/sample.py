@@ -24,8 +24,7 @@ def sample_patches(
     pixel. Values keep the image's range. Source: OpenFace's `cvWarpQuadrangle` calls in
     `Patch_experts.cpp`.
     """
-    x, y = _grid(centres, img_from_ref, size)
-    return bilinear(image[None], jnp.zeros((), jnp.uint32), x, y).reshape(-1, size, size)
+    return sample_patches_of(image[None], jnp.int32(0), centres, img_from_ref, size)
 
 
 def sample_patches_of(

@@ -12,8 +12,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Num
 
+from jaxclnf import native
 from jaxclnf.ops import ccnf
-from jaxclnf.ops.sample import sample_patches, sample_patches_of
+from jaxclnf.ops.sample import MAX_PLACE, sample_patches, sample_patches_of
 from jaxclnf.ops.shape import reference_shape, shape_2d
 from jaxclnf.ops.similarity import inverse, similarity
 from jaxclnf.types import PDM, FaceParams, PatchExperts
@@ -159,9 +160,26 @@ def _more_faces(by_view: Callable, n: int, batched, experts: PatchExperts, image
 
 
 def _by_view(experts: PatchExperts, images: Array, faces: Frame, window: int) -> Array:
-    size = window + experts.support[0] - 1
-    which = jnp.repeat(jnp.arange(len(images)), faces.view.shape[1])
     flat = jax.tree.map(lambda a: a.reshape(-1, *a.shape[2:]), faces)
+    pixels, square = images.shape[1] * images.shape[2], experts.support[0] == experts.support[1]
+    in_c = native.serves(experts.weights, flat.base) and square and 0 < pixels <= MAX_PLACE
+    maps = (_natively if in_c else _sampled_blockwise)(experts, images, flat, window)
+    return maps.reshape(*faces.view.shape, *maps.shape[1:])
+
+
+def _natively(experts: PatchExperts, images: Array, flat: Frame, window: int) -> Array:
+    """`_sampled_blockwise` in C, which needs no blocks."""
+    return native.response_maps(
+        images, flat.base, flat.img_from_ref, flat.view,
+        experts.visibility, experts.weights, experts.norm_weights, experts.bias, experts.alpha,
+        experts.sigma_index, experts.sigma.get(window), window,
+    )  # fmt: skip
+
+
+def _sampled_blockwise(experts: PatchExperts, images: Array, flat: Frame, window: int) -> Array:
+    """Response maps of faces, an equal number in a row on each image."""
+    size = window + experts.support[0] - 1
+    which = jnp.repeat(jnp.arange(len(images)), len(flat.view) // len(images))
     sample = partial(sample_patches_of, images, size=size)
 
     def patches_of(members: Int[Array, " block"]) -> Float[Array, "block n_points size size"]:
@@ -170,8 +188,7 @@ def _by_view(experts: PatchExperts, images: Array, faces: Frame, window: int) ->
         # The product with 1 stops XLA from sampling anew for every use of the patches.
         return patches @ jnp.eye(size, dtype=patches.dtype)
 
-    maps = _blockwise(experts, flat.view, patches_of, window)
-    return maps.reshape(*faces.view.shape, *maps.shape[1:])
+    return _blockwise(experts, flat.view, patches_of, window)
 
 
 @image_responses.defjvp

@@ -15,13 +15,14 @@ PACKAGE = Path(jaxclnf.__file__).parent
 
 # A module may import what stands in an earlier row. Host modules, the last row, may import each other.
 LAYERS = (
+    {"native"},
     {"types", "ops"},
     {"pose", "openface", "storage"},
     {"responses"},
     {"nurlms"},
     {"fit"},
 )
-SEES_ONLY_THE_FIRST = {"openface", "storage"}
+SEES_ONLY_ITS_NOUNS = {"openface", "storage"}  # and the maths below them
 SLOW = ("matplotlib", "dlib", "cv2", "polars", "typer", "rich", "optax", "PIL", "scipy")
 
 
@@ -48,8 +49,8 @@ def _allowed(name: str) -> set[str] | None:
     """What a module of the core may import of ours; None: a host module, which may import anything."""
     for i, layer in enumerate(LAYERS):
         if name in layer:
-            below = LAYERS[:1] if name in SEES_ONLY_THE_FIRST else LAYERS[:i]
-            siblings = layer if i == 0 else set()
+            below = LAYERS[:2] if name in SEES_ONLY_ITS_NOUNS else LAYERS[:i]
+            siblings = layer if name in LAYERS[1] else set()
             return set().union(*below, siblings, {name})
     return None
 

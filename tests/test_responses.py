@@ -49,7 +49,7 @@ def test_every_response_map_is_openfaces(name: str, dtype) -> None:
             of = {k: arrays[f"{place}/{k}"] for k in ("params_global", "params_local", "landmarks", "view")}
             image = jnp.asarray(next(images[k] for k in images if k.startswith(place.split("/")[0])))
             params = as_params(of["params_global"], of["params_local"], dtype)
-            face, patches, maps = run(model.pdm, model.experts[scale], image, params)
+            face, patches, alone, maps = run(model.pdm, model.experts[scale], image, params)
             assert int(face.view) == of["view"]
             assert_close(face.base, as_points(of["landmarks"]), 1e-6)
             assert_close(face.ref_from_img, arrays[f"{place}/sim_img_to_ref"], SIMILARITY)
@@ -57,15 +57,19 @@ def test_every_response_map_is_openfaces(name: str, dtype) -> None:
             seen = np.asarray(face.visible)
             aoi, expected = arrays[f"{place}/aoi"], arrays[f"{place}/responses"]
             np.testing.assert_allclose(patches[seen], aoi[seen], atol=GREY[dtype])
-            assert not np.asarray(maps)[~seen].any() and not expected[~seen].any()
-            gaps = np.abs(np.asarray(maps) - expected) / expected.max()
-            assert np.quantile(gaps, 0.95 if "border" in place else 1) < MAPS
+            for found in (np.asarray(alone), np.asarray(maps)):
+                assert not found[~seen].any() and not expected[~seen].any()
+                gaps = np.abs(found - expected) / expected.max()
+                assert np.quantile(gaps, 0.95 if "border" in place else 1) < MAPS
 
 
 def maps_of(pdm, experts, image, params, window):
+    """From patches, and as fits get them."""
     face = frame(pdm, experts, params)
     patches = sample_patches(image, face.base, face.img_from_ref, window + experts.support[0] - 1)
-    return face, patches, view_responses(experts, face.view, patches[None])[0]
+    one_try = jax.tree.map(lambda a: a[None, None], face)
+    in_fits = image_responses(experts, image[None], one_try, window)[0, 0]
+    return face, patches, view_responses(experts, face.view, patches[None])[0], in_fits
 
 
 def patches_and_views(n: int, window: int, dtype, seed: int = 0):
@@ -131,7 +135,7 @@ def test_the_experts_and_the_field_make_the_map(dtype) -> None:
 def test_maps_peak_at_the_landmarks_of_a_face() -> None:
     model = synthetic_model(np.float32)
     image, params = synthetic_face(1, np.float32)
-    _, _, maps = jax.jit(partial(maps_of, window=7))(model.pdm, model.experts[1], jnp.asarray(image), params)
+    *_, maps = jax.jit(partial(maps_of, window=7))(model.pdm, model.experts[1], jnp.asarray(image), params)
     peaks = np.stack(np.unravel_index(np.asarray(maps).reshape(12, -1).argmax(1), (7, 7)))
     assert np.abs(peaks - 3).max() <= 1
 

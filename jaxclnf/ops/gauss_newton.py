@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from jaxclnf import native
 from jaxclnf.ops.rotation import euler_to_matrix
 from jaxclnf.ops.shape import N_RIGID, rigid_jacobian
 from jaxclnf.types import PDM, FaceParams
@@ -108,6 +109,8 @@ def _(n, batched, hessian, side):
         a if is_batched else jnp.broadcast_to(a, (n, *a.shape))
         for a, is_batched in zip((hessian, side), batched, strict=True)
     )
+    if native.serves(hessian, side):
+        return native.solve(hessian, side), True
     return _all_eliminated(jnp.moveaxis(hessian, 0, -1), side.T).T, True
 
 

@@ -1,0 +1,78 @@
+"""Compiles the C code of `jaxclnf.native` into the wheel (``pip install`` runs this).
+
+Where that fails, the wheel has none of it and XLA computes all. A C compiler of the machine is taken if there
+is one, else that of the package ziglang, which pip then fetches.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import shlex
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+
+SOURCES = Path("jaxclnf", "native")
+LIBRARY = SOURCES / "_native.so"
+FLAGS = shlex.split(
+    "-std=gnu11 -O3 -Wall -Wextra -fPIC -fvisibility=hidden -ffp-contract=fast -fno-math-errno"
+)
+AVX2 = ["-mavx2", "-mfma"]
+WIDE = shlex.split("-mavx512f -mavx512dq -mavx512bw -mavx512vl -mprefer-vector-width=512")
+ON_X86 = {"baseline": [], "avx2": AVX2, "avx512": AVX2 + WIDE}
+
+
+class NativeBuild(BuildHookInterface):
+    """The library, and the platform in the wheel's name."""
+
+    def dependencies(self) -> list[str]:
+        return [] if _own_compiler() else ["ziglang"]
+
+    def initialize(self, version: str, build_data: dict[str, Any]) -> None:
+        try:
+            compile_library(Path(self.root))
+        except (OSError, subprocess.CalledProcessError) as error:
+            self.app.display_warning(f"nothing native, XLA computes all: {_reason(error)}")
+            return
+        build_data["artifacts"].append(LIBRARY.as_posix())
+        build_data["pure_python"] = False
+        build_data["tag"] = "py3-none-" + sysconfig.get_platform().replace("-", "_").replace(".", "_")
+
+
+def compile_library(root: Path) -> None:
+    """Every set of instructions' own object file, and the library of them all."""
+    compiler = _own_compiler() or [sys.executable, "-m", "ziglang", "cc"]
+    kinds = ON_X86 if platform.machine().lower() in ("x86_64", "amd64") else {"baseline": []}
+    sources = root / SOURCES
+    with tempfile.TemporaryDirectory() as folder:
+        objects = [Path(folder, f"{name}.o") for name in ("handler", *kinds)]
+        _run(*compiler, *FLAGS, "-c", sources / "handler.c", "-o", objects[0])
+        for (kind, flags), made in zip(kinds.items(), objects[1:], strict=True):
+            named = f"-DKERNELS=kernels_{kind}"
+            _run(*compiler, *FLAGS, *flags, named, "-c", sources / "kernels.c", "-o", made)
+        library = Path(folder, LIBRARY.name)
+        _run(*compiler, "-shared", *objects, "-o", library, "-lm")
+        # Under its name at once: a process that has the old one open keeps it.
+        fresh = (root / LIBRARY).with_suffix(f".{os.getpid()}")
+        shutil.copy(library, fresh)
+        fresh.replace(root / LIBRARY)
+
+
+def _own_compiler() -> list[str] | None:
+    named = os.environ.get("CC", "cc")
+    return named.split() if shutil.which(named.split()[0]) else None
+
+
+def _run(*command: Any) -> None:
+    subprocess.run([str(part) for part in command], check=True, capture_output=True, text=True)
+
+
+def _reason(error: Exception) -> str:
+    return getattr(error, "stderr", None) or str(error)

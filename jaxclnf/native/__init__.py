@@ -1,0 +1,75 @@
+"""What C does faster than XLA's programs on a CPU: response maps, and small systems of equations.
+
+The library is compiled when the package is installed (hatch_build.py). Where it is missing, or the
+environment variable JAXCLNF_NATIVE is 0, XLA computes all; so it does on other devices, in float64, and for
+derivatives.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from functools import cache
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int, Num
+
+LIBRARY = Path(__file__).with_name("_native.so")
+RESPONSE_MAPS, SOLVE = "jaxclnf_response_maps", "jaxclnf_solve"
+
+
+@cache
+def available() -> bool:
+    """Whether the library is there and XLA takes it."""
+    if os.environ.get("JAXCLNF_NATIVE") == "0" or not LIBRARY.exists():
+        return False
+    try:
+        library = ctypes.CDLL(str(LIBRARY))
+        for name in (RESPONSE_MAPS, SOLVE):
+            jax.ffi.register_ffi_target(name, jax.ffi.pycapsule(library[name]), platform="cpu")
+    except (OSError, AttributeError, RuntimeError, ValueError):
+        # Another machine's library, or an XLA that calls in another way.
+        return False
+    return True
+
+
+def serves(*arrays: Float[Array, "..."]) -> bool:
+    """Whether programs run on a CPU and these arrays are in its precision, float32."""
+    on_cpu = jax.default_backend() == "cpu"
+    return on_cpu and all(a.dtype == jnp.float32 for a in arrays) and available()
+
+
+def response_maps(
+    images: Num[Array, "n_images height width"],
+    base: Float[Array, "n_faces n_points 2"],
+    img_from_ref: Float[Array, "n_faces 2 2"],
+    view: Int[Array, " n_faces"],
+    visibility: Bool[Array, "n_views n_points"],
+    weights: Float[Array, "n_views n_points n_neurons support support"],
+    norm_weights: Float[Array, "n_views n_points n_neurons"],
+    bias: Float[Array, "n_views n_points n_neurons"],
+    alpha: Float[Array, "n_views n_points n_neurons"],
+    sigma_index: Int[Array, "n_views n_points"],
+    sigma: Float[Array, "n_distinct window_area window_area"] | None,
+    window: int,
+) -> Float[Array, "n_faces n_points window window"]:
+    """Response maps of faces, an equal number in a row on each image.
+
+    Landmarks that a view cannot see get empty maps. The arrays are those of `jaxclnf.responses.Frame` and
+    `jaxclnf.PatchExperts`.
+    """
+    pixels = images if images.dtype == jnp.uint8 else images.astype(jnp.float32)
+    faces = pixels, base, img_from_ref, view
+    experts = visibility, weights, norm_weights, bias, alpha, sigma_index
+    shape = jax.ShapeDtypeStruct((*base.shape[:2], window, window), jnp.float32)
+    return jax.ffi.ffi_call(RESPONSE_MAPS, shape)(*faces, *experts, *([] if sigma is None else [sigma]))
+
+
+def solve(
+    hessian: Float[Array, "*batch k k"], gradient: Float[Array, "*batch k"]
+) -> Float[Array, "*batch k"]:
+    """Solutions of symmetric positive definite systems, by elimination without pivoting."""
+    shape = jax.ShapeDtypeStruct(gradient.shape, jnp.float32)
+    return jax.ffi.ffi_call(SOLVE, shape, vmap_method="broadcast_all")(hessian, gradient)

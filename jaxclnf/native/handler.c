@@ -1,0 +1,92 @@
+// The functions that XLA calls: each hands its arrays to the kernel for this processor.
+#include "kernels.h"
+#include "xla.h"
+
+#define VISIBLE __attribute__((visibility("default")))
+
+// Vectors of more floats are left alone, for tests of the others.
+VISIBLE int jaxclnf_most_lanes = 16;
+
+extern const Kernels kernels_baseline;
+
+#if defined(__x86_64__)
+#include <cpuid.h>
+
+extern const Kernels kernels_avx2, kernels_avx512;
+
+enum { AVX2 = 1 << 5, FMA = 1 << 12, OSXSAVE = 1 << 27, AVX512 = 1 << 16 | 1 << 17 | 1 << 30 | 1 << 31 };
+enum { YMM = 0x6, ZMM = 0xe6 };
+
+static const Kernels* kernels(void) {
+  unsigned a, b, c, d, basic = 0, saved = 0, high;
+  if (__get_cpuid(1, &a, &b, &basic, &d) && basic & OSXSAVE) __asm__("xgetbv" : "=a"(saved), "=d"(high) : "c"(0));
+  if (!__get_cpuid_count(7, 0, &a, &b, &c, &d)) b = 0;
+  const bool avx2 = jaxclnf_most_lanes >= 8 && b & AVX2 && basic & FMA && (saved & YMM) == YMM;
+  const bool avx512 = jaxclnf_most_lanes >= 16 && (b & AVX512) == (unsigned)AVX512 && (saved & ZMM) == ZMM;
+  return avx2 && avx512 ? &kernels_avx512 : avx2 ? &kernels_avx2 : &kernels_baseline;
+}
+#else
+static const Kernels* kernels(void) { return &kernels_baseline; }
+#endif
+
+static Maps maps_of(const CallFrame* frame) {
+  Buffer** in = frame->arguments.buffers;
+  const Buffer *images = in[0], *base = in[1], *weights = in[5], *maps = frame->results.buffers[0];
+  return (Maps){
+      .images = images->data,
+      .base = base->data,
+      .img_from_ref = in[2]->data,
+      .view = in[3]->data,
+      .visibility = in[4]->data,
+      .weights = weights->data,
+      .norm_weights = in[6]->data,
+      .bias = in[7]->data,
+      .alpha = in[8]->data,
+      .sigma_index = in[9]->data,
+      .sigma = frame->arguments.size > 10 ? in[10]->data : NULL,
+      .maps = maps->data,
+      .height = images->dims[1],
+      .width = images->dims[2],
+      .n_faces = base->dims[0],
+      .n_tries = images->dims[0] ? base->dims[0] / images->dims[0] : 0,
+      .n_views = weights->dims[0],
+      .n_points = weights->dims[1],
+      .n_neurons = weights->dims[2],
+      .support = weights->dims[3],
+      .window = maps->dims[2],
+      .bytes = images->dtype == UINT8,
+  };
+}
+
+static Systems systems_of(const CallFrame* frame) {
+  Buffer **in = frame->arguments.buffers, *solutions = frame->results.buffers[0];
+  const int64_t last = solutions->rank - 1;
+  Systems systems = {in[0]->data, in[1]->data, solutions->data, 1, solutions->dims[last]};
+  for (int64_t i = 0; i < last; i++) systems.n *= solutions->dims[i];
+  return systems;
+}
+
+// XLA asks once which version of its interface a function speaks.
+static bool asked_for_version(CallFrame* frame) {
+  if (!frame->extensions || frame->extensions->type != METADATA) return false;
+  Version* version = &((MetadataExtension*)frame->extensions)->metadata->api_version;
+  version->major = MAJOR, version->minor = MINOR;
+  return true;
+}
+
+static void* outcome(const CallFrame* frame, bool done) {
+  Complaint complaint = {sizeof complaint, NULL, "no memory left for scratch arrays", RESOURCE_EXHAUSTED};
+  return done ? NULL : frame->api->error(&complaint);
+}
+
+VISIBLE void* jaxclnf_response_maps(CallFrame* frame) {
+  if (asked_for_version(frame)) return NULL;
+  const Maps call = maps_of(frame);
+  return outcome(frame, kernels()->response_maps(&call));
+}
+
+VISIBLE void* jaxclnf_solve(CallFrame* frame) {
+  if (asked_for_version(frame)) return NULL;
+  const Systems systems = systems_of(frame);
+  return outcome(frame, kernels()->solve(&systems));
+}

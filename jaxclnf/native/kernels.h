@@ -1,0 +1,33 @@
+// What a call brings to each function, and the functions of a set of instructions. False: no memory was left.
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+typedef struct {
+  const void* images;         // n_images, height, width; bytes or floats
+  const float* base;          // n_faces, n_points, 2
+  const float* img_from_ref;  // n_faces, 2, 2
+  const int32_t* view;        // n_faces
+  const bool* visibility;     // n_views, n_points
+  const float* weights;       // n_views, n_points, n_neurons, support, support
+  const float *norm_weights, *bias, *alpha;  // n_views, n_points, n_neurons
+  const int32_t* sigma_index;                // n_views, n_points
+  const float* sigma;                        // n_distinct, area, area; or NULL
+  float* maps;                               // n_faces, n_points, window, window
+  int height, width, n_faces, n_tries, n_views, n_points, n_neurons, support, window;
+  bool bytes;  // of the images
+} Maps;
+
+typedef struct {
+  const float* matrices;  // n, k, k
+  const float* sides;     // n, k
+  float* solutions;       // n, k
+  int64_t n;
+  int k;
+} Systems;
+
+typedef struct {
+  bool (*response_maps)(const Maps*);
+  bool (*solve)(const Systems*);
+} Kernels;

@@ -1,0 +1,72 @@
+// XLA's foreign function interface, version 0.1, in C: the parts of its structures that are read here.
+//
+// XLA promises to keep their layout. Source: xla/ffi/api/c_api.h, which comes with jaxlib.
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct Extension {
+  size_t struct_size;
+  int type;
+  struct Extension* next;
+} Extension;
+
+typedef struct {
+  size_t struct_size;
+  Extension* extensions;
+  int major, minor;
+} Version;
+
+typedef struct {
+  size_t struct_size;
+  Version api_version;
+} Metadata;
+
+typedef struct {
+  Extension extension;
+  Metadata* metadata;
+} MetadataExtension;
+
+typedef struct {
+  size_t struct_size;
+  Extension* extensions;
+  int dtype;
+  void* data;
+  int64_t rank;
+  int64_t* dims;
+} Buffer;
+
+typedef struct {
+  size_t struct_size;
+  Extension* extensions;
+  int64_t size;
+  int* types;
+  Buffer** buffers;
+} Buffers;
+
+typedef struct {
+  size_t struct_size;
+  Extension* extensions;
+  const char* message;
+  int code;
+} Complaint;
+
+typedef struct {
+  size_t struct_size;
+  Extension* extensions;
+  Version version;
+  const void* internal;
+  void* (*error)(Complaint*);
+} Api;
+
+typedef struct {
+  size_t struct_size;
+  Extension* extensions;
+  const Api* api;
+  void* context;
+  int stage;
+  Buffers arguments, results;
+} CallFrame;
+
+enum { METADATA = 1, UINT8 = 6, RESOURCE_EXHAUSTED = 8, MAJOR = 0, MINOR = 1 };

@@ -84,6 +84,7 @@ def test_stages_run_alone() -> None:
     box = np.array([[*(np.asarray(params.translation) - 50), 100, 86]], np.float32)
     found = measure(cases.stage_cases(model, image[None], box, n=2, window=7), rounds=1)
     assert [f.name for f in found] == [
+        "response maps, as fits get them",
         "sampling",
         "neuron responses",
         "Sigma smoothing",

@@ -19,7 +19,7 @@ from jaxclnf.ops.gauss_newton import normal_equations, step
 from jaxclnf.ops.mean_shift import mean_shift
 from jaxclnf.ops.sample import sample_patches
 from jaxclnf.pose import params_from_box
-from jaxclnf.responses import frame, view_responses
+from jaxclnf.responses import frame, image_responses, view_responses
 from jaxclnf.types import FitConfig, Model
 
 COMPARED = 64
@@ -65,7 +65,10 @@ def tracking_case(model: Model, images: Images, boxes: Boxes) -> Case:
 
 
 def stage_cases(model: Model, images: Images, boxes: Boxes, n: int = 64, window: int = 11) -> list[Case]:
-    """Each stage of a fit alone, on the coarsest scale, all faces in the frontal view."""
+    """Each stage of a fit alone, on the coarsest scale, all faces in the frontal view.
+
+    Sampling, neurons and Sigma are XLA's, which fits use where no C does the three at once.
+    """
     experts = model.experts[0]
     size = window + experts.support[0] - 1
     some, view = jax.device_put(_repeated(images, n)), jnp.int32(0)
@@ -90,7 +93,10 @@ def stage_cases(model: Model, images: Images, boxes: Boxes, n: int = 64, window:
     patches = sample(some, faces.base, faces.img_from_ref)
     maps = respond(experts, view, patches)
     positions = jnp.full((n, model.pdm.n_points, 2), window // 2, maps.dtype)
+    one_try = jax.tree.map(lambda a: a[:, None], faces)
+    all_maps = jax.jit(partial(image_responses, window=window))
     runs = {
+        "response maps, as fits get them": partial(all_maps, experts, some, one_try),
         "sampling": partial(sample, some, faces.base, faces.img_from_ref),
         "neuron responses": partial(respond, neurons_only, view, patches),
         "Sigma smoothing": partial(smoothed, maps, sigma),

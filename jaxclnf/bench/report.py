@@ -31,6 +31,7 @@ class Report:
     startup: dict[str, dict[str, Fresh]] = field(default_factory=dict)
     memory: Fresh | None = None
     notes: list[str] = field(default_factory=list)
+    response_maps: str = ""
 
     def yardstick(self) -> Figure | None:
         return next((f for f in self.figures if f.group == "dlib"), None)
@@ -54,6 +55,7 @@ class Report:
             "jax": jax.__version__,
         }
         told: dict[str, Any] = {"machine": machine, "model": self.model, "faces": self.faces}
+        told["response_maps"] = self.response_maps
         told["milliseconds_a_face"] = [figure._asdict() for figure in self.figures]
         told["growth_64_to_1024"] = self.growth()
         told["work_a_face"] = {name: work._asdict() for name, work in self.work.items()}

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxclnf import native
 from jaxclnf.types import FitConfig, Model
 
 FLOAT = 4  # bytes
@@ -17,8 +18,9 @@ FLOAT = 4  # bytes
 class Work(NamedTuple):
     """Floating-point operations and bytes of one face's fit, summed over stages and start rotations.
 
-    ``useful`` counts the correlations as they are defined; ``performed`` as the banded matrix products
-    of `jaxclnf.ops.ccnf` that run in their place, with the zeros they multiply. ``bytes`` counts what
+    ``useful`` counts the correlations as they are defined, which is how C computes them; ``performed`` as
+    they run: XLA's are the banded matrix products of `jaxclnf.ops.ccnf`, with the zeros they multiply.
+    ``bytes`` counts what
     passes between steps when each reads and writes its arrays once: patches, neurons' products, maps.
     """
 
@@ -30,16 +32,19 @@ class Work(NamedTuple):
 def fit_work(model: Model, config: FitConfig) -> Work:
     """Work of one face that goes through all stages to the end."""
     total, starts = np.zeros(3), len(config.start_rotations)
+    banded = not native.serves(model.experts[0].weights)
     for i, (stage, scale) in enumerate(config.stages(len(model.experts))):
         starts = min([starts, *config.keep[i : i + 1]])
         _, points, neurons, height, width = model.experts[scale].weights.shape
         sizes = points, neurons, height, width, model.pdm.n_modes
         smoothed = config.windows[stage] in model.experts[scale].sigma
-        total += starts * np.array(_stage_work(config.windows[stage], config.iterations, smoothed, *sizes))
+        total += starts * np.array(
+            _stage_work(config.windows[stage], config.iterations, smoothed, banded, *sizes)
+        )
     return Work(*map(float, total))
 
 
-def _stage_work(window, iterations, smoothed, points, neurons, height, width, modes) -> Work:
+def _stage_work(window, iterations, smoothed, banded, points, neurons, height, width, modes) -> Work:
     area, patch = window**2, window + width - 1
     activations = 8 * neurons * area * points
     smoothing = 2 * area**2 * points if smoothed else 0
@@ -48,10 +53,10 @@ def _stage_work(window, iterations, smoothed, points, neurons, height, width, mo
     sampling = 12 * (window + height - 1) * patch * points
     rest = activations + smoothing + shifts + local + sampling
     correlation = 2 * neurons * height * width * area * points
-    banded = 2 * window * (height * patch) * (neurons * window) * points
+    products = 2 * window * (height * patch) * (neurons * window) * points if banded else correlation
     patches, maps = (window + height - 1) * patch * points, area * points
     moved = 2 * patches + 2 * neurons * maps + 2 * maps + (2 * iterations + 1) * maps
-    return Work(correlation + rest, banded + rest, FLOAT * moved)
+    return Work(correlation + rest, products + rest, FLOAT * moved)
 
 
 class Ceilings(NamedTuple):

@@ -55,6 +55,7 @@ def bench(
     """
     from rich.console import Console
 
+    from jaxclnf import native
     from jaxclnf.bench.faces import dataset_faces, sample_faces
     from jaxclnf.bench.report import Report, draw_speed
     from jaxclnf.runs import make_folder
@@ -64,11 +65,12 @@ def bench(
     faces = dataset_faces(dataset) if dataset else sample_faces()
     engine = common.open_model(model)
     report = Report(faces.source, engine.provenance.name)
+    report.response_maps = "C" if native.serves(engine.experts[0].weights) else "XLA"
     _time(report, engine, faces, parts, quick, 3 if quick else rounds)
     _describe_machine(report, engine, parts)
     _start_afresh(report, engine, faces, parts)
     console = Console()
-    console.print(f"{report.faces}; model {report.model}")
+    console.print(f"{report.faces}; model {report.model}; response maps computed by {report.response_maps}")
     for table in report.tables():
         console.print(table)
     for note in report.notes:

@@ -18,6 +18,7 @@
 // The neurons of a landmark, weight by weight of all of them.
 typedef struct {
   float *weights, *gain, *steepness, *offset;  // support**2 by stride; n
+  float* centred;                              // support**2, to work in
   int n, stride;
 } Expert;
 
@@ -28,10 +29,9 @@ static void lay_out(const Maps* call, int64_t expert, Expert* e) {
     if (!(call->alpha[neuron] > MIN_ALPHA)) continue;
     const float* weights = call->weights + neuron * taps;
     const float mean = sum_of(weights, taps) / taps;
-    float squares = 0;
-    for (int t = 0; t < taps; t++) squares += (weights[t] - mean) * (weights[t] - mean);
-    const float scale = squares > 0 ? 1 / sqrtf(squares) : 1;
-    for (int t = 0; t < taps; t++) e->weights[t * e->stride + e->n] = (weights[t] - mean) * scale;
+    for (int t = 0; t < taps; t++) e->centred[t] = weights[t] - mean;
+    const float squares = squares_of(e->centred, taps), scale = squares > 0 ? 1 / sqrtf(squares) : 1;
+    for (int t = 0; t < taps; t++) e->weights[t * e->stride + e->n] = e->centred[t] * scale;
     e->gain[e->n] = 2 * call->alpha[neuron];
     e->steepness[e->n] = call->norm_weights[neuron];
     e->offset[e->n++] = call->bias[neuron];

@@ -29,7 +29,7 @@ static bool allocate(const Maps* call, const Layout* l, Scratch* s) {
   const int shifted = call->support * shifted_size(l);
   const int columns = l->window * (l->size + LANES) + l->support;
   s->pitch = (l->area + 2 * LANES) / LANES * LANES;
-  const size_t n = 3 * (size_t)samples + shifted + 2 * columns + l->area + 2 * SHARED * s->pitch + (taps + 3) * k;
+  const size_t n = 3 * (size_t)samples + shifted + 2 * columns + l->area + 2 * SHARED * s->pitch + (taps + 3) * k + taps;
   s->memory = calloc(n + 16 * 3 * LANES, sizeof(float));
   if (!s->memory) return false;
   float* next = (float*)(((uintptr_t)s->memory + 63) / 64 * 64);
@@ -38,7 +38,7 @@ static bool allocate(const Maps* call, const Layout* l, Scratch* s) {
   s->sums = take(&next, columns), s->squares = take(&next, columns);
   s->norms = take(&next, l->area);
   s->maps = take(&next, SHARED * s->pitch), s->smoothed = take(&next, SHARED * s->pitch);
-  s->expert.weights = take(&next, taps * k);
+  s->expert.weights = take(&next, taps * k), s->expert.centred = take(&next, taps);
   s->expert.gain = take(&next, k), s->expert.steepness = take(&next, k), s->expert.offset = take(&next, k);
   for (int i = 0; i < l->n_samples; i++) {
     s->grid_x[i] = i % l->size - (l->size - 1) / 2.f;

@@ -25,7 +25,7 @@ INLINE void substitute(int k, int pitch, const float* rows, float* solution) {
     const float* row = rows + i * pitch;
     Vec known = {0};
     for (int c = i / LANES * LANES; c < pitch; c += LANES) known += load(row + c) * load(solution + c);
-    solution[i] = (row[k] - across(known)) / row[i];
+    solution[i] = (row[k] - sum_across(known)) / row[i];
   }
 }
 

@@ -51,7 +51,7 @@ INLINE Vec exponential(Vec x) {
 }
 
 // The sum of a vector's values.
-INLINE float across(Vec v) {
+INLINE float sum_across(Vec v) {
   float values[LANES];
   memcpy(values, &v, sizeof v);
   for (int n = LANES / 2; n; n /= 2)
@@ -60,17 +60,15 @@ INLINE float across(Vec v) {
 }
 
 INLINE float sum_over(const float* x, int n, bool squared) {
-  Vec sums[4] = {{0}};
+  Vec sums[2] = {{0}};
   float total = 0;
   int i = 0;
-  for (; i + 4 * LANES <= n; i += 4 * LANES) {
-    for (int k = 0; k < 4; k++) {
-      const Vec v = load(x + i + k * LANES);
-      sums[k] += squared ? v * v : v;
-    }
+  for (; i + LANES <= n; i += LANES) {
+    const Vec v = load(x + i);
+    sums[i / LANES % 2] += squared ? v * v : v;
   }
   for (; i < n; i++) total += squared ? x[i] * x[i] : x[i];
-  return total + across((sums[0] + sums[1]) + (sums[2] + sums[3]));
+  return total + sum_across(sums[0] + sums[1]);
 }
 
 static inline float sum_of(const float* x, int n) { return sum_over(x, n, false); }

@@ -1,40 +1,17 @@
-"""Coarse-to-fine fitting of faces: stages, start rotations, batches.
+"""Fitting of faces, one or many: start rotations in every box, stages, parts of the face, the best try."""
 
-Inside, a batch has two leading axes: images, and the tries on each image (boxes times start
-rotations). Everything is mapped over both; only the response maps are computed for all at once.
-"""
-
-import math
 from dataclasses import replace
 from functools import partial
-from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int, Num
+from jaxtyping import Array, Float, Int, Num
 
-from jaxclnf.nurlms import Settings, iterate, log_likelihood
-from jaxclnf.ops.shape import shape_2d
+from jaxclnf.parts import best_tries
 from jaxclnf.pose import in_full_precision, params_from_box
-from jaxclnf.responses import FEW, frame, image_responses
-from jaxclnf.types import PDM, FaceParams, FitConfig, FitResult, Model, PatchExperts, Status
-
-SCALE_MARGIN = 0.9
-"""A scale is skipped when 0.9 of its pixels per model unit exceed the face's."""
-
-
-class Tries(NamedTuple):
-    """The state of a batch between stages; leading axes: images, tries."""
-
-    params: FaceParams
-    log_likelihood: Float[Array, "n_images n_tries"]
-    landmark_likelihoods: Float[Array, "n_images n_tries n_points"]
-    view: Int[Array, "n_images n_tries"]
-    iterations: Int[Array, "n_images n_tries n_stages 2"]
-    converged: Bool[Array, "n_images n_tries"]
-    astray: Bool[Array, "n_images n_tries"]
-    too_small: Bool[Array, "n_images n_tries"]
+from jaxclnf.stages import Tries, fit_tries
+from jaxclnf.types import FaceParams, FitConfig, FitResult, Model, Status
 
 
 @jax.jit
@@ -71,11 +48,11 @@ def fit_batch(
         images = images[None]
         starts = jax.tree.map(lambda a: a.reshape(1, -1, *a.shape[2:]), starts)
     n_starts = len(config.start_rotations)
-    tries = _fit_tries(model, images, starts, config, n_starts)
-    best = _best(tries, len(boxes))
+    tries = fit_tries(model, images, starts, config, n_starts)
+    best, landmarks = best_tries(model, images, tries, config, len(boxes))
     image_size = jnp.array(images.shape[:-3:-1], boxes.dtype)
     status = jax.vmap(box_status, in_axes=(0, None))(boxes, image_size)
-    return _result(model, best, status)
+    return _result(best, landmarks, status)
 
 
 @jax.jit
@@ -103,9 +80,10 @@ def fit_from(
     config: FitConfig | None = None,
 ) -> FitResult:
     """Fit one face, started from parameters (of the frame before, say); start rotations are not used."""
+    config, images = _in_dtype_of(model, config), jnp.asarray(image)[None]
     start = jax.tree.map(lambda a: a[None, None], params)
-    tries = _fit_tries(model, jnp.asarray(image)[None], start, _in_dtype_of(model, config))
-    return _first(_result(model, _best(tries, 1), jnp.zeros(1, jnp.int32)))
+    tries = fit_tries(model, images, start, config)
+    return _first(_result(*best_tries(model, images, tries, config, 1), jnp.zeros(1, jnp.int32)))
 
 
 def _starts(model: Model, boxes: Float[Array, "n_faces 4"], config: FitConfig) -> FaceParams:
@@ -122,106 +100,7 @@ def corrected_boxes(boxes: Float[Array, "n_faces 4"], by: Float[Array, "1 4"]) -
     return boxes + jnp.concatenate([size * by[:, :2] - growth / 2, growth], axis=1)
 
 
-def _fit_tries(
-    model: Model, images: Array, starts: FaceParams, config: FitConfig, n_starts: int = 1
-) -> Tries:
-    """Every stage, for the tries on every image that get so far; ``n_starts`` in a row are one face's."""
-    tries = _untried(model, starts, config)
-    for i, scale in config.stages(len(model.experts)):
-        experts = model.experts[scale]
-        tries = _unless_skipped(experts, tries, _stage(model, experts, images, tries, config, i))
-        n_kept = min([n_starts, *config.keep[i + 1 : i + 2]])
-        if n_kept < n_starts:
-            tries, n_starts = _likeliest(tries, n_starts, n_kept), n_kept
-    return tries
-
-
-def _stage(
-    model: Model, experts: PatchExperts, images: Array, tries: Tries, config: FitConfig, i: int
-) -> Tries:
-    settings = _stage_settings(config, i, tries.view.shape)
-    arguments = model.pdm, experts, images, tries.params, settings, config.min_scale
-    after = _look_and_move(*arguments, config.windows[i], config.iterations, config.kernel)
-    return after._replace(iterations=tries.iterations.at[:, :, i].set(after.iterations))
-
-
-@partial(jax.jit, static_argnums=(6, 7, 8))  # stages of the same sizes are traced once
-def _look_and_move(
-    pdm: PDM,
-    experts: PatchExperts,
-    images: Array,
-    params: FaceParams,
-    settings: Settings,
-    min_scale: Array,
-    window: int,
-    max_iterations: int,
-    kernel: Literal["exact", "grid"],
-) -> Tries:
-    """Response maps about the current landmarks, then rigid and non-rigid steps on them."""
-    faces = _over_tries(partial(frame, pdm, experts))(params)
-    maps = image_responses(experts, images, faces, window)
-
-    def steps(face, maps, params, settings):
-        run = partial(iterate, max_iterations=max_iterations, kernel=kernel)
-        rigid = run(pdm, face, maps, params, settings, rigid=True)
-        full = run(pdm, face, maps, rigid.params, settings, rigid=False)
-        likelihood, each = log_likelihood(face, maps, full.positions, settings.sigma)
-        count = jnp.stack([rigid.iterations, full.iterations])
-        too_small = full.params.scale < min_scale
-        return Tries(full.params, likelihood, each, face.view, count, full.converged, full.astray, too_small)
-
-    return _over_tries(steps)(faces, maps, params, settings)
-
-
-def _unless_skipped(experts: PatchExperts, before: Tries, after: Tries) -> Tries:
-    """The stage's outcome, but for faces too small for its scale or given up before."""
-    skipped = before.too_small | (SCALE_MARGIN * experts.patch_scale > before.params.scale)
-    return jax.tree.map(lambda a, b: jnp.where(_expand(skipped, a), a, b), before, after)
-
-
-def _untried(model: Model, starts: FaceParams, config: FitConfig) -> Tries:
-    batch, dtype, n_points = starts.scale.shape, starts.scale.dtype, model.pdm.n_points
-    return Tries(
-        params=starts,
-        log_likelihood=jnp.full(batch, -jnp.inf, dtype),
-        landmark_likelihoods=jnp.zeros((*batch, n_points), dtype),
-        view=jnp.zeros(batch, jnp.int32),
-        iterations=jnp.zeros((*batch, len(config.windows), 2), jnp.int32),
-        converged=jnp.zeros(batch, bool),
-        astray=jnp.zeros(batch, bool),
-        too_small=starts.scale < SCALE_MARGIN * config.min_scale,
-    )
-
-
-def _stage_settings(config: FitConfig, i: int, batch: tuple[int, ...]) -> Settings:
-    """The settings of a stage, an entry for every try of every image."""
-    settings = Settings(
-        reg_factor=config.reg_factor[..., i] * config.mode_stiffness,
-        sigma=config.sigma[..., i],
-        weight_factor=config.weight_factor[..., i],
-        tolerance=config.tolerance,
-        landmark_weights=config.landmark_weights,
-    )
-    return jax.tree.map(lambda s: jnp.broadcast_to(s, (*batch, *s.shape)), settings)
-
-
-def _best(tries: Tries, n_faces: int) -> Tries:
-    """The likeliest try of each face; leading axis: faces."""
-    n_starts = tries.view.size // n_faces
-    return jax.tree.map(lambda a: a.reshape(n_faces, *a.shape[2:]), _likeliest(tries, n_starts, 1))
-
-
-def _likeliest(tries: Tries, n_starts: int, n_kept: int) -> Tries:
-    """Of each ``n_starts`` tries in a row, the ``n_kept`` likeliest; ties keep their order."""
-    flat = jax.tree.map(lambda a: a.reshape(-1, n_starts, *a.shape[2:]), tries)
-    likelihood = jnp.where(flat.too_small | jnp.isnan(flat.log_likelihood), -jnp.inf, flat.log_likelihood)
-    _, best = jax.lax.top_k(likelihood, n_kept)
-    kept = jax.tree.map(lambda a: jax.vmap(lambda row, k: row[k])(a, best), flat)
-    n_images = tries.view.shape[0]
-    return jax.tree.map(lambda a: a.reshape(n_images, -1, *a.shape[2:]), kept)
-
-
-def _result(model: Model, best: Tries, status: Int[Array, " n_faces"]) -> FitResult:
+def _result(best: Tries, landmarks: Array, status: Int[Array, " n_faces"]) -> FitResult:
     finite = jnp.isfinite(best.params.scale) & jnp.isfinite(best.params.shape).all(-1)
     # A map that is no number moves nothing, but shows in the likelihood.
     finite &= ~jnp.isnan(best.log_likelihood)
@@ -229,7 +108,7 @@ def _result(model: Model, best: Tries, status: Int[Array, " n_faces"]) -> FitRes
     found = jnp.where(best.too_small, Status.FACE_TOO_SMALL, found)
     found = jnp.where(finite, found, Status.NOT_FINITE)
     return FitResult(
-        landmarks=jax.vmap(shape_2d, in_axes=(None, 0))(model.pdm, best.params),
+        landmarks=landmarks,
         params=best.params,
         log_likelihood=best.log_likelihood,
         landmark_likelihoods=best.landmark_likelihoods,
@@ -262,30 +141,6 @@ def _in_dtype_of(model: Model, config: FitConfig | None) -> FitConfig:
     """The settings, without any those of the model, in the model's precision."""
     config = model.settings if config is None else config
     return jax.tree.map(lambda a: jnp.asarray(a, model.pdm.mean.dtype), config)
-
-
-def _over_tries(function, *shared):
-    """``function`` mapped over images and tries: as one axis, which traces and compiles faster than two.
-
-    On a CPU a few tries go one after the other, as fast as together: their programs differ less with their
-    number, which stages that drop tries compile faster for.
-    """
-
-    def of_one(one):
-        return function(*shared, *one)
-
-    def mapped(*arguments):
-        batch = jax.tree.leaves(arguments)[0].shape[:2]
-        flat = jax.tree.map(lambda a: a.reshape(-1, *a.shape[2:]), arguments)
-        one_by_one = jax.default_backend() == "cpu" and math.prod(batch) < FEW
-        found = jax.lax.map(of_one, flat) if one_by_one else jax.vmap(of_one)(flat)
-        return jax.tree.map(lambda a: a.reshape(*batch, *a.shape[1:]), found)
-
-    return mapped
-
-
-def _expand(mask, like):
-    return mask.reshape(mask.shape + (1,) * (like.ndim - mask.ndim))
 
 
 def _first(result: FitResult) -> FitResult:

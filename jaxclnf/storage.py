@@ -100,8 +100,20 @@ def _description(model: Model) -> dict[str, Any]:
         {"name": p.name, "main_points": p.main_points, "part_points": p.part_points, **_description(p.model)}
         for p in model.parts
     ]
-    settings = {f.name: np.asarray(getattr(model.settings, f.name)).tolist() for f in fields(FitConfig)}
-    return {"provenance": asdict(model.provenance), "settings": settings, "parts": parts}
+    return {
+        "provenance": asdict(model.provenance),
+        "settings": _described_settings(model.settings),
+        "parts": parts,
+    }
+
+
+def _described_settings(config: FitConfig) -> dict[str, Any]:
+    """A fit's settings ready for JSON; those of parts, which few models have, only if there are any."""
+    plain = {
+        f.name: np.asarray(getattr(config, f.name)).tolist() for f in fields(FitConfig) if f.name != "parts"
+    }
+    parts = {name: _described_settings(part) for name, part in config.parts.items()}
+    return plain | ({"parts": parts} if parts else {})
 
 
 def _arrays(model: Model, weights_dtype: DTypeLike | None) -> dict[str, np.ndarray]:
@@ -201,7 +213,9 @@ def _build_settings(description: dict[str, Any]) -> FitConfig:
         value, old = description.get(f.name), getattr(usual, f.name)
         if value is None:
             continue
-        if f.metadata.get("static"):
+        if f.name == "parts":
+            given[f.name] = {str(name): _build_settings(part) for name, part in value.items()}
+        elif f.metadata.get("static"):
             given[f.name] = tuple(map(int, value)) if isinstance(old, tuple) else type(old)(value)
         else:
             given[f.name] = np.asarray(value, np.float32)

@@ -15,7 +15,8 @@ from jax.typing import ArrayLike
 from jaxtyping import Float, UInt8
 
 from jaxclnf.confidence import confidences
-from jaxclnf.fit import SCALE_MARGIN, fit, fit_from
+from jaxclnf.fit import fit, fit_from
+from jaxclnf.stages import SCALE_MARGIN
 from jaxclnf.tables import usable
 from jaxclnf.types import FaceParams, FitConfig, FitResult, Model
 

@@ -8,6 +8,7 @@ Sizes used in the annotations: ``n_points`` landmarks, ``n_modes`` shape modes, 
 from __future__ import annotations
 
 import enum
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from typing import Any, Literal, dataclass_transform
@@ -166,8 +167,12 @@ def _default(make, *args) -> Any:
     return field(default_factory=partial(make, *args))
 
 
-def _per_stage(*values: float) -> Any:
+def _floats(*values: float) -> Any:
     return np.array(values, np.float32)
+
+
+def _number(value: float) -> Any:
+    return np.float32(value)
 
 
 def _starts(*degrees: tuple[float, float, float]) -> Any:
@@ -176,7 +181,8 @@ def _starts(*degrees: tuple[float, float, float]) -> Any:
 
 # Heads on photos nod a little; few are turned further than these starts lead to.
 _STARTS = ((10, 0, 0), (10, 25, 0), (10, -25, 0))
-_MORE_STARTS = (*_STARTS, (0, 15, 0), (0, -15, 0), (20, -35, 0), (20, 35, 0))
+_MORE_YAWS = ((0, 15, 0), (0, -15, 0), (20, -35, 0), (20, 35, 0))
+_NODS_AND_ROLLS = ((-10, 0, 0), (25, 0, 0), (10, 0, 20), (10, 0, -20))
 
 
 @pytree
@@ -196,11 +202,11 @@ class FitConfig:
     scales: tuple[int, ...] = static(default=(0, 1, 2, 2))
     iterations: int = static(default=5)
     kernel: Literal["exact", "grid"] = static(default="exact")  # grid: OpenFace's table, steps of 0.1 pixel
-    reg_factor: Float[Array, " n_stages"] = _default(_per_stage, 15, 10, 5, 0.75)
+    reg_factor: Float[Array, " n_stages"] = _default(_floats, 15, 10, 5, 0.75)
     # of the mean-shift kernel, in reference pixels
-    sigma: Float[Array, " n_stages"] = _default(_per_stage, 1.6, 1.4, 1.25, 1.15)
+    sigma: Float[Array, " n_stages"] = _default(_floats, 1.6, 1.4, 1.25, 1.15)
     # of the patch confidences; 0: all landmarks weigh the same
-    weight_factor: Float[Array, " n_stages"] = _default(_per_stage, 1, 1, 1, 1)
+    weight_factor: Float[Array, " n_stages"] = _default(_floats, 1, 1, 1, 1)
     # Euler angles, radians; the likeliest result is kept
     start_rotations: Float[Array, "n_starts 3"] = _default(_starts, *_STARTS)
     # a stage ends when the whole shape moves less, in pixels (2-norm)
@@ -215,23 +221,57 @@ class FitConfig:
     mode_stiffness: Float[Array, "*n_modes"] = _default(np.float32, 1.0)
     # shift of the box in its sizes, then the logarithm of what its width and height are multiplied by
     box_correction: Float[Array, "4"] = _default(np.zeros, 4, np.float32)
+    # settings of the parts (the inner face, an eye) that are fitted after the whole, where the model has them
+    parts: dict[str, FitConfig] = _default(dict)
+    # as a part's settings: what its likelihood counts, beside the whole's, in the choice among tries
+    vote: Float[Array, ""] = _default(np.float32, 0.0)
+    # landmarks are those of the parameters, which parts have pulled; else a part's are where it found them
+    on_pdm: bool = static(default=False)
+    # what the shape's prior counts in the choice among tries: 1 by its probability, 0 not at all
+    prior: Float[Array, ""] = _default(np.float32, 0.0)
+    # above 0, a face's last tries are averaged, each weighing exp(score / temperature)
+    temperature: float = static(default=0.0)
 
     @classmethod
     def best(cls) -> FitConfig:
-        """The settings found most accurate with OpenFace's general model, whatever they cost."""
+        """The settings found most accurate with OpenFace's general model, whatever they cost.
+
+        Eleven starts go to the end, each with the inner face fitted on its finer scale; their landmarks are
+        averaged by how likely maps, inner face and shape make them.
+        """
         return cls(
-            windows=(11, 9, 9, 7, 7),
+            windows=(13, 11, 9, 9, 7),
             scales=(0, 1, 1, 2, 2),
-            reg_factor=_per_stage(15, 10, 10, 5, 0.75),
-            sigma=_per_stage(1.6, 1.4, 1.4, 1.25, 1.15),
-            weight_factor=_per_stage(1, 1, 1, 1, 1),
-            start_rotations=_starts(*_MORE_STARTS),
-            keep=(7, 4, 2, 2, 1),
+            reg_factor=_floats(15, 10, 10, 5, 0.75),
+            sigma=_floats(1.6, 1.4, 1.4, 1.25, 1.15),
+            weight_factor=_floats(1, 1, 1, 1, 1),
+            start_rotations=_starts(*_STARTS, *_MORE_YAWS, *_NODS_AND_ROLLS),
+            keep=(),
+            box_correction=_floats(0, 0, 0.1, 0.1),
+            parts={"inner": cls._inner()},
+            prior=_number(1),
+            temperature=0.08,
         )
 
     @classmethod
-    def openface(cls, multi_view: bool = False) -> FitConfig:
-        """OpenFace's default settings; ``multi_view`` tries its five start rotations."""
+    def _inner(cls) -> FitConfig:
+        return cls(
+            windows=(9, 9),
+            scales=(0, 0),
+            reg_factor=_floats(2.5, 0.5),
+            sigma=_floats(1.75, 1.5),
+            weight_factor=_floats(0, 0),
+            start_rotations=_starts((0, 0, 0)),
+            keep=(),
+            vote=_number(1),
+        )
+
+    @classmethod
+    def openface(cls, multi_view: bool = False, parts: Sequence[str] = ()) -> FitConfig:
+        """OpenFace's default settings; ``multi_view`` tries its five start rotations.
+
+        Its programs fit the part "inner" too, and where they look for gaze "left_eye_28", "right_eye_28".
+        """
         return cls(
             windows=(11, 9, 7, 5),
             scales=(),
@@ -241,11 +281,27 @@ class FitConfig:
             weight_factor=_weight_factors(0.0),
             start_rotations=_openface_starts(multi_view),
             keep=(),
+            parts={name: cls._openface_part(name) for name in parts},
+            on_pdm=True,
         )
 
     @classmethod
-    def openface_wild(cls, multi_view: bool = False) -> FitConfig:
-        """OpenFace's settings for photos in the wild (its ``-wild`` flag)."""
+    def _openface_part(cls, name: str) -> FitConfig:
+        inner = name == "inner"
+        return cls(
+            windows=(9,) if inner else (3, 5),
+            scales=(),
+            kernel="grid",
+            reg_factor=_floats(2.5) if inner else _floats(0.5, 0.5),
+            sigma=_floats(1.75) if inner else _floats(1, 1),
+            weight_factor=_floats(2.5) if inner else _floats(0, 0),
+            start_rotations=_starts((0, 0, 0)),
+            keep=(),
+        )
+
+    @classmethod
+    def openface_wild(cls, multi_view: bool = False, parts: Sequence[str] = ()) -> FitConfig:
+        """OpenFace's settings for photos in the wild (its ``-wild`` flag); more as for `openface`."""
         return cls(
             windows=(15, 13, 11, 9),
             scales=(),
@@ -256,6 +312,8 @@ class FitConfig:
             weight_factor=_weight_factors(2.5),
             start_rotations=_openface_starts(multi_view),
             keep=(),
+            parts={name: cls._openface_part(name) for name in parts},
+            on_pdm=True,
         )
 
     def stages(self, n_scales: int) -> list[tuple[int, int]]:

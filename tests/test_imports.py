@@ -20,6 +20,8 @@ LAYERS = (
     {"pose", "openface", "storage"},
     {"responses"},
     {"nurlms"},
+    {"stages"},
+    {"parts"},
     {"fit"},
 )
 SEES_ONLY_ITS_NOUNS = {"openface", "storage"}  # and the maths below them

@@ -31,14 +31,13 @@ ONE_START = FitConfig(start_rotations=FitConfig().start_rotations[:1])
 
 def configs() -> dict[str, FitConfig]:
     """OpenFace's settings, ours, and ours without one part at a time."""
-    ours = FitConfig()
+    ours, best = FitConfig(), FitConfig.best()
     level = ours.start_rotations * np.array([0, 1, 1], np.float32)
     per_stage = ("reg_factor", "sigma", "weight_factor")
     of_wild = {name: getattr(FitConfig.openface_wild(), name)[[0, 1, 2, 2]] for name in per_stage}
     return {
         "OpenFace's default": FitConfig.openface(),
         "FitConfig()": ours,
-        "FitConfig.best()": FitConfig.best(),
         "OpenFace's wild, five starts": FitConfig.openface_wild(multi_view=True),
         "FitConfig() with one start": replace(ours, start_rotations=ours.start_rotations[:1]),
         "  with every start to the end": replace(ours, keep=()),
@@ -46,6 +45,12 @@ def configs() -> dict[str, FitConfig]:
         "  with starts that do not nod": replace(ours, start_rotations=level),
         "  without the second pass on the last scale": replace(ours, windows=(*ours.windows[:3], 0)),
         "  with OpenFace's wild regularisation, sigma": replace(ours, **of_wild),
+        "  with the inner face": replace(ours, parts=best.parts),
+        "FitConfig.best()": best,
+        "  without the inner face": replace(best, parts={}),
+        "  with the likeliest try alone": replace(best, temperature=0.0),
+        "  without the shape's prior": replace(best, prior=np.float32(0)),
+        "  with seven starts": replace(best, start_rotations=best.start_rotations[:7]),
     }
 
 
@@ -54,7 +59,7 @@ def main() -> None:
         sys.exit("needs ../shared (OpenFace's model, annotated faces)")
     train = sys.argv[1:] == ["train"]
     throughput = sys.argv[1:] == ["throughput"]
-    model = replace(convert_openface(SHARED / "openface" / "model" / "main_clnf_general.txt"), parts=())
+    model = convert_openface(SHARED / "openface" / "model" / "main_clnf_general.txt")
     names = ("lfpw_train", "helen_train") if train else ("lfpw_test",)
     folders = tuple(SHARED / "faces" / name for name in names)
     photos = draw_photos(read_faces(folders), Spec(folders, (), faces=N_TRAIN if train else None))

@@ -108,7 +108,7 @@ def fit_config(preset: Preset, multi_view: bool, settings: list[str] | None, mod
             config = replace(model.settings, start_rotations=starts) if multi_view else model.settings
     for setting in settings or ():
         name, _, text = setting.partition("=")
-        if name not in (names := [f.name for f in fields(FitConfig)]):
+        if name not in (names := [f.name for f in fields(FitConfig) if f.name != "parts"]):
             raise ValueError(f"--set {setting}: {name!r} is no setting; settings are {', '.join(names)}")
         config = replace(config, **{name: _parse(setting, text, getattr(config, name))})
     return config
@@ -130,6 +130,10 @@ def _parse(setting: str, text: str, old: Any) -> Any:
         if any(n != int(n) or n < 0 for n in numbers) or (isinstance(old, int) and len(numbers) != 1):
             raise ValueError(f"--set {setting}: expected whole numbers like {old}")
         return tuple(map(int, numbers)) if isinstance(old, tuple) else int(numbers[0])
+    if isinstance(old, float):
+        if len(numbers) != 1:
+            raise ValueError(f"--set {setting}: expected one number")
+        return numbers[0]
     shape = np.shape(old)
     values = np.array(numbers, np.float32)
     if len(shape) == 2 and values.size % shape[1] == 0:

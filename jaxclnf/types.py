@@ -181,8 +181,8 @@ def _starts(*degrees: tuple[float, float, float]) -> Any:
 
 # Heads on photos nod a little; few are turned further than these starts lead to.
 _STARTS = ((10, 0, 0), (10, 25, 0), (10, -25, 0))
-_MORE_YAWS = ((0, 15, 0), (0, -15, 0), (20, -35, 0), (20, 35, 0))
-_NODS_AND_ROLLS = ((-10, 0, 0), (25, 0, 0), (10, 0, 20), (10, 0, -20))
+_MORE_YAWS = ((0, 15, 0), (0, -15, 0), (20, -35, 0), (20, 35, 0), (0, 50, 0), (0, -50, 0))
+_NODS_AND_ROLLS = ((-10, 0, 0), (25, 0, 0), (10, 0, 20), (10, 0, -20), (5, 0, 35), (5, 0, -35))
 
 
 @pytree
@@ -236,7 +236,7 @@ class FitConfig:
     def best(cls) -> FitConfig:
         """The settings found most accurate with OpenFace's general model, whatever they cost.
 
-        Eleven starts go to the end, each with the inner face fitted on its finer scale; their landmarks are
+        Fifteen starts go to the end, each with the inner face fitted on its finer scale; their landmarks are
         averaged by how likely maps, inner face and shape make them.
         """
         return cls(
@@ -249,7 +249,7 @@ class FitConfig:
             keep=(),
             box_correction=_floats(0, 0, 0.1, 0.1),
             parts={"inner": cls._inner()},
-            prior=_number(1),
+            prior=_number(2),
             temperature=0.08,
         )
 
@@ -260,7 +260,7 @@ class FitConfig:
             scales=(0, 0),
             reg_factor=_floats(2.5, 0.5),
             sigma=_floats(1.75, 1.5),
-            weight_factor=_floats(0, 0),
+            weight_factor=_floats(2.5, 2.5),
             start_rotations=_starts((0, 0, 0)),
             keep=(),
             vote=_number(1),

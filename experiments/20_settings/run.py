@@ -50,7 +50,7 @@ def configs() -> dict[str, FitConfig]:
         "  without the inner face": replace(best, parts={}),
         "  with the likeliest try alone": replace(best, temperature=0.0),
         "  without the shape's prior": replace(best, prior=np.float32(0)),
-        "  with seven starts": replace(best, start_rotations=best.start_rotations[:7]),
+        "  with the nine starts that do not roll": replace(best, start_rotations=best.start_rotations[:9]),
     }
 
 

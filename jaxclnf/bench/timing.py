@@ -11,12 +11,13 @@ import numpy as np
 
 
 class Case(NamedTuple):
-    """Something to time: what one call of ``run`` does, and for how many faces."""
+    """Something to time: a call of ``run`` does it for so many faces, so many times in a row."""
 
     name: str
     run: Callable[[], Any]
     faces: int
     group: str = ""
+    times: int = 1
 
 
 class Figure(NamedTuple):
@@ -40,7 +41,7 @@ def measure(cases: list[Case], rounds: int, step: Callable[[], None] = lambda: N
         jax.block_until_ready(case.run())
         step()
     seconds = np.array([list(_round(cases, step)) for _ in range(rounds)])  # rounds, cases, (wall, cpu)
-    milliseconds = 1e3 * seconds / np.array([case.faces for case in cases])[None, :, None]
+    milliseconds = 1e3 * seconds / np.array([case.faces * case.times for case in cases])[None, :, None]
     medians, best = np.median(milliseconds, axis=0), milliseconds.min(axis=0)
     return [
         Figure(case.name, case.group, case.faces, float(wall), float(cpu), float(least))

@@ -8,7 +8,6 @@ from functools import cache
 import jax
 import jax.numpy as jnp
 import numpy as np
-import pytest
 from engine import as_points, box_of, openface_model, synthetic_config, synthetic_face, synthetic_model
 from shared_data import golden
 
@@ -48,17 +47,16 @@ def of_part(**changes) -> FitConfig:
 COARSE = synthetic_config(windows=(7, 0))
 
 
-@pytest.mark.parametrize("parts", [("inner",), ("inner", "left_eye_28", "right_eye_28")])
-def test_parts_are_openfaces(parts: tuple[str, ...]) -> None:
-    """Four photos, five starts: the whole, its parts, the whole again from all landmarks."""
+def test_parts_are_openfaces() -> None:
+    """Four photos, five starts: the whole, inner face and eyes, the whole again from all landmarks."""
     images, arrays = golden("images_gray"), golden("final_fits_golden")
-    mode = "image_multi_inner" if len(parts) == 1 else "image_multi_inner_eyes"
-    model, config = openface_model(np.float32), FitConfig.openface(multi_view=True, parts=parts)
+    model = openface_model(np.float32)
+    config = FitConfig.openface(multi_view=True, parts=("inner", "left_eye_28", "right_eye_28"))
     for i, name in enumerate(arrays["face_image_names"]):
         image = next(images[key] for key in images if key.startswith(str(name)))
         found = fit(model, image, arrays["bbox_xywh"][i].astype(np.float32), config)
-        gaps = np.linalg.norm(found.landmarks - as_points(arrays[f"{mode}/landmarks"][i]), axis=-1)
-        assert gaps.mean() < 5e-3
+        expected = as_points(arrays["image_multi_inner_eyes/landmarks"][i])
+        assert np.linalg.norm(found.landmarks - expected, axis=-1).mean() < 5e-3
 
 
 def test_a_parts_landmarks_are_its_own_and_the_others_stay() -> None:
@@ -81,8 +79,6 @@ def test_on_the_pdm_landmarks_are_those_of_the_parameters() -> None:
 
 
 def test_parts_that_a_model_lacks_are_left_out() -> None:
-    config = replace(COARSE, parts={"tail": of_part()})
-    np.testing.assert_array_equal(run(config).landmarks, run(COARSE).landmarks)
     inner = replace(COARSE, parts={"inner": of_part()})
     without = run(inner, replace(whole_and_part(), parts=()))
     np.testing.assert_array_equal(without.landmarks, run(COARSE).landmarks)
@@ -123,8 +119,6 @@ def test_tries_are_averaged_by_their_likelihood() -> None:
     weights = jax.nn.softmax(jnp.stack([r.log_likelihood for r in alone]) / 0.5, axis=0)
     expected = np.einsum("kf,kfni->fni", weights, np.stack([r.landmarks for r in alone]))
     np.testing.assert_allclose(run(replace(several, temperature=0.5)).landmarks, expected, atol=5e-3)
-    cold, best = run(replace(several, temperature=1e-6)), run(several)
-    np.testing.assert_allclose(cold.landmarks, best.landmarks, atol=2e-3)
 
 
 def test_a_bad_image_keeps_to_itself() -> None:

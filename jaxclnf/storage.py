@@ -100,20 +100,7 @@ def _description(model: Model) -> dict[str, Any]:
         {"name": p.name, "main_points": p.main_points, "part_points": p.part_points, **_description(p.model)}
         for p in model.parts
     ]
-    return {
-        "provenance": asdict(model.provenance),
-        "settings": _described_settings(model.settings),
-        "parts": parts,
-    }
-
-
-def _described_settings(config: FitConfig) -> dict[str, Any]:
-    """A fit's settings ready for JSON; those of parts, which few models have, only if there are any."""
-    plain = {
-        f.name: np.asarray(getattr(config, f.name)).tolist() for f in fields(FitConfig) if f.name != "parts"
-    }
-    parts = {name: _described_settings(part) for name, part in config.parts.items()}
-    return plain | ({"parts": parts} if parts else {})
+    return {"provenance": asdict(model.provenance), "settings": model.settings.described(), "parts": parts}
 
 
 def _arrays(model: Model, weights_dtype: DTypeLike | None) -> dict[str, np.ndarray]:

@@ -326,6 +326,14 @@ class FitConfig:
         numbered = enumerate(zip(self.windows, scales, strict=False))
         return [(i, scale) for i, (window, scale) in numbered if window and scale < n_scales]
 
+    def described(self) -> dict[str, Any]:
+        """The settings ready for JSON; those of parts only if there are any."""
+        plain = {
+            f.name: np.asarray(getattr(self, f.name)).tolist() for f in fields(self) if f.name != "parts"
+        }
+        parts = {name: part.described() for name, part in self.parts.items()}
+        return plain | ({"parts": parts} if parts else {})
+
     def tracking(self) -> FitConfig:
         """These settings for going on from a face's last place: on each scale, OpenFace's small window."""
         small = dict(enumerate((0, 9, 7, 5)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from functools import cache
 
@@ -154,3 +155,8 @@ def test_settings_of_parts_are_saved_with_the_model(tmp_path) -> None:
     loaded = load_model(tmp_path / "model.npz").settings
     assert jax.tree.structure(loaded) == jax.tree.structure(settings)
     jax.tree.map(np.testing.assert_array_equal, loaded, settings)
+
+
+def test_settings_of_parts_are_described_for_tables() -> None:
+    told = json.loads(json.dumps(FitConfig.best().described()))
+    assert told["parts"]["inner"]["vote"] == 1 and told["temperature"] == FitConfig.best().temperature

@@ -147,11 +147,7 @@ def _parse(setting: str, text: str, old: Any) -> Any:
 
 def description(model: Model, config: FitConfig) -> dict:
     """What tells one model and its settings from another, ready for JSON."""
-    import numpy as np
-
-    settings = {f.name: getattr(config, f.name) for f in fields(config)}
-    plain = {k: np.asarray(v).tolist() if not isinstance(v, str) else v for k, v in settings.items()}
-    return {"model": model.provenance.name, "points": model.pdm.n_points, **plain}
+    return {"model": model.provenance.name, "points": model.pdm.n_points, **config.described()}
 
 
 def camera(text: str | None) -> Camera | None:

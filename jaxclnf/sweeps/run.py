@@ -11,7 +11,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from pathlib import Path
 from typing import NamedTuple
 
@@ -271,6 +271,5 @@ def describe(spec: Spec, model: Model, photos: Photos) -> dict:
     """What tells one sweep from another: all but where its files lie."""
     plain = {k: v for k, v in asdict(spec).items() if k not in ("datasets", "model")}
     if spec.base == "model":
-        own = spec.base_config(model)
-        plain["base"] = {f.name: np.asarray(getattr(own, f.name)).tolist() for f in fields(own)}
+        plain["base"] = spec.base_config(model).described()
     return plain | {"model": model.provenance.name, "faces_drawn": len(photos.boxes)}

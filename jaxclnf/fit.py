@@ -25,7 +25,8 @@ def fit(
 
     ``image`` is grey, 0..255, of any number type; ``box`` is x, y, width, height in its pixels. Without
     ``config`` the model's settings are taken. Every start rotation is tried and the likeliest result
-    returned. A face that cannot be fitted says so in ``status``; its other fields then mean nothing.
+    returned, or with a ``temperature`` their average. A face that cannot be fitted says so in ``status``;
+    its other fields then mean nothing.
     """
     return _first(fit_batch(model, image[None], box[None], config))
 

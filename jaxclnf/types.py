@@ -207,7 +207,7 @@ class FitConfig:
     sigma: Float[Array, " n_stages"] = _default(_floats, 1.6, 1.4, 1.25, 1.15)
     # of the patch confidences; 0: all landmarks weigh the same
     weight_factor: Float[Array, " n_stages"] = _default(_floats, 1, 1, 1, 1)
-    # Euler angles, radians; the likeliest result is kept
+    # Euler angles, radians; the likeliest result is kept, or with a temperature their average
     start_rotations: Float[Array, "n_starts 3"] = _default(_starts, *_STARTS)
     # a stage ends when the whole shape moves less, in pixels (2-norm)
     tolerance: Float[Array, ""] = _default(np.float32, 0.01)
@@ -357,7 +357,8 @@ class Status(enum.IntEnum):
 class FitResult:
     """What a fit found; batches carry a leading axis on every field."""
 
-    landmarks: Float[Array, "*batch n_points 2"]  # x, y in pixels of the image
+    # x, y in pixels of the image; those of the parameters, but where parts were fitted or tries averaged
+    landmarks: Float[Array, "*batch n_points 2"]
     params: FaceParams
     log_likelihood: Float[Array, "*batch"]
     landmark_likelihoods: Float[Array, "*batch n_points"]  # invisible landmarks: -1e8

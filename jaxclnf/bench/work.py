@@ -20,8 +20,8 @@ class Work(NamedTuple):
 
     ``useful`` counts the correlations as they are defined, which is how C computes them; ``performed`` as
     they run: XLA's are the banded matrix products of `jaxclnf.ops.ccnf`, with the zeros they multiply.
-    ``bytes`` counts what
-    passes between steps when each reads and writes its arrays once: patches, neurons' products, maps.
+    ``bytes`` counts what passes between steps when each reads and writes its arrays once: patches,
+    neurons' products, maps.
     """
 
     useful: float

@@ -17,13 +17,19 @@ extern const Kernels kernels_avx2, kernels_avx512;
 enum { AVX2 = 1 << 5, FMA = 1 << 12, OSXSAVE = 1 << 27, AVX512 = 1 << 16 | 1 << 17 | 1 << 30 | 1 << 31 };
 enum { YMM = 0x6, ZMM = 0xe6 };
 
-static const Kernels* kernels(void) {
+static int lanes_here(void) {
   unsigned a, b, c, d, basic = 0, saved = 0, high;
   if (__get_cpuid(1, &a, &b, &basic, &d) && basic & OSXSAVE) __asm__("xgetbv" : "=a"(saved), "=d"(high) : "c"(0));
   if (!__get_cpuid_count(7, 0, &a, &b, &c, &d)) b = 0;
-  const bool avx2 = jaxclnf_most_lanes >= 8 && b & AVX2 && basic & FMA && (saved & YMM) == YMM;
-  const bool avx512 = jaxclnf_most_lanes >= 16 && (b & AVX512) == (unsigned)AVX512 && (saved & ZMM) == ZMM;
-  return avx2 && avx512 ? &kernels_avx512 : avx2 ? &kernels_avx2 : &kernels_baseline;
+  if (!(b & AVX2 && basic & FMA && (saved & YMM) == YMM)) return 4;
+  return (b & AVX512) == (unsigned)AVX512 && (saved & ZMM) == ZMM ? 16 : 8;
+}
+
+static const Kernels* kernels(void) {
+  static _Atomic int here;  // asked for once: a virtual machine takes microseconds to answer
+  if (!here) here = lanes_here();
+  const int lanes = here < jaxclnf_most_lanes ? here : jaxclnf_most_lanes;
+  return lanes >= 16 ? &kernels_avx512 : lanes >= 8 ? &kernels_avx2 : &kernels_baseline;
 }
 #else
 static const Kernels* kernels(void) { return &kernels_baseline; }

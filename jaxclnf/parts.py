@@ -11,7 +11,7 @@ from jaxtyping import Array, Bool, Float
 
 from jaxclnf.ops.shape import shape_2d
 from jaxclnf.pose import params_from_landmarks
-from jaxclnf.stages import SCALE_MARGIN, Tries, fit_tries, likeliest, over_tries, scores, where
+from jaxclnf.stages import Tries, fit_tries, has_pixels, likeliest, over_tries, scores, where
 from jaxclnf.types import PDM, FaceParams, FitConfig, Model, Part
 
 
@@ -62,7 +62,7 @@ def _refined(
     large = jnp.zeros_like(tries.too_small)
     for part in parts:
         settings = config.parts[part.name]
-        enough = tries.params.scale > SCALE_MARGIN * part.model.experts[0].patch_scale
+        enough = has_pixels(part.model.experts[0], tries.params, settings)
         found, likelihood = _fit_part(part, images, landmarks, enough, settings)
         merged = merged.at[:, :, jnp.array(part.main_points)].set(found)
         votes = votes + jnp.where(enough, settings.vote * likelihood, jnp.nan)

@@ -43,6 +43,18 @@ def nearest_view(experts: PatchExperts, rotation: Float[Array, "3"]) -> Int[Arra
     return jnp.argmin(distances).astype(jnp.int32)
 
 
+def second_view(
+    experts: PatchExperts, rotation: Float[Array, "3"], nearest: Int[Array, ""]
+) -> tuple[Int[Array, ""], Float[Array, ""]]:
+    """The view next to the nearest, and its share: 0 at the nearest's centre, half midway to its own."""
+    offsets = experts.view_centres - rotation[None]
+    others = jnp.sum(offsets**2, axis=1).at[nearest].set(jnp.inf)
+    second = jnp.argmin(others).astype(jnp.int32)
+    between = offsets[second] - offsets[nearest]
+    share = -jnp.dot(offsets[nearest], between) / jnp.dot(between, between)
+    return second, jnp.clip(share, 0, 0.5)
+
+
 def frame(pdm: PDM, experts: PatchExperts, params: FaceParams) -> Frame:
     """The frame of the response maps about a face's current landmarks."""
     base = shape_2d(pdm, params)
@@ -140,6 +152,30 @@ def image_responses(
     by_view = jax.custom_batching.custom_vmap(partial(_by_view, window=window))
     by_view.def_vmap(partial(_more_faces, by_view))
     return by_view(experts, images, faces)
+
+
+def responses_between_views(
+    experts: PatchExperts,
+    images: Num[Array, "n_images height width"],
+    faces: Frame,
+    rotations: Float[Array, "n_images n_tries 3"],
+    window: int,
+) -> Float[Array, "n_images n_tries n_points window window"]:
+    """`image_responses` interpolated linearly between the two views nearest to each face's Euler angles.
+
+    Landmarks that one of them cannot see keep the nearest's maps.
+    """
+    if len(experts.view_centres) == 1:
+        return image_responses(experts, images, faces, window)
+    of_tries = jax.vmap(jax.vmap(partial(second_view, experts)))
+    second, share = of_tries(rotations, faces.view)
+    visible = experts.visibility[second]
+    both = jax.tree.map(
+        lambda a, b: jnp.concatenate([a, b], axis=1), faces, faces._replace(view=second, visible=visible)
+    )
+    nearest, other = jnp.split(image_responses(experts, images, both, window), 2, axis=1)
+    share = jnp.where(faces.visible & visible, share[..., None], 0)[..., None, None]
+    return (1 - share) * nearest + share * other
 
 
 def _more_faces(by_view: Callable, n: int, batched, experts: PatchExperts, images: Array, faces: Frame):

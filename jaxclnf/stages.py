@@ -13,13 +13,10 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxclnf.nurlms import Settings, iterate, log_likelihood
-from jaxclnf.responses import FEW, frame, image_responses
+from jaxclnf.responses import FEW, frame, image_responses, responses_between_views
 from jaxclnf.types import PDM, FaceParams, FitConfig, Model, PatchExperts
 
 T = TypeVar("T")
-
-SCALE_MARGIN = 0.9
-"""A scale is skipped when 0.9 of its pixels per model unit exceed the face's."""
 
 
 class Tries(NamedTuple):
@@ -40,7 +37,9 @@ def fit_tries(model: Model, images: Array, starts: FaceParams, config: FitConfig
     tries = _untried(model, starts, config)
     for i, scale in config.stages(len(model.experts)):
         experts = model.experts[scale]
-        tries = _unless_skipped(experts, tries, _stage(model, experts, images, tries, config, i))
+        skipped = tries.too_small | ~has_pixels(experts, tries.params, config)
+        after = _stage(model, experts, images, tries, config, i)
+        tries = jax.tree.map(partial(where, skipped), tries, after)
         n_kept = min([n_starts, *config.keep[i + 1 : i + 2]])
         if n_kept < n_starts:
             score = scores(model.pdm, tries, config)
@@ -53,11 +52,12 @@ def _stage(
 ) -> Tries:
     settings = _stage_settings(config, i, tries.view.shape)
     arguments = model.pdm, experts, images, tries.params, settings, config.min_scale
-    after = _look_and_move(*arguments, config.windows[i], config.iterations, config.kernel)
+    static = config.windows[i], config.iterations, config.kernel, i in config.between_views
+    after = _look_and_move(*arguments, *static)
     return after._replace(iterations=tries.iterations.at[:, :, i].set(after.iterations))
 
 
-@partial(jax.jit, static_argnums=(6, 7, 8))  # stages of the same sizes are traced once
+@partial(jax.jit, static_argnums=(6, 7, 8, 9))  # stages of the same sizes are traced once
 def _look_and_move(
     pdm: PDM,
     experts: PatchExperts,
@@ -68,10 +68,14 @@ def _look_and_move(
     window: int,
     max_iterations: int,
     kernel: Literal["exact", "grid"],
+    between_views: bool,
 ) -> Tries:
     """Response maps about the current landmarks, then rigid and non-rigid steps on them."""
     faces = over_tries(partial(frame, pdm, experts))(params)
-    maps = image_responses(experts, images, faces, window)
+    if between_views:
+        maps = responses_between_views(experts, images, faces, params.rotation, window)
+    else:
+        maps = image_responses(experts, images, faces, window)
 
     def steps(face, maps, params, settings):
         run = partial(iterate, max_iterations=max_iterations, kernel=kernel)
@@ -85,10 +89,11 @@ def _look_and_move(
     return over_tries(steps)(faces, maps, params, settings)
 
 
-def _unless_skipped(experts: PatchExperts, before: Tries, after: Tries) -> Tries:
-    """The stage's outcome, but for faces too small for its scale or given up before."""
-    skipped = before.too_small | (SCALE_MARGIN * experts.patch_scale > before.params.scale)
-    return jax.tree.map(partial(where, skipped), before, after)
+def has_pixels(
+    experts: PatchExperts, params: FaceParams, config: FitConfig
+) -> Bool[Array, "n_images n_tries"]:
+    """Whether faces are large enough for a scale."""
+    return params.scale >= config.scale_margin * experts.patch_scale
 
 
 def _untried(model: Model, starts: FaceParams, config: FitConfig) -> Tries:
@@ -101,7 +106,7 @@ def _untried(model: Model, starts: FaceParams, config: FitConfig) -> Tries:
         iterations=jnp.zeros((*batch, len(config.windows), 2), jnp.int32),
         converged=jnp.zeros(batch, bool),
         astray=jnp.zeros(batch, bool),
-        too_small=starts.scale < SCALE_MARGIN * config.min_scale,
+        too_small=starts.scale < config.scale_margin * config.min_scale,
     )
 
 

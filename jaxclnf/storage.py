@@ -28,6 +28,9 @@ _MAX_BYTES = 2**30  # of all arrays, unpacked
 _DERIVED = ("sigma", "sigma_index")
 _IN_HEADER = ("settings",)
 _SHIPPED = "model.npz"
+_BEFORE: dict[str, Any] = {
+    "between_views": []
+}  # what settings meant that were saved before there was a choice
 _DAMAGE = (ValueError, LookupError, TypeError, AttributeError, OSError, EOFError, MemoryError, RuntimeError)
 
 
@@ -196,8 +199,9 @@ def _build_model(tree: dict[str, Any], description: dict[str, Any], dtype: np.dt
 def _build_settings(description: dict[str, Any]) -> FitConfig:
     """The settings that a header describes, of files without any the default ones."""
     usual, given = FitConfig(), {}
+    described = _BEFORE | description if description else description
     for f in fields(FitConfig):
-        value, old = description.get(f.name), getattr(usual, f.name)
+        value, old = described.get(f.name), getattr(usual, f.name)
         if value is None:
             continue
         if f.name == "parts":

@@ -16,7 +16,6 @@ from jaxtyping import Float, UInt8
 
 from jaxclnf.confidence import confidences
 from jaxclnf.fit import fit, fit_from
-from jaxclnf.stages import SCALE_MARGIN
 from jaxclnf.tables import usable
 from jaxclnf.types import FaceParams, FitConfig, FitResult, Model
 
@@ -148,7 +147,7 @@ def _following(model: Model, config: TrackConfig, params: FaceParams) -> FitConf
     """The settings to go on with: all windows for a face too small for the scales of the small ones."""
     settings = config.following()
     scales = [float(model.experts[scale].patch_scale) for _, scale in settings.stages(len(model.experts))]
-    too_small = not scales or SCALE_MARGIN * min(scales) > float(params.scale)
+    too_small = not scales or settings.scale_margin * min(scales) > float(params.scale)
     return replace(settings, windows=config.fit.windows) if too_small else settings
 
 

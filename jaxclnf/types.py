@@ -213,6 +213,10 @@ class FitConfig:
     tolerance: Float[Array, ""] = _default(np.float32, 0.01)
     # smaller faces, in pixels per model unit, are given up
     min_scale: Float[Array, ""] = _default(np.float32, 0.25)
+    # a scale is skipped when this share of its pixels per model unit exceeds the face's
+    scale_margin: Float[Array, ""] = _default(np.float32, 0.9)
+    # stages whose response maps, where a head is between two views, are those of both, each by its nearness
+    between_views: tuple[int, ...] = static(default=(3,))
     # tries of a face that enter each stage, the likeliest so far; where empty, all go to the end
     keep: tuple[int, ...] = static(default=(3, 2, 2, 1))
     # what each landmark weighs in a step, beside its patch confidence
@@ -236,8 +240,9 @@ class FitConfig:
     def best(cls) -> FitConfig:
         """The settings found most accurate with OpenFace's general model, whatever they cost.
 
-        Fifteen starts go to the end, each with the inner face fitted on its finer scale; their landmarks are
-        averaged by how likely maps, inner face and shape make them.
+        Fifteen starts go to the end on maps between views, each with the inner face fitted on its finer
+        scale, on small faces too; their landmarks are averaged by how likely maps, inner face and shape
+        make them.
         """
         return cls(
             windows=(13, 11, 9, 9, 7),
@@ -248,6 +253,7 @@ class FitConfig:
             start_rotations=_starts(*_STARTS, *_MORE_YAWS, *_NODS_AND_ROLLS),
             keep=(),
             box_correction=_floats(0, 0, 0.1, 0.1),
+            between_views=(1, 2, 3, 4),
             parts={"inner": cls._inner()},
             prior=_number(2),
             temperature=0.08,
@@ -263,6 +269,8 @@ class FitConfig:
             weight_factor=_floats(2.5, 2.5),
             start_rotations=_starts((0, 0, 0)),
             keep=(),
+            scale_margin=_number(0.5),
+            between_views=(0, 1),
             vote=_number(1),
         )
 
@@ -281,6 +289,7 @@ class FitConfig:
             weight_factor=_weight_factors(0.0),
             start_rotations=_openface_starts(multi_view),
             keep=(),
+            between_views=(),
             parts={name: cls._openface_part(name) for name in parts},
             on_pdm=True,
         )
@@ -297,6 +306,7 @@ class FitConfig:
             weight_factor=_floats(2.5) if inner else _floats(0, 0),
             start_rotations=_starts((0, 0, 0)),
             keep=(),
+            between_views=(),
         )
 
     @classmethod
@@ -312,6 +322,7 @@ class FitConfig:
             weight_factor=_weight_factors(2.5),
             start_rotations=_openface_starts(multi_view),
             keep=(),
+            between_views=(),
             parts={name: cls._openface_part(name) for name in parts},
             on_pdm=True,
         )

@@ -91,6 +91,7 @@ def test_nothing_to_do_is_a_sentence(run, faces: Path) -> None:
         (["--set", "sigma=nan"], "finite"),
         (["--set", "sigma=1,2,3"], "4 finite numbers"),
         (["--set", "windows=7.5"], "whole numbers"),
+        (["--set", "windows="], "expected numbers"),
         (["--set", "iterations=1,2"], "whole numbers"),
         (["--set", "kernel=round"], "exact or grid"),
         (["--camera", "500,500"], "four numbers"),
@@ -102,6 +103,11 @@ def test_misuse_is_a_sentence(run, faces: Path, arguments: list[str], sentence: 
     assert outcome.status == 1
     assert sentence in outcome.err
     assert len(outcome.err.splitlines()) == 1
+
+
+def test_settings_of_several_numbers_may_be_none(run, faces: Path) -> None:
+    outcome = fit(run, "photos", "--out", "out", "--no-pictures", "--set", "between_views=")
+    assert outcome.status == 0, outcome.err
 
 
 def test_boxes_for_files_that_do_not_exist_are_named(run, faces: Path) -> None:

@@ -93,6 +93,18 @@ def test_a_part_with_too_few_pixels_is_left_out() -> None:
     np.testing.assert_allclose(result.landmarks, run(COARSE).landmarks, atol=1e-5)
 
 
+def test_a_margin_lets_a_part_see_small_faces() -> None:
+    part = whole_and_part().parts[0]
+    fine = tuple(replace(e, patch_scale=jnp.float32(2)) for e in part.model.experts)
+    model = replace(whole_and_part(), parts=(replace(part, model=replace(part.model, experts=fine)),))
+    fitted = {
+        m: run(replace(COARSE, parts={"inner": of_part(scale_margin=np.float32(m))}), model)
+        for m in (0.9, 0.1)
+    }
+    np.testing.assert_allclose(fitted[0.9].landmarks, run(COARSE).landmarks, atol=1e-5)
+    assert np.abs(fitted[0.1].landmarks - fitted[0.9].landmarks).max(axis=(1, 2)).min() > 0.05
+
+
 def test_a_part_has_a_vote_among_tries() -> None:
     """A vote so strong that the part decides: what it found likeliest by itself is what remains."""
     several = synthetic_config(windows=(7, 0), start_rotations=STARTS, keep=())

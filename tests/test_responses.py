@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from functools import partial
 
 import jax
@@ -12,7 +13,15 @@ from shared_data import golden
 
 from jaxclnf.ops import ccnf
 from jaxclnf.ops.sample import sample_patches
-from jaxclnf.responses import batch_responses, frame, image_responses, nearest_view, view_responses
+from jaxclnf.responses import (
+    batch_responses,
+    frame,
+    image_responses,
+    nearest_view,
+    responses_between_views,
+    second_view,
+    view_responses,
+)
 
 SIMILARITY = 2e-6
 """Relative; float32 rounds a shape of hundreds of pixels before it is centred."""
@@ -168,3 +177,67 @@ def test_the_nearest_view_and_the_first_of_equals(dtype) -> None:
     tied = jax.tree.map(lambda a: a, experts)
     object.__setattr__(tied, "view_centres", halfway)
     assert int(nearest_view(tied, halfway[2])) == 1
+
+
+def angles(*yaws: float) -> jax.Array:
+    return jnp.radians(jnp.array([[0.0, yaw, 0.0] for yaw in yaws], jnp.float32))
+
+
+def test_the_second_views_share_grows_to_half_midway() -> None:
+    experts = synthetic_model(np.float32).experts[0]  # yaws 0, 45, -45
+    rotations = angles(0, 9, 22, 23, 45, 60, -9, -36)
+    nearest = jax.vmap(nearest_view, (None, 0))(experts, rotations)
+    second, share = jax.vmap(second_view, (None, 0, 0))(experts, rotations, nearest)
+    np.testing.assert_array_equal(nearest[1:], [0, 0, 1, 1, 1, 0, 2])
+    np.testing.assert_array_equal(second[1:], [1, 1, 0, 0, 0, 2, 0])
+    np.testing.assert_allclose(share, np.array([0, 9, 22, 22, 0, 0, 9, 9]) / 45, atol=1e-6)
+
+
+def faces_at(model, *yaws: float):
+    """A face turned so far, once on each of as many copies of one image."""
+    image, params = synthetic_face(3, np.float32)
+    rotations = angles(*yaws)
+    faces = jax.vmap(lambda r: frame(model.pdm, model.experts[0], replace(params, rotation=r)))(rotations)
+    images = jnp.broadcast_to(image, (len(yaws), *image.shape))
+    return images, jax.tree.map(lambda a: a[:, None], faces), rotations[:, None]
+
+
+def test_maps_between_views_are_both_views_in_proportion() -> None:
+    model = synthetic_model(np.float32)
+    experts = model.experts[0]
+    images, faces, rotations = faces_at(model, 0, 9, 30)
+    found = responses_between_views(experts, images, faces, rotations, 7)
+    of_front, of_side = (
+        image_responses(experts, images, faces._replace(view=jnp.full((3, 1), v), visible=seen), 7)
+        for v, seen in enumerate(jnp.broadcast_to(experts.visibility[:, None, None], (3, 3, 1, 12)))
+        if v < 2
+    )
+    shares = jnp.array([0, 9 / 45, 30 / 45])[:, None, None, None, None]
+    expected = (1 - shares) * of_front + shares * of_side
+    side_sees, largest = np.asarray(experts.visibility[1]), float(jnp.abs(of_front).max())
+    assert_close(found[:, :, side_sees], expected[:, :, side_sees], 1e-5)
+    assert not np.allclose(found[1], of_front[1], atol=1e-3 * largest)
+    # What the side view cannot see keeps the nearest view's maps: the front's, then none.
+    assert_close(found[:2, :, ~side_sees], of_front[:2, :, ~side_sees], 1e-6)
+    assert not found[2, :, ~side_sees].any()
+
+
+def test_maps_do_not_jump_where_the_nearest_view_changes() -> None:
+    model = synthetic_model(np.float32)
+    images, faces, rotations = faces_at(model, 22.49, 22.51)
+    seen = np.asarray(model.experts[0].visibility[:2].all(0))
+    jump = lambda maps: float(jnp.abs(maps[0] - maps[1])[:, seen].max())  # noqa: E731
+    nearest = image_responses(model.experts[0], images, faces, 7)
+    between = responses_between_views(model.experts[0], images, faces, rotations, 7)
+    assert jump(between) < 0.05 * jump(nearest)
+
+
+def test_a_single_view_is_its_own_neighbour() -> None:
+    model = synthetic_model(np.float32)
+    images, faces, rotations = faces_at(model, 0, 0)
+    of_views = ("view_centres", "visibility", "weights", "norm_weights", "bias", "alpha", "betas")
+    of_views += ("patch_confidence", "sigma_index")
+    first = {name: getattr(model.experts[0], name)[:1] for name in of_views}
+    experts = replace(model.experts[0], **first)
+    between = responses_between_views(experts, images, faces, rotations, 7)
+    np.testing.assert_array_equal(between, image_responses(experts, images, faces, 7))

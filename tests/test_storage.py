@@ -158,6 +158,12 @@ def test_the_model_that_ships_is_found_beside_the_package(saved: Path, tmp_path:
         place.unlink()
 
 
+def test_settings_saved_before_there_was_a_choice_mean_what_they_did(saved: Path) -> None:
+    _rewrite(saved, header=_header(saved, settings={"windows": [9, 7], "scales": [0, 1]}))
+    settings = load_model(saved).settings
+    assert (settings.windows, settings.between_views) == ((9, 7), ())
+
+
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [

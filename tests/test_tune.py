@@ -31,7 +31,9 @@ def derivatives():
     with jax.enable_x64(True):
         model, photos = synthetic_model(jnp.float64), faces(jnp.float64, 2)
         starts = np.array([[0, 0, 0], [0, 0.6, 0]], np.float32)
-        config = synthetic_config(start_rotations=starts, keep=(2, 1), tolerance=np.float32(0))
+        config = synthetic_config(
+            start_rotations=starts, keep=(2, 1), between_views=(1,), tolerance=np.float32(0)
+        )
         config = jax.tree.map(lambda a: jnp.asarray(a, jnp.float64), config)
         free = freed(config, NAMES, SIZES)
         error = jax.jit(lambda free: loss(free, model, photos, config))

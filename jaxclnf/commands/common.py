@@ -122,6 +122,8 @@ def _parse(setting: str, text: str, old: Any) -> Any:
         if text not in ("exact", "grid"):
             raise ValueError(f"--set {setting}: expected exact or grid")
         return text
+    if isinstance(old, tuple) and not text and setting != "windows=":
+        return ()
     try:
         numbers = [float(part) for part in text.split(",")]
     except ValueError:

@@ -31,10 +31,19 @@ import numpy as np
 
 from jaxclnf.types import FitConfig, Model
 
-STATIC = ("windows", "scales", "iterations", "kernel", "keep", "start_rotations")
+STATIC = ("windows", "scales", "iterations", "kernel", "keep", "between_views", "start_rotations")
 """What is compiled anew for every value; of the start rotations it is their number."""
 
-TRACED = ("reg_factor", "sigma", "weight_factor", "box_correction", "tolerance", "min_scale", "prior")
+TRACED = (
+    "reg_factor",
+    "sigma",
+    "weight_factor",
+    "box_correction",
+    "tolerance",
+    "min_scale",
+    "prior",
+    "scale_margin",
+)
 PRESETS = {"default": FitConfig, "openface": FitConfig.openface, "openface-wild": FitConfig.openface_wild}
 BASES = ("model", *PRESETS)
 SEARCHES = ("grid", "random", "halving")

@@ -68,6 +68,7 @@ class Recipe:
             windows=self.windows,
             scales=tuple(range(n)),
             keep=(len(starts), *(1,) * (n - 1)),
+            between_views=(),
             iterations=self.iterations,
             kernel="exact",
             **per_stage,

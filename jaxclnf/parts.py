@@ -3,6 +3,7 @@
 Source: OpenFace's `CLNF::DetectLandmarks`.
 """
 
+from collections.abc import Callable
 from functools import partial
 
 import jax
@@ -10,9 +11,12 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from jaxclnf.ops.shape import shape_2d
-from jaxclnf.pose import params_from_landmarks
+from jaxclnf.pose import params_near
 from jaxclnf.stages import Tries, fit_tries, has_pixels, likeliest, over_tries, scores, where
 from jaxclnf.types import PDM, FaceParams, FitConfig, Model, Part
+
+OPENFACES_STEPS = 8
+"""From landmarks to parameters, as near to where OpenFace's many short steps end as float32 lets us."""
 
 
 def best_tries(
@@ -35,8 +39,8 @@ def best_tries(
     if config.temperature > 0 and n_tries > 1:
         by_face = landmarks.reshape(n_faces, n_tries, *landmarks.shape[2:]), score.reshape(n_faces, n_tries)
         best_landmarks = _averaged(*by_face, best_landmarks, config.temperature)
-        params = over_tries(partial(params_from_landmarks, model.pdm))(best_landmarks[None])
-        best = best._replace(params=jax.tree.map(lambda a: a[0], params))
+        params = jax.vmap(partial(params_near, model.pdm))(best_landmarks, best.params.rotation)
+        best = best._replace(params=params)
     return best, best_landmarks
 
 
@@ -60,40 +64,47 @@ def _refined(
     """Tries and landmarks with their parts fitted, and what these think of them (NaN where none was)."""
     merged, votes = landmarks, jnp.zeros_like(tries.log_likelihood)
     large = jnp.zeros_like(tries.too_small)
+    rotations = tries.params.rotation
+    near = partial(params_near, steps=OPENFACES_STEPS) if config.on_pdm else params_near
     for part in parts:
         settings = config.parts[part.name]
         enough = has_pixels(part.model.experts[0], tries.params, settings)
-        found, likelihood = _fit_part(part, images, landmarks, enough, settings)
+        starts = over_tries(partial(_start, part, near))(landmarks, rotations)
+        found, likelihood = _fit_part(part, images, starts, enough, settings)
         merged = merged.at[:, :, jnp.array(part.main_points)].set(found)
         votes = votes + jnp.where(enough, settings.vote * likelihood, jnp.nan)
         large |= enough
     # A part too small to be fitted follows the whole, and is heeded where another was fitted.
     large &= jnp.isfinite(merged).all((-2, -1))
     merged = where(large, merged, landmarks)
-    refound = over_tries(partial(params_from_landmarks, pdm))(merged)
+    refound = over_tries(partial(near, pdm))(merged, rotations)
     params = jax.tree.map(partial(where, large), refound, tries.params)
     if config.on_pdm:
         merged = over_tries(partial(shape_2d, pdm))(params)
     return tries._replace(params=params), merged, votes
 
 
+def _start(
+    part: Part,
+    near: Callable[..., FaceParams],
+    whole: Float[Array, "n_points 2"],
+    rotation: Float[Array, "3"],
+) -> FaceParams:
+    """A part's parameters by the landmarks that it shares with the whole."""
+    pdm, shared = part.model.pdm, jnp.array(part.part_points)
+    visible = jnp.zeros(pdm.n_points, bool).at[shared].set(True)
+    own = jnp.zeros((pdm.n_points, 2), whole.dtype).at[shared].set(whole[jnp.array(part.main_points)])
+    return near(pdm, own, rotation, visible)
+
+
 def _fit_part(
-    part: Part, images: Array, landmarks: Array, enough: Bool[Array, "n_images n_tries"], config: FitConfig
+    part: Part, images: Array, starts: FaceParams, enough: Bool[Array, "n_images n_tries"], config: FitConfig
 ) -> tuple[Float[Array, "n_images n_tries n_shared 2"], Float[Array, "n_images n_tries"]]:
     """The landmarks that a part shares with the whole, fitted where ``enough`` pixels show it."""
-    model, shared = part.model, jnp.array(part.part_points)
-    seen = jnp.zeros(model.pdm.n_points, bool).at[shared].set(True)
-
-    def start(whole: Float[Array, "n_points 2"]) -> FaceParams:
-        own = (
-            jnp.zeros((model.pdm.n_points, 2), whole.dtype).at[shared].set(whole[jnp.array(part.main_points)])
-        )
-        return params_from_landmarks(model.pdm, own, seen)
-
-    starts = over_tries(start)(landmarks)
-    tries = fit_tries(model, images, starts, config)
+    tries = fit_tries(part.model, images, starts, config)
     params = jax.tree.map(partial(where, enough), tries.params, starts)
-    return over_tries(partial(shape_2d, model.pdm))(params)[:, :, shared], tries.log_likelihood
+    found = over_tries(partial(shape_2d, part.model.pdm))(params)
+    return found[:, :, jnp.array(part.part_points)], tries.log_likelihood
 
 
 def _if_all_vote(votes: Float[Array, "n_images n_tries"], n_tries: int) -> Float[Array, "n_images n_tries"]:

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from jaxclnf.ops.gauss_newton import normal_equations, step
+from jaxclnf.ops.gauss_newton import basis_products, normal_equations, step
 from jaxclnf.ops.rotation import euler_to_matrix
 from jaxclnf.ops.shape import shape_2d, update
 from jaxclnf.types import PDM, FaceParams
@@ -89,6 +89,47 @@ def params_from_landmarks(
     error = jnp.linalg.norm(residuals(start))
     params, *_ = jax.lax.while_loop(unfinished, body, (start, error, jnp.int32(0), jnp.int32(0)))
     return params
+
+
+def params_near(
+    pdm: PDM,
+    landmarks_img: Float[Array, "n_points 2"],
+    rotation: Float[Array, "3"],
+    visible: Bool[Array, " n_points"] | None = None,
+    steps: int = 4,
+) -> FaceParams:
+    """`params_from_landmarks` of a head whose rotation (Euler, radians) is known roughly.
+
+    Whole Gauss-Newton steps from the mean face turned so: cheaper, and with a reverse derivative. Four end
+    within 0.003 pixels of where many do, eight within float32's rounding.
+    """
+    if visible is None:
+        visible = jnp.ones(len(landmarks_img), bool)
+    weights = visible.astype(landmarks_img.dtype)
+    target = jnp.where(visible[:, None], landmarks_img, 0)
+    products = basis_products(pdm.basis, weights)
+
+    def body(_, params):
+        residuals = weights[:, None] * (target - shape_2d(pdm, params))
+        one = jnp.ones_like(params.scale)
+        return update(params, step(*normal_equations(pdm, params, residuals, weights, one, products)))
+
+    return jax.lax.fori_loop(0, steps, body, _turned_mean(pdm, target, rotation, weights))
+
+
+def _turned_mean(pdm, target, rotation, weights):
+    """The turned mean face, of the size and at the place of the target."""
+    mean = pdm.mean @ euler_to_matrix(rotation)[:2].T
+    share = (weights / weights.sum())[:, None]
+    mean_centre, target_centre = (share * mean).sum(0), (share * target).sum(0)
+    spread = [jnp.sum(share * (a - c[None]) ** 2) for a, c in ((mean, mean_centre), (target, target_centre))]
+    scale = jnp.sqrt(spread[1] / spread[0])
+    return FaceParams(
+        scale=scale,
+        rotation=rotation,
+        translation=target_centre - scale * mean_centre,
+        shape=jnp.zeros(pdm.n_modes, target.dtype),
+    )
 
 
 def _frontal_start(pdm, target, visible):

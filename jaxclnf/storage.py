@@ -28,9 +28,8 @@ _MAX_BYTES = 2**30  # of all arrays, unpacked
 _DERIVED = ("sigma", "sigma_index")
 _IN_HEADER = ("settings",)
 _SHIPPED = "model.npz"
-_BEFORE: dict[str, Any] = {
-    "between_views": []
-}  # what settings meant that were saved before there was a choice
+_BEFORE: dict[str, Any] = {"between_views": [], "parts": {}}
+"""What settings meant that were saved before there was a choice."""
 _DAMAGE = (ValueError, LookupError, TypeError, AttributeError, OSError, EOFError, MemoryError, RuntimeError)
 
 

@@ -179,6 +179,10 @@ def _starts(*degrees: tuple[float, float, float]) -> Any:
     return np.radians(np.array(degrees, np.float32))
 
 
+def _usual_parts() -> Any:
+    return {"inner": FitConfig._inner(reg_factor=(0.5,), sigma=(1.5,), between_views=())}
+
+
 # Heads on photos nod a little; few are turned further than these starts lead to.
 _STARTS = ((10, 0, 0), (10, 25, 0), (10, -25, 0))
 _MORE_YAWS = ((0, 15, 0), (0, -15, 0), (20, -35, 0), (20, 35, 0), (0, 50, 0), (0, -50, 0))
@@ -218,7 +222,7 @@ class FitConfig:
     # stages whose response maps, where a head is between two views, are those of both, each by its nearness
     between_views: tuple[int, ...] = static(default=(3,))
     # tries of a face that enter each stage, the likeliest so far; where empty, all go to the end
-    keep: tuple[int, ...] = static(default=(3, 2, 2, 1))
+    keep: tuple[int, ...] = static(default=(3, 2, 1, 1))
     # what each landmark weighs in a step, beside its patch confidence
     landmark_weights: Float[Array, "*n_points"] = _default(np.float32, 1.0)
     # how much more than by its variance each mode is held back
@@ -226,7 +230,7 @@ class FitConfig:
     # shift of the box in its sizes, then the logarithm of what its width and height are multiplied by
     box_correction: Float[Array, "4"] = _default(np.zeros, 4, np.float32)
     # settings of the parts (the inner face, an eye) that are fitted after the whole, where the model has them
-    parts: dict[str, FitConfig] = _default(dict)
+    parts: dict[str, FitConfig] = _default(_usual_parts)
     # as a part's settings: what its likelihood counts, beside the whole's, in the choice among tries
     vote: Float[Array, ""] = _default(np.float32, 0.0)
     # landmarks are those of the parameters, which parts have pulled; else a part's are where it found them
@@ -254,23 +258,27 @@ class FitConfig:
             keep=(),
             box_correction=_floats(0, 0, 0.1, 0.1),
             between_views=(1, 2, 3, 4),
-            parts={"inner": cls._inner()},
+            parts={"inner": cls._inner(reg_factor=(2.5, 0.5), sigma=(1.75, 1.5), between_views=(0, 1))},
             prior=_number(2),
             temperature=0.08,
         )
 
     @classmethod
-    def _inner(cls) -> FitConfig:
+    def _inner(
+        cls, reg_factor: Sequence[float], sigma: Sequence[float], between_views: tuple[int, ...]
+    ) -> FitConfig:
+        n = len(reg_factor)
         return cls(
-            windows=(9, 9),
-            scales=(0, 0),
-            reg_factor=_floats(2.5, 0.5),
-            sigma=_floats(1.75, 1.5),
-            weight_factor=_floats(2.5, 2.5),
+            windows=(9,) * n,
+            scales=(0,) * n,
+            reg_factor=_floats(*reg_factor),
+            sigma=_floats(*sigma),
+            weight_factor=_floats(*(2.5,) * n),
             start_rotations=_starts((0, 0, 0)),
             keep=(),
             scale_margin=_number(0.5),
-            between_views=(0, 1),
+            between_views=between_views,
+            parts={},
             vote=_number(1),
         )
 
@@ -307,6 +315,7 @@ class FitConfig:
             start_rotations=_starts((0, 0, 0)),
             keep=(),
             between_views=(),
+            parts={},
         )
 
     @classmethod

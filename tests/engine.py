@@ -126,6 +126,7 @@ def synthetic_config(**changes) -> FitConfig:
         "sigma": np.array([1.5, 1.75], np.float32),
         "weight_factor": np.array([2.0, 3.0], np.float32),
         "start_rotations": np.zeros((1, 3), np.float32),
+        "parts": {},
     }
     return FitConfig(**(settings | changes))
 

@@ -10,7 +10,13 @@ from engine import PARTS, as_params, as_points, assert_close, openface_model, ri
 from shared_data import golden
 
 from jaxclnf.ops.shape import shape_2d
-from jaxclnf.pose import box_from_params, landmarks, params_from_box, params_from_landmarks
+from jaxclnf.pose import (
+    box_from_params,
+    landmarks,
+    params_from_box,
+    params_from_landmarks,
+    params_near,
+)
 
 EXACT = {np.float64: 1e-9, np.float32: 3e-6}
 """Relative; OpenFace computes boxes in float64."""
@@ -111,3 +117,31 @@ def test_landmarks_are_the_models_points(dtype) -> None:
     model = synthetic_model(dtype)
     params = as_params([2.0, 0.1, 0.2, -0.1, 50, 60], [1.0, 2, 3, 4], dtype)
     np.testing.assert_array_equal(landmarks(model, params), shape_2d(model.pdm, params))
+
+
+@pytest.mark.parametrize("n_hidden", [0, 4])
+def test_params_near_a_rotation_are_those_of_the_long_search(n_hidden: int) -> None:
+    pdm = synthetic_model(np.float32).pdm
+    truth = as_params([3.0, 0.1, -0.3, 0.2, 200, 150], [4.0, -3, 2, 1], np.float32)
+    seen = jnp.arange(12) >= n_hidden
+    noise = np.random.default_rng(0).normal(0, 2, (12, 2)).astype(np.float32)
+    target = jnp.where(seen[:, None], shape_2d(pdm, truth) + noise, jnp.nan)
+    long = params_from_landmarks(pdm, target, seen)
+    for rotation in ([0.1, -0.3, 0.2], [0.3, 0.1, 0.0]):
+        near = params_near(pdm, target, jnp.asarray(rotation, jnp.float32), seen, steps=8)
+        assert_close(shape_2d(pdm, near), shape_2d(pdm, long), 1e-4)
+
+
+def test_params_near_a_rotation_have_a_reverse_derivative() -> None:
+    with jax.enable_x64(True):
+        pdm = synthetic_model(np.float64).pdm
+        truth = as_params([3.0, 0.1, -0.3, 0.2, 200, 150], [4.0, -3, 2, 1], np.float64)
+        target = shape_2d(pdm, truth)
+
+        def scale(target):
+            return params_near(pdm, target, truth.rotation).scale
+
+        found = np.asarray(jax.grad(scale)(target))
+        for i in ((0, 0), (5, 1), (11, 0)):
+            ahead, behind = (scale(target.at[i].add(sign * 1e-5)) for sign in (1, -1))
+            np.testing.assert_allclose(found[i], (ahead - behind) / 2e-5, rtol=1e-5, atol=1e-9)

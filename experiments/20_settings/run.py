@@ -29,29 +29,35 @@ N_TRAIN = 600
 ONE_START = FitConfig(start_rotations=FitConfig().start_rotations[:1])
 
 
-def configs() -> dict[str, FitConfig]:
+def configs() -> list[tuple[str, FitConfig]]:
     """OpenFace's settings, ours, and ours without one part at a time."""
     ours, best = FitConfig(), FitConfig.best()
     level = ours.start_rotations * np.array([0, 1, 1], np.float32)
     per_stage = ("reg_factor", "sigma", "weight_factor")
     of_wild = {name: getattr(FitConfig.openface_wild(), name)[[0, 1, 2, 2]] for name in per_stage}
-    return {
-        "OpenFace's default": FitConfig.openface(),
-        "FitConfig()": ours,
-        "OpenFace's wild, five starts": FitConfig.openface_wild(multi_view=True),
-        "FitConfig() with one start": replace(ours, start_rotations=ours.start_rotations[:1]),
-        "  with every start to the end": replace(ours, keep=()),
-        "  with the likeliest alone after one stage": replace(ours, keep=(3, 1, 1, 1)),
-        "  with starts that do not nod": replace(ours, start_rotations=level),
-        "  without the second pass on the last scale": replace(ours, windows=(*ours.windows[:3], 0)),
-        "  with OpenFace's wild regularisation, sigma": replace(ours, **of_wild),
-        "  with the inner face": replace(ours, parts=best.parts),
-        "FitConfig.best()": best,
-        "  without the inner face": replace(best, parts={}),
-        "  with the likeliest try alone": replace(best, temperature=0.0),
-        "  without the shape's prior": replace(best, prior=np.float32(0)),
-        "  with the nine starts that do not roll": replace(best, start_rotations=best.start_rotations[:9]),
-    }
+    inner = best.parts["inner"]
+    nearest = {"inner": replace(inner, between_views=())}
+    large = {"inner": replace(inner, scale_margin=np.float32(0.9))}
+    return [
+        ("OpenFace's default", FitConfig.openface()),
+        ("FitConfig()", ours),
+        ("OpenFace's wild, five starts", FitConfig.openface_wild(multi_view=True)),
+        ("FitConfig() with one start", replace(ours, start_rotations=ours.start_rotations[:1])),
+        ("  with every start to the end", replace(ours, keep=())),
+        ("  with the likeliest alone after one stage", replace(ours, keep=(3, 1, 1, 1))),
+        ("  with starts that do not nod", replace(ours, start_rotations=level)),
+        ("  without the second pass on the last scale", replace(ours, windows=(*ours.windows[:3], 0))),
+        ("  with OpenFace's wild regularisation, sigma", replace(ours, **of_wild)),
+        ("  with maps of the nearest view alone", replace(ours, between_views=())),
+        ("  without the inner face", replace(ours, parts={})),
+        ("FitConfig.best()", best),
+        ("  with maps of the nearest view alone", replace(best, between_views=(), parts=nearest)),
+        ("  without the inner face", replace(best, parts={})),
+        ("  with the inner face of large faces alone", replace(best, parts=large)),
+        ("  with the likeliest try alone", replace(best, temperature=0.0)),
+        ("  without the shape's prior", replace(best, prior=np.float32(0))),
+        ("  with the nine starts that do not roll", replace(best, start_rotations=best.start_rotations[:9])),
+    ]
 
 
 def main() -> None:
@@ -71,7 +77,7 @@ def main() -> None:
     print(f"Annotations lie {offset[0]:.2f}, {offset[1]:.2f} px right of and below the training faces' fits.")
     print(f"{'':<44}error, mean / median / >10 %    time    without that offset")
     unit = None
-    for name, config in configs().items():
+    for name, config in configs():
         landmarks, seconds = fits(model, photos, config)
         unit = unit or seconds
         shifted = summary(landmarks + offset, photos)

@@ -69,6 +69,7 @@ class Recipe:
             scales=tuple(range(n)),
             keep=(len(starts), *(1,) * (n - 1)),
             between_views=(),
+            parts={},
             iterations=self.iterations,
             kernel="exact",
             **per_stage,

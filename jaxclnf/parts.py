@@ -11,12 +11,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from jaxclnf.ops.shape import shape_2d
-from jaxclnf.pose import params_near
+from jaxclnf.pose import params_from_landmarks, params_near
 from jaxclnf.stages import Tries, fit_tries, has_pixels, likeliest, over_tries, scores, where
 from jaxclnf.types import PDM, FaceParams, FitConfig, Model, Part
-
-OPENFACES_STEPS = 8
-"""From landmarks to parameters, as near to where OpenFace's many short steps end as float32 lets us."""
 
 
 def best_tries(
@@ -65,7 +62,7 @@ def _refined(
     merged, votes = landmarks, jnp.zeros_like(tries.log_likelihood)
     large = jnp.zeros_like(tries.too_small)
     rotations = tries.params.rotation
-    near = partial(params_near, steps=OPENFACES_STEPS) if config.on_pdm else params_near
+    near = _as_openface if config.on_pdm else params_near
     for part in parts:
         settings = config.parts[part.name]
         enough = has_pixels(part.model.experts[0], tries.params, settings)
@@ -82,6 +79,11 @@ def _refined(
     if config.on_pdm:
         merged = over_tries(partial(shape_2d, pdm))(params)
     return tries._replace(params=params), merged, votes
+
+
+def _as_openface(pdm: PDM, landmarks_img: Array, rotation: Array, visible: Array | None = None) -> FaceParams:
+    """OpenFace's search in place of `params_near`: from the frontal face, and stopped a little early."""
+    return params_from_landmarks(pdm, landmarks_img, visible)
 
 
 def _start(

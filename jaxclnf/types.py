@@ -233,7 +233,7 @@ class FitConfig:
     parts: dict[str, FitConfig] = _default(_usual_parts)
     # as a part's settings: what its likelihood counts, beside the whole's, in the choice among tries
     vote: Float[Array, ""] = _default(np.float32, 0.0)
-    # landmarks are those of the parameters, which parts have pulled; else a part's are where it found them
+    # OpenFace's way: all landmarks are those of the parameters, which parts pull; else a part's are its own
     on_pdm: bool = static(default=False)
     # what the shape's prior counts in the choice among tries: 1 by its probability, 0 not at all
     prior: Float[Array, ""] = _default(np.float32, 0.0)

@@ -79,6 +79,26 @@ def test_on_the_pdm_landmarks_are_those_of_the_parameters() -> None:
         assert gap < 1e-4 if on_pdm else 1e-3 < gap < 3
 
 
+def test_a_fit_with_parts_has_a_reverse_derivative() -> None:
+    with jax.enable_x64(True):
+        model = synthetic_model(np.float64)
+        part = replace(model, experts=model.experts[1:])
+        model = replace(model, parts=(Part("inner", SHARED, SHARED, part),))
+        images, boxes = (np.asarray(a, np.float64) for a in faces())
+        rest = replace(COARSE, tolerance=np.float32(0), temperature=0.5, start_rotations=STARTS[:2], keep=())
+
+        @jax.jit
+        def height(reg):
+            inner = of_part(reg_factor=jnp.array([reg, 1.0]), tolerance=np.float32(0))
+            config = replace(rest, parts={"inner": inner})
+            return jnp.mean(fit(model, images[0], boxes[0], config).landmarks[..., 1])
+
+        found = float(jax.jit(jax.grad(height))(20.0))
+        expected = float(height(20.0 + 1e-4) - height(20.0 - 1e-4)) / 2e-4
+        assert abs(expected) > 1e-6
+        np.testing.assert_allclose(found, expected, rtol=1e-3)
+
+
 def test_parts_that_a_model_lacks_are_left_out() -> None:
     inner = replace(COARSE, parts={"inner": of_part()})
     without = run(inner, replace(whole_and_part(), parts=()))

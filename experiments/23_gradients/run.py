@@ -34,7 +34,8 @@ def main() -> None:
     model = replace(convert_openface(SHARED / "openface" / "model" / "main_clnf_general.txt"), parts=())
     folders = tuple(SHARED / "faces" / name for name in ("lfpw_train", "helen_train"))
     photos = draw_photos(read_faces(folders), Spec(folders, (), faces=N_FACES, seed=3))
-    config = FitConfig(start_rotations=np.radians(np.array([[10, 0, 0]], np.float32)))
+    starts = np.radians(np.array([[10, 0, 0]], np.float32))
+    config = FitConfig(start_rotations=starts, between_views=())
     config = jax.tree.map(jax.numpy.asarray, config)
     if sys.argv[1:] == ["unrolled"]:
         unrolled(model, take(photos, np.arange(2)), config)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from functools import lru_cache
@@ -15,7 +15,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Float, Num
 
-from jaxclnf.fit import fit_batch
+from jaxclnf.fit import fit_batch, fit_settings
 from jaxclnf.types import FitConfig, FitResult, Model
 
 FACES = "faces"
@@ -87,13 +87,24 @@ def fit_on_cores(
 
 
 def fit_beside_others(model: Model, images: Any, boxes: Any, config: FitConfig | None) -> FitResult:
-    """`jaxclnf.fit_batch` for calls from several threads; numpy arrays come back.
+    """`jaxclnf.fit_batch` for calls from several threads; numpy arrays come back."""
+    return _beside_others(fit_batch, model, images, boxes, config)
 
-    The first call of its kind runs alone: others at the same time would compile the same program again.
-    """
-    kind = jax.tree.structure((model, config)), images.shape, images.dtype
+
+def fit_settings_on_cores(
+    model: Model, photos: Sequence[tuple[Any, Any]], config: FitConfig, changes: dict[str, Any]
+) -> list[FitResult]:
+    """`jaxclnf.fit.fit_settings` of several batches of images and boxes, a batch a core at a time."""
+    with ThreadPoolExecutor(n_cores()) as pool:
+        return list(pool.map(lambda p: _beside_others(fit_settings, model, *p, config, changes), photos))
+
+
+def _beside_others(fit: Callable[..., FitResult], model: Model, images: Any, *rest: Any) -> FitResult:
+    """The first call of its kind runs alone: others at the same time would compile the same program again."""
+    sizes = [np.shape(a) for a in jax.tree.leaves(rest)]
+    kind = fit, jax.tree.structure((model, *rest)), images.shape, images.dtype, *sizes
     with nullcontext() if kind in _compiled_kinds else _compiling:
-        result = jax.device_get(fit_batch(model, images, boxes, config))
+        result = jax.device_get(fit(model, images, *rest))
     _compiled_kinds.add(kind)
     return result
 

@@ -18,9 +18,10 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
+from jaxclnf.devices import fit_settings_on_cores
 from jaxclnf.evaluate import point_errors, start_boxes
 from jaxclnf.faces import canvas_side, surroundings
-from jaxclnf.fit import fit_batch, fit_settings
+from jaxclnf.fit import fit_batch
 from jaxclnf.sweeps.spec import Setting, Spec, changed_fields, configure, static_part
 from jaxclnf.training.datasets import Faces
 from jaxclnf.training.recipe import Recipe
@@ -213,11 +214,14 @@ def _try(
 ) -> Iterator[int]:
     """Try settings that compile alike on the faces from first to last; yields numbers of fits done."""
     base = spec.base_config(model)
-    for start in range(0, len(group), SETTINGS_AT_ONCE):
-        chunk = group[start : start + SETTINGS_AT_ONCE]
+    # By the whole specification, so that a search that has dropped some compiles nothing anew.
+    alike = sum(static_part(setting) == static_part(group[0]) for setting in spec.settings)
+    width = min(SETTINGS_AT_ONCE, alike)
+    for start in range(0, len(group), width):
+        chunk = group[start : start + width]
         work = len(chunk) * (last - first)
         if not all(results.has(setting, first, last) for setting in chunk):
-            for outcome in _outcomes(model, photos, base, chunk, first, last):
+            for outcome in _outcomes(model, photos, base, chunk, width, first, last):
                 if not results.has(outcome.setting, first, last):
                     results.add(outcome)
         if results.time_of(chunk[0]) is None:
@@ -226,23 +230,23 @@ def _try(
 
 
 def _outcomes(
-    model: Model, photos: Photos, base: FitConfig, chunk: list[Setting], first: int, last: int
+    model: Model, photos: Photos, base: FitConfig, chunk: list[Setting], width: int, first: int, last: int
 ) -> list[Outcome]:
-    """Every setting of a chunk on the faces from first to last."""
-    filled = chunk + chunk[-1:] * (SETTINGS_AT_ONCE - len(chunk))
+    """Every setting of a chunk, in a program for ``width`` of them, on the faces from first to last."""
+    filled = chunk + chunk[-1:] * (width - len(chunk))
     configs = [configure(base, setting) for setting in filled]
     changes = [changed_fields(c, s) for c, s in zip(configs, filled, strict=True)]
     # Settings that vary static fields only still need something that says how many there are.
     changes = [change or {"tolerance": np.asarray(configs[0].tolerance)} for change in changes]
     stacked = {name: np.stack([change[name] for change in changes]) for name in changes[0]}
-    parts = []
-    for start in range(first, last, FACES_AT_ONCE):
-        take = np.minimum(np.arange(start, start + FACES_AT_ONCE), last - 1)
-        fits = fit_settings(model, photos.canvases[take], photos.boxes[take], configs[0], stacked)
-        n = min(FACES_AT_ONCE, last - start)
-        kept = fits.landmarks, fits.status, fits.log_likelihood, fits.iterations
-        parts.append([np.asarray(a)[: len(chunk), :n] for a in kept])
-    landmarks, status, likelihood, iterations = (np.concatenate(p, axis=1) for p in zip(*parts, strict=True))
+    starts = range(first, last, FACES_AT_ONCE)
+    rows = [np.minimum(np.arange(start, start + FACES_AT_ONCE), last - 1) for start in starts]
+    batches = [(photos.canvases[take], photos.boxes[take]) for take in rows]
+    fits = fit_settings_on_cores(model, batches, configs[0], stacked)
+    kept = zip(*((f.landmarks, f.status, f.log_likelihood, f.iterations) for f in fits), strict=True)
+    landmarks, status, likelihood, iterations = (
+        np.concatenate(parts, axis=1)[: len(chunk), : last - first] for parts in kept
+    )
     points, eyes = photos.points[first:last], photos.eye_distances[first:last]
     outcomes = []
     for k, setting in enumerate(chunk):

@@ -5,13 +5,18 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from command_line import read_table, runner, write_faces, write_model
+from engine import synthetic_model
 from PIL import Image
 from shared_data import shared
+
+from jaxclnf.commands.common import Preset, fit_config
+from jaxclnf.types import Part
 
 NAMES = ["plain.png", "with space.png", 'it\'s "quoted", 顔.png', "new\nline.png", "deep/plain.png"]
 SETTINGS = ["--set", "windows=7,5", "--set", "start_rotations=0,0,0"]
@@ -92,6 +97,7 @@ def test_nothing_to_do_is_a_sentence(run, faces: Path) -> None:
         (["--set", "sigma=1,2,3"], "4 finite numbers"),
         (["--set", "windows=7.5"], "whole numbers"),
         (["--set", "windows="], "expected numbers"),
+        (["--parts", "inner"], "no part 'inner', it has none"),
         (["--set", "iterations=1,2"], "whole numbers"),
         (["--set", "kernel=round"], "exact or grid"),
         (["--camera", "500,500"], "four numbers"),
@@ -103,6 +109,19 @@ def test_misuse_is_a_sentence(run, faces: Path, arguments: list[str], sentence: 
     assert outcome.status == 1
     assert sentence in outcome.err
     assert len(outcome.err.splitlines()) == 1
+
+
+def test_parts_are_those_named(monkeypatch) -> None:
+    model = synthetic_model(np.float32)
+    model = replace(model, parts=tuple(Part(n, (1, 2), (1, 2), model) for n in ("inner", "left_eye_28")))
+    chosen = lambda preset, text: list(fit_config(Preset(preset), False, text, None, model).parts)  # noqa: E731
+    assert chosen("best", None) == chosen("best", "inner") == ["inner"]
+    assert chosen("best", "none") == chosen("openface", None) == []
+    assert chosen("openface-wild", "inner,left_eye_28") == ["inner", "left_eye_28"]
+    with pytest.raises(ValueError, match="preset best has no settings for it"):
+        chosen("best", "left_eye_28")
+    with pytest.raises(ValueError, match="no part 'nose', it has inner, left_eye_28"):
+        chosen("openface", "nose")
 
 
 def test_settings_of_several_numbers_may_be_none(run, faces: Path) -> None:

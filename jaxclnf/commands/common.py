@@ -48,6 +48,14 @@ PresetOption = Annotated[Preset, typer.Option(help="Settings that belong togethe
 MultiViewOption = Annotated[
     bool, typer.Option("--multi-view", help="Try OpenFace's five start rotations on each face.")
 ]
+PartsOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAMES",
+        help="Parts of the face to fit after the whole: inner, or with OpenFace's presets "
+        "inner,left_eye_28,right_eye_28; none for none.",
+    ),
+]
 SetOption = Annotated[
     list[str] | None,
     typer.Option(
@@ -92,26 +100,53 @@ def _keep_compiled() -> None:
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 
 
-def fit_config(preset: Preset, multi_view: bool, settings: list[str] | None, model: Model) -> FitConfig:
+def fit_config(
+    preset: Preset, multi_view: bool, parts: str | None, settings: list[str] | None, model: Model
+) -> FitConfig:
     """The settings a user asks for, by default the model's; raises ValueError for a setting that is none."""
     from jaxclnf.types import FitConfig
 
+    part_names = _part_names(parts, model)
     match preset:
         case Preset.best:
             config = FitConfig.best()
         case Preset.openface:
-            config = FitConfig.openface(multi_view)
+            config = FitConfig.openface(multi_view, part_names or ())
         case Preset.openface_wild:
-            config = FitConfig.openface_wild(multi_view)
+            config = FitConfig.openface_wild(multi_view, part_names or ())
         case _:
             starts = FitConfig.openface(multi_view=True).start_rotations
             config = replace(model.settings, start_rotations=starts) if multi_view else model.settings
+    if part_names is not None:
+        config = replace(config, parts=_chosen_parts(config, part_names, preset))
     for setting in settings or ():
         name, _, text = setting.partition("=")
         if name not in (names := [f.name for f in fields(FitConfig) if f.name != "parts"]):
             raise ValueError(f"--set {setting}: {name!r} is no setting; settings are {', '.join(names)}")
         config = replace(config, **{name: _parse(setting, text, getattr(config, name))})
     return config
+
+
+def _part_names(text: str | None, model: Model) -> list[str] | None:
+    """The parts a user names, or None."""
+    if text is None:
+        return None
+    names = [] if text == "none" else text.split(",")
+    known = [part.name for part in model.parts]
+    for name in names:
+        if name not in known:
+            having = f"it has {', '.join(known)}" if known else "it has none"
+            raise ValueError(f"--parts {text}: the model has no part {name!r}, {having}")
+    return names
+
+
+def _chosen_parts(config: FitConfig, names: list[str], preset: Preset) -> dict[str, FitConfig]:
+    for name in names:
+        if name not in config.parts:
+            raise ValueError(
+                f"--parts {name}: the preset {preset} has no settings for it, --preset openface has"
+            )
+    return {name: config.parts[name] for name in names}
 
 
 def _parse(setting: str, text: str, old: Any) -> Any:

@@ -34,6 +34,7 @@ def evaluate(
         typer.Option(help="Settings that belong together; may be given several times."),
     ] = None,
     multi_view: common.MultiViewOption = False,
+    parts: common.PartsOption = None,
     set_: common.SetOption = None,
     landmarks: Annotated[
         str | None,
@@ -62,7 +63,7 @@ def evaluate(
     yaws = true_yaws(next(iter(models.values())).pdm, faces.points)
     fits = {
         _run_name(m, p.value, len(models) > 1, multi_view): _fit(
-            f"{m}, {p.value}", models[m], faces, common.fit_config(p, multi_view, set_, models[m])
+            f"{m}, {p.value}", models[m], faces, common.fit_config(p, multi_view, parts, set_, models[m])
         )
         for m in models
         for p in presets

@@ -33,6 +33,7 @@ def fit(
     faces: Annotated[Faces, typer.Option(help="Which of the faces found.")] = Faces.all,
     preset: common.PresetOption = common.Preset.default,
     multi_view: common.MultiViewOption = False,
+    parts: common.PartsOption = None,
     set_: common.SetOption = None,
     camera: common.CameraOption = None,
     format: common.FormatOption = common.Format.csv,
@@ -60,7 +61,7 @@ def fit(
     found, unusable = find_photos(photos, leave_out=out)
     failures += unusable
     engine = common.open_model(model)
-    config = common.fit_config(preset, multi_view, set_, engine)
+    config = common.fit_config(preset, multi_view, parts, set_, engine)
     names = columns(engine.pdm.n_points, engine.pdm.n_modes)
     told = {"boxes": str(boxes), "faces": faces, "camera": camera, **common.description(engine, config)}
     table = Table(out / f"landmarks.{format}", names, "source", told, resume)

@@ -25,6 +25,7 @@ def track(
     faces: Annotated[int, typer.Option(min=1, max=64, help="Most faces to follow at once.")] = 8,
     preset: common.PresetOption = common.Preset.default,
     multi_view: common.MultiViewOption = False,
+    parts: common.PartsOption = None,
     set_: common.SetOption = None,
     camera: common.CameraOption = None,
     fps: Annotated[float | None, typer.Option(min=0.01, help="Frames a second, over the file's.")] = None,
@@ -48,7 +49,7 @@ def track(
     view = common.camera(camera)
     make_folder(out)
     engine = common.open_model(model)
-    settings = jax.device_put(common.fit_config(preset, multi_view, set_, engine))
+    settings = jax.device_put(common.fit_config(preset, multi_view, parts, set_, engine))
     config = TrackConfig(settings, max_faces=faces)
     failures: list[Failure] = []
     done = {}

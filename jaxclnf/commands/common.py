@@ -104,17 +104,18 @@ def fit_config(
     preset: Preset, multi_view: bool, parts: str | None, settings: list[str] | None, model: Model
 ) -> FitConfig:
     """The settings a user asks for, by default the model's; raises ValueError for a setting that is none."""
+    from jaxclnf.openface import is_openfaces
     from jaxclnf.types import FitConfig
 
     part_names = _part_names(parts, model)
     match preset:
-        case Preset.best:
+        case Preset.best if is_openfaces(model):
             config = FitConfig.best()
         case Preset.openface:
             config = FitConfig.openface(multi_view, part_names or ())
         case Preset.openface_wild:
             config = FitConfig.openface_wild(multi_view, part_names or ())
-        case _:
+        case _:  # of other models the best settings known are their own
             starts = FitConfig.openface(multi_view=True).start_rotations
             config = replace(model.settings, start_rotations=starts) if multi_view else model.settings
     if part_names is not None:

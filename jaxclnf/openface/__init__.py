@@ -26,9 +26,15 @@ LICENCE = (
     "https://github.com/TadasBaltrusaitis/OpenFace/blob/master/OpenFace-license.txt"
 )
 
+_SOURCE = "converted from OpenFace's "
 _DETECTOR, _PART, _PDM, _EXPERTS = "LandmarkDetector", "LandmarkDetector_part", "PDM", "PatchesCCNF"
 _KEYWORDS = (_DETECTOR, _PART, _PDM, _EXPERTS, "Triangulations", "FaceDetConversion", "DetectionValidator")
 _MAX_LINES, _MAX_LENGTH = 16, 2000  # scales or parts of a model, characters of a line
+
+
+def is_openfaces(model: Model) -> bool:
+    """Whether a model was converted from OpenFace's files."""
+    return model.provenance.source.startswith(_SOURCE)
 
 
 def convert_openface(path: str | Path, dtype: DTypeLike = np.float32) -> Model:
@@ -76,7 +82,7 @@ def _read_detector(path: Path, dtype: DTypeLike) -> Model:
         raise ValueError(f"{path}: no line {_EXPERTS}, expected one a scale")
     pdm = read_pdm(pdm_path, dtype)
     experts = read_experts(expert_paths, pdm.n_points, dtype)
-    provenance = Provenance(Path(name).stem, f"converted from OpenFace's {name}", LICENCE)
+    provenance = Provenance(Path(name).stem, _SOURCE + name, LICENCE)
     return Model(pdm, experts, (), provenance)
 
 

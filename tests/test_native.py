@@ -124,7 +124,7 @@ by_xla = jax.jit(_sampled_blockwise, static_argnums=3)
 
 
 @needs_library
-@pytest.mark.parametrize("pixels", [np.uint8, np.int16])
+@pytest.mark.parametrize("pixels", [np.uint8, np.float32, np.int16])
 @pytest.mark.parametrize("sizes", SIZES, ids=lambda s: "-".join(map(str, s)))
 def test_maps_are_those_of_xla(sizes: Sizes, pixels, lanes: int) -> None:
     """As near to XLA's in float64 as its own in float32; nearly flat windows leave both few digits."""

@@ -147,7 +147,7 @@ def _following(model: Model, config: TrackConfig, params: FaceParams) -> FitConf
     """The settings to go on with: all windows for a face too small for the scales of the small ones."""
     settings = config.following()
     scales = [float(model.experts[scale].patch_scale) for _, scale in settings.stages(len(model.experts))]
-    too_small = not scales or settings.scale_margin * min(scales) > float(params.scale)
+    too_small = not scales or float(settings.scale_margin) * min(scales) > float(params.scale)
     return replace(settings, windows=config.fit.windows) if too_small else settings
 
 

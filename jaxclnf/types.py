@@ -233,7 +233,7 @@ class FitConfig:
     parts: dict[str, FitConfig] = _default(_usual_parts)
     # as a part's settings: what its likelihood counts, beside the whole's, in the choice among tries
     vote: Float[Array, ""] = _default(np.float32, 0.0)
-    # OpenFace's way: all landmarks are those of the parameters, which parts pull; else a part's are its own
+    # OpenFace's way: its search for the parameters, whose landmarks all are; else a part's are its own
     on_pdm: bool = static(default=False)
     # what the shape's prior counts in the choice among tries: 1 by its probability, 0 not at all
     prior: Float[Array, ""] = _default(np.float32, 0.0)
@@ -288,53 +288,44 @@ class FitConfig:
 
         Its programs fit the part "inner" too, and where they look for gaze "left_eye_28", "right_eye_28".
         """
-        return cls(
+        return cls._openfaces(
             windows=(11, 9, 7, 5),
-            scales=(),
-            kernel="grid",
             reg_factor=_reg_factors(25.0),
             sigma=_sigmas(1.5),
             weight_factor=_weight_factors(0.0),
             start_rotations=_openface_starts(multi_view),
-            keep=(),
-            between_views=(),
             parts={name: cls._openface_part(name) for name in parts},
             on_pdm=True,
-        )
-
-    @classmethod
-    def _openface_part(cls, name: str) -> FitConfig:
-        inner = name == "inner"
-        return cls(
-            windows=(9,) if inner else (3, 5),
-            scales=(),
-            kernel="grid",
-            reg_factor=_floats(2.5) if inner else _floats(0.5, 0.5),
-            sigma=_floats(1.75) if inner else _floats(1, 1),
-            weight_factor=_floats(2.5) if inner else _floats(0, 0),
-            start_rotations=_starts((0, 0, 0)),
-            keep=(),
-            between_views=(),
-            parts={},
         )
 
     @classmethod
     def openface_wild(cls, multi_view: bool = False, parts: Sequence[str] = ()) -> FitConfig:
         """OpenFace's settings for photos in the wild (its ``-wild`` flag); more as for `openface`."""
-        return cls(
+        return replace(
+            cls.openface(multi_view, parts),
             windows=(15, 13, 11, 9),
-            scales=(),
             iterations=10,
-            kernel="grid",
             reg_factor=_reg_factors(35.0),
             sigma=_sigmas(1.25),
             weight_factor=_weight_factors(2.5),
-            start_rotations=_openface_starts(multi_view),
-            keep=(),
-            between_views=(),
-            parts={name: cls._openface_part(name) for name in parts},
-            on_pdm=True,
         )
+
+    @classmethod
+    def _openface_part(cls, name: str) -> FitConfig:
+        inner = name == "inner"
+        return cls._openfaces(
+            windows=(9,) if inner else (3, 5),
+            reg_factor=_floats(2.5) if inner else _floats(0.5, 0.5),
+            sigma=_floats(1.75) if inner else _floats(1, 1),
+            weight_factor=_floats(2.5) if inner else _floats(0, 0),
+            start_rotations=_starts((0, 0, 0)),
+            parts={},
+        )
+
+    @classmethod
+    def _openfaces(cls, **settings: Any) -> FitConfig:
+        """OpenFace's kernel table; every start goes through each scale once, on maps of the nearest view."""
+        return cls(scales=(), kernel="grid", keep=(), between_views=(), **settings)
 
     def stages(self, n_scales: int) -> list[tuple[int, int]]:
         """The stages that a model of so many scales goes through: their place in `windows`, their scale."""

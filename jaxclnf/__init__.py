@@ -4,13 +4,13 @@ Start here: a `Model` holds a 3D point distribution model and CCNF patch experts
 face is and how it is bent; a `FitConfig` says how to search; a `FitResult` says what was found.
 """
 
-from jaxclnf.compiled import compile_fit
-from jaxclnf.devices import fit_on_cores, fit_sharded
-from jaxclnf.faces import fit_faces, fit_stream
-from jaxclnf.fit import fit, fit_batch, fit_from
-from jaxclnf.openface import convert_openface
-from jaxclnf.pose import landmarks
-from jaxclnf.storage import load_model, save_model
+from jaxclnf.batch.devices import fit_on_cores, fit_sharded
+from jaxclnf.batch.faces import fit_faces, fit_stream
+from jaxclnf.fitting.compiled import compile_fit
+from jaxclnf.fitting.fit import fit, fit_batch, fit_from, fit_settings
+from jaxclnf.fitting.pose import landmarks
+from jaxclnf.models.openface import convert_openface
+from jaxclnf.models.storage import load_model, save_model
 from jaxclnf.types import FaceParams, FitConfig, FitResult, Model, Status
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "fit_faces",
     "fit_from",
     "fit_on_cores",
+    "fit_settings",
     "fit_sharded",
     "fit_stream",
     "landmarks",

@@ -364,6 +364,11 @@ class Status(enum.IntEnum):
     NOT_FINITE = 5  # the image holds values that are not finite, or the solve broke down
 
 
+def usable(status: int) -> bool:
+    """Whether a fit of this status carries landmarks that mean something."""
+    return status in (Status.OK, Status.NOT_CONVERGED)
+
+
 @pytree
 class FitResult:
     """What a fit found; batches carry a leading axis on every field."""

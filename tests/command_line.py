@@ -14,7 +14,7 @@ from engine import synthetic_face, synthetic_model
 from PIL import Image
 
 from jaxclnf.cli import main
-from jaxclnf.storage import save_model
+from jaxclnf.models.storage import save_model
 
 
 class Outcome(NamedTuple):

@@ -9,9 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 from shared_data import shared
 
-from jaxclnf.openface import convert_openface
+from jaxclnf.models.openface import convert_openface
+from jaxclnf.models.sigma import smoothing_matrices
 from jaxclnf.ops.shape import shape_2d
-from jaxclnf.ops.sigma import smoothing_matrices
 from jaxclnf.types import PDM, FaceParams, FitConfig, Model, PatchExperts
 
 PARTS = ("main68", "inner", "left_eye_28", "right_eye_28")

@@ -13,10 +13,10 @@ from command_line import runner
 from PIL import Image
 from shared_data import shared
 
-from jaxclnf.detect import detect_faces
-from jaxclnf.images import read_photo, to_grey
+from jaxclnf.media.detection import detect_faces
+from jaxclnf.media.images import read_photo, to_grey
+from jaxclnf.media.video import VideoFile
 from jaxclnf.sweeps.spec import read_spec
-from jaxclnf.video import VideoFile
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = sorted((ROOT / "docs").glob("*.md"))

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from engine import box_of, synthetic_config, synthetic_face, synthetic_model
 
-from jaxclnf.fit import fit, fit_batch, fit_settings
-from jaxclnf.storage import load_model, save_model
+from jaxclnf.fitting.fit import fit, fit_batch, fit_settings
+from jaxclnf.models.storage import load_model, save_model
 
 STARTS = np.array([[0, 0, 0], [0, 0.7, 0], [0, -0.7, 0]], np.float32)
 

@@ -11,8 +11,8 @@ import numpy as np
 from engine import as_params, as_points, openface_model
 from shared_data import golden
 
-from jaxclnf.nurlms import Settings
-from jaxclnf.responses import Frame
+from jaxclnf.fitting.nurlms import Settings
+from jaxclnf.fitting.responses import Frame
 from jaxclnf.types import PDM
 
 GROUPS = [("main68", 11), ("main68", 9), ("main68", 7), ("inner", 9)]

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from jaxclnf import FitConfig, convert_openface, fit_faces
-from jaxclnf.evaluate import figures, point_errors
-from jaxclnf.training.datasets import read_faces
+from jaxclnf.data.datasets import read_faces
+from jaxclnf.data.evaluate import figures, point_errors
 
 SHARED = Path(__file__).resolve().parents[3] / "shared"
 RUNS = {

@@ -12,11 +12,11 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from jaxclnf import FitConfig, Model, convert_openface, fit_faces
-from jaxclnf.draw import CURVES_68
-from jaxclnf.evaluate import figures, point_errors
+from jaxclnf.data.datasets import read_faces
+from jaxclnf.data.evaluate import figures, point_errors
+from jaxclnf.fitting.pose import params_from_landmarks
 from jaxclnf.ops.shape import shape_2d
-from jaxclnf.pose import params_from_landmarks
-from jaxclnf.training.datasets import read_faces
+from jaxclnf.output.draw import CURVES_68
 from jaxclnf.training.pdm import learn_pdm
 from jaxclnf.types import PDM
 

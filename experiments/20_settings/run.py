@@ -17,11 +17,11 @@ import jax
 import numpy as np
 
 from jaxclnf import FitConfig, convert_openface
-from jaxclnf.evaluate import figures, point_errors
-from jaxclnf.fit import fit_batch, fit_settings
+from jaxclnf.data.datasets import read_faces
+from jaxclnf.data.evaluate import figures, point_errors
+from jaxclnf.fitting.fit import fit_batch, fit_settings
 from jaxclnf.sweeps.run import FACES_AT_ONCE, SETTINGS_AT_ONCE, Photos, draw_photos
 from jaxclnf.sweeps.spec import Spec
-from jaxclnf.training.datasets import read_faces
 
 SHARED = Path(__file__).resolve().parents[3] / "shared"
 BATCH = 32

@@ -3,7 +3,8 @@
     python experiments/21_confidence/run.py [MODEL] [--faces N]
 
 A logistic curve is fitted on one half of annotated training faces and held against the other half. The line
-it prints belongs into `jaxclnf.confidence.CALIBRATIONS`; reliability.png shows promised against found shares.
+it prints belongs into `jaxclnf.models.calibration.CALIBRATIONS`; reliability.png shows promised against found
+shares.
 """
 
 from __future__ import annotations
@@ -16,9 +17,9 @@ from matplotlib.figure import Figure
 from scipy.optimize import minimize
 
 import jaxclnf
-from jaxclnf.confidence import Calibration, comparable
-from jaxclnf.images import read_photo, to_grey
-from jaxclnf.models import open_model
+from jaxclnf.media.images import read_photo, to_grey
+from jaxclnf.models.calibration import Calibration, comparable
+from jaxclnf.models.opening import open_model
 
 HERE = Path(__file__).resolve().parent
 SHARED = HERE.parents[2] / "shared" / "faces"

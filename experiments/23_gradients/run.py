@@ -16,11 +16,11 @@ import jax
 import numpy as np
 
 from jaxclnf import FitConfig, convert_openface
-from jaxclnf.fit import fit_settings
+from jaxclnf.data.datasets import read_faces
+from jaxclnf.fitting.fit import fit_settings
 from jaxclnf.sweeps.run import Photos, draw_photos
 from jaxclnf.sweeps.spec import Spec
 from jaxclnf.sweeps.tune import LOST, face_errors, freed, loss, settled, tune
-from jaxclnf.training.datasets import read_faces
 
 SHARED = Path(__file__).resolve().parents[3] / "shared"
 N_FACES, BATCH, STEPS, RATE = 160, 4, 24, 0.04

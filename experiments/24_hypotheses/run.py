@@ -16,11 +16,11 @@ import numpy as np
 import optax
 
 from jaxclnf import FitConfig, convert_openface
-from jaxclnf.evaluate import point_errors
-from jaxclnf.fit import fit_batch
+from jaxclnf.data.datasets import read_faces
+from jaxclnf.data.evaluate import point_errors
+from jaxclnf.fitting.fit import fit_batch
 from jaxclnf.sweeps.run import Photos, draw_photos
 from jaxclnf.sweeps.spec import Spec
-from jaxclnf.training.datasets import read_faces
 
 SHARED = Path(__file__).resolve().parents[3] / "shared"
 N_FACES, BATCH, FOLDS = 240, 40, 4

@@ -13,12 +13,12 @@ import jax
 import numpy as np
 
 import jaxclnf
-from jaxclnf.detect import detect_faces
-from jaxclnf.headpose import head_pose, weak_head_pose
-from jaxclnf.images import to_grey
-from jaxclnf.track import TrackConfig, TrackerState, step, wants_detections
+from jaxclnf.fitting.headpose import head_pose, weak_head_pose
+from jaxclnf.media.detection import detect_faces
+from jaxclnf.media.images import to_grey
+from jaxclnf.media.video import open_video
+from jaxclnf.tracking.tracker import TrackConfig, TrackerState, step, wants_detections
 from jaxclnf.types import Camera, FaceParams, FitConfig, Model
-from jaxclnf.video import open_video
 
 SHARED = Path(__file__).resolve().parents[3] / "shared"
 N_FRAMES = 200

@@ -11,15 +11,15 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Num
 
+from jaxclnf.batch.devices import fit_on_cores
 from jaxclnf.bench.timing import Case
-from jaxclnf.devices import fit_on_cores
-from jaxclnf.fit import fit, fit_batch, fit_from
+from jaxclnf.fitting.fit import fit, fit_batch, fit_from
+from jaxclnf.fitting.pose import params_from_box
+from jaxclnf.fitting.responses import frame, image_responses, view_responses
 from jaxclnf.ops.ccnf import smooth
 from jaxclnf.ops.gauss_newton import normal_equations, step
 from jaxclnf.ops.mean_shift import mean_shift
 from jaxclnf.ops.sample import sample_patches
-from jaxclnf.pose import params_from_box
-from jaxclnf.responses import frame, image_responses, view_responses
 from jaxclnf.types import FitConfig, Model
 
 IN_A_ROW = 16

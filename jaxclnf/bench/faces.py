@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from jaxclnf.faces import surroundings
+from jaxclnf.batch.faces import surroundings
 
 SIDE = 512
 
@@ -26,8 +26,8 @@ def sample_faces(n: int = 64, seed: int = 0) -> BenchFaces:
     """The portrait of Grace Hopper that comes with matplotlib, in boxes that miss a little differently."""
     from matplotlib import cbook
 
-    from jaxclnf.detect import detect_faces
-    from jaxclnf.images import read_photo, to_grey
+    from jaxclnf.media.detection import detect_faces
+    from jaxclnf.media.images import read_photo, to_grey
 
     photo = Path(cbook.get_sample_data("grace_hopper.jpg", asfileobj=False))
     grey = to_grey(read_photo(photo))
@@ -39,7 +39,7 @@ def sample_faces(n: int = 64, seed: int = 0) -> BenchFaces:
 
 def dataset_faces(folders: Sequence[Path], n: int = 256) -> BenchFaces:
     """The first annotated faces of datasets, in their boxes or, without, in those of the landmarks."""
-    from jaxclnf.training.datasets import read_faces
+    from jaxclnf.data.datasets import read_faces
 
     faces = read_faces(folders)
     faces = faces.take(range(min(n, len(faces))))

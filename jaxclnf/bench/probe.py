@@ -16,8 +16,9 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from jaxclnf import fit, fit_batch, load_model
 from jaxclnf.bench.cases import CONFIGS
+from jaxclnf.fitting.fit import fit, fit_batch
+from jaxclnf.models.storage import load_model
 
 
 def main(folder: Path, name: str, n: int) -> None:

@@ -16,7 +16,7 @@ import numpy as np
 
 from jaxclnf.bench.cases import OPENFACE, OURS
 from jaxclnf.bench.faces import BenchFaces
-from jaxclnf.storage import save_model
+from jaxclnf.models.storage import save_model
 from jaxclnf.types import Model
 
 N_MEMORY = 256

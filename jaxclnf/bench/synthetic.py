@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from jaxclnf.ops.sigma import smoothing_matrices
+from jaxclnf.models.sigma import smoothing_matrices
 from jaxclnf.types import PDM, Model, PatchExperts, Provenance
 
 N_POINTS, N_MODES, N_VIEWS, N_NEURONS, N_DISTINCT, SUPPORT = 68, 34, 7, 7, 210, 11

@@ -58,7 +58,7 @@ def bench(
     from jaxclnf import native
     from jaxclnf.bench.faces import dataset_faces, sample_faces
     from jaxclnf.bench.report import Report, draw_speed
-    from jaxclnf.runs import make_folder
+    from jaxclnf.output.runs import make_folder
 
     make_folder(out)
     parts = part or ([Part.fits] if quick else list(Part))

@@ -79,10 +79,10 @@ def open_model(name: str | None) -> Model:
 
     Compiled programs are kept in the user's cache folder from here on.
     """
-    from jaxclnf import models
+    from jaxclnf.models import opening
 
     _keep_compiled()
-    return models.open_model(name)
+    return opening.open_model(name)
 
 
 def check_writable(option: str, path: Path) -> None:
@@ -104,7 +104,7 @@ def fit_config(
     preset: Preset, multi_view: bool, parts: str | None, settings: list[str] | None, model: Model
 ) -> FitConfig:
     """The settings a user asks for, by default the model's; raises ValueError for a setting that is none."""
-    from jaxclnf.openface import is_openfaces
+    from jaxclnf.models.openface import is_openfaces
     from jaxclnf.types import FitConfig
 
     part_names = _part_names(parts, model)

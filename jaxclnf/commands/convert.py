@@ -13,8 +13,8 @@ def convert(
     out: Annotated[Path, typer.Argument(help="The .npz to write.")],
 ) -> None:
     """Convert OpenFace's model files into one .npz, which opens faster and travels alone."""
-    from jaxclnf.openface import convert_openface
-    from jaxclnf.storage import save_model
+    from jaxclnf.models.openface import convert_openface
+    from jaxclnf.models.storage import save_model
 
     save_model(convert_openface(source), out)
     typer.echo(f"{source} -> {out}")

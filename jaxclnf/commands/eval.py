@@ -13,8 +13,8 @@ from jaxclnf.commands import common
 if TYPE_CHECKING:
     import numpy as np
 
-    from jaxclnf.evaluate import Figures
-    from jaxclnf.training.datasets import Faces
+    from jaxclnf.data.datasets import Faces
+    from jaxclnf.data.evaluate import Figures
     from jaxclnf.types import FitConfig, FitResult, Model
 
 
@@ -49,9 +49,9 @@ def evaluate(
     Prints errors in percent of the distance of the outer eye corners, over all, by landmark group and by
     yaw; writes every face to faces.csv and the cumulative error curves to ced.png.
     """
-    from jaxclnf.charts import draw_cumulative_errors
-    from jaxclnf.evaluate import check, errors_of, true_yaws
-    from jaxclnf.runs import make_folder
+    from jaxclnf.data.charts import draw_cumulative_errors
+    from jaxclnf.data.evaluate import check, errors_of, true_yaws
+    from jaxclnf.output.runs import make_folder
 
     faces = _read(datasets, landmarks)
     make_folder(out)
@@ -77,8 +77,8 @@ def evaluate(
 
 
 def _read(datasets: list[Path], landmarks: str | None) -> Faces:
-    from jaxclnf.training.datasets import read_faces
-    from jaxclnf.training.markup import parse_groups
+    from jaxclnf.data.datasets import read_faces
+    from jaxclnf.data.markup import parse_groups
 
     faces = read_faces(datasets)
     typer.echo(faces.summary())
@@ -99,7 +99,7 @@ def _run_name(model: str, preset: str, several_models: bool, multi_view: bool) -
 
 
 def _fit(name: str, model: Model, faces: Faces, config: FitConfig) -> list[FitResult]:
-    from jaxclnf.evaluate import fit_annotated
+    from jaxclnf.data.evaluate import fit_annotated
 
     with common.progress("faces") as bar:
         task = bar.add_task(name, total=len(faces))
@@ -114,8 +114,8 @@ def _tables(
     errors: dict[str, np.ndarray], yaws: np.ndarray, n_points: int
 ) -> dict[str, list[tuple[str, str, Figures]]]:
     """Rows of (run, part, figures) under a title each."""
-    from jaxclnf.evaluate import by_group, by_yaw, figures
-    from jaxclnf.training.markup import MARKUPS
+    from jaxclnf.data.evaluate import by_group, by_yaw, figures
+    from jaxclnf.data.markup import MARKUPS
 
     groups = MARKUPS[n_points].groups if n_points in MARKUPS else {}
     tables = {
@@ -148,8 +148,8 @@ def _write(
     """Every face under every model and setting."""
     import csv
 
-    from jaxclnf.tables import STATUS_WORDS
-    from jaxclnf.training.markup import MARKUPS
+    from jaxclnf.data.markup import MARKUPS
+    from jaxclnf.output.tables import STATUS_WORDS
     from jaxclnf.types import Status
 
     groups = MARKUPS[faces.n_points].groups if faces.n_points in MARKUPS else {}

@@ -13,8 +13,8 @@ import typer
 from jaxclnf.commands import common
 
 if TYPE_CHECKING:
-    from jaxclnf.inputs import Failure
-    from jaxclnf.photos import Photo
+    from jaxclnf.media.inputs import Failure
+    from jaxclnf.output.photos import Photo
     from jaxclnf.types import Model
 
 
@@ -44,13 +44,13 @@ def fit(
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that broke off.")] = False,
 ) -> None:
     """Find faces and their landmarks on photos: one table, and a picture a photo."""
-    from jaxclnf.inputs import Failure, boxes_of, boxes_without_photo, find_photos, read_boxes
-    from jaxclnf.photos import detected, fit_photos
-    from jaxclnf.pictures import output_names
-    from jaxclnf.pipeline import ahead
-    from jaxclnf.report import report_photos
-    from jaxclnf.runs import Table, make_folder, write_failures
-    from jaxclnf.tables import columns
+    from jaxclnf.batch.pipeline import ahead
+    from jaxclnf.media.inputs import Failure, boxes_of, boxes_without_photo, find_photos, read_boxes
+    from jaxclnf.output.photos import detected, fit_photos
+    from jaxclnf.output.pictures import output_names
+    from jaxclnf.output.report import report_photos
+    from jaxclnf.output.runs import Table, make_folder, write_failures
+    from jaxclnf.output.tables import columns
 
     box_source, failures = detected(faces is Faces.largest), []
     if boxes:
@@ -102,8 +102,8 @@ def _draw(
     model: Model,
 ) -> Photo | Failure:
     """Write a photo's pictures; returns the photo."""
-    from jaxclnf.photos import Photo
-    from jaxclnf.pictures import overlay, save_crops, save_picture
+    from jaxclnf.output.photos import Photo
+    from jaxclnf.output.pictures import overlay, save_crops, save_picture
 
     if isinstance(photo, Photo):
         name = names[str(photo.path)]
@@ -115,7 +115,7 @@ def _draw(
 
 
 def _rows(names: list[str], photo: Photo) -> list[list[str]]:
-    from jaxclnf.tables import empty_row, photo_row
+    from jaxclnf.output.tables import empty_row, photo_row
 
     source = str(photo.path)
     return [photo_row(source, i, face) for i, face in enumerate(photo.faces)] or [empty_row(names, source)]

@@ -36,7 +36,7 @@ def install(
     """
     from rich.progress import DownloadColumn, Progress, TimeRemainingColumn
 
-    from jaxclnf import install as installer
+    from jaxclnf.models import install as installer
 
     manifest = installer.read_manifest()
     if source is None:
@@ -57,8 +57,8 @@ def install(
 @models.command("list")
 def list_models() -> None:
     """Tell which models are there, and their names for --model."""
-    from jaxclnf import install as installer
-    from jaxclnf.storage import packaged
+    from jaxclnf.models import install as installer
+    from jaxclnf.models.storage import packaged
 
     manifest = installer.read_manifest()
     there = installer.installed(manifest)

@@ -29,11 +29,11 @@ def sweep(
     Every finished setting is stored at once; the same command goes on where a stopped sweep was. Writes
     settings.csv, charts and a page, README.md, into the folder.
     """
-    from jaxclnf.runs import make_folder
+    from jaxclnf.data.datasets import read_faces
+    from jaxclnf.output.runs import make_folder
     from jaxclnf.sweeps.report import write_report
     from jaxclnf.sweeps.run import Results, describe, draw_photos, run_sweep
     from jaxclnf.sweeps.spec import configure, read_spec
-    from jaxclnf.training.datasets import read_faces
 
     plan = read_spec(spec)
     if save:
@@ -64,7 +64,7 @@ def _save(model: Model, settings: FitConfig, path: Path) -> None:
     """The model with other settings; weights that were kept in half precision stay so."""
     import numpy as np
 
-    from jaxclnf.storage import save_model
+    from jaxclnf.models.storage import save_model
 
     weights = [np.asarray(experts.weights) for experts in model.experts]
     halves = all(np.array_equal(w, w.astype(np.float16)) for w in weights)

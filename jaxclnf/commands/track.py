@@ -12,10 +12,10 @@ import typer
 from jaxclnf.commands import common
 
 if TYPE_CHECKING:
-    from jaxclnf.followed import Followed
-    from jaxclnf.inputs import Failure
-    from jaxclnf.runs import Table
-    from jaxclnf.video import Video, VideoFile
+    from jaxclnf.media.inputs import Failure
+    from jaxclnf.media.video import Video, VideoFile
+    from jaxclnf.output.followed import Followed
+    from jaxclnf.output.runs import Table
 
 
 def track(
@@ -38,13 +38,13 @@ def track(
     """Follow faces through videos: a table and an annotated video each."""
     import jax
 
-    from jaxclnf.followed import follow, video_columns
-    from jaxclnf.inputs import Failure
-    from jaxclnf.pictures import output_names
-    from jaxclnf.report import report_videos
-    from jaxclnf.runs import Table, make_folder, write_failures
-    from jaxclnf.track import TrackConfig
-    from jaxclnf.video import VideoFile, open_video
+    from jaxclnf.media.inputs import Failure
+    from jaxclnf.media.video import VideoFile, open_video
+    from jaxclnf.output.followed import follow, video_columns
+    from jaxclnf.output.pictures import output_names
+    from jaxclnf.output.report import report_videos
+    from jaxclnf.output.runs import Table, make_folder, write_failures
+    from jaxclnf.tracking.tracker import TrackConfig
 
     view = common.camera(camera)
     make_folder(out)
@@ -76,8 +76,8 @@ def _write(
     video: Video, run: Iterator[Followed], table: Table, film: VideoFile | None, most: int | None
 ) -> list[Failure]:
     """Write a video's table and its annotated copy as its frames come; returns what was wrong with it."""
-    from jaxclnf.followed import annotated, rows_of
-    from jaxclnf.pipeline import ahead
+    from jaxclnf.batch.pipeline import ahead
+    from jaxclnf.output.followed import annotated, rows_of
 
     def draw(followed: Followed) -> Followed:
         if film:
@@ -106,7 +106,7 @@ def _write(
 
 def _missing(video: Video, done: int, most: int | None) -> list[Failure]:
     """Whether a video ended before it should; what files promise is now and then one frame too many."""
-    from jaxclnf.inputs import Failure
+    from jaxclnf.media.inputs import Failure
 
     expected = _least(video.n_frames, most)
     if not done:

@@ -13,7 +13,7 @@ import typer
 from jaxclnf.commands import common
 
 if TYPE_CHECKING:
-    from jaxclnf.training.datasets import Faces
+    from jaxclnf.data.datasets import Faces
     from jaxclnf.training.recipe import Recipe
     from jaxclnf.types import PDM, Model
 
@@ -41,9 +41,9 @@ def train(
     """
     import numpy as np
 
-    from jaxclnf.storage import save_model
-    from jaxclnf.training.datasets import read_faces
-    from jaxclnf.training.markup import parse_groups
+    from jaxclnf.data.datasets import read_faces
+    from jaxclnf.data.markup import parse_groups
+    from jaxclnf.models.storage import save_model
     from jaxclnf.types import Provenance
 
     recipe = _recipe(set_ or [], seed)

@@ -57,8 +57,8 @@ def response_maps(
 ) -> Float[Array, "n_faces n_points window window"]:
     """Response maps of faces, an equal number in a row on each image.
 
-    Landmarks that a view cannot see get empty maps. The arrays are those of `jaxclnf.responses.Frame` and
-    `jaxclnf.PatchExperts`.
+    Landmarks that a view cannot see get empty maps. The arrays are those of
+    `jaxclnf.fitting.responses.Frame` and `jaxclnf.PatchExperts`.
     """
     pixels = images if images.dtype == jnp.uint8 else images.astype(jnp.float32)
     faces = pixels, base, img_from_ref, view

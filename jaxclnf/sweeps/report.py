@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from jaxclnf.charts import draw_cumulative_errors
-from jaxclnf.evaluate import LARGE_ERROR
+from jaxclnf.data.charts import draw_cumulative_errors
+from jaxclnf.data.evaluate import LARGE_ERROR
 from jaxclnf.sweeps.run import Outcome, Results
 from jaxclnf.sweeps.spec import Setting, Spec
 

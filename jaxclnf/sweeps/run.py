@@ -18,12 +18,12 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from jaxclnf.devices import fit_settings_on_cores
-from jaxclnf.evaluate import point_errors, start_boxes
-from jaxclnf.faces import canvas_side, surroundings
-from jaxclnf.fit import fit_batch
+from jaxclnf.batch.devices import fit_settings_on_cores
+from jaxclnf.batch.faces import canvas_side, surroundings
+from jaxclnf.data.datasets import Faces
+from jaxclnf.data.evaluate import point_errors, start_boxes
+from jaxclnf.fitting.fit import fit_batch
 from jaxclnf.sweeps.spec import Setting, Spec, changed_fields, configure, static_part
-from jaxclnf.training.datasets import Faces
 from jaxclnf.training.recipe import Recipe
 from jaxclnf.types import FitConfig, Model, Status
 

@@ -201,6 +201,6 @@ def static_part(setting: Setting) -> Setting:
 
 
 def changed_fields(config: FitConfig, setting: Setting) -> dict[str, np.ndarray]:
-    """The arrays that a setting gives its own values, as `jaxclnf.fit.fit_settings` takes them."""
+    """The arrays that a setting gives its own values, as `jaxclnf.fit_settings` takes them."""
     names = {name.partition(".")[0] for name in setting if not is_static(name)}
     return {f.name: np.asarray(getattr(config, f.name)) for f in fields(config) if f.name in names}

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from jaxclnf.fit import fit_batch
+from jaxclnf.fitting.fit import fit_batch
 from jaxclnf.sweeps.run import Photos
 from jaxclnf.types import FitConfig, Model
 

@@ -1,0 +1,1 @@
+"""What learns: a PDM and patch experts from annotated faces."""

@@ -13,7 +13,7 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float
 
-from jaxclnf.nurlms import Settings
+from jaxclnf.fitting.nurlms import Settings
 from jaxclnf.ops.shape import shape_2d
 from jaxclnf.training.checkpoint import Checkpoint
 from jaxclnf.training.first_neurons import first_neurons

@@ -11,10 +11,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxclnf.nurlms import Settings, iterate, positions_in_maps
+from jaxclnf.fitting.nurlms import Settings, iterate, positions_in_maps
+from jaxclnf.fitting.responses import frame
 from jaxclnf.ops import ccnf
 from jaxclnf.ops.shape import shape_2d
-from jaxclnf.responses import frame
 from jaxclnf.training.photos import Photos, sample_face
 from jaxclnf.training.starts import Starts
 from jaxclnf.types import PDM, FaceParams, PatchExperts

@@ -11,9 +11,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, UInt8
 
+from jaxclnf.data.datasets import Faces
+from jaxclnf.fitting.pose import params_from_landmarks
 from jaxclnf.ops.sample import sample_patches
-from jaxclnf.pose import params_from_landmarks
-from jaxclnf.training.datasets import Faces
 from jaxclnf.types import PDM, FaceParams
 
 SIDE = 320  # pixels of a cropped photo

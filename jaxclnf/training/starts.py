@@ -9,11 +9,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from jaxclnf.fit import corrected_boxes
-from jaxclnf.nurlms import Settings, iterate
+from jaxclnf.fitting.fit import corrected_boxes
+from jaxclnf.fitting.nurlms import Settings, iterate
+from jaxclnf.fitting.pose import params_from_box
+from jaxclnf.fitting.responses import batch_responses, frame
 from jaxclnf.ops.shape import clamp
-from jaxclnf.pose import params_from_box
-from jaxclnf.responses import batch_responses, frame
 from jaxclnf.training.photos import Photos, sample_face
 from jaxclnf.types import PDM, FaceParams, FitConfig, PatchExperts
 

@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jaxclnf.fitting.pose import params_from_landmarks
 from jaxclnf.ops.rotation import euler_to_matrix
-from jaxclnf.pose import params_from_landmarks
 from jaxclnf.training.pdm import learn_pdm, mirrored
 from jaxclnf.types import PDM
 

@@ -13,13 +13,13 @@ from jaxtyping import Array
 from shared_data import shared
 
 from jaxclnf.commands.train import train
-from jaxclnf.evaluate import fit_annotated
-from jaxclnf.fit import corrected_boxes
+from jaxclnf.data.datasets import Faces, read_faces
+from jaxclnf.data.evaluate import fit_annotated
+from jaxclnf.fitting.fit import corrected_boxes
+from jaxclnf.fitting.pose import params_from_box
+from jaxclnf.models.storage import load_model
 from jaxclnf.ops.shape import shape_2d
-from jaxclnf.pose import params_from_box
-from jaxclnf.storage import load_model
 from jaxclnf.training.checkpoint import Checkpoint
-from jaxclnf.training.datasets import Faces, read_faces
 from jaxclnf.training.learn import _run
 from jaxclnf.training.neurons import edge_terms
 from jaxclnf.training.recipe import Recipe

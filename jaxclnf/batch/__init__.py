@@ -1,0 +1,1 @@
+"""Many faces: canvases of a few sizes, cores, devices, work that overlaps."""

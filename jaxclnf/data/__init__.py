@@ -1,0 +1,1 @@
+"""Annotated faces: reading datasets, what their points are called, errors on them."""

@@ -1,0 +1,272 @@
+"""Annotated faces for training and evaluation: photos, landmarks, boxes, and what was refused and why.
+
+A dataset is a folder that holds photos and either ``points.npz`` (``names`` of the photos, ``points``
+(n, n_points, 2), optionally ``boxes`` (n, 4) as x, y, w, h) or a ``.pts`` file beside each photo.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import zipfile
+import zlib
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+
+from jaxclnf.data.markup import MARKUPS, mirror_of_groups
+from jaxclnf.media.images import SUFFIXES, read_photo, to_grey
+
+OUTSIDE_TOLERANCE = 0.05  # of the shape's larger side; annotators place hidden points at the border
+MIN_EXTENT = 8.0  # pixels; a face whose larger side is smaller shows nothing to learn from
+MAX_PTS_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A face that was left out, and why."""
+
+    photo: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Faces:
+    """Annotated faces; photos are read when asked for.
+
+    ``points`` (n, n_points, 2) and ``boxes`` (n, 4; None unless every source has them) are in pixels
+    of the photo, the centre of the top-left pixel being (0, 0). ``mirror[i]`` is the landmark that
+    landmark i becomes in a mirrored photo; None if the markup is unknown: such faces are not mirrored.
+    ``eye_distances`` (n,) are those of the outer eye corners in pixels, the unit of errors and of the
+    size of a head; None if the markup is unknown. They outlive `regroup`.
+    """
+
+    photos: tuple[Path, ...]
+    points: np.ndarray
+    boxes: np.ndarray | None = None
+    mirror: tuple[int, ...] | None = None
+    eye_distances: np.ndarray | None = None
+    refused: tuple[Refusal, ...] = field(default=())
+
+    def __len__(self) -> int:
+        return len(self.photos)
+
+    @property
+    def n_points(self) -> int:
+        return self.points.shape[1]
+
+    def image(self, i: int) -> np.ndarray:
+        """The photo of face i, grey, uint8 (H, W)."""
+        image = read_grey(self.photos[i])
+        if image is None:
+            raise ValueError(
+                f"{self.photos[i]} was readable a moment ago and is no longer; restore the file."
+            )
+        return image
+
+    def images(self) -> list[np.ndarray]:
+        return [self.image(i) for i in range(len(self))]
+
+    def take(self, indices: Sequence[int] | np.ndarray) -> Faces:
+        """The faces at these indices, in this order."""
+        indices = np.asarray(indices, dtype=int)
+        return replace(
+            self,
+            photos=tuple(self.photos[i] for i in indices),
+            points=self.points[indices],
+            boxes=None if self.boxes is None else self.boxes[indices],
+            eye_distances=None if self.eye_distances is None else self.eye_distances[indices],
+        )
+
+    def regroup(self, groups: Sequence[Sequence[int]]) -> Faces:
+        """The same faces under a markup of its own: landmark k is the mean of the landmarks in groups[k].
+
+        The mirror table follows where every group's mirror image is a group too.
+        """
+        bad = [i for g in groups for i in g if not 0 <= i < self.n_points]
+        if bad or not groups or not all(groups):
+            raise ValueError(f"Landmark groups must name landmarks 0 to {self.n_points - 1}; got {groups}.")
+        points = np.stack([self.points[:, list(g)].mean(axis=1) for g in groups], axis=1)
+        return replace(self, points=points, mirror=mirror_of_groups(self.mirror, groups))
+
+    def split(self, share: float, seed: int) -> tuple[Faces, Faces]:
+        """Training part and held-back part (``share`` of the photos); faces of one photo stay together.
+
+        The same faces, share and seed give the same parts.
+        """
+        if not 0 <= share < 1:
+            raise ValueError(f"The share to hold back must be at least 0 and below 1; got {share}.")
+        _, photo = np.unique([str(p) for p in self.photos], return_inverse=True)
+        n_photos = int(photo.max(initial=-1)) + 1
+        held = np.random.default_rng(seed).permutation(n_photos)[: round(share * n_photos)]
+        is_held = np.isin(photo, held)
+        return self.take(np.flatnonzero(~is_held)), self.take(np.flatnonzero(is_held))
+
+    def summary(self, examples: int = 3) -> str:
+        """What was read and what was refused, in plain lines."""
+        lines = [f"{len(self)} faces of {self.n_points} landmarks read, {len(self.refused)} refused."]
+        for reason, count in Counter(r.reason for r in self.refused).most_common():
+            names = [r.photo for r in self.refused if r.reason == reason]
+            more = ", ..." if count > examples else ""
+            lines.append(f"  {count} refused: {reason} ({', '.join(names[:examples])}{more})")
+        return "\n".join(lines)
+
+
+@dataclass(frozen=True)
+class _Face:
+    """One annotation as found, not yet checked."""
+
+    photo: Path
+    points: np.ndarray | None  # None: the annotation could not be read
+    box: np.ndarray | None
+    problem: str = ""
+
+
+def read_grey(path: Path) -> np.ndarray | None:
+    """The photo in grey, uint8 (H, W), turned upright as its EXIF says; None if it cannot be read."""
+    try:
+        return to_grey(read_photo(path))
+    except ValueError:
+        return None
+
+
+def read_faces(sources: Iterable[str | Path], n_points: int | None = None) -> Faces:
+    """Read every source; keep the faces that can be used and note the others with the reason.
+
+    ``n_points`` is the number of landmarks a face must have; by default what most faces have.
+    Raises ValueError if a source is not a dataset or no usable face is left.
+    """
+    found = [face for source in sources for face in _read_source(Path(source))]
+    if n_points is None:
+        counts = Counter(len(f.points) for f in found if f.points is not None)
+        n_points = counts.most_common(1)[0][0] if counts else 0
+    kept: list[_Face] = []
+    refused: list[Refusal] = []
+    seen: dict[bytes, list[np.ndarray]] = {}
+    for face in found:
+        reason = face.problem or _problem(face, n_points, seen)
+        if reason:
+            refused.append(Refusal(face.photo.name, reason))
+        else:
+            kept.append(face)
+    if not kept:
+        reasons = Counter(r.reason for r in refused).most_common(3)
+        why = "; ".join(f"{n} x {reason}" for reason, n in reasons) or "the folders hold no annotations"
+        raise ValueError(f"No usable face among {len(found)} annotations: {why}.")
+    boxes = [f.box for f in kept]
+    points = np.stack([np.asarray(f.points, np.float32) for f in kept])
+    markup = MARKUPS.get(n_points)
+    return Faces(
+        photos=tuple(f.photo for f in kept),
+        points=points,
+        boxes=None if any(b is None for b in boxes) else np.stack(boxes).astype(np.float32),  # type: ignore[arg-type]
+        mirror=markup.mirror if markup else None,
+        eye_distances=markup.eye_distances(points) if markup else None,
+        refused=tuple(refused),
+    )
+
+
+def _problem(face: _Face, n_points: int, seen: dict[bytes, list[np.ndarray]]) -> str:
+    """Why this face cannot be used, or an empty string; notes it in ``seen`` if it can."""
+    points = face.points
+    assert points is not None
+    if len(points) != n_points:
+        return f"{'too few' if len(points) < n_points else 'too many'} landmarks, {n_points} expected"
+    if not np.isfinite(points).all():
+        return "landmarks that are not finite numbers"
+    if face.box is not None and not (np.isfinite(face.box).all() and (face.box[2:] > 0).all()):
+        return "a box that is empty or not finite"
+    extent = float(np.ptp(points, axis=0).max())
+    if extent < MIN_EXTENT:
+        return f"landmarks less than {MIN_EXTENT:.0f} pixels apart"
+    image = read_grey(face.photo)
+    if image is None:
+        return "photo unreadable" if face.photo.exists() else "photo missing"
+    last = np.array(image.shape[::-1]) - 1
+    if max(-points.min(), (points - last).max()) > OUTSIDE_TOLERANCE * extent:
+        return "landmarks outside the photo"
+    same_photo = seen.setdefault(hashlib.sha256(image.tobytes()).digest(), [])
+    if any(np.abs(points - other).max() < 0.01 * extent for other in same_photo):
+        return "duplicate of another face"
+    same_photo.append(points)
+    return ""
+
+
+def _read_source(source: Path) -> list[_Face]:
+    table = source / "points.npz" if source.is_dir() else source
+    if table.is_file() and table.suffix == ".npz":
+        return _read_table(table)
+    if not source.is_dir():
+        raise ValueError(f"{source} is not a folder with photos and points.npz or .pts files.")
+    faces = [_read_pts_face(path) for path in sorted(source.glob("*.pts"))]
+    if not faces:
+        raise ValueError(f"{source} holds neither points.npz nor .pts files; one of them is needed.")
+    return faces
+
+
+def _read_table(path: Path) -> list[_Face]:
+    try:
+        # numpy leaves a file that is no archive open unless it is opened here
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as table:
+            names, points, boxes = table["names"], table["points"], table.get("boxes")
+    except KeyError as error:
+        raise ValueError(f"{path} lacks an array: {error.args[0]}") from None
+    except (
+        OSError,
+        ValueError,
+        EOFError,
+        AttributeError,
+        TypeError,
+        NotImplementedError,
+        zipfile.BadZipFile,
+        zlib.error,
+    ):
+        raise ValueError(f"{path} is not a readable .npz table; write it with numpy.savez.") from None
+    numeric = points.dtype.kind in "fiu" and (boxes is None or boxes.dtype.kind in "fiu")
+    if not numeric or points.ndim != 3 or points.shape[2] != 2 or names.shape != points.shape[:1]:
+        raise ValueError(
+            f"{path} must hold names (n,) and numbers points (n, n_points, 2); "
+            f"got names {names.shape} and points {points.shape} of {points.dtype}."
+        )
+    if boxes is not None and boxes.shape != (len(points), 4):
+        raise ValueError(f"{path} must hold boxes ({len(points)}, 4) as x, y, w, h; got {boxes.shape}.")
+    rows = points.astype(np.float32)
+    return [
+        _Face(path.parent / str(name), rows[i], None if boxes is None else boxes[i])
+        for i, name in enumerate(names)
+    ]
+
+
+def _read_pts_face(path: Path) -> _Face:
+    photos = [path.with_suffix(s) for s in (*SUFFIXES, *map(str.upper, SUFFIXES))]
+    photo = next((p for p in photos if p.is_file()), None)
+    if photo is None:
+        return _Face(path, None, None, "no photo beside the .pts file")
+    try:
+        return _Face(photo, read_pts(path), None)
+    except ValueError:
+        return _Face(path, None, None, "unreadable .pts file")
+
+
+def read_pts(path: Path) -> np.ndarray:
+    """Landmarks (n_points, 2) float32 of a ``.pts`` file, moved to 0-based pixels.
+
+    The field's files (iBUG 300-W) count pixels from 1, after MATLAB; as everyone does, 1 is subtracted.
+    Raises ValueError if the file is not in that format.
+    """
+    try:
+        if path.stat().st_size > MAX_PTS_BYTES:
+            raise ValueError(f"{path} has {path.stat().st_size} bytes; .pts files are small texts.")
+        text = path.read_text(encoding="ascii")
+        header, _, rest = text.partition("{")
+        body, closing, _ = rest.partition("}")
+        fields = dict(line.split(":", 1) for line in header.lower().splitlines() if ":" in line)
+        rows = [[float(v) for v in line.split()] for line in body.splitlines() if line.strip()]
+        declared = int(fields.get("n_points", len(rows)))
+    except (OSError, UnicodeDecodeError):
+        raise ValueError(f"{path} is not a readable text file.") from None
+    if not closing or not rows or declared != len(rows) or any(len(r) != 2 for r in rows):
+        raise ValueError(f"{path} must hold n_points: N and N lines 'x y' between braces.")
+    return np.array(rows, np.float32) - np.float32(1)

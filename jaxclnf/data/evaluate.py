@@ -1,0 +1,128 @@
+"""How well fits hit annotated landmarks: errors, their summary by landmark group and yaw, and their curve.
+
+The error of a face is the mean distance of its landmarks from the annotated ones, as a percentage of the
+distance of the outer eye corners (the field's "inter-ocular" error). A face that could not be fitted
+has an infinite error: it counts against every share and area, and is left out of the mean alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Bool, Float
+
+from jaxclnf.batch.faces import fit_stream
+from jaxclnf.data.datasets import Faces
+from jaxclnf.fitting.pose import params_from_landmarks
+from jaxclnf.types import PDM, FitConfig, FitResult, Model, Status
+
+LARGE_ERROR = 10.0  # percent
+AREA_LIMIT = 8.0  # percent, the right end of the area under the curve
+YAW_BINS = (0, 10, 20, 30, 90)  # degrees
+
+
+@dataclass(frozen=True)
+class Figures:
+    """A summary of faces' errors, in percent of the eye distance."""
+
+    faces: int
+    mean: float  # of the faces that were fitted
+    median: float
+    large: float  # percent of the faces whose error is above 10
+    area: float  # under the cumulative error curve up to 8, as a share of its rectangle
+    failed: int  # faces that were not fitted
+
+
+def point_errors(
+    landmarks: Float[np.ndarray, "n n_points 2"],
+    truth: Float[np.ndarray, "n n_points 2"],
+    eye_distances: Float[np.ndarray, " n"],
+    fitted: Bool[np.ndarray, " n"] | None = None,
+) -> Float[np.ndarray, "n n_points"]:
+    """Distance of every landmark from the truth, in percent of the eye distance; infinite if not fitted."""
+    distances = np.linalg.norm(landmarks.astype(np.float64) - truth, axis=-1)
+    errors = 100 * distances / eye_distances[:, None]
+    bad = ~np.isfinite(errors).all(axis=1)
+    errors[bad if fitted is None else bad | ~fitted] = np.inf
+    return errors
+
+
+def figures(errors: Float[np.ndarray, " n"]) -> Figures:
+    """Summary of faces' errors."""
+    finite = np.isfinite(errors)
+    if not len(errors):
+        return Figures(0, np.nan, np.nan, np.nan, np.nan, 0)
+    return Figures(
+        faces=len(errors),
+        mean=float(errors[finite].mean()) if finite.any() else np.inf,
+        median=float(np.median(errors)),
+        large=100 * float((errors > LARGE_ERROR).mean()),
+        area=float((np.maximum(AREA_LIMIT - errors, 0) / AREA_LIMIT).mean()),
+        failed=int((~finite).sum()),
+    )
+
+
+def by_group(
+    errors: Float[np.ndarray, "n n_points"], groups: Mapping[str, Sequence[int]]
+) -> dict[str, Figures]:
+    """Summaries of the errors over the landmarks of each group alone."""
+    return {name: figures(errors[:, list(points)].mean(axis=1)) for name, points in groups.items()}
+
+
+def by_yaw(errors: Float[np.ndarray, " n"], yaws: Float[np.ndarray, " n"]) -> dict[str, Figures]:
+    """Summaries of the faces turned so far to either side; ``yaws`` in degrees."""
+    bins = zip(YAW_BINS, YAW_BINS[1:], strict=False)
+    turned = np.abs(yaws)
+    return {f"{low}-{high}°": figures(errors[(turned >= low) & (turned < high)]) for low, high in bins}
+
+
+def cumulative(errors: Float[np.ndarray, " n"], limits: Float[np.ndarray, " k"]) -> Float[np.ndarray, " k"]:
+    """Share of the faces whose error is at most each of ``limits``."""
+    return (errors[:, None] <= limits).mean(axis=0)
+
+
+def true_yaws(pdm: PDM, points: Float[np.ndarray, "n n_points 2"]) -> Float[np.ndarray, " n"]:
+    """Yaw in degrees of annotated faces, as the PDM explains them."""
+    params = jax.jit(jax.vmap(params_from_landmarks, (None, 0)))(pdm, jnp.asarray(points, pdm.mean.dtype))
+    return np.degrees(np.asarray(params.rotation)[:, 1])
+
+
+def start_boxes(faces: Faces) -> Float[np.ndarray, "n 4"]:
+    """The dataset's boxes, or where it has none those tight around the true landmarks."""
+    if faces.boxes is not None:
+        return faces.boxes
+    low = faces.points.min(axis=1)
+    return np.concatenate([low, faces.points.max(axis=1) - low], axis=1)
+
+
+def check(model: Model, faces: Faces) -> None:
+    """Raise ValueError if the model's landmarks are not the dataset's or these have no unit of error."""
+    if model.pdm.n_points != faces.n_points:
+        raise ValueError(
+            f"the model has {model.pdm.n_points} landmarks and the dataset {faces.n_points}; "
+            "name the dataset's landmarks that the model was trained on"
+        )
+    if faces.eye_distances is None:
+        raise ValueError(
+            f"errors are in units of the eye distance, unknown for a markup of {faces.n_points} landmarks; "
+            "evaluate on faces with 68 landmarks or a selection of them"
+        )
+
+
+def fit_annotated(model: Model, faces: Faces, config: FitConfig | None = None) -> Iterator[FitResult]:
+    """Fit every annotated face from its box, one result at a time, in order."""
+    check(model, faces)
+    boxes = start_boxes(faces)
+    return fit_stream(model, ((faces.image(i), boxes[i]) for i in range(len(faces))), config)
+
+
+def errors_of(results: Sequence[FitResult], faces: Faces) -> Float[np.ndarray, "n n_points"]:
+    """Errors of the landmarks of fits, one a face of a dataset whose eye distances are known."""
+    assert faces.eye_distances is not None
+    landmarks = np.stack([np.asarray(r.landmarks) for r in results])
+    fitted = np.array([int(r.status) in (Status.OK, Status.NOT_CONVERGED) for r in results])
+    return point_errors(landmarks, faces.points, faces.eye_distances, fitted)

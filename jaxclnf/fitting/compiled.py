@@ -1,0 +1,32 @@
+"""Fits compiled ahead of time, for programs that must not stop to compile when the first face comes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from jax.typing import DTypeLike
+
+from jaxclnf.fitting.fit import fit_batch
+from jaxclnf.types import FitConfig, FitResult, Model
+
+
+def compile_fit(
+    model: Model,
+    n_faces: int,
+    image_shape: tuple[int, int],
+    config: FitConfig | None = None,
+    image_dtype: DTypeLike = jnp.uint8,
+) -> Callable[..., FitResult]:
+    """`jaxclnf.fit_batch` compiled for batches of ``n_faces`` images of one shape (height, width) and dtype.
+
+    The result is called with images (n_faces, height, width) and boxes (n_faces, 4), float32 or what the
+    model computes in; other shapes and dtypes raise TypeError. ``config``, without which the model's settings
+    are taken, is part of it. Where jax_compilation_cache_dir is set, a second process finds it there.
+    """
+    images = jax.ShapeDtypeStruct((n_faces, *image_shape), image_dtype)
+    boxes = jax.ShapeDtypeStruct((n_faces, 4), model.pdm.mean.dtype)
+    model, config = jax.device_put((model, config))
+    program = fit_batch.lower(model, images, boxes, config).compile()
+    return lambda images, boxes: program(model, images, boxes, config)

@@ -1,0 +1,148 @@
+"""Fitting of faces, one or many: start rotations in every box, stages, parts of the face, the best try."""
+
+from dataclasses import replace
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int, Num
+
+from jaxclnf.fitting.parts import best_tries
+from jaxclnf.fitting.pose import in_full_precision, params_from_box
+from jaxclnf.fitting.stages import Tries, fit_tries
+from jaxclnf.types import FaceParams, FitConfig, FitResult, Model, Status
+
+
+@jax.jit
+def fit(
+    model: Model,
+    image: Num[Array | np.ndarray, "height width"],
+    box: Float[Array | np.ndarray, "4"],
+    config: FitConfig | None = None,
+) -> FitResult:
+    """Fit one face, started from its box.
+
+    ``image`` is grey, 0..255, of any number type; ``box`` is x, y, width, height in its pixels. Without
+    ``config`` the model's settings are taken. Every start rotation is tried and the likeliest result
+    returned, or with a ``temperature`` their average. A face that cannot be fitted says so in ``status``;
+    its other fields then mean nothing.
+    """
+    return _first(fit_batch(model, image[None], box[None], config))
+
+
+@jax.jit
+@in_full_precision
+def fit_batch(
+    model: Model,
+    images: Num[Array | np.ndarray, "*n_images height width"],
+    boxes: Float[Array | np.ndarray, "n_faces 4"],
+    config: FitConfig | None = None,
+) -> FitResult:
+    """Fit many faces: one box on each of ``n_faces`` images, or all boxes on a single image."""
+    _check_batch(images, boxes)
+    images, boxes = jnp.asarray(images), jnp.asarray(boxes, model.pdm.mean.dtype)
+    config = _in_dtype_of(model, config)
+    shared_image = images.ndim == 2
+    starts = _starts(model, boxes, config)  # faces, starts
+    if shared_image:
+        images = images[None]
+        starts = jax.tree.map(lambda a: a.reshape(1, -1, *a.shape[2:]), starts)
+    n_starts = len(config.start_rotations)
+    tries = fit_tries(model, images, starts, config, n_starts)
+    best, landmarks = best_tries(model, images, tries, config, len(boxes))
+    image_size = jnp.array(images.shape[:-3:-1], boxes.dtype)
+    status = jax.vmap(box_status, in_axes=(0, None))(boxes, image_size)
+    return _result(best, landmarks, status)
+
+
+@jax.jit
+def fit_settings(
+    model: Model,
+    images: Num[Array | np.ndarray, "*n_images height width"],
+    boxes: Float[Array | np.ndarray, "n_faces 4"],
+    config: FitConfig,
+    changes: dict[str, Float[Array | np.ndarray, "n_settings ..."]],
+) -> FitResult:
+    """Fit many faces under many settings; leading axes of the result: settings, faces.
+
+    ``changes`` holds fields of ``config`` that are no static ones, with the values of every setting along
+    a leading axis. What they leave the same, as the first stage's response maps, is computed once.
+    """
+    return jax.vmap(lambda change: fit_batch(model, images, boxes, replace(config, **change)))(changes)
+
+
+@jax.jit
+@in_full_precision
+def fit_from(
+    model: Model,
+    image: Num[Array | np.ndarray, "height width"],
+    params: FaceParams,
+    config: FitConfig | None = None,
+) -> FitResult:
+    """Fit one face, started from parameters (of the frame before, say); start rotations are not used."""
+    config, images = _in_dtype_of(model, config), jnp.asarray(image)[None]
+    start = jax.tree.map(lambda a: a[None, None], params)
+    tries = fit_tries(model, images, start, config)
+    return _first(_result(*best_tries(model, images, tries, config, 1), jnp.zeros(1, jnp.int32)))
+
+
+def _starts(model: Model, boxes: Float[Array, "n_faces 4"], config: FitConfig) -> FaceParams:
+    """Parameters of every start rotation in every box."""
+    by_rotation = jax.vmap(partial(params_from_box, model.pdm), in_axes=(None, 0))
+    boxes = corrected_boxes(boxes, config.box_correction[None])
+    return jax.vmap(by_rotation, in_axes=(0, None))(boxes, config.start_rotations)
+
+
+def corrected_boxes(boxes: Float[Array, "n_faces 4"], by: Float[Array, "1 4"]) -> Float[Array, "n_faces 4"]:
+    """Boxes moved and stretched as `FitConfig.box_correction` says."""
+    size = boxes[:, 2:]
+    growth = size * jnp.expm1(by[:, 2:])
+    return boxes + jnp.concatenate([size * by[:, :2] - growth / 2, growth], axis=1)
+
+
+def _result(best: Tries, landmarks: Array, status: Int[Array, " n_faces"]) -> FitResult:
+    finite = jnp.isfinite(best.params.scale) & jnp.isfinite(best.params.shape).all(-1)
+    # A map that is no number moves nothing, but shows in the likelihood.
+    finite &= ~jnp.isnan(best.log_likelihood)
+    found = jnp.where(best.astray, Status.NOT_CONVERGED, Status.OK)
+    found = jnp.where(best.too_small, Status.FACE_TOO_SMALL, found)
+    found = jnp.where(finite, found, Status.NOT_FINITE)
+    return FitResult(
+        landmarks=landmarks,
+        params=best.params,
+        log_likelihood=best.log_likelihood,
+        landmark_likelihoods=best.landmark_likelihoods,
+        view=best.view,
+        iterations=best.iterations,
+        converged=best.converged,
+        status=jnp.where(status == Status.OK, found, status).astype(jnp.int32),
+    )
+
+
+def box_status(box: Float[Array, "4"], image_size: Float[Array, "2"]) -> Int[Array, ""]:
+    """Whether a box can start a fit on an image of ``image_size`` (width, height): a `Status`."""
+    corner, size = box[:2], box[2:]
+    valid = jnp.isfinite(box).all() & (size > 0).all()
+    inside = (corner < image_size).all() & (corner + size > 0).all()
+    return jnp.where(valid, jnp.where(inside, Status.OK, Status.BOX_OUTSIDE), Status.BOX_INVALID)
+
+
+def _check_batch(images, boxes):
+    if images.ndim not in (2, 3) or boxes.ndim != 2 or boxes.shape[1] != 4:
+        raise ValueError(
+            f"expected images (n, height, width) or one image (height, width) and boxes (n, 4); "
+            f"got images {images.shape} and boxes {boxes.shape}"
+        )
+    if images.ndim == 3 and len(images) != len(boxes):
+        raise ValueError(f"expected one box an image; got {len(images)} images and {len(boxes)} boxes")
+
+
+def _in_dtype_of(model: Model, config: FitConfig | None) -> FitConfig:
+    """The settings, without any those of the model, in the model's precision."""
+    config = model.settings if config is None else config
+    return jax.tree.map(lambda a: jnp.asarray(a, model.pdm.mean.dtype), config)
+
+
+def _first(result: FitResult) -> FitResult:
+    return jax.tree.map(lambda a: a[0], result)

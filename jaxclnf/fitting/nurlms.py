@@ -1,0 +1,139 @@
+"""Non-uniform regularised landmark mean-shift: the iterations on fixed response maps.
+
+Source: OpenFace's `NU_RLMS`; Baltrušaitis, Robinson & Morency, "Constrained Local Neural Fields for
+Robust Facial Landmark Detection in the Wild", 2013.
+"""
+
+from typing import Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+from jaxclnf.fitting.responses import Frame
+from jaxclnf.ops.gauss_newton import basis_products, normal_equations, rigid_normal_equations, step
+from jaxclnf.ops.mean_shift import likelihoods, mean_shift
+from jaxclnf.ops.shape import clamp, shape_2d, update
+from jaxclnf.types import PDM, FaceParams
+
+MAX_LAST_MOVE = 1.0
+"""RMS move of the landmarks, in reference pixels, that tells a fit which has not settled."""
+
+INVISIBLE = -1e8
+"""Likelihood given to landmarks that the view cannot see, as in OpenFace."""
+
+
+class Settings(NamedTuple):
+    """The traced settings of one stage."""
+
+    reg_factor: Float[Array, "*n_modes"]
+    sigma: Float[Array, ""]
+    weight_factor: Float[Array, ""]
+    tolerance: Float[Array, ""]
+    landmark_weights: Float[Array, "*n_points"] | float = 1.0
+
+
+class Outcome(NamedTuple):
+    """Parameters after the iterations and how they went."""
+
+    params: FaceParams
+    positions: Float[Array, "n_points 2"]  # in the maps, at the start of the last iteration
+    iterations: Int[Array, ""]
+    converged: Bool[Array, ""]  # the last step was within the tolerance
+    astray: Bool[Array, ""]  # the last step moved the landmarks by more than `MAX_LAST_MOVE`
+
+
+def landmark_weights(face: Frame, settings: Settings) -> Float[Array, " n_points"]:
+    """Weight of each landmark: its own, times its patch confidence and the factor unless that is 0."""
+    factor = settings.weight_factor
+    weights = jnp.where(factor > 0, factor * face.confidence, 1) * settings.landmark_weights
+    return jnp.where(face.visible, weights, 0)
+
+
+def positions_in_maps(
+    face: Frame, landmarks_img: Float[Array, "n_points 2"], window: int
+) -> Float[Array, "n_points 2"]:
+    """Landmarks in the pixels of their response maps, x then y."""
+    return (landmarks_img - face.base) @ face.ref_from_img.T + (window - 1) // 2
+
+
+def newton_step(
+    pdm: PDM,
+    face: Frame,
+    maps: Float[Array, "n_points window window"],
+    params: FaceParams,
+    positions: Float[Array, "n_points 2"],
+    settings: Settings,
+    kernel: Literal["exact", "grid"],
+    products: Float[Array, "6 n_modes n_modes"] | None,
+) -> FaceParams:
+    """Parameters after one mean shift and the Gauss-Newton step that follows it, clamped.
+
+    ``products`` are the `basis_products` of the landmarks' weights; without them the step is rigid.
+    """
+    shifts_ref = mean_shift(maps, positions, settings.sigma, kernel)
+    weights = landmark_weights(face, settings)
+    shifts_img = shifts_ref @ face.img_from_ref.T
+    if products is None:
+        delta = step(*rigid_normal_equations(pdm, params, shifts_img, weights))
+        delta = jnp.concatenate([delta, jnp.zeros_like(params.shape)])
+    else:
+        delta = step(*normal_equations(pdm, params, shifts_img, weights, settings.reg_factor, products))
+    return clamp(pdm, update(params, delta))
+
+
+def iterate(
+    pdm: PDM,
+    face: Frame,
+    maps: Float[Array, "n_points window window"],
+    params: FaceParams,
+    settings: Settings,
+    max_iterations: int,
+    kernel: Literal["exact", "grid"],
+    rigid: bool,
+) -> Outcome:
+    """Up to ``max_iterations`` steps of the rigid or of all parameters, ended when the shape rests.
+
+    The count is fixed and a face at rest stays as it is, so that a batch needs no common end and the
+    loop has a reverse derivative.
+    """
+
+    weights = landmark_weights(face, settings)
+    products = None if rigid else basis_products(pdm.basis, weights)
+
+    def body(i, state):
+        params, before, positions, count, resting = state
+        shape = shape_2d(pdm, params)
+        resting = resting | ((i > 0) & (_distance(shape, before) < settings.tolerance))
+        here = positions_in_maps(face, shape, maps.shape[-1])
+        moved = newton_step(pdm, face, maps, params, here, settings, kernel, products)
+        new = (moved, shape, here, count + 1)
+        old = (params, before, positions, count)
+        return *jax.tree.map(lambda a, b: jnp.where(resting, a, b), old, new), resting
+
+    zeros = jnp.zeros_like(face.base)
+    start = (params, zeros, zeros, jnp.int32(0), jnp.bool_(False))
+    params, before, positions, count, resting = jax.lax.fori_loop(0, max_iterations, body, start)
+    last_move = _distance(shape_2d(pdm, params), before)
+    reference_pixel = jnp.sqrt(len(before) / jnp.linalg.det(face.ref_from_img))
+    astray = last_move > MAX_LAST_MOVE * reference_pixel
+    return Outcome(params, positions, count, resting | (last_move < settings.tolerance), astray)
+
+
+def log_likelihood(
+    face: Frame,
+    maps: Float[Array, "n_points window window"],
+    positions: Float[Array, "n_points 2"],
+    sigma: Float[Array, ""],
+) -> tuple[Float[Array, ""], Float[Array, " n_points"]]:
+    """Mean log likelihood of the visible landmarks, and each landmark's likelihood."""
+    each = likelihoods(maps, positions, sigma)
+    logs = jnp.where(face.visible, jnp.log(each + 1e-8), 0)
+    mean = logs.sum() / jnp.maximum(face.visible.sum(), 1).astype(logs.dtype)
+    return mean, jnp.where(face.visible, each, INVISIBLE)
+
+
+def _distance(a, b):
+    square = jnp.sum((a - b) ** 2)
+    # The root's derivative at zero would be infinite.
+    return jnp.sqrt(jnp.maximum(square, jnp.finfo(square.dtype).tiny))

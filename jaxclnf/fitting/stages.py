@@ -1,0 +1,167 @@
+"""The stages of a fit, coarse to fine, for all tries on a batch of images.
+
+A batch has two leading axes: images, and the tries on each image (boxes times start rotations). Everything is
+mapped over both; only the response maps are computed for all at once.
+"""
+
+import math
+from functools import partial
+from typing import Literal, NamedTuple, TypeVar
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+from jaxclnf.fitting.nurlms import Settings, iterate, log_likelihood
+from jaxclnf.fitting.responses import FEW, frame, image_responses, responses_between_views
+from jaxclnf.types import PDM, FaceParams, FitConfig, Model, PatchExperts
+
+T = TypeVar("T")
+
+
+class Tries(NamedTuple):
+    """The state of a batch between stages; leading axes: images, tries."""
+
+    params: FaceParams
+    log_likelihood: Float[Array, "n_images n_tries"]
+    landmark_likelihoods: Float[Array, "n_images n_tries n_points"]
+    view: Int[Array, "n_images n_tries"]
+    iterations: Int[Array, "n_images n_tries n_stages 2"]
+    converged: Bool[Array, "n_images n_tries"]
+    astray: Bool[Array, "n_images n_tries"]
+    too_small: Bool[Array, "n_images n_tries"]
+
+
+def fit_tries(model: Model, images: Array, starts: FaceParams, config: FitConfig, n_starts: int = 1) -> Tries:
+    """Every stage, for the tries on every image that get so far; ``n_starts`` in a row are one face's."""
+    tries = _untried(model, starts, config)
+    for i, scale in config.stages(len(model.experts)):
+        experts = model.experts[scale]
+        skipped = tries.too_small | ~has_pixels(experts, tries.params, config)
+        after = _stage(model, experts, images, tries, config, i)
+        tries = jax.tree.map(partial(where, skipped), tries, after)
+        n_kept = min([n_starts, *config.keep[i + 1 : i + 2]])
+        if n_kept < n_starts:
+            score = scores(model.pdm, tries, config)
+            tries, n_starts = likeliest(tries, score, n_starts, n_kept), n_kept
+    return tries
+
+
+def _stage(
+    model: Model, experts: PatchExperts, images: Array, tries: Tries, config: FitConfig, i: int
+) -> Tries:
+    settings = _stage_settings(config, i, tries.view.shape)
+    arguments = model.pdm, experts, images, tries.params, settings, config.min_scale
+    static = config.windows[i], config.iterations, config.kernel, i in config.between_views
+    after = _look_and_move(*arguments, *static)
+    return after._replace(iterations=tries.iterations.at[:, :, i].set(after.iterations))
+
+
+@partial(jax.jit, static_argnums=(6, 7, 8, 9))  # stages of the same sizes are traced once
+def _look_and_move(
+    pdm: PDM,
+    experts: PatchExperts,
+    images: Array,
+    params: FaceParams,
+    settings: Settings,
+    min_scale: Array,
+    window: int,
+    max_iterations: int,
+    kernel: Literal["exact", "grid"],
+    between_views: bool,
+) -> Tries:
+    """Response maps about the current landmarks, then rigid and non-rigid steps on them."""
+    faces = over_tries(partial(frame, pdm, experts))(params)
+    if between_views:
+        maps = responses_between_views(experts, images, faces, params.rotation, window)
+    else:
+        maps = image_responses(experts, images, faces, window)
+
+    def steps(face, maps, params, settings):
+        run = partial(iterate, max_iterations=max_iterations, kernel=kernel)
+        rigid = run(pdm, face, maps, params, settings, rigid=True)
+        full = run(pdm, face, maps, rigid.params, settings, rigid=False)
+        likelihood, each = log_likelihood(face, maps, full.positions, settings.sigma)
+        count = jnp.stack([rigid.iterations, full.iterations])
+        too_small = full.params.scale < min_scale
+        return Tries(full.params, likelihood, each, face.view, count, full.converged, full.astray, too_small)
+
+    return over_tries(steps)(faces, maps, params, settings)
+
+
+def has_pixels(
+    experts: PatchExperts, params: FaceParams, config: FitConfig
+) -> Bool[Array, "n_images n_tries"]:
+    """Whether faces are large enough for a scale."""
+    return params.scale >= config.scale_margin * experts.patch_scale
+
+
+def _untried(model: Model, starts: FaceParams, config: FitConfig) -> Tries:
+    batch, dtype, n_points = starts.scale.shape, starts.scale.dtype, model.pdm.n_points
+    return Tries(
+        params=starts,
+        log_likelihood=jnp.full(batch, -jnp.inf, dtype),
+        landmark_likelihoods=jnp.zeros((*batch, n_points), dtype),
+        view=jnp.zeros(batch, jnp.int32),
+        iterations=jnp.zeros((*batch, len(config.windows), 2), jnp.int32),
+        converged=jnp.zeros(batch, bool),
+        astray=jnp.zeros(batch, bool),
+        too_small=starts.scale < config.scale_margin * config.min_scale,
+    )
+
+
+def _stage_settings(config: FitConfig, i: int, batch: tuple[int, ...]) -> Settings:
+    """The settings of a stage, an entry for every try of every image."""
+    settings = Settings(
+        reg_factor=config.reg_factor[..., i] * config.mode_stiffness,
+        sigma=config.sigma[..., i],
+        weight_factor=config.weight_factor[..., i],
+        tolerance=config.tolerance,
+        landmark_weights=config.landmark_weights,
+    )
+    return jax.tree.map(lambda s: jnp.broadcast_to(s, (*batch, *s.shape)), settings)
+
+
+def scores(
+    pdm: PDM, tries: Tries, config: FitConfig, votes: Float[Array, "n_images n_tries"] | float = 0.0
+) -> Float[Array, "n_images n_tries"]:
+    """How likely tries are, a landmark: their maps', parts' and shapes' likelihoods; -inf where given up."""
+    unlikely = jnp.sum(tries.params.shape**2 / pdm.eigenvalues[None, None], -1) / (2 * pdm.n_points)
+    score = tries.log_likelihood + votes - config.prior * unlikely
+    return jnp.where(tries.too_small | jnp.isnan(score), -jnp.inf, score)
+
+
+def likeliest(tree: T, score: Float[Array, "n_images n_tries"], n_starts: int, n_kept: int) -> T:
+    """Of each ``n_starts`` tries in a row, the ``n_kept`` of the highest score; ties keep their order."""
+    _, best = jax.lax.top_k(score.reshape(-1, n_starts), n_kept)
+
+    def kept(a: Array) -> Array:
+        of_face = a.reshape(-1, n_starts, *a.shape[2:])
+        return jax.vmap(lambda row, k: row[k])(of_face, best).reshape(len(a), -1, *a.shape[2:])
+
+    return jax.tree.map(kept, tree)
+
+
+def where(mask: Bool[Array, "n_images n_tries"], a: Array, b: Array) -> Array:
+    """`jnp.where` for arrays with the mask's axes and more."""
+    return jnp.where(mask.reshape(mask.shape + (1,) * (a.ndim - mask.ndim)), a, b)
+
+
+def over_tries(function, *shared):
+    """``function`` mapped over images and tries: as one axis, which traces and compiles faster than two.
+
+    On a CPU a few tries go one after the other, as fast as together: their programs differ less with their
+    number, which stages that drop tries compile faster for.
+    """
+
+    def of_one(one):
+        return function(*shared, *one)
+
+    def mapped(*arguments):
+        batch = jax.tree.leaves(arguments)[0].shape[:2]
+        flat = jax.tree.map(lambda a: a.reshape(-1, *a.shape[2:]), arguments)
+        one_by_one = jax.default_backend() == "cpu" and math.prod(batch) < FEW
+        found = jax.lax.map(of_one, flat) if one_by_one else jax.vmap(of_one)(flat)
+        return jax.tree.map(lambda a: a.reshape(*batch, *a.shape[1:]), found)
+
+    return mapped

@@ -1,0 +1,196 @@
+"""OpenFace's models for those who accept its licence: fetched, checked, converted, kept for the user.
+
+The files lie where other packages that use them look too: ``OpenFaceModels/2.2.0/originals/<path in
+OpenFace's repository>`` in the user's data folder, or below ``$OPENFACE_MODELS_DIR`` in place of
+``OpenFaceModels``. The converted models lie beside them in ``derived/jaxclnf``. What is fetched, from where,
+of which size and SHA-256 says ``params/openface-2.2.0.json``. Downloads use requests alone: pooch cannot
+continue one that broke off.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from jaxclnf.models.storage import packaged, save_model
+
+_ATTEMPTS = 3  # each goes on where the one before broke off
+_CHUNK = 2**14  # bytes; less than that is lost when a download breaks off
+_CONVERTED = "derived/jaxclnf/1"  # the number changes when a conversion's result does
+
+Progress = Callable[[int], None]
+"""Told how many more bytes are there."""
+
+
+@dataclass(frozen=True)
+class RemoteFile:
+    """A file of OpenFace's repository."""
+
+    path: str
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What is installed and where it comes from."""
+
+    openface_version: str
+    base_url: str
+    licence: str  # path of the licence's text
+    models: dict[str, str]  # our names -> paths of the main files
+    files: tuple[RemoteFile, ...]
+
+    @property
+    def size(self) -> int:
+        return sum(file.size for file in self.files)
+
+
+Fetch = Callable[[RemoteFile, Path, Progress], None]
+"""Brings a file to a path, where the beginning of it may be already."""
+
+
+def read_manifest() -> Manifest:
+    """The manifest of OpenFace 2.2.0's CCNF models."""
+    values = json.loads(packaged("openface-2.2.0.json").read_text(encoding="utf-8"))
+    return Manifest(**values | {"files": tuple(RemoteFile(**file) for file in values["files"])})
+
+
+def folder(manifest: Manifest) -> Path:
+    """Where OpenFace's files of this version are kept."""
+    import platformdirs
+
+    chosen = os.environ.get("OPENFACE_MODELS_DIR", "").strip()
+    base = Path(chosen).expanduser() if chosen else platformdirs.user_data_path("OpenFaceModels", False)
+    return base / manifest.openface_version
+
+
+def installed(manifest: Manifest) -> dict[str, Path]:
+    """The converted models that are there, by name."""
+    paths = {name: folder(manifest) / _CONVERTED / f"{name}.npz" for name in manifest.models}
+    return {name: path for name, path in paths.items() if path.is_file()}
+
+
+def licence_text(manifest: Manifest, fetch: Fetch) -> str:
+    """The licence, as it comes with the files."""
+    (file,) = (file for file in manifest.files if file.path == manifest.licence)
+    return _obtain(manifest, file, fetch, lambda n: None).read_text(encoding="utf-8", errors="replace")
+
+
+def install(manifest: Manifest, fetch: Fetch, progress: Progress = lambda n: None) -> dict[str, Path]:
+    """Fetch what is missing, check everything, convert the models; returns the models' files by name.
+
+    Raises ValueError or OSError if a file cannot be had, or is not the one that the manifest describes;
+    what has been fetched is kept, and the next call goes on from there.
+    """
+    from jaxclnf.models.openface import convert_openface
+
+    originals = {file.path: _obtain(manifest, file, fetch, progress) for file in manifest.files}
+    for name, path in manifest.models.items():
+        target = folder(manifest) / _CONVERTED / f"{name}.npz"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        save_model(convert_openface(originals[path]), target)
+    return installed(manifest)
+
+
+def _obtain(manifest: Manifest, file: RemoteFile, fetch: Fetch, progress: Progress) -> Path:
+    """The original file in the user's folder, fetched unless it is there already."""
+    path = folder(manifest) / "originals" / PurePosixPath(file.path)
+    if _sha256(path) == file.sha256:
+        progress(file.size)
+        return path
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f"{path.name}.part")
+    fetch(file, unfinished, progress)
+    found = _sha256(unfinished)
+    if found != file.sha256:
+        unfinished.unlink()
+        raise ValueError(f"{file.path}: its SHA-256 is {found}, expected {file.sha256}; it was not kept")
+    unfinished.replace(path)
+    return path
+
+
+def _sha256(path: Path) -> str | None:
+    if not path.is_file():
+        return None
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.is_file() else 0
+
+
+def from_folder(source: Path) -> Fetch:
+    """Copies files from an OpenFace checkout, a release, or a folder that holds the same files."""
+
+    def fetch(file: RemoteFile, path: Path, progress: Progress) -> None:
+        found = next((place for place in _places(source, file.path) if place.is_file()), None)
+        if found is None:
+            raise ValueError(f"{source}: holds no {file.path}, expected a copy of OpenFace or of its models")
+        shutil.copyfile(found, path)
+        progress(file.size)
+
+    return fetch
+
+
+def _places(source: Path, path: str) -> Iterator[Path]:
+    """Where a file of the repository may lie: in a checkout, a release (``model/...``), a model folder."""
+    parts = PurePosixPath(path).parts
+    for cut in range(len(parts)):
+        yield source.joinpath(*parts[cut:])
+    if len(parts) == 1:  # beside the folder, as the licence is
+        yield from (parent / path for parent in source.resolve().parents[:4])
+
+
+def from_server(base_url: str, timeout: float = 30) -> Fetch:
+    """Downloads files; a server that is silent for ``timeout`` seconds is tried anew, a few times."""
+
+    def fetch(file: RemoteFile, path: Path, progress: Progress) -> None:
+        url = f"{base_url.rstrip('/')}/{file.path}"
+        if _size(path) > file.size:
+            path.unlink()
+        progress(_size(path))
+        problem = None
+        for _ in range(_ATTEMPTS):
+            problem = _download(url, path, file.size, timeout, progress)
+            if problem is None:
+                return
+        raise ValueError(f"{url}: {problem}; run the command again to go on from there")
+
+    return fetch
+
+
+def _download(url: str, path: Path, size: int, timeout: float, progress: Progress) -> str | None:
+    """Download what is missing of a file; says what went wrong where another attempt may help."""
+    import requests
+
+    had = _size(path)
+    if had == size:
+        return None
+    # Without identity, the range would be one of compressed bytes.
+    headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={had}-"} if had else {})
+    try:
+        with requests.get(url, headers=headers, stream=True, timeout=timeout) as answer:
+            if answer.status_code >= 500:
+                return f"the server answers {answer.status_code} {answer.reason}"
+            if answer.status_code not in (200, 206):
+                raise ValueError(f"{url}: the server answers {answer.status_code} {answer.reason}")
+            if answer.status_code == 200:
+                progress(-had)
+                had = 0
+            with path.open("ab" if had else "wb") as file:
+                for chunk in answer.iter_content(_CHUNK):
+                    had += len(chunk)
+                    if had > size:
+                        raise ValueError(f"{url}: sends more than the expected {size} bytes")
+                    file.write(chunk)
+                    progress(len(chunk))
+    except requests.RequestException as error:
+        return f"no connection, or it broke off or was silent for {timeout:g} s ({type(error).__name__})"
+    return None if had == size else f"ended after {had} of {size} bytes"

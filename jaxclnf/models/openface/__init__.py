@@ -1,0 +1,112 @@
+"""The only reader of OpenFace's model files: text files that name each other, and binary patch experts.
+
+``main_clnf_*.txt`` names a landmark detector and parts; ``clnf_*.txt`` names a PDM (matrices in text) and
+one binary file of CCNF patch experts a scale. Nothing a file says is believed: every count is compared with
+the bytes that are left before memory is taken, and whatever is wrong ends in a ValueError that names the
+file, what came and what was expected.
+
+Source: OpenFace 2.2.0 `LandmarkDetectorModel.cpp`, `PDM.cpp`, `Patch_experts.cpp`, `CCNF_patch_expert.cpp`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from jax.typing import DTypeLike
+
+from jaxclnf.models.openface.experts import read_experts
+from jaxclnf.models.openface.files import read_text
+from jaxclnf.models.openface.pdm import read_pdm
+from jaxclnf.types import Model, Part, Provenance
+
+LICENCE = (
+    "OpenFace's licence: academic or non-profit organisation, non-commercial research use only; neither the "
+    "model nor what is derived from it may be distributed. "
+    "https://github.com/TadasBaltrusaitis/OpenFace/blob/master/OpenFace-license.txt"
+)
+
+_SOURCE = "converted from OpenFace's "
+_DETECTOR, _PART, _PDM, _EXPERTS = "LandmarkDetector", "LandmarkDetector_part", "PDM", "PatchesCCNF"
+_KEYWORDS = (_DETECTOR, _PART, _PDM, _EXPERTS, "Triangulations", "FaceDetConversion", "DetectionValidator")
+_MAX_LINES, _MAX_LENGTH = 16, 2000  # scales or parts of a model, characters of a line
+
+
+def is_openfaces(model: Model) -> bool:
+    """Whether a model was converted from OpenFace's files."""
+    return model.provenance.source.startswith(_SOURCE)
+
+
+def convert_openface(path: str | Path, dtype: DTypeLike = np.float32) -> Model:
+    """The model of an OpenFace ``main_clnf_*.txt`` or ``clnf_*.txt`` and all the files it names.
+
+    Arrays are JAX arrays of ``dtype``, float32 or (with jax_enable_x64) float64. Scales come in the file's
+    order; the edge components are the last scale's, as in OpenFace; the smoothing matrices are computed in
+    float64. Experts with fewer neurons than others are padded with neurons of alpha 0. The triangulation,
+    detector conversion and validator that a file names are not read.
+
+    Raises ValueError if a file is missing, damaged or of another kind.
+    """
+    path = Path(path)
+    whole = _read_detector(path, dtype)
+    parts = [_read_part(path, text, whole, dtype) for word, text in _read_lines(path) if word == _PART]
+    return Model(whole.pdm, whole.experts, tuple(parts), whole.provenance).astype(dtype)
+
+
+def _read_lines(path: Path) -> list[tuple[str, str]]:
+    """The lines of a model's text file as (keyword, rest)."""
+    text = read_text(path).splitlines()
+    if max(map(len, text), default=0) > _MAX_LENGTH:
+        raise ValueError(f"{path}: a line of more than {_MAX_LENGTH} characters, expected names of files")
+    words = [line.split(maxsplit=1) for line in text]
+    lines = [(w[0], w[1].strip() if len(w) > 1 else "") for w in words if w and not w[0].startswith("#")]
+    for word, rest in lines:
+        if word not in _KEYWORDS:
+            raise ValueError(f"{path}: {word[:40]!r} is no keyword of a CLNF model, expected {_KEYWORDS}")
+        if not rest:
+            raise ValueError(f"{path}: {word} names no file")
+    if any(sum(word == keyword for word, _ in lines) > _MAX_LINES for keyword in _KEYWORDS):
+        raise ValueError(f"{path}: one keyword on more than {_MAX_LINES} lines")
+    return lines
+
+
+def _read_detector(path: Path, dtype: DTypeLike) -> Model:
+    """The model, without parts, of a clnf file or of the clnf file that a main file names."""
+    lines, name = _read_lines(path), path.name
+    if any(word == _DETECTOR for word, _ in lines):
+        path = path.parent / _only(path, lines, _DETECTOR)
+        lines = _read_lines(path)
+    pdm_path = path.parent / _only(path, lines, _PDM)
+    expert_paths = [path.parent / rest for word, rest in lines if word == _EXPERTS]
+    if not expert_paths:
+        raise ValueError(f"{path}: no line {_EXPERTS}, expected one a scale")
+    pdm = read_pdm(pdm_path, dtype)
+    experts = read_experts(expert_paths, pdm.n_points, dtype)
+    provenance = Provenance(Path(name).stem, _SOURCE + name, LICENCE)
+    return Model(pdm, experts, (), provenance)
+
+
+def _only(path: Path, lines: list[tuple[str, str]], keyword: str) -> str:
+    values = [rest for word, rest in lines if word == keyword]
+    if len(values) != 1:
+        raise ValueError(f"{path}: {len(values)} lines {keyword}, expected 1")
+    return values[0]
+
+
+def _read_part(path: Path, text: str, whole: Model, dtype: DTypeLike) -> Part:
+    """The part of a line ``LandmarkDetector_part FILE NAME main part main part ...``."""
+    file, name, *numbers = [*text.split(), ""] if len(text.split()) == 1 else text.split()
+    if (
+        not numbers
+        or len(numbers) % 2
+        or not all(n.isascii() and n.isdecimal() and len(n) < 6 for n in numbers)
+    ):
+        raise ValueError(f"{path}: {_PART} takes a file, a name and pairs of landmarks, not {text[:80]!r}")
+    model = _read_detector(path.parent / file, dtype)
+    main, part = tuple(map(int, numbers[::2])), tuple(map(int, numbers[1::2]))
+    for points, n_points in ((main, whole.pdm.n_points), (part, model.pdm.n_points)):
+        if max(points) >= n_points or len(set(points)) < len(points):
+            raise ValueError(
+                f"{path}: part {name}: landmarks must differ and be below {n_points}, not {text[:80]!r}"
+            )
+    return Part(name, main, part, model)

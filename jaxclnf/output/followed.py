@@ -1,0 +1,72 @@
+"""Videos through the stages of a run: faces followed, and what tables and pictures say of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import jax
+import numpy as np
+
+from jaxclnf.media.detection import detect_faces
+from jaxclnf.media.images import RGB, to_grey
+from jaxclnf.media.video import Frame, Video
+from jaxclnf.output.draw import draw_name
+from jaxclnf.output.photos import measure
+from jaxclnf.output.pictures import draw_face
+from jaxclnf.output.tables import VIDEO, Face, columns, empty_row, video_row
+from jaxclnf.tracking.tracker import TrackConfig, Tracked, TrackerState, landmark_box, step, wants_detections
+from jaxclnf.types import Camera, Model
+
+NO_BOXES = np.zeros((0, 4), np.float32)
+
+
+class Followed(NamedTuple):
+    """A frame and the faces in it, with their numbers and whether they were really seen."""
+
+    frame: Frame
+    camera: Camera
+    faces: tuple[tuple[int, Face, bool], ...]
+
+
+def follow(model: Model, config: TrackConfig, video: Video, camera: Camera | None) -> Iterator[Followed]:
+    """Follow the faces of a video; ``camera`` None stands for OpenFace's default."""
+    state = TrackerState()
+    for frame in video.frames:
+        grey = to_grey(frame.rgb)
+        boxes = detect_faces(grey).boxes if wants_detections(config, state) else NO_BOXES
+        state, tracked = step(model, config, state, grey, boxes)
+        own = camera or Camera.default(*frame.rgb.shape[1::-1])
+        yield Followed(frame, own, tuple(_measured(model, tracked, own)))
+
+
+def _measured(model: Model, tracked: list[Tracked], camera: Camera) -> Iterator[tuple[int, Face, bool]]:
+    if not tracked:
+        return
+    results = jax.tree.map(lambda *rows: np.stack(rows), *(t.result for t in tracked))
+    sure = np.array([t.confidence for t in tracked])
+    cameras = jax.tree.map(lambda c: np.repeat(np.asarray(c)[None], len(tracked)), camera)
+    for t, face in zip(tracked, measure(model, results, sure, cameras), strict=True):
+        yield t.face_id, face, t.success
+
+
+def video_columns(model: Model) -> list[str]:
+    """Names of the columns of a video's table."""
+    return columns(model.pdm.n_points, model.pdm.n_modes, VIDEO)
+
+
+def rows_of(names: list[str], source: str, followed: Followed) -> list[list[str]]:
+    """The rows of a frame: one a face, or one that says there is none."""
+    frame = followed.frame
+    rows = [video_row(source, frame.number, frame.time, i, face, ok) for i, face, ok in followed.faces]
+    return rows or [empty_row(names, source, frame=frame.number, timestamp=f"{frame.time:.6f}")]
+
+
+def annotated(followed: Followed) -> RGB:
+    """A frame with the faces that were seen in it."""
+    picture = followed.frame.rgb.copy()
+    for i, face, seen in followed.faces:
+        if seen:
+            draw_face(picture, face, followed.camera, i)
+            draw_name(picture, f"{i}: {face.confidence:.0%}", landmark_box(face.result.landmarks)[:2] - 8)
+    return picture

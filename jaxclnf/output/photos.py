@@ -1,0 +1,115 @@
+"""Photos through the stages of a run: read and detected in threads, fitted in groups, measured."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import numpy as np
+from jaxtyping import Float
+
+from jaxclnf.batch.faces import fit_faces
+from jaxclnf.batch.pipeline import ahead, in_groups
+from jaxclnf.fitting.headpose import head_pose, landmarks_camera
+from jaxclnf.media.detection import detect_faces, largest
+from jaxclnf.media.images import RGB, read_photo, to_grey
+from jaxclnf.media.inputs import Failure
+from jaxclnf.models.calibration import confidences
+from jaxclnf.output.tables import Face
+from jaxclnf.types import PDM, Camera, FaceParams, FitConfig, FitResult, Model
+
+GROUP_PIXELS = 32e6  # photos fitted together: what a few of them hold in memory
+GROUP_PHOTOS = 16
+
+
+class Photo(NamedTuple):
+    """A photo that was read, the boxes of its faces, and what was fitted in them."""
+
+    path: Path
+    rgb: RGB
+    camera: Camera
+    boxes: np.ndarray
+    faces: tuple[Face, ...] = ()
+
+
+BoxSource = Callable[[Path, np.ndarray], np.ndarray]
+"""From a photo's path and grey pixels to the boxes (k, 4) of its faces."""
+
+
+def detected(only_largest: bool) -> BoxSource:
+    """Boxes by the face detector."""
+
+    def boxes(path: Path, grey: np.ndarray) -> np.ndarray:
+        found = detect_faces(grey)
+        return (largest(found) if only_largest else found).boxes
+
+    return boxes
+
+
+def fit_photos(
+    model: Model, paths: Iterable[Path], boxes: BoxSource, config: FitConfig, camera: Camera | None
+) -> Iterator[Photo | Failure]:
+    """Fit the faces of photos; yields a `Photo` or, where it cannot be used, a `Failure`, in order.
+
+    ``camera`` None stands for OpenFace's default, which goes by each photo's size.
+    """
+
+    def load(path: Path) -> Photo | Failure:
+        try:
+            rgb = read_photo(path)
+            own = camera or Camera.default(*rgb.shape[1::-1])
+            return Photo(path, rgb, own, boxes(path, to_grey(rgb)))
+        except ValueError as error:
+            return Failure(str(path), str(error))
+
+    loaded = ahead(load, paths, workers=2, depth=GROUP_PHOTOS)
+    for group in in_groups(loaded, _weight, 1.0):
+        yield from _fit_group(model, group, config)
+
+
+def _weight(photo: Photo | Failure) -> float:
+    pixels = photo.rgb.shape[0] * photo.rgb.shape[1] if isinstance(photo, Photo) else 0
+    return pixels / GROUP_PIXELS + 1 / GROUP_PHOTOS
+
+
+def _fit_group(model: Model, group: list[Photo | Failure], config: FitConfig) -> Iterator[Photo | Failure]:
+    with_faces = [p for p in group if isinstance(p, Photo) and len(p.boxes)]
+    found = iter(())
+    if with_faces:
+        result = fit_faces(model, [to_grey(p.rgb) for p in with_faces], [p.boxes for p in with_faces], config)
+        cameras = jax.tree.map(lambda *c: np.stack(c), *(p.camera for p in with_faces for _ in p.boxes))
+        found = iter(measure(model, result, confidences(model, result, config), cameras))
+    for photo in group:
+        if isinstance(photo, Photo):
+            photo = photo._replace(faces=tuple(next(found) for _ in photo.boxes))
+        yield photo
+
+
+def measure(
+    model: Model, result: FitResult, sure: Float[np.ndarray, " n_faces"], cameras: Camera
+) -> list[Face]:
+    """What tables say of a batch of fits of confidences ``sure``, each seen by its camera."""
+    n_faces = len(result.status)
+    padded = 1 << (n_faces - 1).bit_length()  # few sizes to compile
+    take = np.minimum(np.arange(padded), n_faces - 1)
+    params, cameras = jax.tree.map(lambda a: np.asarray(a)[take], (result.params, cameras))
+    pose, points = jax.device_get(_geometry(model.pdm, params, cameras))
+    return [
+        Face(
+            result=jax.tree.map(lambda a, i=i: a[i], result),
+            confidence=float(sure[i]),
+            pose=np.concatenate([pose.translation[i], pose.rotation[i]]),
+            landmarks_camera=points[i],
+        )
+        for i in range(n_faces)
+    ]
+
+
+@jax.jit
+def _geometry(pdm: PDM, params: FaceParams, cameras: Camera):
+    def one(params, camera):
+        return head_pose(pdm, params, camera), landmarks_camera(pdm, params, camera)
+
+    return jax.vmap(one)(params, cameras)

@@ -1,0 +1,69 @@
+"""The pictures of a run: photos with what was found drawn on them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+
+import cv2
+import jax.numpy as jnp
+import numpy as np
+
+from jaxclnf.fitting.headpose import axes_image
+from jaxclnf.media.crops import aligned_crop
+from jaxclnf.media.images import RGB
+from jaxclnf.output.draw import colour_of, draw_axes, draw_box, draw_landmarks, draw_name
+from jaxclnf.output.photos import Photo
+from jaxclnf.output.runs import write_whole
+from jaxclnf.output.tables import Face
+from jaxclnf.types import Camera, HeadPose, usable
+
+LONGEST = 1600  # sides of pictures, in pixels; larger photos are shrunk
+
+
+def overlay(photo: Photo) -> RGB:
+    """A photo, shrunk where it is large, with the boxes, landmarks and head axes of its faces."""
+    height, width = photo.rgb.shape[:2]
+    scale = min(1.0, LONGEST / max(height, width))
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    picture = cv2.resize(photo.rgb, size, interpolation=cv2.INTER_AREA) if scale < 1 else photo.rgb.copy()
+    for i, (box, face) in enumerate(zip(photo.boxes, photo.faces, strict=True)):
+        draw_box(picture, box * scale, colour_of(i))
+        draw_face(picture, face, photo.camera, i, scale)
+        draw_name(picture, f"{i}: {face.confidence:.0%}", box[:2] * scale)
+    return picture
+
+
+def draw_face(picture: RGB, face: Face, camera: Camera, number: int, scale: float = 1.0) -> None:
+    """Draw a face's landmarks and axes into a picture ``scale`` times the photo's size."""
+    if usable(int(face.result.status)):
+        draw_landmarks(picture, scale * np.asarray(face.result.landmarks, np.float64), colour_of(number))
+        pose = HeadPose(translation=jnp.asarray(face.pose[:3]), rotation=jnp.asarray(face.pose[3:]))
+        draw_axes(picture, scale * np.asarray(axes_image(pose, camera), np.float64))
+
+
+def save_picture(path: Path, picture: RGB) -> None:
+    """Write a picture as PNG or, by the suffix, JPEG."""
+    _, data = cv2.imencode(path.suffix, picture[:, :, ::-1], [cv2.IMWRITE_PNG_COMPRESSION, 1])
+    write_whole(path, data.tobytes())
+
+
+def save_crops(folder: Path, name: str, photo: Photo, mean: np.ndarray, size: int, margin: float) -> None:
+    """Write each usable face of a photo, aligned with the mean face, as ``<name>_<number>.png``."""
+    folder.mkdir(exist_ok=True)
+    for i, face in enumerate(photo.faces):
+        if usable(int(face.result.status)):
+            crop = aligned_crop(photo.rgb, np.asarray(face.result.landmarks), mean, size, margin)
+            save_picture(folder / f"{name}_{i}.png", crop)
+
+
+def output_names(sources: Iterable[str]) -> dict[str, str]:
+    """A name for each source's output files: its own without suffix, with a number where several share it."""
+    seen: Counter[str] = Counter()
+    names = {}
+    for source in sources:
+        stem = Path(source).stem or "out"
+        seen[stem] += 1
+        names[source] = stem if seen[stem] == 1 else f"{stem}-{seen[stem]}"
+    return names

@@ -1,0 +1,175 @@
+"""One self-contained page a run: what failed, plots over time for videos, faces with the least sure first."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+
+from jaxclnf.media.images import RGB, read_photo
+from jaxclnf.media.inputs import Failure
+from jaxclnf.output.runs import write_whole
+
+THUMBNAIL = 240  # pixels of the longer side
+MOST_CARDS = 1000
+FRAMES_SHOWN = 24  # of a video
+DOUBTFUL = 0.5  # confidence below which a face is marked
+
+_TABLE = ("confidence", "status", "source")
+
+
+class Card(NamedTuple):
+    """A face, or a photo without one."""
+
+    order: int
+    name: str
+    text: str
+    confidence: float
+    bad: bool
+    image: str  # JPEG in base64, empty where there is none
+
+
+class Plot(NamedTuple):
+    """A drawing of a video's course."""
+
+    name: str
+    svg: str
+
+
+def report_photos(path: Path, table: Path, pictures: dict[str, Path], failures: Sequence[Failure]) -> None:
+    """Write the page of a run on photos: ``pictures`` are the overlays, by the photos' names in the table."""
+    rows = _read(table, (*_TABLE, "face"))
+    found = sum(row["status"] != "no face" for row in rows)
+    least_sure = sorted(range(len(rows)), key=lambda i: rows[i]["confidence"])[:MOST_CARDS]
+    cards = (_photo_card(i, rows[i], pictures.get(rows[i]["source"])) for i in sorted(least_sure))
+    n_photos = len({row["source"] for row in rows})
+    summary = f"{_count(found, 'face')} on {_count(n_photos, 'photo')}; {len(failures)} could not be used"
+    left_out = len(rows) - len(least_sure)
+    _write(path, "Faces on photos", summary, failures, [], cards, left_out)
+
+
+def _photo_card(order: int, row: dict[str, Any], picture: Path | None) -> Card:
+    text = f"face {row['face']}: {row['status']}, {row['confidence']:.0%} sure"
+    return Card(
+        order, row["source"], text, row["confidence"], row["confidence"] < DOUBTFUL, _thumbnail(picture)
+    )
+
+
+def report_videos(path: Path, videos: dict[Path, Path], failures: Sequence[Failure]) -> None:
+    """Write the page of a run on videos: ``videos`` maps tables to the annotated copies there may be."""
+    tables = {table: _read(table, None) for table in videos if table.exists()}
+    plots = [Plot(table.stem, _course(rows)) for table, rows in tables.items()]
+    cards = [card for table, rows in tables.items() for card in _frame_cards(table.stem, rows, videos[table])]
+    n_frames = sum(len({row["frame"] for row in rows}) for rows in tables.values())
+    counts = _count(len(tables), "video"), _count(n_frames, "frame"), _count(len(failures), "problem")
+    summary = ", ".join(counts)
+    _write(path, "Faces in videos", summary, failures, plots, cards, left_out=0)
+
+
+def _count(n: int, what: str) -> str:
+    return f"{n} {what}{'' if n == 1 else 's'}"
+
+
+def _frame_cards(name: str, rows: list[dict[str, Any]], film: Path) -> Iterator[Card]:
+    """The least sure frames of a video and some in between, with their pictures."""
+    sure: dict[int, float] = {}
+    for row in rows:
+        sure[row["frame"]] = min(row["confidence"], sure.get(row["frame"], 1.0))
+    frames = sorted(sure)
+    half = FRAMES_SHOWN // 2
+    between = frames[:: max(1, len(frames) // half)][:half]
+    shown = sorted({*sorted(frames, key=sure.__getitem__)[:half], *between})
+    pictures = _frames(film, shown)
+    for frame in shown:
+        text = f"{sure[frame]:.0%} sure"
+        image = _thumbnail(pictures.get(frame))
+        yield Card(frame, f"{name}, frame {frame}", text, sure[frame], sure[frame] < DOUBTFUL, image)
+
+
+def _frames(film: Path, numbers: Iterable[int]) -> dict[int, RGB]:
+    from jaxclnf.media.video import open_video
+
+    wanted = set(numbers)
+    if not film.exists() or not wanted:
+        return {}
+    return {f.number: f.rgb for f in open_video(str(film)).frames if f.number in wanted}
+
+
+def _course(rows: list[dict[str, Any]]) -> str:
+    """Confidence, rotation and position of each face over time, as SVG."""
+    from matplotlib.figure import Figure
+
+    from jaxclnf.output.draw import colour_of
+
+    figure = Figure(figsize=(10, 6.6), layout="constrained")
+    panels = figure.subplots(3, 1, sharex=True)
+    panels[0].set(ylabel="confidence", ylim=(0, 1.02))
+    panels[1].set(ylabel="rotation, degrees")
+    panels[2].set(ylabel="distance, mm", xlabel="seconds")
+    for face in sorted({row["face_id"] for row in rows if row["status"] != "no face"}):
+        seen = [row for row in rows if row["face_id"] == face and row["success"]]
+        time = [row["timestamp"] for row in seen]
+        colour = tuple(0.75 * c / 255 for c in colour_of(face))
+        panels[0].plot(time, [row["confidence"] for row in seen], color=colour, label=f"face {face}")
+        for axis, style in zip("xyz", ("-", "--", ":"), strict=True):
+            degrees = np.degrees([row[f"pose_R{axis}"] for row in seen])
+            panels[1].plot(time, degrees, style, color=colour, label=f"face {face}, {axis}")
+        panels[2].plot(time, [row["pose_Tz"] for row in seen], color=colour)
+    for panel in panels:
+        panel.grid(alpha=0.3)
+    for panel in panels[:2]:
+        if panel.lines:
+            panel.legend(loc="upper left", bbox_to_anchor=(1, 1), fontsize="small", frameon=False)
+    text = io.StringIO()
+    figure.savefig(text, format="svg")
+    return text.getvalue()[text.getvalue().index("<svg") :]
+
+
+def _read(table: Path, names: Sequence[str] | None) -> list[dict[str, Any]]:
+    """A table's rows; without ``names``, the columns that the page of a video shows."""
+    import polars as pl
+
+    names = names or (*_TABLE, "frame", "face_id", "timestamp", "success", "pose_Tz", *_rotations())
+    if table.suffix == ".parquet":
+        return pl.read_parquet(table, columns=list(names)).to_dicts()
+    scan = pl.scan_csv if table.suffix == ".csv" else pl.scan_ndjson
+    return scan(table, infer_schema_length=None).select(names).collect().to_dicts()
+
+
+def _rotations() -> list[str]:
+    return [f"pose_R{axis}" for axis in "xyz"]
+
+
+def _thumbnail(picture: Path | RGB | None) -> str:
+    if isinstance(picture, Path):
+        picture = read_photo(picture) if picture.exists() else None
+    if picture is None:
+        return ""
+    scale = min(1.0, THUMBNAIL / max(picture.shape[:2]))
+    size = [max(1, round(scale * n)) for n in picture.shape[1::-1]]
+    small = cv2.resize(np.ascontiguousarray(picture), size, interpolation=cv2.INTER_AREA)
+    _, data = cv2.imencode(".jpg", small[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, 80])
+    return base64.b64encode(data.tobytes()).decode()
+
+
+def _write(
+    path: Path,
+    title: str,
+    summary: str,
+    failures: Sequence[Failure],
+    plots: Sequence[Plot],
+    cards: Iterable[Card],
+    left_out: int,
+) -> None:
+    from jinja2 import Environment, PackageLoader
+
+    page = Environment(loader=PackageLoader("jaxclnf.output"), autoescape=True).get_template("report.html")
+    text = page.render(
+        title=title, summary=summary, failures=failures, plots=plots, cards=cards, left_out=left_out
+    )
+    write_whole(path, text.encode("utf-8", "replace"))

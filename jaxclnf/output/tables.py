@@ -1,0 +1,95 @@
+"""Tables of results with OpenFace's columns, so that what reads OpenFace's tables reads these.
+
+After OpenFace's columns come three of ours: ``source`` (the file), ``status`` (what became of the fit, in
+words) and ``log_likelihood``. What is not known (no face was found) is NaN.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+
+from jaxclnf.types import FitResult, Status, usable
+
+PHOTO = ("face", "confidence")
+VIDEO = ("frame", "face_id", "timestamp", "confidence", "success")
+OWN = ("source", "status", "log_likelihood")
+
+STATUS_WORDS = {
+    Status.OK: "ok",
+    Status.NOT_CONVERGED: "not converged",
+    Status.FACE_TOO_SMALL: "face too small",
+    Status.BOX_INVALID: "box is empty, negative or not finite",
+    Status.BOX_OUTSIDE: "box outside the photo",
+    Status.NOT_FINITE: "broke down",
+}
+NO_FACE = "no face"
+
+
+class Face(NamedTuple):
+    """What a row says of one face."""
+
+    result: FitResult  # of this face
+    confidence: float  # 0..1
+    pose: Float[np.ndarray, "6"]  # Tx, Ty, Tz in millimetres, Rx, Ry, Rz in radians
+    landmarks_camera: Float[np.ndarray, "n_points 3"]  # millimetres
+
+
+def columns(n_points: int, n_modes: int, leading: Sequence[str] = PHOTO) -> list[str]:
+    """Names of a table's columns, in order, for models with ``n_points`` landmarks and ``n_modes`` modes."""
+    pose = [f"pose_{what}{axis}" for what in "TR" for axis in "xyz"]
+    points = [f"{axis}_{i}" for axis in "xyXYZ" for i in range(n_points)]
+    rigid = [f"p_{name}" for name in ("scale", "rx", "ry", "rz", "tx", "ty")]
+    shape = [f"p_{i}" for i in range(n_modes)]
+    return [*leading, *pose, *points, *rigid, *shape, *OWN]
+
+
+def photo_row(source: str, face: int, found: Face) -> list[str]:
+    """A photo's face; faces of a photo are numbered from 0."""
+    return [str(face), _number(found.confidence), *_values(found), *_own(source, found)]
+
+
+def video_row(
+    source: str, frame: int, timestamp: float, face_id: int, found: Face, success: bool
+) -> list[str]:
+    """A face in a video's frame; frames count from 1, time is in seconds."""
+    leading = [str(frame), str(face_id), _number(timestamp), _number(found.confidence), str(int(success))]
+    return [*leading, *_values(found), *_own(source, found)]
+
+
+def empty_row(names: Sequence[str], source: str, **known: object) -> list[str]:
+    """The row of a photo or frame without a face: confidence 0, and whatever else is ``known``."""
+    known = {
+        "confidence": 0,
+        "face": 0,
+        "face_id": 0,
+        "success": 0,
+        "source": source,
+        "status": NO_FACE,
+    } | known
+    return [str(known.get(name, "NaN")) for name in names]
+
+
+def _values(found: Face) -> list[str]:
+    params, blank = found.result.params, np.nan
+    rigid = [params.scale, *params.rotation, *params.translation]
+    points = [*np.transpose(found.result.landmarks), *found.landmarks_camera.T]
+    values = np.concatenate([found.pose, *points, rigid, params.shape])
+    return _numbers(values if usable(int(found.result.status)) else np.full_like(values, blank))
+
+
+def _own(source: str, found: Face) -> list[str]:
+    status = STATUS_WORDS[Status(int(found.result.status))]
+    return [source, status, _number(float(found.result.log_likelihood))]
+
+
+def _numbers(values: np.ndarray) -> list[str]:
+    return [_number(float(v)) for v in values]
+
+
+def _number(value: float) -> str:
+    """Six decimals, finer than a float32 at 10 pixels; NaN for whatever is not finite."""
+    return f"{value:.6f}" if np.isfinite(value) else "NaN"

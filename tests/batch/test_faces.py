@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from engine import (
+    as_points,
+    box_of,
+    draw_face,
+    openface_model,
+    synthetic_config,
+    synthetic_face,
+    synthetic_model,
+)
+from shared_data import golden, shared
+
+from jaxclnf import FitConfig, Status, fit, fit_faces, fit_stream, landmarks
+from jaxclnf.data.datasets import read_faces
+from jaxclnf.fitting.fit import fit_batch
+
+MODEL = synthetic_model(np.float32)
+CONFIG = synthetic_config()
+ALONE = 1e-4
+"""Pixels: float32 rounds a face's place in a large photo otherwise than on its canvas."""
+
+
+def photo(seed: int, size: tuple[int, int], corner: tuple[int, int]):
+    """A face somewhere on a photo of any size, and its box."""
+    _, truth = synthetic_face(seed, np.float32)
+    points = np.asarray(landmarks(MODEL, truth)) + np.array(corner)
+    image = draw_face(points, float(truth.scale), size, np.random.default_rng(seed))
+    return image, box_of(MODEL, truth) + np.array([*corner, 0, 0])
+
+
+PHOTOS = [
+    photo(1, (160, 200), (0, 0)),
+    photo(2, (300, 220), (10, 120)),
+    photo(4, (700, 900), (500, 400)),
+    photo(5, (157, 1200), (900, -10)),
+    photo(1, (600, 600), (420, 470)),  # cut by the photo's corner
+]
+
+
+@pytest.fixture(scope="module")
+def results():
+    return fit_faces(MODEL, [image for image, _ in PHOTOS], [box for _, box in PHOTOS], CONFIG)
+
+
+def test_photos_of_any_size_give_what_each_face_gives_alone(results) -> None:
+    for i, (image, box) in enumerate(PHOTOS):
+        alone = fit(MODEL, image, box.astype(np.float32), CONFIG)
+        np.testing.assert_allclose(results.landmarks[i], alone.landmarks, atol=20 * ALONE)
+        np.testing.assert_allclose(results.params.translation[i], alone.params.translation, atol=20 * ALONE)
+        assert results.status[i] == Status.OK
+        assert isinstance(results.landmarks, np.ndarray)
+
+
+def test_many_sizes_go_through_a_handful_of_shapes() -> None:
+    rng = np.random.default_rng(0)
+    before = fit_batch._cache_size()
+    sizes = rng.integers(150, 500, (40, 2))
+    images = [rng.uniform(0, 255, size).astype(np.uint8) for size in sizes]
+    boxes = [[20, 20, *(size[::-1] * 0.6)] for size in sizes]
+    found = fit_faces(MODEL, images, [np.array(box) for box in boxes], CONFIG)
+    assert found.landmarks.shape == (40, 12, 2)
+    assert fit_batch._cache_size() - before <= 6
+
+
+def test_rows_follow_the_images_then_their_boxes(results) -> None:
+    (first, box), (second, other) = PHOTOS[0], PHOTOS[2]
+    found = fit_faces(MODEL, [second, first], [np.stack([other, other + 2, other - 1]), box], CONFIG)
+    assert found.landmarks.shape == (4, 12, 2)
+    np.testing.assert_allclose(found.landmarks[0], results.landmarks[2], atol=ALONE)
+    np.testing.assert_allclose(found.landmarks[3], results.landmarks[0], atol=ALONE)
+
+
+def test_a_stream_gives_the_same_in_order(results) -> None:
+    for i, result in enumerate(fit_stream(MODEL, iter(PHOTOS), CONFIG)):
+        np.testing.assert_allclose(result.landmarks, results.landmarks[i], atol=ALONE)
+    assert i == len(PHOTOS) - 1
+
+
+def test_bad_faces_are_statuses_and_spoil_no_other(results) -> None:
+    image, box = PHOTOS[0]
+    nan_image = np.where(np.arange(200) < 100, image, np.nan).astype(np.float32)
+    bad = [
+        (nan_image, box, Status.NOT_FINITE),
+        (image, box * np.array([1, 1, 0, 1]), Status.BOX_INVALID),
+        (image, box * np.array([1, 1, -1, 1]), Status.BOX_INVALID),
+        (image, np.full(4, np.nan), Status.BOX_INVALID),
+        (image, np.array([1e9, 0, 1e300, np.inf]), Status.BOX_INVALID),
+        (image, box + np.array([1e4, 0, 0, 0]), Status.BOX_OUTSIDE),
+        (image, np.array([80.0, 60, 6, 6]), Status.FACE_TOO_SMALL),
+    ]
+    faces = [(image, box), *((i, b) for i, b, _ in bad), PHOTOS[1]]
+    found = fit_faces(MODEL, [i for i, _ in faces], [b for _, b in faces], CONFIG)
+    assert [Status(s) for s in found.status[1:-1]] == [status for *_, status in bad]
+    np.testing.assert_allclose(found.landmarks[[0, -1]], results.landmarks[:2], atol=ALONE)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 40), (160, 200)])
+def test_an_image_without_a_face_breaks_nothing(size) -> None:
+    found = fit_faces(MODEL, [np.full(size, 128, np.uint8)], [np.array([-50.0, -40, 150, 120])], CONFIG)
+    assert np.isfinite(found.landmarks).all()
+
+
+def test_misuse_is_refused_in_one_sentence() -> None:
+    image, box = PHOTOS[0]
+    with pytest.raises(ValueError, match="got 2 images and 1 boxes"):
+        fit_faces(MODEL, [image, image], [box], CONFIG)
+    with pytest.raises(ValueError, match="at least one box"):
+        fit_faces(MODEL, [], [], CONFIG)
+    with pytest.raises(ValueError, match=r"grey image .* shape \(160, 200, 3\)"):
+        fit_faces(MODEL, [np.stack([image] * 3, axis=-1)], [box], CONFIG)
+    with pytest.raises(ValueError, match=r"box of shape \(3,\)"):
+        fit_faces(MODEL, [image], [box[:3]], CONFIG)
+
+
+def test_parity_with_openface_on_real_faces() -> None:
+    """Some of LFPW's faces, of about one size; `experiments/01_parity` measures them all."""
+    model, arrays = openface_model(np.float32), golden("lfpw_test_fits_golden")
+    faces = read_faces([shared("faces", "lfpw_test")])
+    images, boxes = faces.images(), faces.boxes
+    alike = [i for i, box in enumerate(boxes) if 260 < max(box[2:]) * 2.6 < 500][:24]
+    assert len(alike) == 24
+    found = fit_faces(model, [images[i] for i in alike], [boxes[i] for i in alike], FitConfig.openface())
+    expected = as_points(arrays["single_default/landmarks"])[alike]
+    distance = np.linalg.norm(found.landmarks - expected, axis=-1).mean(axis=1)
+    assert np.median(distance) <= 1e-3
+    assert np.percentile(distance, 95) <= 0.05

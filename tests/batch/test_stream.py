@@ -1,0 +1,54 @@
+"""A stream of faces without end, in bounded memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from engine import synthetic_config, synthetic_model
+
+from jaxclnf.batch import faces
+from jaxclnf.types import FaceParams, FitResult
+
+N = 2000
+
+
+def test_a_long_stream_reads_a_bounded_number_of_faces_ahead(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With one face in a hundred of another size, which waits for others like it."""
+    model = synthetic_model(np.float32)
+    monkeypatch.setattr(faces, "fit_beside_others", _nothing_found)
+    read = 0
+
+    def crops() -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        nonlocal read
+        small, large = np.zeros((32, 32), np.uint8), np.zeros((600, 600), np.uint8)
+        for i in range(N):
+            read += 1
+            image = large if i % 100 == 7 else small
+            yield image, np.array([8, 8, len(image) / 2, len(image) / 2])
+
+    ahead, given = 0, 0
+    for _ in faces.fit_stream(model, crops(), synthetic_config()):
+        given += 1
+        ahead = max(ahead, read - given)
+    assert given == read == N
+    largest = faces.CPU_LIMITS.sizes[-1]
+    assert ahead <= (4 + faces.in_flight() + 2) * largest < N / 3
+
+
+def _nothing_found(model, images: np.ndarray, boxes: np.ndarray, config) -> FitResult:
+    def zeros(*shape: int, dtype: type = np.float32) -> Any:
+        return np.zeros((len(boxes), *shape), dtype)
+
+    return FitResult(
+        landmarks=zeros(12, 2),
+        params=FaceParams(zeros(), zeros(3), zeros(2), zeros(4)),
+        log_likelihood=zeros(),
+        landmark_likelihoods=zeros(12),
+        view=zeros(dtype=np.int32),
+        iterations=zeros(2, 2, dtype=np.int32),
+        converged=zeros(dtype=bool),
+        status=zeros(dtype=np.int32),
+    )

@@ -1,0 +1,249 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from command_line import read_table, runner, write_faces, write_model
+from engine import synthetic_config, synthetic_model
+from PIL import Image
+from shared_data import shared
+
+from jaxclnf.commands.common import Preset, fit_config
+from jaxclnf.types import FitConfig, Part, Provenance
+
+NAMES = ["plain.png", "with space.png", 'it\'s "quoted", 顔.png', "new\nline.png", "deep/plain.png"]
+SETTINGS = ["--set", "windows=7,5", "--set", "start_rotations=0,0,0"]
+
+
+@pytest.fixture
+def run(monkeypatch, capfd):
+    return runner(monkeypatch, capfd)
+
+
+@pytest.fixture
+def faces(tmp_path: Path, monkeypatch) -> Path:
+    """A folder with photos and their boxes, and a model beside it."""
+    monkeypatch.chdir(tmp_path)
+    write_faces(tmp_path / "photos", NAMES)
+    write_model(tmp_path)
+    return tmp_path
+
+
+def fit(run, *arguments: object):
+    return run("fit", *arguments, "--model", "model.npz", "--boxes", "photos/boxes.csv", *SETTINGS)
+
+
+def test_a_folder_becomes_a_table_and_pictures(run, faces: Path) -> None:
+    middles = write_faces(faces / "photos", NAMES)
+    outcome = fit(run, "photos", "--out", "out")
+    assert outcome.status == 0, outcome.err
+    rows = {row["source"]: row for row in read_table(faces / "out/landmarks.csv")}
+    assert len(rows) == 5
+    for name, middle in zip(NAMES, middles, strict=True):
+        row = rows[f"photos/{name}"]
+        assert row["status"] in ("ok", "not converged")
+        found = np.array([[float(row[f"{axis}_{i}"]) for axis in "xy"] for i in range(12)]).mean(0)
+        np.testing.assert_allclose(found, middle, atol=10)
+        assert 0 <= float(row["confidence"]) <= 1
+    pictures = sorted(os.listdir(faces / "out"))
+    expected = ["plain.png", "plain-2.png", "with space.png", 'it\'s "quoted", 顔.png', "new\nline.png"]
+    assert pictures == sorted([*expected, "landmarks.csv", "report.html"])
+    assert np.asarray(Image.open(faces / "out/plain.png")).shape == (160, 200, 3)
+
+
+def test_bad_photos_are_named_and_the_others_go_on(run, faces: Path) -> None:
+    (faces / "photos/broken.png").write_bytes(b"broken")
+    (faces / "photos/empty.png").touch()
+    outcome = fit(run, "photos", "nowhere.jpg", "*.gif", "--out", "out", "--no-pictures")
+    assert outcome.status == 1
+    assert len(read_table(faces / "out/landmarks.csv")) == 5
+    failures = {row["source"] for row in read_table(faces / "out/failures.csv")}
+    assert failures == {"photos/broken.png", "photos/empty.png", "nowhere.jpg", "*.gif"}
+    for sentence in (
+        "broken.png is not a picture",
+        "empty.png is empty",
+        "nowhere.jpg does not exist",
+        "no file",
+    ):
+        assert sentence in outcome.err
+    assert len(outcome.err.splitlines()) == 4
+
+
+def test_nothing_to_do_is_a_sentence(run, faces: Path) -> None:
+    (faces / "bare").mkdir()
+    outcome = fit(run, "bare", "--out", "out")
+    assert outcome.status == 1
+    assert "bare holds no photos" in outcome.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--out", "photos/plain.png"], "cannot be the output folder"),
+        (["--boxes", "nowhere.csv"], "nowhere.csv does not exist"),
+        (["--boxes", "photos/plain.png"], "no table of boxes"),
+        (["--model", "nowhere.npz"], "nowhere.npz"),
+        (["--model", "photos/plain.png"], "plain.png"),
+        (["--set", "sigmas=1"], "'sigmas' is no setting"),
+        (["--set", "sigma=wide"], "expected numbers"),
+        (["--set", "sigma=nan"], "finite"),
+        (["--set", "sigma=1,2,3"], "4 finite numbers"),
+        (["--set", "windows=7.5"], "whole numbers"),
+        (["--set", "windows="], "expected numbers"),
+        (["--parts", "inner"], "no part 'inner', it has none"),
+        (["--set", "iterations=1,2"], "whole numbers"),
+        (["--set", "kernel=round"], "exact or grid"),
+        (["--camera", "500,500"], "four numbers"),
+        (["--camera", "0,500,1,1"], "four numbers"),
+    ],
+)
+def test_misuse_is_a_sentence(run, faces: Path, arguments: list[str], sentence: str) -> None:
+    outcome = run("fit", "photos", "--model", "model.npz", *SETTINGS, *arguments)
+    assert outcome.status == 1
+    assert sentence in outcome.err
+    assert len(outcome.err.splitlines()) == 1
+
+
+def test_the_best_preset_is_openfaces_models_or_a_models_own() -> None:
+    own = replace(synthetic_model(np.float32), settings=synthetic_config())
+    theirs = replace(own, provenance=Provenance(source="converted from OpenFace's main_clnf_general.txt"))
+    best = [fit_config(Preset.best, False, None, None, model).described() for model in (own, theirs)]
+    assert best == [synthetic_config().described(), FitConfig.best().described()]
+
+
+def test_parts_are_those_named() -> None:
+    source = Provenance(source="converted from OpenFace's main_clnf_general.txt")
+    model = replace(synthetic_model(np.float32), provenance=source)
+    model = replace(model, parts=tuple(Part(n, (1, 2), (1, 2), model) for n in ("inner", "left_eye_28")))
+    chosen = lambda preset, text: list(fit_config(Preset(preset), False, text, None, model).parts)  # noqa: E731
+    assert chosen("best", None) == chosen("best", "inner") == ["inner"]
+    assert chosen("best", "none") == chosen("openface", None) == []
+    assert chosen("openface-wild", "inner,left_eye_28") == ["inner", "left_eye_28"]
+    with pytest.raises(ValueError, match="preset best has no settings for it"):
+        chosen("best", "left_eye_28")
+    with pytest.raises(ValueError, match="no part 'nose', it has inner, left_eye_28"):
+        chosen("openface", "nose")
+
+
+def test_settings_of_several_numbers_may_be_none(run, faces: Path) -> None:
+    outcome = fit(run, "photos", "--out", "out", "--no-pictures", "--set", "between_views=")
+    assert outcome.status == 0, outcome.err
+
+
+def test_boxes_for_files_that_do_not_exist_are_named(run, faces: Path) -> None:
+    with (faces / "photos/boxes.csv").open("a") as table:
+        table.write("deep/gone.png,1,2,3,4\n")
+    outcome = fit(run, "photos", "--out", "out", "--no-pictures")
+    assert outcome.status == 1
+    assert "deep/gone.png has a box in photos/boxes.csv but does not exist" in outcome.err
+    assert len(read_table(faces / "out/landmarks.csv")) == 5
+
+
+def test_a_run_that_is_killed_goes_on_to_the_same_table(run, faces: Path) -> None:
+    names = [f"{i}.png" for i in range(60)]
+    write_faces(faces / "many", names)
+    arguments = [
+        "fit",
+        "many",
+        "--boxes",
+        "many/boxes.csv",
+        "--model",
+        "model.npz",
+        *SETTINGS,
+        "--no-pictures",
+    ]
+    assert run(*arguments, "--out", "whole").status == 0
+    process = subprocess.Popen([sys.executable, "-m", "jaxclnf", *arguments, "--out", "cut"])
+    unfinished = faces / "cut/landmarks.unfinished.csv"
+    while not unfinished.exists() or unfinished.read_bytes().count(b"\n") < 20:
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert 20 <= unfinished.read_bytes().count(b"\n") < 61
+    assert "--resume" in run(*arguments, "--out", "cut").err
+    assert run(*arguments, "--out", "cut", "--resume").status == 0
+    # Which faces are computed together differs, and with it float32's last digits.
+    for ours, theirs in zip(
+        *(read_table(faces / f"{d}/landmarks.csv") for d in ("cut", "whole")), strict=True
+    ):
+        assert ours["source"] == theirs["source"]
+        assert float(ours["x_0"]) == pytest.approx(float(theirs["x_0"]), abs=0.01)
+    assert sorted(os.listdir(faces / "cut")) == ["landmarks.csv", "report.html"]
+
+
+def test_ctrl_c_leaves_whole_rows(faces: Path) -> None:
+    write_faces(faces / "many", [f"{i}.png" for i in range(200)])
+    process = subprocess.Popen(
+        [sys.executable, "-m", "jaxclnf", "fit", "many", "--boxes", "many/boxes.csv", "--model", "model.npz"]
+        + [*SETTINGS, "--out", "out"],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    unfinished = faces / "out/landmarks.unfinished.csv"
+    while not unfinished.exists() or unfinished.read_bytes().count(b"\n") < 20:
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate()
+    assert process.returncode == 130
+    assert "--resume" in err
+    assert "Traceback" not in err
+    rows = read_table(unfinished)
+    assert all(row["log_likelihood"] for row in rows)
+    for row in rows:
+        assert np.asarray(Image.open(faces / "out" / Path(row["source"]).name)).shape == (160, 200, 3)
+    assert not [name for name in os.listdir(faces / "out") if name.endswith(".part")]
+
+
+def test_a_full_disk_is_a_sentence_and_what_was_written_stays(faces: Path) -> None:
+    code = (
+        "import resource, signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN);"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000));"
+        "from jaxclnf.cli import main; main()"
+    )
+    arguments = ["fit", "photos", "--boxes", "photos/boxes.csv", "--model", "model.npz", "--no-pictures"]
+    out = subprocess.run(
+        [sys.executable, "-c", code, *arguments, *SETTINGS, "--out", "out"], capture_output=True, text=True
+    )
+    assert out.returncode == 1
+    assert "File too large" in out.stderr
+    assert "Traceback" not in out.stderr
+    assert len(read_table(faces / "out/landmarks.unfinished.csv")) >= 1
+
+
+def test_openface_s_model_finds_the_face_itself(run, tmp_path: Path) -> None:
+    model = shared("openface", "model", "main_clnf_general.txt")
+    photo = shared("samples", "sample1.jpg")
+    assert run("fit", photo, "--model", model, "--out", tmp_path, "--format", "jsonl").status == 0
+    import polars as pl
+
+    (row,) = pl.read_ndjson(tmp_path / "landmarks.jsonl").to_dicts()
+    assert row["confidence"] > 0.5
+    assert 300 < row["pose_Tz"] < 900
+
+
+def test_the_demo_shows_a_face(run, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setenv("JAXCLNF_MODEL", str(shared("openface", "model", "main_clnf_general.txt")))
+    outcome = run("demo", "--out", tmp_path)
+    assert outcome.status == 0, outcome.err
+    assert np.asarray(Image.open(tmp_path / "grace_hopper.png")).shape == (600, 512, 3)
+    (row,) = read_table(tmp_path / "landmarks.csv")
+    assert float(row["confidence"]) > 0.5
+
+
+def test_without_a_model_one_sentence_says_what_to_do(run, tmp_path: Path, monkeypatch) -> None:
+    from jaxclnf.models import storage
+
+    monkeypatch.setattr(storage, "_SHIPPED", "none.npz")
+    outcome = run("demo", "--out", tmp_path)
+    assert outcome.status == 1
+    assert "jaxclnf models install" in outcome.err
+    assert len(outcome.err.splitlines()) == 1

@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from command_line import read_table, runner, write_model
+from shared_data import shared
+from video_files import N_FRAMES, write_broken_video, write_video
+
+from jaxclnf.media.video import open_video
+
+SETTINGS = ["--set", "windows=7,5", "--set", "start_rotations=0,0,0", "--model", "model.npz"]
+
+
+@pytest.fixture
+def run(monkeypatch, capfd):
+    return runner(monkeypatch, capfd)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch) -> Path:
+    """A folder with a video in which there is no face, and a model."""
+    monkeypatch.chdir(tmp_path)
+    write_model(tmp_path)
+    write_video(tmp_path / "a.mp4")
+    return tmp_path
+
+
+def test_every_frame_has_its_row_also_without_a_face(run, folder: Path) -> None:
+    outcome = run("track", "a.mp4", *SETTINGS)
+    assert outcome.status == 0, outcome.err
+    rows = read_table(folder / "out/a.csv")
+    assert [int(row["frame"]) for row in rows] == list(range(1, N_FRAMES + 1))
+    np.testing.assert_allclose([float(row["timestamp"]) for row in rows], np.arange(N_FRAMES) / 12.5)
+    assert {(row["success"], row["confidence"], row["status"]) for row in rows} == {("0", "0", "no face")}
+    assert sorted(os.listdir(folder / "out")) == ["a.csv", "a.mp4", "report.html"]
+
+
+def test_bad_videos_are_named_and_the_others_go_on(run, folder: Path) -> None:
+    (folder / "b.mp4").write_text("no video")
+    (folder / "deep").mkdir()
+    write_video(folder / "deep/a.mp4", n_frames=3)
+    outcome = run("track", "nowhere.mp4", "b.mp4", "a.mp4", "deep/a.mp4", *SETTINGS, "--no-pictures")
+    assert outcome.status == 1
+    assert "nowhere.mp4 does not exist" in outcome.err
+    assert "b.mp4 is no video" in outcome.err
+    assert len(outcome.err.splitlines()) == 2
+    assert sorted(os.listdir(folder / "out")) == ["a-2.csv", "a.csv", "failures.csv", "report.html"]
+    assert len(read_table(folder / "out/a-2.csv")) == 3
+
+
+def test_a_video_that_breaks_off_is_named_and_kept(run, folder: Path) -> None:
+    write_broken_video(folder / "cut.avi")
+    outcome = run("track", "cut.avi", *SETTINGS)
+    assert outcome.status == 1
+    assert "cut.avi breaks off after" in outcome.err
+    assert len(read_table(folder / "out/cut.csv")) > 3
+    assert len(list(open_video(str(folder / "out/cut.mp4")).frames)) == len(
+        read_table(folder / "out/cut.csv")
+    )
+
+
+def test_resume_leaves_out_what_is_done(run, folder: Path) -> None:
+    write_video(folder / "b.mp4")
+    assert run("track", "a.mp4", *SETTINGS, "--frames", "4").status == 0
+    before = (folder / "out/a.csv").stat().st_mtime_ns
+    (folder / "out/b.unfinished.csv").write_text("frame,broken")
+    assert run("track", "a.mp4", "b.mp4", *SETTINGS, "--resume").status == 0
+    assert (folder / "out/a.csv").stat().st_mtime_ns == before
+    assert len(read_table(folder / "out/b.csv")) == N_FRAMES
+    assert not (folder / "out/b.unfinished.csv").exists()
+
+
+def test_ctrl_c_leaves_whole_rows_and_a_video_that_plays(folder: Path) -> None:
+    write_video(folder / "long.mp4", n_frames=3000)
+    command = [sys.executable, "-m", "jaxclnf", "track", "long.mp4", *SETTINGS]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    unfinished = folder / "out/long.unfinished.csv"
+    while not unfinished.exists() or unfinished.read_bytes().count(b"\n") < 20:
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate()
+    assert process.returncode == 130
+    assert "stopped" in err
+    assert "Traceback" not in err
+    rows = read_table(unfinished)
+    assert all(row["log_likelihood"] for row in rows)
+    assert len(list(open_video(str(folder / "out/long.mp4")).frames)) >= len(rows)
+
+
+def test_a_face_is_followed_and_read_by_openface_s_column_names(run, tmp_path: Path) -> None:
+    model = shared("openface", "model", "main_clnf_general.txt")
+    outcome = run(
+        "track", shared("samples", "default.wmv"), "--model", model, "--frames", 20, "--out", tmp_path
+    )
+    assert outcome.status == 0, outcome.err
+    rows = read_table(tmp_path / "default.csv")
+    assert [row["face_id"] for row in rows] == ["0"] * 20
+    assert all(row["success"] == "1" and float(row["confidence"]) > 0.5 for row in rows)
+    # What scripts for OpenFace do: the tip of the nose, the head's distance, a point on the chin in 3D.
+    nose = np.array([[float(row[name]) for name in ("x_30", "y_30")] for row in rows])
+    assert np.abs(np.diff(nose, axis=0)).max() < 15
+    assert all(300 < float(row["pose_Tz"]) < 1000 and 300 < float(row["Z_8"]) < 1000 for row in rows)
+    assert len(list(open_video(str(tmp_path / "default.mp4")).frames)) == 20

@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+from functools import partial
+
+import cv2
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from shared_data import golden
+
+from jaxclnf.fitting.headpose import axes_image, head_pose, landmarks_camera, weak_head_pose
+from jaxclnf.ops.rotation import euler_to_matrix
+from jaxclnf.types import PDM, Camera, FaceParams
+
+
+def main_pdm(dtype) -> PDM:
+    arrays = golden("pdm_golden", "main68/")
+    basis = arrays["princ_comp"].reshape(3, 68, -1).transpose(1, 0, 2)
+    mean = arrays["mean_shape"].reshape(3, 68).T
+    return jax.tree.map(partial(jnp.asarray, dtype=dtype), PDM(mean, basis, arrays["eigen_values"].ravel()))
+
+
+def video(name: str, dtype) -> tuple[dict[str, np.ndarray], FaceParams, Camera]:
+    arrays = golden("video_golden", f"{name}/")
+    rigid, shape = (jnp.asarray(arrays[k], dtype) for k in ("params_global", "params_local"))
+    params = FaceParams(rigid[:, 0], rigid[:, 1:4], rigid[:, 4:6], shape)
+    camera = Camera.default(*map(float, arrays["width_height"]))
+    return arrays, params, jax.tree.map(partial(jnp.asarray, dtype=dtype), camera)
+
+
+def over_frames(function, params: FaceParams):
+    return jax.jit(jax.vmap(function))(params)
+
+
+# float32 holds places of a metre to 1e-4 mm; the refined depth hangs on pixels, which it holds to 3e-5.
+@pytest.fixture(params=[(np.float64, 1e-9, 5e-5), (np.float32, 5e-4, 0.02)], ids=["float64", "float32"])
+def precision(request):
+    with jax.enable_x64(request.param[0] is np.float64):
+        yield request.param
+
+
+@pytest.mark.parametrize("name", ["default", "multi_face"])
+class TestOpenFace:
+    """Poses of the parameters OpenFace tracked, against the poses it derived from them."""
+
+    def test_weak_perspective(self, name: str, precision) -> None:
+        dtype, tolerance, _ = precision
+        arrays, params, camera = video(name, dtype)
+        np.testing.assert_allclose(camera.intrinsics, arrays["camera_fx_fy_cx_cy"])
+        pose = over_frames(partial(weak_head_pose, camera=camera), params)
+        found = jnp.concatenate([pose.translation, pose.rotation], axis=1)
+        np.testing.assert_allclose(found, arrays["pose_camera"], atol=tolerance)
+
+    def test_perspective(self, name: str, precision) -> None:
+        """OpenFace gives this rotation as an axis times an angle."""
+        dtype, _, tolerance = precision
+        arrays, params, camera = video(name, dtype)
+        pdm = main_pdm(dtype)
+        pose = over_frames(lambda p: head_pose(pdm, p, camera), params)
+        turns = np.asarray(jax.vmap(euler_to_matrix)(pose.rotation), np.float64)
+        axes = np.stack([cv2.Rodrigues(turn)[0].ravel() for turn in turns])
+        np.testing.assert_allclose(pose.translation, arrays["pose_corrected_world"][:, :3], atol=tolerance)
+        np.testing.assert_allclose(axes, arrays["pose_corrected_world"][:, 3:], atol=tolerance / 40)
+
+    def test_landmarks_in_camera_coordinates(self, name: str, precision) -> None:
+        dtype, tolerance, _ = precision
+        arrays, params, camera = video(name, dtype)
+        pdm = main_pdm(dtype)
+        found = over_frames(lambda p: landmarks_camera(pdm, p, camera), params)
+        np.testing.assert_allclose(found, arrays["shape3d_camera"].transpose(0, 2, 1), atol=tolerance)
+
+
+def test_axes_of_a_frontal_face() -> None:
+    camera = Camera.default(640, 480)
+    # 500 mm away, 220 left of the middle and 150 above it
+    params = FaceParams(jnp.float32(1), jnp.zeros(3), jnp.array([100.0, 90.0]), jnp.zeros(3))
+    pose = weak_head_pose(params, camera)
+    np.testing.assert_allclose(pose.translation, [-220, -150, 500], rtol=1e-6)
+    origin, x, y, z = axes_image(pose, camera, length=50.0)
+    np.testing.assert_allclose(origin, [100, 90], atol=1e-3)
+    np.testing.assert_allclose(x - origin, [50, 0], atol=1e-3)
+    np.testing.assert_allclose(y - origin, [0, 50], atol=1e-3)
+    assert (z < origin).all()  # nearer to the camera is farther from the middle

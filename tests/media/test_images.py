@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from shared_data import golden, shared
+
+from jaxclnf.media import images
+from jaxclnf.media.images import read_photo, to_grey
+
+RAMP = np.linspace(0, 255, 40 * 30 * 3).reshape(40, 30, 3).astype(np.uint8)
+
+
+def save(path: Path, pixels: np.ndarray, **options) -> Path:
+    Image.fromarray(pixels).save(path, **options)
+    return path
+
+
+@pytest.mark.parametrize(
+    "name", ["plain.png", "with space.png", 'it\'s "quoted".png', "žluťoučký 顔.png", "a\nb.png"]
+)
+def test_any_file_name(tmp_path: Path, name: str) -> None:
+    np.testing.assert_array_equal(read_photo(save(tmp_path / name, RAMP)), RAMP)
+
+
+def test_grey_and_sixteen_bits_become_three_channels(tmp_path: Path) -> None:
+    grey = RAMP[..., 0]
+    expected = np.repeat(grey[..., None], 3, axis=2)
+    sixteen = grey.astype(np.uint16) * 257
+    for name, pixels in (("8.png", grey), ("16.png", sixteen), ("16.tif", sixteen), ("16.pgm", sixteen)):
+        np.testing.assert_array_equal(read_photo(save(tmp_path / name, pixels)), expected, err_msg=name)
+
+
+def test_transparent_pixels_are_white(tmp_path: Path) -> None:
+    rgba = np.dstack([RAMP, np.full(RAMP.shape[:2], 255, np.uint8)])
+    rgba[:10, :, 3] = 0
+    photo = read_photo(save(tmp_path / "alpha.png", rgba))
+    assert (photo[:10] == 255).all()
+    np.testing.assert_array_equal(photo[10:], RAMP[10:])
+
+
+def test_exif_turns_the_photo_upright(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # lies on its left side
+    photo = read_photo(save(tmp_path / "turned.png", RAMP, exif=exif))
+    np.testing.assert_array_equal(photo, np.rot90(RAMP, -1))
+
+
+def test_one_pixel(tmp_path: Path) -> None:
+    assert read_photo(save(tmp_path / "1x1.png", RAMP[:1, :1])).shape == (1, 1, 3)
+
+
+def test_what_cannot_be_read_is_named_in_one_sentence(tmp_path: Path, monkeypatch) -> None:
+    (tmp_path / "empty.jpg").touch()
+    (tmp_path / "text.jpg").write_text("not a picture")
+    whole = save(tmp_path / "whole.png", np.random.default_rng(0).integers(0, 255, (99, 99, 3), np.uint8))
+    (tmp_path / "cut.png").write_bytes(whole.read_bytes()[:9000])
+    Image.fromarray(np.zeros((4, 4), np.float32)).save(tmp_path / "float.tif")
+    cases = {
+        "nowhere.jpg": "does not exist",
+        "": "is not a file",
+        "empty.jpg": "is empty",
+        "text.jpg": "is not a picture",
+        "cut.png": "cannot be read",
+        "float.tif": "floating-point",
+    }
+    for name, sentence in cases.items():
+        with pytest.raises(ValueError, match=sentence) as error:
+            read_photo(tmp_path / name)
+        assert str(tmp_path / name) in str(error.value)
+        assert "\n" not in str(error.value)
+    monkeypatch.setattr(images.Image, "MAX_IMAGE_PIXELS", 3000)  # 99 * 99 is more, and more than twice
+    for pixels in (np.zeros((70, 70), np.uint8), np.zeros((99, 99), np.uint8)):
+        with pytest.raises(ValueError, match="more than 3000 pixels"):
+            read_photo(save(tmp_path / "large.png", pixels))
+
+
+def test_broken_bytes_raise_nothing_but_value_errors(tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    for suffix in ("jpg", "png", "gif", "tif", "bmp", "webp"):
+        data = np.frombuffer(save(tmp_path / f"whole.{suffix}", RAMP).read_bytes(), np.uint8)
+        for _ in range(40):
+            broken = data.copy()
+            broken[rng.integers(0, len(data), 5)] = rng.integers(0, 256, 5)
+            (tmp_path / "broken").write_bytes(broken.tobytes()[: rng.integers(1, len(data) + 1)])
+            try:
+                assert read_photo(tmp_path / "broken").shape[2] == 3
+            except ValueError as error:
+                assert str(error)  # noqa: PT017
+
+
+def test_grey_photos_equal_opencv_s() -> None:
+    for name, grey in golden("images_gray").items():
+        photo = read_photo(shared("samples", f"{name}.jpg"))
+        np.testing.assert_array_equal(to_grey(photo), grey)

@@ -1,0 +1,237 @@
+"""What C computes is what XLA's programs compute, on every set of instructions that this machine has."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import subprocess
+import sys
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from engine import assert_close, synthetic_face, synthetic_model
+
+from jaxclnf import native
+from jaxclnf.fitting.fit import fit_batch
+from jaxclnf.fitting.responses import Frame, _natively, _sampled_blockwise, image_responses
+from jaxclnf.ops.gauss_newton import step
+from jaxclnf.ops.shape import shape_2d
+from jaxclnf.types import FitConfig, PatchExperts
+
+BY_HAND = os.environ.get("JAXCLNF_NATIVE") == "0"
+AVAILABLE = native.available()  # which tells XLA of it
+needs_library = pytest.mark.skipif(BY_HAND, reason="JAXCLNF_NATIVE=0 leaves the native library out")
+
+
+def test_installing_has_built_the_library() -> None:
+    assert AVAILABLE != BY_HAND
+
+
+@pytest.fixture(params=[4, 8, 16])
+def lanes(request):
+    """Vectors of at most so many floats; where the processor has no longer ones, the longest it has."""
+    most = ctypes.c_int.in_dll(ctypes.CDLL(str(native.LIBRARY)), "jaxclnf_most_lanes")
+    before, most.value = most.value, request.param
+    yield request.param
+    most.value = before
+
+
+class Sizes(NamedTuple):
+    support: int
+    window: int
+    neurons: int = 3
+    smoothed: bool = True
+
+
+SIZES = [
+    Sizes(11, 11, 7),
+    Sizes(11, 9, 7),
+    Sizes(11, 7, 7, smoothed=False),
+    Sizes(11, 17, 8),
+    Sizes(5, 15, 9, smoothed=False),
+    Sizes(3, 3, 1),
+    Sizes(7, 1, 2),
+    Sizes(2, 5, 17),
+    Sizes(1, 6, 4),
+]
+VIEWS, POINTS, FACES = 3, 4, 21
+QUANTILES = (0.5, 0.9, 0.99, 1)
+
+
+def experts_of(sizes: Sizes, seed: int = 0) -> PatchExperts:
+    """Random experts; some neurons count for nothing, one has no weights, some landmarks are out of sight."""
+    rng = np.random.default_rng(seed)
+    area = sizes.window**2
+    weights = rng.normal(size=(VIEWS, POINTS, sizes.neurons, sizes.support, sizes.support))
+    alpha = rng.uniform(0.2, 2, weights.shape[:3])
+    weights[0, 1, 0], alpha[1, 2, 0], alpha[2, 3] = 0, 1e-5, 0
+    matrices = rng.normal(size=(5, area, area)) / sizes.window
+    arrays = {
+        "patch_scale": np.array(0.25),
+        "view_centres": rng.normal(size=(VIEWS, 3)),
+        "weights": weights,
+        "norm_weights": rng.uniform(-20, 20, alpha.shape),
+        "bias": rng.uniform(-8, 8, alpha.shape),
+        "alpha": alpha,
+        "betas": np.zeros((VIEWS, POINTS, 0)),
+        "patch_confidence": np.ones((VIEWS, POINTS)),
+    }
+    sigma = {sizes.window: jnp.asarray(matrices + matrices.swapaxes(1, 2))} if sizes.smoothed else {}
+    visibility = np.ones((VIEWS, POINTS), bool)
+    visibility[1, 0] = False
+    return PatchExperts(
+        **{name: jnp.asarray(array) for name, array in arrays.items()},
+        visibility=jnp.asarray(visibility),
+        edges={},
+        sigma=sigma,
+        sigma_index=jnp.asarray(rng.integers(0, 5, (VIEWS, POINTS)), jnp.int32),
+    )
+
+
+def faces_on(height: int, width: int, n: int = FACES, seed: int = 1) -> Frame:
+    """Faces of all views and sizes, some of them across the border or beyond it."""
+    rng = np.random.default_rng(seed)
+    angle, size = rng.uniform(-1, 1, n), rng.uniform(0.3, 3, n)
+    turn = np.stack([np.cos(angle), -np.sin(angle), np.sin(angle), np.cos(angle)], -1).reshape(n, 2, 2)
+    base = rng.uniform(-0.3, 1.3, (n, POINTS, 2)) * [width, height]
+    shapes = (n, 2, 2), (n, POINTS)
+    return Frame(
+        base=jnp.asarray(base),
+        ref_from_img=jnp.zeros(shapes[0]),
+        img_from_ref=jnp.asarray(turn * size[:, None, None]),
+        view=jnp.asarray(rng.integers(0, VIEWS, n), jnp.int32),
+        visible=jnp.zeros(shapes[1], bool),
+        confidence=jnp.zeros(shapes[1]),
+    )
+
+
+def photos(n: int, height: int, width: int, dtype, seed: int = 2) -> np.ndarray:
+    values = np.random.default_rng(seed).uniform(0, 255, (n, height, width))
+    return np.round(values).astype(dtype)
+
+
+def in_float32(tree):
+    return jax.tree.map(lambda a: a.astype(jnp.float32) if a.dtype == jnp.float64 else a, tree)
+
+
+natively = jax.jit(_natively, static_argnums=3)
+by_xla = jax.jit(_sampled_blockwise, static_argnums=3)
+
+
+@needs_library
+@pytest.mark.parametrize("pixels", [np.uint8, np.float32, np.int16])
+@pytest.mark.parametrize("sizes", SIZES, ids=lambda s: "-".join(map(str, s)))
+def test_maps_are_those_of_xla(sizes: Sizes, pixels, lanes: int) -> None:
+    """As near to XLA's in float64 as its own in float32; nearly flat windows leave both few digits."""
+    with jax.enable_x64(True):
+        experts, faces, images = experts_of(sizes), faces_on(60, 80), photos(3, 60, 80, pixels)
+        exact = np.asarray(by_xla(experts, jnp.asarray(images), faces, sizes.window))
+        experts, faces = in_float32((experts, faces))
+        found, single = (
+            np.asarray(of(experts, jnp.asarray(images), faces, sizes.window)) for of in (natively, by_xla)
+        )
+    assert found.dtype == np.float32
+    gaps, singles = (np.quantile(np.abs(maps - exact), QUANTILES) / exact.max() for maps in (found, single))
+    assert gaps[0] < 1e-6 and (gaps < 3 * singles + 1e-6).all()
+    hidden = ~np.asarray(experts.visibility)[np.asarray(faces.view)]
+    assert hidden.any() and not found[hidden].any()
+
+
+@needs_library
+@pytest.mark.parametrize("height, width", [(1, 1), (1, 3), (1, 40), (40, 1), (2, 2), (2, 3), (3, 2)])
+@pytest.mark.parametrize("pixels", [np.uint8, np.float32])
+def test_the_smallest_images(height: int, width: int, pixels, lanes: int) -> None:
+    """No look-up leaves an image whose rows, columns or bytes are fewer than what is read at once."""
+    sizes = Sizes(5, 5)
+    experts, faces = in_float32((experts_of(sizes), faces_on(height, width)))
+    images = jnp.asarray(photos(FACES, height, width, pixels))
+    found, expected = (np.asarray(of(experts, images, faces, sizes.window)) for of in (natively, by_xla))
+    # Where a window is flat but for rounding, both give 0 or neither means anything.
+    assert np.quantile(np.abs(found - expected), 0.95) < 1e-4 * np.abs(expected).max()
+
+
+@needs_library
+def test_what_is_no_number_stays_where_it_is(lanes: int) -> None:
+    sizes = Sizes(5, 7)
+    experts, faces = in_float32((experts_of(sizes), faces_on(60, 80)))
+    images = photos(FACES, 60, 80, np.float32)
+    sound = np.asarray(natively(experts, jnp.asarray(images), faces, sizes.window))
+    images[4] = np.nan
+    nowhere = faces._replace(base=faces.base.at[6].set(jnp.nan))
+    found = np.asarray(natively(experts, jnp.asarray(images), nowhere, sizes.window))
+    others = np.delete(np.arange(FACES), [4, 6])
+    np.testing.assert_array_equal(found[others], sound[others])
+    seen = np.asarray(experts.visibility)[int(faces.view[4])]
+    assert np.isnan(found[4][seen]).all()
+    # As with XLA, a place that is no number is read as the first pixel's.
+    assert np.isfinite(found[6]).all()
+
+
+@needs_library
+def test_no_faces_have_no_maps() -> None:
+    experts, faces = in_float32((experts_of(Sizes(5, 5)), faces_on(9, 9, n=0)))
+    assert natively(experts, jnp.zeros((0, 9, 9), jnp.uint8), faces, 5).shape == (0, POINTS, 5, 5)
+
+
+@needs_library
+@pytest.mark.parametrize("k", [1, 2, 6, 15, 16, 31, 40, 61])
+def test_systems_are_solved(k: int, lanes: int) -> None:
+    rng = np.random.default_rng(k)
+    factors = rng.normal(size=(2, 5, k, 2 * k))
+    hessians, sides = factors @ factors.swapaxes(-1, -2), rng.normal(size=(2, 5, k))
+    found = jax.jit(native.solve)(hessians.astype(np.float32), sides.astype(np.float32))
+    assert_close(found, np.linalg.solve(hessians, sides[..., None])[..., 0], 1e-4)
+
+
+@needs_library
+def test_a_batch_of_steps_and_its_derivative() -> None:
+    """`step` takes the native way under vmap alone; a derivative goes through it too."""
+    rng = np.random.default_rng(0)
+    factors = rng.normal(size=(9, 10, 30)).astype(np.float32)
+    hessians, sides = factors @ factors.swapaxes(-1, -2), rng.normal(size=(9, 10)).astype(np.float32)
+    steps = jax.jit(jax.vmap(step))
+    assert native.SOLVE in steps.lower(hessians, sides).as_text()
+    one_by_one = np.stack([jax.jit(step)(*pair) for pair in zip(hessians, sides, strict=True)])
+    assert_close(steps(hessians, sides), one_by_one, 1e-5)
+    slope = jax.grad(lambda scale: steps(scale * hessians, jnp.asarray(sides)).sum())(jnp.float32(1))
+    assert_close(slope, -np.sum(one_by_one), 1e-4)
+
+
+def test_float64_and_derivatives_are_xlas() -> None:
+    """No native call where its precision would not do, nor where it has no derivative."""
+    experts, faces = experts_of(Sizes(5, 5)), faces_on(60, 80)
+    images = jnp.asarray(photos(FACES, 60, 80, np.float32))
+    of_tries = jax.tree.map(lambda a: a[:, None], faces)
+    maps = partial(image_responses, window=5)
+    assert (native.RESPONSE_MAPS in jax.jit(maps).lower(experts, images, of_tries).as_text()) != BY_HAND
+    tangent = jax.jvp(
+        lambda base: maps(experts, images, of_tries._replace(base=base)).sum(), *[[of_tries.base]] * 2
+    )
+    assert np.isfinite(tangent[1])
+    with jax.enable_x64(True):
+        wide = jax.tree.map(
+            lambda a: a.astype(jnp.float64) if a.dtype == jnp.float32 else a, (experts, of_tries)
+        )
+        assert native.RESPONSE_MAPS not in jax.jit(maps).lower(wide[0], images, wide[1]).as_text()
+
+
+@needs_library
+def test_a_fit_without_the_library_is_the_same(tmp_path: Path) -> None:
+    saved = tmp_path / "landmarks.npy"
+    code = f"import numpy, test_native; numpy.save({str(saved)!r}, test_native.fitted_landmarks())"
+    environment = os.environ | {"JAXCLNF_NATIVE": "0", "PYTHONPATH": str(Path(__file__).parents[1])}
+    subprocess.run([sys.executable, "-c", code], env=environment, check=True)
+    np.testing.assert_allclose(fitted_landmarks(), np.load(saved), atol=1e-3)
+
+
+def fitted_landmarks() -> np.ndarray:
+    model = synthetic_model(np.float32)
+    images, params = zip(*(synthetic_face(seed, np.float32) for seed in range(9)), strict=True)
+    points = np.stack([shape_2d(model.pdm, face) for face in params])
+    boxes = np.concatenate([points.min(1), np.ptp(points, axis=1)], axis=1).astype(np.float32)
+    return np.asarray(fit_batch(model, np.stack(images), boxes, FitConfig.openface()).landmarks)

@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from jaxclnf.media.inputs import Failure
+from jaxclnf.media.video import VideoFile
+from jaxclnf.output.report import report_photos, report_videos
+from jaxclnf.output.runs import Table
+from jaxclnf.output.tables import VIDEO, columns
+
+PHOTOS = {"sure.jpg": 0.9, 'a <b> "q" & 顔.jpg': 0.2, "middling.jpg": 0.6}
+FAILURES = [Failure("bad <i>.jpg", "bad <i>.jpg is empty")]
+
+
+def write_photos(folder: Path) -> Path:
+    names = columns(5, 3)
+    table = Table.afresh(folder / "landmarks.csv", names)
+    pictures = {}
+    for i, (source, sure) in enumerate(PHOTOS.items()):
+        known = {"face": "0", "confidence": str(sure), "source": source, "status": "ok"}
+        table.add([[known.get(name, "1.5") for name in names]])
+        pictures[source] = folder / f"{i}.png"
+        cv2.imwrite(str(pictures[source]), np.full((300, 600, 3), 60 * i, np.uint8))
+    table.finish()
+    report_photos(folder / "report.html", table.path, pictures, FAILURES)
+    return folder / "report.html"
+
+
+def write_video(folder: Path) -> Path:
+    names = columns(5, 3, VIDEO)
+    table = Table.afresh(folder / "clip.csv", names)
+    film = VideoFile(folder / "clip.mp4", 10)
+    for frame in range(1, 41):
+        known = {"frame": frame, "face_id": 0, "timestamp": frame / 10, "success": 1, "source": "clip.mp4"}
+        known |= {"confidence": 0.3 if frame == 17 else 0.9, "status": "ok"}
+        table.add([[str(known.get(name, np.sin(frame / 5))) for name in names]])
+        film.add(np.full((48, 64, 3), 4 * frame, np.uint8))
+    table.finish()
+    film.finish()
+    report_videos(folder / "report.html", {table.path: film.path}, [])
+    return folder / "report.html"
+
+
+def chromium() -> str:
+    program = shutil.which("chromium") or shutil.which("chromium-browser")
+    if program is None:
+        pytest.skip("needs Chromium, which is not installed")
+    return program
+
+
+def in_browser(page: Path, *options: str) -> str:
+    command = [chromium(), "--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=4000"]
+    command += [f"--user-data-dir={page.parent / 'profile'}", *options, page.as_uri()]
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=90).stdout
+
+
+def test_the_page_needs_nothing_but_itself(tmp_path: Path) -> None:
+    for write in (write_photos, write_video):
+        page = write(tmp_path).read_text(encoding="utf-8")
+        own = re.sub(r'xmlns(:\w+)?="[^"]*"|<metadata>.*?</metadata>|<!DOCTYPE[^>]*>', "", page, flags=re.S)
+        assert not re.findall(r'(?:src|href)="(?!data:|#)[^"]*"', own)
+        assert "http" not in own
+
+
+def test_names_are_text_not_markup(tmp_path: Path) -> None:
+    page = write_photos(tmp_path).read_text(encoding="utf-8")
+    assert "<b>" not in page
+    assert "bad &lt;i&gt;.jpg" in page
+    assert page.count("data:image/jpeg;base64,") == 3
+
+
+def test_a_run_without_pictures_or_tables_has_a_page(tmp_path: Path) -> None:
+    report_videos(tmp_path / "report.html", {tmp_path / "none.csv": tmp_path / "none.mp4"}, FAILURES)
+    assert "0 videos, 0 frames, 1 problem" in (tmp_path / "report.html").read_text(encoding="utf-8")
+
+
+def test_in_a_browser_the_least_sure_come_first_and_buttons_sort(tmp_path: Path) -> None:
+    page = write_photos(tmp_path)
+    text = page.read_text(encoding="utf-8")
+    probe = """<script>addEventListener("load", () => {
+      const order = () => [...document.querySelectorAll(".card")].map(c => +c.dataset.confidence);
+      const seen = {first: order()};
+      document.querySelectorAll("button")[1].click(); seen.second = order();
+      document.querySelectorAll("button")[2].click(); seen.third = order();
+      const filter = document.getElementById("filter");
+      filter.value = "MIDD"; filter.dispatchEvent(new Event("input"));
+      seen.shown = [...document.querySelectorAll(".card")].filter(c => c.offsetParent).length;
+      seen.width = document.querySelector("img").naturalWidth;
+      document.body.innerHTML = "<pre id=seen>" + JSON.stringify(seen) + "</pre>";
+    })</script></body>"""
+    page.write_text(text.replace("</body>", probe), encoding="utf-8")
+    seen = json.loads(re.findall(r'<pre id="seen">(.*?)</pre>', in_browser(page, "--dump-dom"))[0])
+    assert seen["first"] == [0.2, 0.6, 0.9]
+    assert seen["second"] == [0.9, 0.6, 0.2]
+    assert seen["third"] == [0.9, 0.2, 0.6]
+    assert seen["shown"] == 1
+    assert seen["width"] == 240
+
+
+def test_in_a_browser_the_page_of_a_video_shows_its_course(tmp_path: Path) -> None:
+    page = write_video(tmp_path)
+    in_browser(page, f"--screenshot={tmp_path / 'page.png'}", "--window-size=1000,1400")
+    picture = cv2.imread(str(tmp_path / "page.png"))
+    assert picture.shape[:2] == (1400, 1000)
+    plots, cards = picture[150:800], picture[900:]
+    assert len(np.unique(plots.reshape(-1, 3), axis=0)) > 50
+    assert len(np.unique(cards.reshape(-1, 3), axis=0)) > 20
+    assert 'class="card bad"' in page.read_text(encoding="utf-8")

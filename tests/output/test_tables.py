@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+import csv
+import io
+
+import numpy as np
+import polars as pl
+import pytest
+
+from jaxclnf.output.tables import OWN, PHOTO, VIDEO, Face, columns, empty_row, photo_row, video_row
+from jaxclnf.types import FaceParams, FitResult, Status, usable
+
+N_POINTS, N_MODES = 5, 3
+
+
+def found(status: Status = Status.OK) -> Face:
+    rng = np.random.default_rng(0)
+    params = FaceParams(np.float32(2.5), *(rng.normal(size=n).astype(np.float32) for n in (3, 2, N_MODES)))
+    result = FitResult(
+        landmarks=rng.uniform(0, 999, (N_POINTS, 2)).astype(np.float32),
+        params=params,
+        log_likelihood=np.float32(-0.125),
+        landmark_likelihoods=np.ones(N_POINTS, np.float32),
+        view=np.int32(0),
+        iterations=np.zeros((3, 2), np.int32),
+        converged=np.bool_(True),
+        status=np.int32(status),
+    )
+    return Face(result, 0.75, rng.normal(size=6), rng.normal(size=(N_POINTS, 3)))
+
+
+def read(names: list[str], *rows: list[str]) -> dict:
+    text = io.StringIO()
+    csv.writer(text).writerows([names, *rows])
+    return pl.read_csv(io.StringIO(text.getvalue())).to_dicts()[0]
+
+
+def test_openface_s_columns_in_openface_s_order() -> None:
+    """The header of OpenFace 2.2's FeatureExtraction -pose -2Dfp -3Dfp -pdmparams, written out."""
+    names = columns(68, 34, VIDEO)
+    expected = "frame,face_id,timestamp,confidence,success,pose_Tx,pose_Ty,pose_Tz,pose_Rx,pose_Ry,pose_Rz"
+    assert ",".join(names[:11]) == expected
+    assert names[11:79] == [f"x_{i}" for i in range(68)]
+    assert names[79:147] == [f"y_{i}" for i in range(68)]
+    assert names[147:351] == [f"{axis}_{i}" for axis in "XYZ" for i in range(68)]
+    assert names[351:357] == ["p_scale", "p_rx", "p_ry", "p_rz", "p_tx", "p_ty"]
+    assert names[357:391] == [f"p_{i}" for i in range(34)]
+    assert names[391:] == list(OWN)
+    assert columns(68, 34) == [*PHOTO, *names[5:]]
+
+
+@pytest.mark.parametrize("video", [False, True])
+def test_every_value_stands_under_its_name(video: bool) -> None:
+    face = found()
+    names = columns(N_POINTS, N_MODES, VIDEO if video else PHOTO)
+    row = video_row("a.avi", 7, 0.2, 3, face, success=True) if video else photo_row("a.avi", 3, face)
+    values = read(names, row)
+    if video:
+        assert (values["frame"], values["face_id"], values["timestamp"], values["success"]) == (7, 3, 0.2, 1)
+    else:
+        assert values["face"] == 3
+    assert (values["source"], values["status"], values["confidence"]) == ("a.avi", "ok", 0.75)
+    params = face.result.params
+    expected = {"log_likelihood": -0.125, "p_scale": params.scale}
+    expected |= {f"p_r{a}": v for a, v in zip("xyz", params.rotation, strict=True)}
+    expected |= {f"p_t{a}": v for a, v in zip("xy", params.translation, strict=True)}
+    expected |= {f"p_{i}": v for i, v in enumerate(params.shape)}
+    expected |= {f"pose_T{a}": v for a, v in zip("xyz", face.pose[:3], strict=True)}
+    expected |= {f"pose_R{a}": v for a, v in zip("xyz", face.pose[3:], strict=True)}
+    for i in range(N_POINTS):
+        expected |= {f"{a}_{i}": v for a, v in zip("xy", face.result.landmarks[i], strict=True)}
+        expected |= {f"{a}_{i}": v for a, v in zip("XYZ", face.landmarks_camera[i], strict=True)}
+    for name, value in expected.items():
+        assert values[name] == pytest.approx(value, abs=1e-6), name
+
+
+def test_a_fit_that_came_to_nothing_has_no_numbers() -> None:
+    names = columns(N_POINTS, N_MODES)
+    values = read(names, photo_row("a.jpg", 0, found(Status.BOX_OUTSIDE)))
+    assert values["status"] == "box outside the photo"
+    assert all(np.isnan(values[name]) for name in names[2:-3])
+    assert [usable(s) for s in Status] == [True, True, False, False, False, False]
+
+
+def test_a_frame_without_a_face_has_its_row() -> None:
+    values = read(
+        columns(N_POINTS, N_MODES, VIDEO), empty_row(columns(N_POINTS, N_MODES, VIDEO), "a.avi", frame=9)
+    )
+    assert values["frame"] == 9
+    assert (values["face_id"], values["success"], values["confidence"], values["status"]) == (
+        0,
+        0,
+        0,
+        "no face",
+    )
+    assert np.isnan(values["x_0"])

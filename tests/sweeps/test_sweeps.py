@@ -1,0 +1,175 @@
+"""Sweeps: what a specification stands for, a run that is stopped and goes on, the report."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from command_line import runner
+from engine import box_of, synthetic_face, synthetic_model
+from PIL import Image
+
+from jaxclnf import landmarks, load_model
+from jaxclnf.fitting.pose import params_from_box
+from jaxclnf.ops.shape import shape_2d
+from jaxclnf.sweeps.report import write_report
+from jaxclnf.sweeps.run import Photos, Results, describe, ranked, run_sweep
+from jaxclnf.sweeps.spec import Spec, configure, read_spec
+from jaxclnf.types import FitConfig
+
+SPEC = """
+datasets = ["faces"]
+{options}
+[vary]
+{vary}
+"""
+GOOD = (
+    'windows = [[7, 5]]\nstart_rotations = [[[0, 0, 0]]]\n"reg_factor.0" = [2, 20, 200]\nsigma = [1.0, 2.0]'
+)
+
+
+def written(path: Path, vary: str = GOOD, options: str = "") -> Path:
+    path.write_text(SPEC.format(vary=vary, options=options), encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="module")
+def photos() -> Photos:
+    model = synthetic_model(jnp.float32)
+    images, params = zip(*(synthetic_face(seed, np.float32) for seed in range(6)), strict=True)
+    points = np.stack([shape_2d(model.pdm, p) for p in params])
+    boxes = np.stack([box_of(model, p) for p in params]).astype(np.float32)
+    return Photos(np.stack(images), boxes, points, np.full(6, 80.0))
+
+
+def test_a_grid_is_every_combination_and_a_draw_repeats(tmp_path):
+    grid = read_spec(written(tmp_path / "grid.toml"))
+    assert len(grid.settings) == 6
+    assert {s["reg_factor.0"] for s in grid.settings} == {2, 20, 200}
+    vary = "sigma = { low = 0.5, high = 2, log = true }\niterations = [3, 5]"
+    path = written(tmp_path / "random.toml", vary, 'search = "random"\ncount = 20\nseed = 3')
+    drawn = read_spec(path).settings
+    assert len(drawn) == 20 and drawn == read_spec(path).settings
+    assert all(0.5 <= s["sigma"] <= 2 and s["iterations"] in (3, 5) for s in drawn)
+
+
+def test_a_setting_changes_what_it_names():
+    setting = {"reg_factor.1": 3, "sigma": 2, "start_rotations": [[0, 90, 0]], "windows": [9, 7]}
+    config = configure(FitConfig(), setting)
+    assert config.reg_factor[1] == 3 and config.reg_factor[0] == FitConfig().reg_factor[0]
+    assert (config.sigma == 2).all() and config.windows == (9, 7)
+    np.testing.assert_allclose(config.start_rotations, [[0, np.pi / 2, 0]], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("vary", "options", "complaint"),
+    [
+        ("sigmas = [1]", "", "'sigmas' is no setting"),
+        ('"sigma.9" = [1]', "", "one number for one of 4 stages"),
+        ("sigma = { low = 1, high = 2 }", "", "is no list"),
+        ('kernel = ["round"]', "", "kernel = 'round'"),
+        ("windows = [[11, 9, 7, 5, 3]]", "", "expected a scale for every window"),
+        ("windows = [[9, 9, 7, 7, 7]]\nscales = [[0, 1, 2, 2, 2]]", "", "5 windows, but only 4 stages"),
+        (GOOD, 'search = "best"', "expected one of grid"),
+        (GOOD, "faces = 0", "expected at least 1"),
+        (GOOD, "colour = 1", "is no option of a sweep"),
+        ("", "", "a table [vary]"),
+        ("sigma = ", "", "is no TOML"),
+    ],
+)
+def test_a_bad_specification_ends_in_one_sentence(tmp_path, monkeypatch, capfd, vary, options, complaint):
+    outcome = runner(monkeypatch, capfd)("sweep", written(tmp_path / "spec.toml", vary, options))
+    assert outcome.status == 1 and complaint in outcome.err
+    assert outcome.err.count("\n") == 1
+
+
+def test_a_resumed_sweep_equals_an_unbroken_one(tmp_path, photos):
+    spec = read_spec(written(tmp_path / "s.toml", options='search = "grid"'))
+    model = synthetic_model(jnp.float32)
+    description = describe(spec, model, photos)
+    whole, broken = tmp_path / "whole.jsonl", tmp_path / "broken.jsonl"
+    expected = run_sweep(spec, model, photos, Results(whole, description))
+
+    text = whole.read_text()
+    broken.write_text(text[: len(text) // 2])  # in the middle of a line
+    shares: list[float] = []
+    resumed = run_sweep(spec, model, photos, Results(broken, description), shares.append)
+    assert resumed == expected and shares[-1] == 1
+    kept = Results(broken, description)
+    assert kept.outcomes == Results(whole, description).outcomes
+    assert len(expected) == 6 and len({tuple(o.errors) for o in expected}) == 6
+
+    with pytest.raises(ValueError, match="another sweep"):
+        Results(whole, description | {"seed": 1})
+
+
+def test_halving_tries_the_better_part_on_more_faces(tmp_path, photos):
+    options = 'search = "halving"\ncount = 9\nfirst_faces = 2\nfactor = 3'
+    vary = "start_rotations = [[[0, 0, 0]]]\nwindows = [[7, 5]]\n"
+    vary += "reg_factor = { low = 1, high = 1e4, log = true }"
+    spec = read_spec(written(tmp_path / "s.toml", vary, options))
+    assert spec.rungs(6) == [2, 6]
+    model = synthetic_model(jnp.float32)
+    results = Results(tmp_path / "r.jsonl", describe(spec, model, photos))
+    outcomes = run_sweep(spec, model, photos, results)
+    first = [o for o in results.outcomes.values() if o.first == 0]
+    assert len(first) == 9 and len(outcomes) == 3
+    assert all(len(o.errors) == 6 for o in outcomes)
+    cut = sorted(np.mean(o.errors) for o in first)[2]
+    assert all(np.mean(o.errors[:2]) <= cut for o in outcomes)
+    assert [o.setting for o in outcomes] == ranked(results, [o.setting for o in outcomes])
+
+
+def test_the_report_shows_what_was_found(tmp_path, photos):
+    vary = GOOD.replace("sigma =", '"sigma.0" =') + "\niterations = [4, 5]"
+    spec = read_spec(written(tmp_path / "s.toml", vary))
+    model = synthetic_model(jnp.float32)
+    results = Results(tmp_path / "r.jsonl", describe(spec, model, photos))
+    outcomes = run_sweep(spec, model, photos, results)
+    page = write_report(tmp_path, spec, outcomes, results).read_text()
+    best = f"{np.mean(outcomes[0].errors):.3f}".rstrip("0")
+    assert best in page.split("| 1 |")[1].split("\n")[0]
+    for name in ("pareto.png", "heatmap.png", "ced.png", "settings.csv"):
+        assert (tmp_path / name).stat().st_size > 200
+        assert name in page
+    with open(tmp_path / "settings.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["iterations"] for row in rows] == [str(o.setting["iterations"]) for o in outcomes]
+    assert all(0 < float(row["steps"]) <= 2 * 2 * int(row["iterations"]) for row in rows)
+    header = json.loads((tmp_path / "r.jsonl").read_text().split("\n")[0])
+    assert header["seed"] == Spec((), ()).seed
+
+
+def test_the_best_setting_can_become_the_models_own(tmp_path, monkeypatch, capfd):
+    """On faces held back from the model that ships; what a sweep does not vary is that model's."""
+    model = load_model()
+    faces = tmp_path / "faces"
+    faces.mkdir()
+    box = np.array([40, 40, 120, 120], np.float32)
+    rng = np.random.default_rng(0)
+    mean = params_from_box(model.pdm, jnp.asarray(box), jnp.zeros(3))
+    points = np.asarray(landmarks(model, mean))
+    for i in range(4):
+        Image.fromarray(rng.integers(0, 256, (200, 200), np.uint8)).save(faces / f"{i}.png")
+    names = [f"{i}.png" for i in range(4)]
+    np.savez(faces / "points.npz", names=names, points=np.stack([points] * 4), boxes=np.stack([box] * 4))
+    vary = 'windows = [[11, 0, 0, 0]]\n"reg_factor.0" = [3.5, 1e6]'
+    spec = written(tmp_path / "s.toml", vary, "held_back = 0.5")
+
+    run = runner(monkeypatch, capfd)
+    done = run("sweep", spec, "--out", tmp_path / "out", "--save", tmp_path / "tuned.npz")
+    assert done.status == 0, done.err
+    assert "2 faces" in (tmp_path / "out/README.md").read_text()
+    tuned = load_model(tmp_path / "tuned.npz")
+    # Noise has no landmarks: the prior that keeps the mean shape in its box is best.
+    assert tuned.settings.windows == (11, 0, 0, 0) and tuned.settings.reg_factor[0] == 1e6
+    np.testing.assert_array_equal(tuned.settings.sigma, model.settings.sigma)
+    np.testing.assert_array_equal(tuned.settings.box_correction, model.settings.box_correction)
+    np.testing.assert_array_equal(tuned.experts[0].weights, model.experts[0].weights)
+    assert (tmp_path / "tuned.npz").stat().st_size < 8e6
+    failed = run("sweep", spec, "--save", tmp_path / "none/tuned.npz")
+    assert failed.status and "in a folder that exists" in failed.err

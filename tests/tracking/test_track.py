@@ -1,0 +1,164 @@
+from __future__ import annotations
+
+import jax
+import numpy as np
+import pytest
+from engine import box_of, draw_face, synthetic_config, synthetic_face, synthetic_model
+
+from jaxclnf.ops.shape import shape_2d
+from jaxclnf.tracking.tracker import TrackConfig, TrackerState, _following, overlap, step, wants_detections
+
+SIZE = (160, 400)
+NONE = np.zeros((0, 4), np.float32)
+CONFIG = TrackConfig(synthetic_config(), forget_after=5)
+
+
+def scene(*places: tuple[int, float, float]) -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
+    """An image of faces (seed, x, y), their boxes and landmarks."""
+    model, images, boxes, points = synthetic_model(np.float32), [], [], []
+    for seed, x, y in places:
+        _, params = synthetic_face(seed, np.float32)
+        params = params.__class__(params.scale, params.rotation, np.float32([x, y]), params.shape)
+        points.append(np.asarray(jax.jit(shape_2d)(model.pdm, params)))
+        boxes.append(box_of(model, params))
+        images.append(draw_face(points[-1], float(params.scale), SIZE, np.random.default_rng(9)))
+    blank = draw_face(np.full((1, 2), -999.0), 1.0, SIZE, np.random.default_rng(9))
+    image = np.max([blank, *images], axis=0).astype(np.uint8)
+    return image, np.array(boxes, np.float32).reshape(-1, 4), points
+
+
+def run(state: TrackerState, image: np.ndarray, boxes: np.ndarray = NONE, config: TrackConfig = CONFIG):
+    return step(synthetic_model(np.float32), config, state, image, boxes)
+
+
+def ids(tracked) -> list[int]:
+    return [found.face_id for found in tracked if found.success]
+
+
+def test_a_moving_face_is_followed_without_detections() -> None:
+    image, boxes, _ = scene((0, 90, 80))
+    state, tracked = run(TrackerState(), image, boxes)
+    assert ids(tracked) == [0]
+    for i in range(1, 20):
+        image, _, (points,) = scene((0, 90 + 4 * i, 80 + (i % 2)))
+        state, tracked = run(state, image)
+        assert ids(tracked) == [0]
+        assert np.linalg.norm(tracked[0].result.landmarks - points, axis=1).mean() < 4
+    assert state.frame == 20
+
+
+def test_a_step_is_pure() -> None:
+    image, boxes, _ = scene((0, 90, 80))
+    state, _ = run(TrackerState(), image, boxes)
+    before = jax.tree.map(np.copy, state.tracks[0].params)
+    first, second = (run(state, np.roll(image, 3, axis=1)) for _ in range(2))
+    jax.tree.map(np.testing.assert_array_equal, first[0].tracks[0].params, second[0].tracks[0].params)
+    jax.tree.map(np.testing.assert_array_equal, state.tracks[0].params, before)
+
+
+def test_faces_keep_their_numbers_whatever_the_order_of_detections() -> None:
+    for i in range(6):
+        image, boxes, points = scene((0, 90 + 5 * i, 80), (1, 300 - 5 * i, 80))
+        state, tracked = run(state if i else TrackerState(), image, boxes if i % 2 else boxes[::-1])
+        where = {found.face_id: found.result.landmarks.mean(0)[0] for found in tracked if found.success}
+        # The first frame's detections came the other way round.
+        assert where == {
+            1: pytest.approx(points[0].mean(0)[0], abs=5),
+            0: pytest.approx(points[1].mean(0)[0], abs=5),
+        }
+
+
+def test_a_lost_face_returns_under_its_number_and_a_forgotten_one_does_not() -> None:
+    image, boxes, _ = scene((0, 90, 80), (1, 300, 80))
+    state, _ = run(TrackerState(), image, boxes)
+    alone, _, _ = scene((1, 300, 80))
+    for gone, expected in ((3, 0), (8, 2)):
+        for _ in range(gone):
+            state, tracked = run(state, alone)
+            assert ids(tracked) == [1]
+        state, tracked = run(state, image, boxes)
+        assert sorted(ids(tracked)) == sorted([1, expected])
+
+
+def test_the_only_face_there_can_be_keeps_its_number_anywhere() -> None:
+    one = CONFIG._replace(max_faces=1)
+    image, boxes, _ = scene((0, 90, 80))
+    state, _ = run(TrackerState(), image, boxes, one)
+    image, boxes, _ = scene((1, 320, 80))
+    state, tracked = run(state, image, boxes, one)
+    assert ids(tracked) == [0]
+
+
+def test_no_more_faces_than_asked_for_and_none_where_there_is_none() -> None:
+    image, boxes, _ = scene((0, 90, 80), (1, 300, 80))
+    _, tracked = run(TrackerState(), image, boxes, CONFIG._replace(max_faces=1))
+    assert ids(tracked) == [0]
+    blank, _, _ = scene()
+    state, tracked = run(TrackerState(), blank, boxes)
+    assert tracked == []
+    assert state.tracks == ()
+
+
+def test_two_tracks_never_stay_on_one_face() -> None:
+    image, boxes, _ = scene((0, 150, 80), (1, 300, 80))
+    state, _ = run(TrackerState(), image, boxes)
+    stray = state.tracks[1]._replace(params=state.tracks[0].params)
+    state = state._replace(tracks=(state.tracks[0], stray))
+    _, tracked = run(state, image)
+    assert ids(tracked) == [0]
+
+
+def test_a_still_photo_stays_still() -> None:
+    image, boxes, _ = scene((0, 90, 80))
+    state, _ = run(TrackerState(), image, boxes)
+    places = []
+    for _ in range(100):
+        state, (found,) = run(state, image)
+        places.append(found.result.landmarks)
+    moves = np.abs(np.diff(places, axis=0)).max(axis=(1, 2))
+    assert moves.max() < 0.005
+    assert np.abs(places[-1] - places[0]).max() < 0.02
+
+
+def test_a_face_too_small_for_the_small_windows_is_followed_with_all() -> None:
+    settings = TrackConfig(synthetic_config(windows=(7, 5), start_rotations=np.zeros((1, 3), np.float32)))
+    model = synthetic_model(np.float32)
+    coarse, fine = (float(e.patch_scale) for e in model.experts)
+    _, params = synthetic_face(0, np.float32)
+    small = params.__class__(np.float32(0.8 * fine), params.rotation, params.translation, params.shape)
+    assert coarse < small.scale
+    assert _following(model, settings, params).windows == (0, 9)
+    assert _following(model, settings, small).windows == (7, 5)
+
+
+def test_detections_are_asked_for_when_they_are_of_use() -> None:
+    image, boxes, _ = scene((0, 90, 80))
+    blank, _, _ = scene()
+    one = CONFIG._replace(max_faces=1, forget_after=50)
+    state = TrackerState()
+    assert wants_detections(one, state)
+    state, _ = run(state, image, boxes, one)
+    for _ in range(9):
+        assert not wants_detections(one, state)  # one face is all there can be
+        state, _ = run(state, image, config=one)
+    asked = []
+    for _ in range(9):
+        state, _ = run(state, blank, config=one)
+        asked.append(wants_detections(one, state))
+    assert asked[0]
+    assert 2 <= sum(asked) <= 5
+    assert [wants_detections(CONFIG, TrackerState(frame=i)) for i in range(5)] == [
+        True,
+        False,
+        False,
+        False,
+        True,
+    ]
+
+
+def test_overlap() -> None:
+    a = np.array([0, 0, 10, 10.0])
+    assert overlap(a, a) == 1
+    assert overlap(a, a + [5, 0, 0, 0]) == pytest.approx(1 / 3)
+    assert overlap(a, a + [10, 10, 0, 0]) == 0
+    assert overlap(0 * a, 0 * a) == 0

@@ -14,13 +14,18 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from queue import Empty, Full, Queue
+from threading import Thread
+from typing import BinaryIO
 
 from jaxclnf.models.storage import packaged, save_model
 
 _ATTEMPTS = 3  # each goes on where the one before broke off
-_CHUNK = 2**14  # bytes; less than that is lost when a download breaks off
+_CHUNK = 2**14  # bytes, which must come within twice the timeout; fewer are lost when a download breaks off
+_AHEAD = 64  # chunks that may wait to be written
 _CONVERTED = "derived/jaxclnf/1"  # the number changes when a conversion's result does
 
 Progress = Callable[[int], None]
@@ -106,6 +111,8 @@ def _obtain(manifest: Manifest, file: RemoteFile, fetch: Fetch, progress: Progre
         return path
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f"{path.name}.part")
+    if unfinished.is_symlink() or (unfinished.is_file() and unfinished.stat().st_nlink > 1):
+        unfinished.unlink()  # someone's link, through which another file would be written
     fetch(file, unfinished, progress)
     found = _sha256(unfinished)
     if found != file.sha256:
@@ -122,6 +129,15 @@ def _sha256(path: Path) -> str | None:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def _open_part(path: Path, mode: str) -> BinaryIO:
+    """An unfinished file to write to, itself and nothing that a link leads to."""
+
+    def without_links(name: str, flags: int) -> int:
+        return os.open(name, flags | getattr(os, "O_NOFOLLOW", 0), 0o666)
+
+    return open(path, mode, opener=without_links)  # type: ignore[return-value]
+
+
 def _size(path: Path) -> int:
     return path.stat().st_size if path.is_file() else 0
 
@@ -133,7 +149,8 @@ def from_folder(source: Path) -> Fetch:
         found = next((place for place in _places(source, file.path) if place.is_file()), None)
         if found is None:
             raise ValueError(f"{source}: holds no {file.path}, expected a copy of OpenFace or of its models")
-        shutil.copyfile(found, path)
+        with found.open("rb") as original, _open_part(path, "wb") as copy:
+            shutil.copyfileobj(original, copy)
         progress(file.size)
 
     return fetch
@@ -149,7 +166,11 @@ def _places(source: Path, path: str) -> Iterator[Path]:
 
 
 def from_server(base_url: str, timeout: float = 30) -> Fetch:
-    """Downloads files; a server that is silent for ``timeout`` seconds is tried anew, a few times."""
+    """Downloads files.
+
+    A server that is silent for ``timeout`` seconds, or takes twice as long to begin or to send 16 kB, is
+    tried anew, a few times.
+    """
 
     def fetch(file: RemoteFile, path: Path, progress: Progress) -> None:
         url = f"{base_url.rstrip('/')}/{file.path}"
@@ -166,31 +187,80 @@ def from_server(base_url: str, timeout: float = 30) -> Fetch:
     return fetch
 
 
+class _Again(Exception):
+    """What went wrong where another attempt may help."""
+
+
 def _download(url: str, path: Path, size: int, timeout: float, progress: Progress) -> str | None:
     """Download what is missing of a file; says what went wrong where another attempt may help."""
-    import requests
-
     had = _size(path)
     if had == size:
         return None
+    pieces = _pieces(url, had, timeout)
+    try:
+        start = next(pieces)
+        progress(start - had)
+        had = start
+        with _open_part(path, "ab" if had else "wb") as file:
+            for piece in pieces:
+                had += len(piece)
+                if had > size:
+                    raise ValueError(f"{url}: sends more than the expected {size} bytes")
+                file.write(piece)
+                progress(len(piece))
+    except _Again as error:
+        return str(error)
+    return None if had == size else f"ended after {had} of {size} bytes"
+
+
+def _pieces(url: str, had: int, timeout: float) -> Iterator:
+    """Where in the file an answer begins, then its bytes, each soon after the one before.
+
+    Another thread waits for them: a server that sends a byte now and then lets no read of a socket time out.
+    """
+    queue: Queue = Queue(_AHEAD)
+    Thread(target=_receive, args=(url, had, timeout, queue), daemon=True).start()
+    while True:
+        try:
+            piece = queue.get(timeout=2 * timeout)
+        except Empty:
+            raise _Again(f"the server sent less than {_CHUNK} bytes in {2 * timeout:g} s") from None
+        if piece is None:
+            return
+        if isinstance(piece, Exception):
+            raise piece
+        yield piece
+
+
+def _receive(url: str, had: int, timeout: float, queue: Queue) -> None:
+    """Put what `_pieces` yields into a queue, then None or what went wrong; ends when nobody listens."""
+    end: Exception | None = None
+    try:
+        for piece in _answer(url, had, timeout):
+            queue.put(piece, timeout=timeout)
+    except Full:
+        return
+    except Exception as error:  # it is raised where it can be handled
+        end = error
+    with suppress(Full):
+        queue.put(end, timeout=timeout)
+
+
+def _answer(url: str, had: int, timeout: float) -> Iterator[int | bytes]:
+    """Where in the file a server's answer begins, then its bytes."""
+    import requests
+
     # Without identity, the range would be one of compressed bytes.
     headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={had}-"} if had else {})
     try:
         with requests.get(url, headers=headers, stream=True, timeout=timeout) as answer:
+            said = f"the server answers {answer.status_code} {answer.reason}"
             if answer.status_code >= 500:
-                return f"the server answers {answer.status_code} {answer.reason}"
+                raise _Again(said)
             if answer.status_code not in (200, 206):
-                raise ValueError(f"{url}: the server answers {answer.status_code} {answer.reason}")
-            if answer.status_code == 200:
-                progress(-had)
-                had = 0
-            with path.open("ab" if had else "wb") as file:
-                for chunk in answer.iter_content(_CHUNK):
-                    had += len(chunk)
-                    if had > size:
-                        raise ValueError(f"{url}: sends more than the expected {size} bytes")
-                    file.write(chunk)
-                    progress(len(chunk))
+                raise ValueError(f"{url}: {said}")
+            yield had if answer.status_code == 206 else 0
+            yield from answer.iter_content(_CHUNK)
     except requests.RequestException as error:
-        return f"no connection, or it broke off or was silent for {timeout:g} s ({type(error).__name__})"
-    return None if had == size else f"ended after {had} of {size} bytes"
+        reason = f"no connection, or it broke off or was silent for {timeout:g} s ({type(error).__name__})"
+        raise _Again(reason) from None

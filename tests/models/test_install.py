@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -83,6 +85,9 @@ class Handler(BaseHTTPRequestHandler):
         if fault in ("404", "503"):
             self.send_error(int(fault))
             return
+        if fault == "dripping headers":
+            self._drip(b"HTTP/1.1 200 OK\r\nX-Slow: " + bytes(1000))
+            return
         if fault == "wrong":
             content = content[:-1] + bytes([content[-1] ^ 1])
         if fault == "long":
@@ -97,8 +102,18 @@ class Handler(BaseHTTPRequestHandler):
             self.wfile.write(content[start : start + 300])
             time.sleep(1 if fault == "slow" else 0)
             self.close_connection = True
+        elif fault == "drip":
+            self._drip(content[start:])
         else:
             self.wfile.write(content[start:])
+
+    def _drip(self, content: bytes) -> None:
+        """Send a byte every now and then, so that no read times out, for two seconds."""
+        self.close_connection = True
+        with suppress(OSError):
+            for byte in content[:40]:
+                self.wfile.write(bytes([byte]))
+                time.sleep(0.05)
 
     def log_message(self, *_) -> None:
         pass
@@ -135,6 +150,8 @@ def test_models_are_downloaded_checked_and_converted(
         ("long", "sends more than the expected"),
         ("no ranges", "broke off .*; run the command again"),
         ("slow", "silent for 0.2 s .*; run the command again"),
+        ("drip", "sent less than 16384 bytes in 0.4 s; run the command again"),
+        ("dripping headers", "sent less than 16384 bytes in 0.4 s; run the command again"),
     ],
 )
 def test_failures_are_named_in_one_sentence(
@@ -179,6 +196,22 @@ def test_a_rest_of_no_use_is_thrown_away(
     came: list[int] = []
     install(manifest, from_server(server.url), came.append)
     assert sum(came) == manifest.size and list(installed(manifest)) == ["small"]
+
+
+@pytest.mark.parametrize("link", [Path.symlink_to, Path.hardlink_to])
+def test_no_link_is_followed(
+    manifest: Manifest, server: Server, repository: Path, data_folder: Path, tmp_path: Path, link
+) -> None:
+    """Someone may have put a link where an unfinished file goes: what it leads to stays as it is."""
+    (tmp_path / "precious").write_text("precious")
+    for fetch in (from_server(server.url), from_folder(repository)):
+        for file in manifest.files:
+            unfinished = data_folder / "originals" / f"{file.path}.part"
+            unfinished.parent.mkdir(parents=True, exist_ok=True)
+            link(unfinished, tmp_path / "precious")
+        install(manifest, fetch)
+        assert (tmp_path / "precious").read_text() == "precious" and list(installed(manifest)) == ["small"]
+        shutil.rmtree(data_folder)
 
 
 def test_a_server_that_is_not_there_is_named(manifest: Manifest) -> None:

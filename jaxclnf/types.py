@@ -410,3 +410,43 @@ class HeadPose:
 
     translation: Float[Array, "*batch 3"]  # x right, y down, z away from the camera; millimetres
     rotation: Float[Array, "*batch 3"]  # Euler angles x, y, z, radians: R = Rx Ry Rz
+
+
+@pytree
+class EyeGaze:
+    """Where a face's two eyes look; first the one on the left of the image, whose landmarks are 36 to 41."""
+
+    directions: Float[Array, "*batch 2 3"]  # unit vectors in camera coordinates: (0, 0, -1) looks into it
+    angles: Float[Array, "*batch 2"]  # of their mean, radians: to the image's right, then down
+    landmarks: Float[Array, "*batch 2 n_eye_points 2"]  # of the eyes' own models, pixels
+    landmarks_camera: Float[Array, "*batch 2 n_eye_points 3"]  # millimetres
+
+
+@pytree
+class Validator:
+    """OpenFace 2's judge of fits: a network a view that looks at the face warped to a reference shape.
+
+    Views lead all arrays; those with fewer triangles are padded with zeros.
+    """
+
+    view_centres: Float[Array, "n_views 3"]  # Euler angles, radians
+    origin: Float[Array, "n_views 2"]  # of the warped picture, in reference coordinates
+    triangles: Int[Array, "n_views n_triangles 3"]  # their landmarks
+    alpha: Float[Array, "n_views n_triangles 3"]  # where in a triangle a reference point lies: `ops.warp`
+    beta: Float[Array, "n_views n_triangles 3"]
+    triangle_of: Int[Array, "n_views rows cols"]  # of each pixel, -1 outside the face
+    mean: Float[Array, "n_views rows cols"]  # of the pixels over faces ...
+    deviation: Float[Array, "n_views rows cols"]  # ... and how they vary; 1 outside
+    kernels: tuple[Float[Array, "n_views n_out n_in kernel_h kernel_w"], ...]
+    kernel_biases: tuple[Float[Array, "n_views n_out"], ...]
+    weights: tuple[Float[Array, "n_views n_in n_out"], ...]  # of the connected layers
+    weight_biases: tuple[Float[Array, "n_views n_out"], ...]
+
+
+@pytree
+class Validation:
+    """What a `Validator` says of a fit."""
+
+    certainty: Float[Array, "*batch"]  # 0.975 surely a face, in steps of 0.05 to 0.025; 0 outside the image
+    scores: Float[Array, "*batch n_scores"]  # of the steps, the highest decides
+    view: Int[Array, "*batch"]

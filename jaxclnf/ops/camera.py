@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxclnf.ops.rotation import small_rotation
+from jaxclnf.ops.rotation import skew, small_rotation
 
 ITERATIONS = 15
 
@@ -19,6 +19,7 @@ def project(points: Float[Array, "n_points 3"], intrinsics: Float[Array, "4"]) -
     return focal[None] * points[:, :2] / points[:, 2:] + centre[None]
 
 
+@jax.custom_jvp
 def resect(
     points: Float[Array, "n_points 3"],
     seen: Float[Array, "n_points 2"],
@@ -30,14 +31,11 @@ def resect(
 
     Least squares of the distances in the image by Levenberg-Marquardt from the start given; a step that
     makes it worse is not taken. OpenFace calls OpenCV's iterative solvePnP for it, which minimises the same.
+    Derivatives are those of the optimum, which the start has no part in.
     """
 
-    def moved(delta, rotation, translation):
-        return rotation @ small_rotation(delta[:3]), translation + delta[3:]
-
     def residual(delta, rotation, translation):
-        turned, shifted = moved(delta, rotation, translation)
-        return (project(points @ turned.T + shifted[None], intrinsics) - seen).ravel()
+        return _residual(delta, points, seen, intrinsics, rotation, translation)
 
     def iterate(_, state):
         rotation, translation, damping = state
@@ -47,11 +45,36 @@ def resect(
         delta = _damped_step(jac, error, damping)
         better = jnp.sum(residual(delta, rotation, translation) ** 2) < jnp.sum(error**2)
         delta = jnp.where(better, delta, 0)
-        return *moved(delta, rotation, translation), damping * jnp.where(better, 0.1, 10)
+        return *_moved(delta, rotation, translation), damping * jnp.where(better, 0.1, 10)
 
     start = rotation, translation, jnp.asarray(1e-3, points.dtype)
     rotation, translation, _ = jax.lax.fori_loop(0, ITERATIONS, iterate, start)
     return rotation, translation
+
+
+@resect.defjvp
+def _(primals, tangents):
+    """The gradient of the squared error stays zero where the inputs move: the implicit function theorem."""
+    found = resect(*primals)
+    zero = jnp.zeros(6, primals[0].dtype)
+
+    def gradient(delta, points, seen, intrinsics):
+        return jax.grad(lambda d: jnp.sum(_residual(d, points, seen, intrinsics, *found) ** 2))(delta)
+
+    hessian = jax.jacfwd(gradient)(zero, *primals[:3])
+    _, drift = jax.jvp(lambda *a: gradient(zero, *a), primals[:3], tangents[:3])
+    length = jnp.sqrt(jnp.abs(jnp.diagonal(hessian)))
+    delta = -jnp.linalg.solve(hessian / (length[:, None] * length[None]), drift / length) / length
+    return found, (found[0] @ skew(delta[:3]), delta[3:])
+
+
+def _residual(delta, points, seen, intrinsics, rotation, translation):
+    turned, shifted = _moved(delta, rotation, translation)
+    return (project(points @ turned.T + shifted[None], intrinsics) - seen).ravel()
+
+
+def _moved(delta, rotation, translation):
+    return rotation @ small_rotation(delta[:3]), translation + delta[3:]
 
 
 def _damped_step(

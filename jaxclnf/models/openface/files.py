@@ -59,7 +59,7 @@ class ByteReader:
 
     def take(self, name: str, dtype: DTypeLike, *shape: int) -> np.ndarray:
         """The next values of a type, which must all be there."""
-        count, size, left = prod(shape), np.dtype(dtype).itemsize, len(self._data) - self.at
+        count, size, left = prod(shape), np.dtype(dtype).itemsize, self.left
         if count * size > left:
             raise self.error(f"{name} would take {count} times {size} bytes, but {left} are left")
         values = np.frombuffer(self._data, dtype, count, self.at).reshape(shape)
@@ -87,6 +87,19 @@ class ByteReader:
             raise self.error(f"{name} is {rows} x {cols}, expected {shape[0] or 'n'} x {shape[1]}")
         return self.take(name, _MATRIX_DTYPES[code], rows, cols)
 
+    def any_matrix(self, name: str, most: int) -> np.ndarray:
+        """A matrix of any shape, of up to ``most`` rows and columns."""
+        rows, cols = map(int, self.take(name, "<i4", 3)[:2])
+        if not (1 <= rows <= most and 1 <= cols <= most):
+            raise self.error(f"{name} is {rows} x {cols}, expected 1 to {most} rows and columns")
+        self.at -= 12
+        return self.matrix(name, (rows, cols))
+
+    @property
+    def left(self) -> int:
+        """Bytes that were not taken yet."""
+        return len(self._data) - self.at
+
     def end(self) -> None:
-        if self.at < len(self._data):
-            raise self.error(f"{len(self._data) - self.at} bytes too many, expected the end of the file")
+        if self.left:
+            raise self.error(f"{self.left} bytes too many, expected the end of the file")

@@ -1,0 +1,86 @@
+"""Whether landmarks sit on a face, judged by OpenFace 2's validator.
+
+Source: OpenFace's `LandmarkDetectionValidator.cpp`.
+"""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int, Num
+
+from jaxclnf.fitting.pose import in_full_precision
+from jaxclnf.ops.convolution import column_major, convolve, max_pool
+from jaxclnf.ops.warp import region, warp
+from jaxclnf.types import Validation, Validator
+
+BOUNDARY = 0.725
+"""A fit is successful, for OpenFace, when its certainty is above this."""
+
+
+@jax.jit
+@in_full_precision
+def validate(
+    validator: Validator,
+    image: Num[Array, "height width"],
+    landmarks: Float[Array, "n_points 2"],
+    rotation: Float[Array, "3"],
+) -> Validation:
+    """Judge one face's landmarks (pixels) on a grey image, 0..255; ``rotation`` is the head's, Euler radians.
+
+    ``vmap`` for more faces.
+    """
+    view = nearest(validator, rotation)
+    seen: Validator = jax.tree.map(lambda a: a[view], validator)
+    picture = warp(image, landmarks, seen.triangles, seen.alpha, seen.beta, seen.triangle_of, seen.origin)
+    scores = network(seen, normalised(seen, picture))
+    low, high = region(landmarks, image.shape)
+    outside = (high - low <= 1).any()
+    certainty = 0.975 - 0.05 * jnp.argmax(scores).astype(scores.dtype)
+    return Validation(jnp.where(outside, 0, certainty), scores, view)
+
+
+def nearest(validator: Validator, rotation: Float[Array, "3"]) -> Int[Array, ""]:
+    """The view whose centre is nearest to Euler angles; the first wins a tie."""
+    return jnp.argmin(jnp.sum((validator.view_centres - rotation[None]) ** 2, axis=1)).astype(jnp.int32)
+
+
+def normalised(seen: Validator, picture: Float[Array, "rows cols"]) -> Float[Array, "rows cols"]:
+    """The face without its own brightness and contrast, then without what faces have in common; 0 outside it.
+
+    ``seen`` is a validator's one view.
+    """
+    inside = seen.triangle_of >= 0
+    count = inside.sum().astype(picture.dtype)
+    centred = jnp.where(inside, picture - jnp.where(inside, picture, 0).sum() / count, 0)
+    deviation = jnp.sqrt(jnp.sum(centred**2) / count)
+    own = centred / jnp.where(deviation > 0, deviation, 1)
+    return jnp.where(inside, (own - seen.mean) / seen.deviation, 0)
+
+
+def network(seen: Validator, picture: Float[Array, "rows cols"]) -> Float[Array, " n_scores"]:
+    """The scores of a normalised picture: convolutions, each rectified and pooled, then connected layers."""
+    maps = picture[None]
+    for kernels, biases in zip(seen.kernels, seen.kernel_biases, strict=True):
+        maps = max_pool(jax.nn.relu(convolve(maps, kernels, biases)))
+    values = column_major(maps)
+    *hidden, last = zip(seen.weights, seen.weight_biases, strict=True)
+    for weights, biases in hidden:
+        values = jax.nn.relu(values @ weights + biases)
+    return values @ last[0] + last[1]
+
+
+def face_of(
+    image: Num[np.ndarray, "height width"], landmarks: Float[np.ndarray, "n_points 2"]
+) -> tuple[Num[np.ndarray, "side side"], Float[np.ndarray, "n_points 2"]]:
+    """What `validate` looks at of an image, in one of few sizes, and the landmarks there.
+
+    The result is the same; photos of all sizes share a few compiled programs.
+    """
+    low, high = (np.asarray(a) for a in region(jnp.asarray(landmarks), image.shape))
+    size = np.maximum(high - low, 0)
+    if (size <= 1).any():
+        return np.zeros((64, 64), image.dtype), np.full_like(landmarks, -1e6)  # outside of this one as well
+    side = max(64, 1 << int(size.max() - 1).bit_length())
+    face = np.zeros((side, side), image.dtype)
+    face[: size[1], : size[0]] = image[low[1] : low[1] + size[1], low[0] : low[0] + size[0]]
+    return face, landmarks - low.astype(landmarks.dtype)

@@ -1,0 +1,189 @@
+"""OpenFace 2's binary format of its landmark detection validator (``validator_cnn_68.txt``)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from jax.typing import DTypeLike
+
+from jaxclnf.models.openface.files import ByteReader, cast
+from jaxclnf.types import Validator
+
+_CNN = 3  # the type of validator that is read
+_CONVOLUTION, _POOL, _CONNECTED, _RELU = range(4)
+_MOST = 4096  # views, layers, maps; pixels of a side
+_OLDER = "the older program's validator, whose layout is not known here"
+_POINTS = 68
+
+
+class _View(NamedTuple):
+    """What a file says of a view, as `Validator` has it, without padding."""
+
+    origin: np.ndarray
+    triangles: np.ndarray
+    alpha: np.ndarray
+    beta: np.ndarray
+    triangle_of: np.ndarray
+    mean: np.ndarray
+    deviation: np.ndarray
+    kernels: tuple[np.ndarray, ...]
+    kernel_biases: tuple[np.ndarray, ...]
+    weights: tuple[np.ndarray, ...]
+    weight_biases: tuple[np.ndarray, ...]
+
+
+def load_validator(path: str | Path, dtype: DTypeLike = np.float32) -> Validator:
+    """The validator in OpenFace 2's ``validator_cnn_68.txt``, with JAX arrays of ``dtype``.
+
+    Raises ValueError if the file is missing, damaged or of another kind.
+    """
+    import jax
+    import jax.numpy as jnp
+
+    path = Path(path)
+    views = _read_views(path)
+    validator = _stacked(path, *views, dtype)
+    return jax.tree.map(jnp.asarray, validator)
+
+
+def _read_views(path: Path) -> tuple[np.ndarray, list[_View]]:
+    """View centres in radians and the views."""
+    file = ByteReader(path)
+    kind = file.integer("type of validator", 0, 99)
+    if kind != _CNN:
+        raise file.error(f"a validator of type {kind} ({_OLDER}), expected {_CNN}, OpenFace 2's")
+    n_views = file.integer("number of views", 1, _MOST)
+    centres = np.array([file.matrix("view centre", (3, 1))[:, 0] for _ in range(n_views)])
+    views = [_read_view(file) for _ in range(n_views)]
+    file.end()
+    return np.deg2rad(centres), views
+
+
+def _read_view(file: ByteReader) -> _View:
+    mean, deviation = (_row(file, name) for name in ("mean", "standard deviation"))
+    kernels, weights = _read_layers(file)
+    n_pixels = file.integer("number of pixels", 1, _MOST**2)
+    origin = np.array([file.number(name, -1e6, 1e6) for name in ("least x", "least y")])
+    file.matrix("reference shape", (2 * _POINTS, 1))
+    triangles = file.matrix("triangles", (None, 3))
+    triangle_of = file.any_matrix("triangle of each pixel", _MOST)
+    mask = file.matrix("mask", triangle_of.shape) != 0
+    alpha, beta = (file.matrix(name, (len(triangles), 3)) for name in ("alpha", "beta"))
+    _check_warp(file, triangles, triangle_of, mask)
+    counts = {int(mask.sum()), n_pixels, mean.size, deviation.size}
+    if len(counts) != 1:
+        raise file.error(f"a face of {sorted(counts)} pixels, expected one number of them")
+    if not (deviation > 0).all():
+        raise file.error("a standard deviation is not positive")
+    triangle_of = np.where(mask, triangle_of, -1).astype(np.int32)
+    pictures = _picture(mask, mean, 0.0), _picture(mask, deviation, 1.0)
+    return _View(origin, triangles, alpha, beta, triangle_of, *pictures, *kernels, *weights)
+
+
+def _row(file: ByteReader, name: str) -> np.ndarray:
+    return file.any_matrix(name, _MOST**2)[0]
+
+
+def _check_warp(file: ByteReader, triangles: np.ndarray, triangle_of: np.ndarray, mask: np.ndarray) -> None:
+    indices = triangles.dtype.kind in "iu" and triangle_of.dtype.kind in "iu"
+    if not indices or triangles.min() < 0 or triangles.max() >= _POINTS:
+        raise file.error(f"triangles of other landmarks than 0 to {_POINTS - 1}")
+    used = triangle_of[mask]
+    if used.size == 0 or used.min() < 0 or used.max() >= len(triangles):
+        raise file.error(f"a pixel of the face in none of the {len(triangles)} triangles, or no pixel at all")
+
+
+def _picture(mask: np.ndarray, values: np.ndarray, outside: float) -> np.ndarray:
+    """Values of the mask's pixels, which come column by column, in their places."""
+    picture = np.full(mask.shape[::-1], outside)
+    picture[mask.T] = values
+    return picture.T
+
+
+Layers = tuple[tuple[np.ndarray, ...], tuple[np.ndarray, ...]]
+"""The weights of layers of one kind, and their biases."""
+
+
+def _read_layers(file: ByteReader) -> tuple[Layers, Layers]:
+    """Convolutions and connected layers, which must come as every view of OpenFace's file has them."""
+    kinds, convolutions, connected = [], [], []
+    for _ in range(file.integer("number of layers", 1, 99)):
+        kinds.append(file.integer("kind of layer", _CONVOLUTION, _RELU))
+        if kinds[-1] == _CONVOLUTION:
+            convolutions.append(_read_convolution(file))
+        elif kinds[-1] == _CONNECTED:
+            connected.append(_read_connected(file))
+    expected = [_CONVOLUTION, _RELU, _POOL] * len(convolutions) + [_CONNECTED, _RELU] * len(connected)
+    if not (convolutions and connected) or kinds != expected[:-1]:
+        raise file.error(
+            f"layers of kinds {kinds}, expected convolutions (each 0, 3, 1), then connected ones (2, 3, 2)"
+        )
+    kernels, kernel_biases = zip(*convolutions, strict=True)
+    weights, weight_biases = zip(*connected, strict=True)
+    return (kernels, kernel_biases), (weights, weight_biases)
+
+
+def _read_convolution(file: ByteReader) -> tuple[np.ndarray, np.ndarray]:
+    """Kernels (n_out, n_in, height, width), which the file has input by input, and biases."""
+    n_in, n_out = (file.integer(name, 1, _MOST) for name in ("input maps", "output maps"))
+    biases = file.take("biases", "<f4", n_out)
+    first = file.any_matrix("kernel", _MOST)
+    others = [file.matrix("kernel", first.shape) for _ in range(_countable(file, n_in * n_out) - 1)]
+    return np.stack([first, *others]).reshape(n_in, n_out, *first.shape).swapaxes(0, 1), biases
+
+
+def _countable(file: ByteReader, n_kernels: int) -> int:
+    """The number of kernels, if the file can hold so many."""
+    if n_kernels * 16 > file.left:
+        raise file.error(f"{n_kernels} kernels, but {file.left} bytes are left")
+    return n_kernels
+
+
+def _read_connected(file: ByteReader) -> tuple[np.ndarray, np.ndarray]:
+    biases = file.any_matrix("biases", _MOST)
+    return file.matrix("weights", (None, biases.size)), biases.ravel()
+
+
+def _stacked(path: Path, centres: np.ndarray, views: list[_View], dtype: DTypeLike) -> Validator:
+    """The views as one validator; their networks and pictures must be of one size."""
+    n_triangles = max(len(view.triangles) for view in views)
+    fields: dict[str, Any] = {"view_centres": cast(path, "view centres", centres, dtype)}
+    for name in _View._fields:
+        columns = [getattr(view, name) for view in views]
+        if name in ("triangles", "alpha", "beta"):
+            columns = [np.pad(c, ((0, n_triangles - len(c)), (0, 0))) for c in columns]
+        if name in ("kernels", "kernel_biases", "weights", "weight_biases"):
+            if len({len(c) for c in columns}) != 1:
+                raise ValueError(f"{path}: {name} of {sorted(map(len, columns))} layers, expected as many")
+            layers = zip(*columns, strict=True)
+            fields[name] = tuple(_stack(path, name, layer, dtype) for layer in layers)
+        else:
+            fields[name] = _stack(path, name, columns, dtype)
+    validator = Validator(**fields)
+    _check_sizes(path, validator)
+    return validator
+
+
+def _stack(path: Path, name: str, views: Any, dtype: DTypeLike) -> np.ndarray:
+    if len({view.shape for view in views}) != 1:
+        raise ValueError(f"{path}: {name} of {[v.shape for v in views]}, expected one size in all views")
+    stacked = np.stack(views)
+    return stacked.astype(np.int32) if stacked.dtype.kind in "iu" else cast(path, name, stacked, dtype)
+
+
+def _check_sizes(path: Path, validator: Validator) -> None:
+    """Whether each layer takes what the one before gives, and what is pooled has even sides."""
+    maps, (rows, cols) = 1, validator.mean.shape[1:]
+    for kernels in validator.kernels:
+        n_out, n_in, height, width = kernels.shape[1:]
+        rows, cols = rows - height + 1, cols - width + 1
+        if n_in != maps or rows % 2 or cols % 2 or min(rows, cols) < 2:
+            raise ValueError(f"{path}: a layer takes {n_in} maps and gives {rows} x {cols} pixels to halve")
+        maps, rows, cols = n_out, rows // 2, cols // 2
+    size = maps * rows * cols
+    for weights in validator.weights:
+        if weights.shape[1] != size:
+            raise ValueError(f"{path}: a layer takes {weights.shape[1]} values, expected {size}")
+        size = weights.shape[2]

@@ -1,0 +1,52 @@
+"""Bilinear reading of pixels as OpenCV does it: coordinates in steps of 1/32 pixel, 0 beyond the border.
+
+Source: OpenCV's `remap` and `warpAffine` with INTER_LINEAR, which OpenFace 2 and its validators call.
+"""
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int, Num
+
+STEPS = 32
+"""To a pixel."""
+
+
+def remap(
+    image: Num[Array, "height width"], x: Float[Array, "*grid"], y: Float[Array, "*grid"]
+) -> Float[Array, "*grid"]:
+    """Values of ``image`` at coordinates, rounded to 1/32 pixel with ties to even."""
+    return read(image, steps_of(x), steps_of(y), x.dtype)
+
+
+def read(
+    image: Num[Array, "height width"],
+    x: Int[Array, "*grid"],
+    y: Int[Array, "*grid"],
+    dtype,
+    low: Int[Array, "2"] | None = None,
+    high: Int[Array, "2"] | None = None,
+) -> Float[Array, "*grid"]:
+    """Values at whole numbers of 1/32 pixel; pixels outside ``low`` .. ``high`` (x, y; excluded) count 0.
+
+    Without these, pixels outside the image do.
+    """
+    height, width = image.shape
+    low = jnp.zeros(2, jnp.int32) if low is None else low
+    high = jnp.array([width, height], jnp.int32) if high is None else high
+    col, row = x // STEPS, y // STEPS
+    dx, dy = ((a % STEPS).astype(dtype) / STEPS for a in (x, y))
+
+    def tap(col, row):
+        inside = (col >= low[0]) & (col < high[0]) & (row >= low[1]) & (row < high[1])
+        pixel = image[jnp.clip(row, 0, height - 1), jnp.clip(col, 0, width - 1)]
+        return jnp.where(inside, pixel.astype(dtype), 0)
+
+    top = (1 - dx) * tap(col, row) + dx * tap(col + 1, row)
+    bottom = (1 - dx) * tap(col, row + 1) + dx * tap(col + 1, row + 1)
+    return (1 - dy) * top + dy * bottom
+
+
+def steps_of(x: Float[Array, "*grid"]) -> Int[Array, "*grid"]:
+    """Coordinates in 1/32 pixels; those that are no numbers or far away lie outside every image."""
+    far = 2.0**24
+    x = jnp.where(jnp.isnan(x), -far, jnp.clip(x * STEPS, -far, far))
+    return jnp.round(x).astype(jnp.int32)

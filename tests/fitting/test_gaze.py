@@ -1,0 +1,133 @@
+"""Gaze from parameters that OpenFace fitted, against the gaze it derived from them."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.flatten_util import ravel_pytree
+from shared_data import golden, shared
+
+import jaxclnf
+from jaxclnf.fitting.gaze import EYES, OPENFACE, OPENFACE2, gaze
+from jaxclnf.fitting.headpose import head_pose
+from jaxclnf.ops.gaze import gaze_angles, gaze_direction
+from jaxclnf.types import Camera, FaceParams, Model
+
+RULES = {"of1": OPENFACE, "of2": OPENFACE2}
+PROGRAMS = [("of1", "single"), ("of1", "multi5"), ("of2", "single"), ("of2", "multi11")]
+
+
+@pytest.fixture(scope="module")
+def model() -> Model:
+    return jaxclnf.convert_openface(shared("openface", "model", "main_clnf_general.txt"))
+
+
+def params_of(rigid: np.ndarray, shape: np.ndarray, dtype=np.float32) -> FaceParams:
+    rigid, shape = jnp.asarray(rigid, dtype), jnp.asarray(shape, dtype)
+    return FaceParams(rigid[:, 0], rigid[:, 1:4], rigid[:, 4:6], shape)
+
+
+def fitted(arrays: dict[str, np.ndarray], dtype=np.float32) -> tuple[FaceParams, dict[str, FaceParams]]:
+    eyes = {
+        name: params_of(arrays[f"{name}_params_global"], arrays[f"{name}_params_local"], dtype)
+        for name in EYES
+    }
+    return params_of(arrays["params_global"], arrays["params_local"], dtype), eyes
+
+
+def cameras(values: np.ndarray, dtype=np.float32) -> Camera:
+    return Camera(*jnp.asarray(values, dtype).T)
+
+
+def both(arrays: dict[str, np.ndarray]) -> np.ndarray:
+    return np.stack([arrays["gaze_left"], arrays["gaze_right"]], axis=1)
+
+
+@pytest.mark.parametrize(("program", "tries"), PROGRAMS)
+def test_stills(model: Model, program: str, tries: str) -> None:
+    """float32, as OpenFace computes: where a ray grazes the eyeball rounding is magnified."""
+    arrays = golden("gaze_golden", f"{program}/stills/{tries}_inner_eyes/")
+    found = gaze(model, *fitted(arrays), cameras(arrays["camera_fx_fy_cx_cy"]), RULES[program])
+    np.testing.assert_allclose(found.directions, both(arrays), atol=1e-3)
+    np.testing.assert_allclose(found.angles, arrays["gaze_angle_xy"], atol=1e-3)
+    for i, name in enumerate(EYES):
+        points = arrays[f"{name}_landmarks"].reshape(-1, 2, 28).swapaxes(1, 2)
+        np.testing.assert_allclose(found.landmarks[:, i], points, atol=1e-3)
+        in_camera = arrays[f"{name}_shape3d_camera"].swapaxes(1, 2)
+        np.testing.assert_allclose(found.landmarks_camera[:, i], in_camera, rtol=1e-5, atol=2e-3)
+
+
+@pytest.mark.parametrize("name", ["default", "multi_face"])
+@pytest.mark.parametrize("program", ["of1", "of2"])
+def test_video(model: Model, name: str, program: str) -> None:
+    states, arrays = golden("video_golden", f"{name}/"), golden("gaze_golden", f"{program}/video/{name}/")
+    camera = Camera(*map(jnp.float32, states["camera_fx_fy_cx_cy"]))
+    found = gaze(model, *fitted(states), camera, RULES[program])
+    np.testing.assert_allclose(found.directions, both(arrays), atol=1e-3)
+    np.testing.assert_allclose(found.angles, arrays["gaze_angle_xy"], atol=1e-3)
+
+
+@pytest.mark.parametrize("tries", ["single", "multi11"])
+def test_head_pose_of_openface_2(model: Model, tries: str) -> None:
+    arrays = golden("gaze_golden", f"of2/stills/{tries}_inner_eyes/")
+    camera = cameras(arrays["camera_fx_fy_cx_cy"])
+    params, _ = fitted(arrays)
+    pose = jax.jit(jax.vmap(partial(head_pose, model.pdm)))(params, camera)
+    np.testing.assert_allclose(pose.translation, arrays["pose"][:, :3], atol=0.05)
+    np.testing.assert_allclose(pose.rotation, arrays["pose"][:, 3:], atol=2e-4)
+
+
+@pytest.mark.parametrize("rule", list(RULES.values()), ids=list(RULES))
+def test_derivatives_are_finite_differences(rule) -> None:
+    """Of angles and directions, in every parameter of the face and its eyes.
+
+    The pose that OpenFace 2 turns eyeballs by is an optimum, known to some 1e-8 where its error is flat.
+    """
+    with jax.enable_x64(True):
+        path = shared("openface", "model", "main_clnf_general.txt")
+        model = jaxclnf.convert_openface(path, np.float64)
+        arrays = golden("gaze_golden", "of2/stills/single_inner_eyes/")
+        params, eyes = jax.tree.map(lambda a: a[0], fitted(arrays, np.float64))
+        camera = jax.tree.map(lambda a: a[0], cameras(arrays["camera_fx_fy_cx_cy"], np.float64))
+
+        def angles(values):
+            found = gaze(model, *values, camera, rule)
+            return jnp.concatenate([found.directions.ravel(), found.angles])
+
+        flat, unravel = ravel_pytree((params, eyes))
+        of_flat = jax.jit(lambda x: angles(unravel(x)))
+        forward, reverse = jax.jacfwd(of_flat)(flat), jax.jacrev(of_flat)(flat)
+        step = 1e-3 if rule.perspective else 1e-5
+        steps = step * jnp.eye(flat.size)
+        differences = jax.lax.map(lambda d: (of_flat(flat + d) - of_flat(flat - d)) / (2 * step), steps)
+        np.testing.assert_allclose(forward, differences.T, rtol=10 * step, atol=step / 10)
+        np.testing.assert_allclose(forward, reverse, rtol=1e-7, atol=1e-9)
+
+
+def test_an_eye_that_looks_into_the_camera() -> None:
+    eyeball = jnp.array([30.0, -40.0, 600.0])
+    towards = -eyeball / jnp.linalg.norm(eyeball)
+    np.testing.assert_allclose(gaze_direction(eyeball + 12 * towards, eyeball), towards, atol=1e-5)
+
+
+def test_a_pupil_to_the_right_looks_to_the_right() -> None:
+    eyeball = jnp.array([0.0, 0.0, 600.0])
+    direction = gaze_direction(eyeball + jnp.array([3.0, 2.0, -11.0]), eyeball)
+    right, down = gaze_angles(jnp.stack([direction, direction]))
+    assert 0.2 < right < 0.3
+    assert 0.1 < down < 0.2
+
+
+def test_a_ray_that_misses_the_eyeball_has_finite_derivatives() -> None:
+    jac = jax.jacrev(gaze_direction)(jnp.array([50.0, 0.0, 600.0]), jnp.array([0.0, 0.0, 600.0]))
+    assert jnp.isfinite(jac).all()
+
+
+def test_a_model_without_eyes_is_refused_in_a_sentence(model: Model) -> None:
+    params, eyes = fitted(golden("gaze_golden", "of1/stills/single_inner_eyes/"))
+    with pytest.raises(ValueError, match="right_eye_28 is not there: use OpenFace's models"):
+        gaze(model, params, {"left_eye_28": eyes["left_eye_28"]}, Camera.default(640, 480))

@@ -235,6 +235,8 @@ class FitConfig:
     vote: Float[Array, ""] = _default(np.float32, 0.0)
     # OpenFace's way: its search for the parameters, whose landmarks all are; else a part's are its own
     on_pdm: bool = static(default=False)
+    # faces of more pixels per model unit are reduced to so many where they are cut out of photos; 0: never
+    resolution: float = static(default=1.25)
     # what the shape's prior counts in the choice among tries: 1 by its probability, 0 not at all
     prior: Float[Array, ""] = _default(np.float32, 0.0)
     # above 0, a face's last tries are averaged, each weighing exp(score / temperature)
@@ -325,7 +327,7 @@ class FitConfig:
     @classmethod
     def _openfaces(cls, **settings: Any) -> FitConfig:
         """OpenFace's kernel table; every start goes through each scale once, on maps of the nearest view."""
-        return cls(scales=(), kernel="grid", keep=(), between_views=(), **settings)
+        return cls(scales=(), kernel="grid", keep=(), between_views=(), resolution=0.0, **settings)
 
     def stages(self, n_scales: int) -> list[tuple[int, int]]:
         """The stages that a model of so many scales goes through: their place in `windows`, their scale."""

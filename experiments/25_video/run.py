@@ -39,7 +39,7 @@ def tracked(model: Model, config: TrackConfig, frames: list[np.ndarray]) -> list
     """The landmarks of each face in each frame."""
     state, found = TrackerState(), []
     for grey in frames:
-        boxes = detect_faces(grey).boxes if wants_detections(config, state) else NONE
+        boxes = detect_faces(grey, "hog").boxes if wants_detections(config, state) else NONE
         state, seen = step(model, config, state, grey, boxes)
         found.append({t.face_id: np.asarray(t.result.landmarks) for t in seen if t.success})
     return found

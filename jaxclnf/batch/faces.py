@@ -5,7 +5,7 @@ together, and results come back in order, in the photos' own pixels.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import NamedTuple
@@ -13,15 +13,14 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Float
 
+from jaxclnf.batch.canvas import MARGIN, MIN_SIDE, Canvas, cut, usual_side
 from jaxclnf.batch.devices import fit_beside_others, fit_sharded, n_cores, replicate
 from jaxclnf.batch.pipeline import ahead
 from jaxclnf.fitting.fit import box_status
-from jaxclnf.types import FitConfig, FitResult, Model, Status
-
-MIN_CANVAS = 256
-MARGIN = 2.6
-"""Side of the canvas in sizes of the box: room for turned heads and the widest response maps."""
+from jaxclnf.ops.rotation import euler_to_matrix, matrix_to_euler
+from jaxclnf.types import FaceParams, FitConfig, FitResult, Model, Status
 
 IN_FLIGHT = 2
 """Batches computed while the next ones are prepared; on a CPU as many as it has cores, up to `MOST`."""
@@ -44,9 +43,8 @@ class Face(NamedTuple):
     """One face to fit: its place in the order, its canvas, and how to come back from it."""
 
     index: int
-    canvas: np.ndarray  # (side, side)
-    corner: np.ndarray  # x, y of the canvas in the photo
-    box: np.ndarray  # in the photo
+    canvas: Canvas
+    box: np.ndarray  # x, y, w, h in the photo
     photo_size: np.ndarray  # width, height
 
 
@@ -59,7 +57,8 @@ def fit_faces(
     """Fit faces on photos of any sizes; returns a `FitResult` of numpy arrays, one row a face.
 
     ``images`` are grey (height, width), 0..255; ``boxes[i]`` holds the box of image i's face (4,) or
-    those of its faces (k, 4): x, y, width, height in pixels. Rows follow the images, then their boxes.
+    those of its faces (k, 4): x, y, width, height in pixels, and in a fifth column, if there is one, by how
+    much they are turned clockwise about their middles, in radians. Rows follow the images, then their boxes.
     """
     if len(images) != len(boxes):
         raise ValueError(f"expected boxes for every image; got {len(images)} images and {len(boxes)} boxes")
@@ -82,9 +81,10 @@ def fit_stream(
     """
     devices = jax.local_devices()
     place = partial(replicate, devices=devices) if len(devices) > 1 else jax.device_put
+    reduced = partial(reduction, np.ptp(model.pdm.mean[:, :2], axis=0), _settings(model, config).resolution)
     model, config = place((model, config))
     limits = _limits(len(devices))
-    placed = (surroundings(i, np.asarray(image), np.asarray(box)) for i, (image, box) in enumerate(faces))
+    placed = (_placed(i, np.asarray(image), np.asarray(box), reduced) for i, (image, box) in enumerate(faces))
     done: dict[int, FitResult] = {}
     following = 0
     for batch, result in _overlapped(_batches(placed, limits), model, config, limits):
@@ -92,6 +92,10 @@ def fit_stream(
         while following in done:
             yield done.pop(following)
             following += 1
+
+
+def _settings(model: Model, config: FitConfig | None) -> FitConfig:
+    return model.settings if config is None else config
 
 
 def _limits(n_devices: int) -> Limits:
@@ -114,42 +118,52 @@ def in_flight() -> int:
     return max(IN_FLIGHT, min(n_cores(), MOST)) if jax.default_backend() == "cpu" else IN_FLIGHT
 
 
-def surroundings(index: int, image: np.ndarray, box: np.ndarray, side: int | None = None) -> Face:
+def reduction(mean_size: np.ndarray, resolution: float, box: np.ndarray) -> float:
+    """By how much a face is reduced to have at most ``resolution`` pixels a model unit (0: not at all).
+
+    ``mean_size`` is the mean face's width and height in model units.
+    """
+    pixels = float(np.mean(box[2:4] / mean_size))
+    return min(1.0, resolution / pixels) if resolution and pixels > 0 else 1.0
+
+
+def _placed(index: int, image: np.ndarray, box: np.ndarray, reduced: Callable[[np.ndarray], float]) -> Face:
+    least = MIN_SIDE / (MARGIN * max(image.shape))  # of a face that fills its photo, and more
+    return surroundings(index, image, box, reduction=max(reduced(_numbers(box)), min(least, 1.0)))
+
+
+def surroundings(
+    index: int, image: np.ndarray, box: np.ndarray, side: int | None = None, reduction: float = 1.0
+) -> Face:
     """Cut a face's surroundings out of its photo, onto a canvas of ``side`` or of what suits the box."""
-    if image.ndim != 2 or 0 in image.shape or box.shape != (4,):
+    if image.ndim != 2 or 0 in image.shape or box.shape not in ((4,), (5,)):
         raise ValueError(
             "expected a grey image (height, width) and a box (x, y, width, height); "
             f"got an image of shape {image.shape} and a box of shape {box.shape}"
         )
     with np.errstate(over="ignore"):  # beyond float32 a size is infinite, which is no box
-        box = box.astype(np.float32).astype(np.float64)
-    photo_size = np.array(image.shape[::-1])
+        own = box[:4].astype(np.float32).astype(np.float64)
     # A box that is none is fitted for nothing; its status says so.
-    x, y, w, h = np.nan_to_num(box, posinf=0, neginf=0)
-    side = side or canvas_side(image, box)
-    centre = np.clip([x + w / 2, y + h / 2], 0, photo_size)
-    corner = np.clip(np.round(centre - side / 2), 0, np.maximum(photo_size - side, 0)).astype(int)
-    crop = image[corner[1] : corner[1] + side, corner[0] : corner[0] + side]
-    # Beyond the photo its border goes on, as it does for the patch sampler.
-    canvas = np.pad(crop, [(0, side - n) for n in crop.shape], mode="edge")
-    canvas = canvas if canvas.dtype == np.uint8 else canvas.astype(np.float32)
-    return Face(index, canvas, corner, box, photo_size)
+    roll = float(_numbers(box)[4]) if len(box) == 5 else 0.0
+    usable = _numbers(own)
+    canvas = cut(image, usable, roll, side or usual_side(image, usable, reduction), reduction)
+    return Face(index, canvas, own, np.array(image.shape[::-1]))
+
+
+def _numbers(box: np.ndarray) -> np.ndarray:
+    return np.nan_to_num(box.astype(np.float64), posinf=0, neginf=0)
 
 
 def canvas_side(image: np.ndarray, box: np.ndarray) -> int:
-    """Side of the canvas that holds a face's surroundings, one of a few sizes."""
-    at_least = min(MARGIN * max(np.nan_to_num(box[2:], posinf=0, neginf=0)), max(image.shape))
-    side = MIN_CANVAS
-    while side < at_least:
-        side *= 2
-    return side
+    """Side of the canvas that holds a face's surroundings, not reduced."""
+    return usual_side(image, _numbers(box))
 
 
 def _batches(faces: Iterable[Face], limits: Limits) -> Iterator[list[Face]]:
     """Faces whose canvases are alike, as many as a batch holds or as are left."""
     waiting: dict[tuple, list[Face]] = defaultdict(list)
     for n_seen, face in enumerate(faces, start=1):
-        alike = waiting[face.canvas.shape, face.canvas.dtype.str]
+        alike = waiting[face.canvas.pixels.shape, face.canvas.pixels.dtype.str]
         alike.append(face)
         if len(alike) >= _sizes(face, limits)[-1]:
             yield list(alike)
@@ -173,7 +187,7 @@ def _leftovers(waiting: dict[tuple, list[Face]], limits: Limits) -> Iterator[lis
 def _sizes(face: Face, limits: Limits) -> list[int]:
     """The batch sizes that canvases like this face's may have."""
     least, *others = limits.sizes
-    return [least, *(s for s in others if s * face.canvas.nbytes <= limits.canvas_bytes)]
+    return [least, *(s for s in others if s * face.canvas.pixels.nbytes <= limits.canvas_bytes)]
 
 
 def _padded_size(n: int, sizes: Sequence[int]) -> int:
@@ -184,8 +198,9 @@ def _fit(model: Model, batch: list[Face], config: FitConfig | None, limits: Limi
     """A batch's fits, as numpy arrays; places beyond the batch repeat its last face."""
     size = _padded_size(len(batch), _sizes(batch[0], limits))
     filled = batch + batch[-1:] * (size - len(batch))
-    canvases = np.stack([face.canvas for face in filled])
-    boxes = np.stack([np.concatenate([face.box[:2] - face.corner, face.box[2:]]) for face in filled])
+    canvases = np.stack([face.canvas.pixels for face in filled])
+    with np.errstate(invalid="ignore"):  # what is no box stays none
+        boxes = np.stack([face.canvas.box(face.box) for face in filled])
     arguments = model, canvases, boxes.astype(np.float32), config
     devices = jax.local_devices()
     if len(devices) > 1:
@@ -200,6 +215,25 @@ def _finish(batch: list[Face], result: FitResult) -> Iterator[tuple[int, FitResu
     statuses = np.asarray(jax.vmap(box_status)(boxes, photo_sizes))
     for i, face in enumerate(batch):
         own = jax.tree.map(lambda a, i=i: a[i], result)
-        params = replace(own.params, translation=own.params.translation + face.corner)
+        landmarks, params = in_photo(face.canvas, np.asarray(own.landmarks), own.params)
         status = own.status if statuses[i] == Status.OK else statuses[i]
-        yield face.index, replace(own, landmarks=own.landmarks + face.corner, params=params, status=status)
+        yield face.index, replace(own, landmarks=landmarks, params=params, status=status)
+
+
+def in_photo(canvas: Canvas, landmarks: np.ndarray, params: FaceParams) -> tuple[np.ndarray, FaceParams]:
+    """A face's landmarks and parameters in its photo, by those on its canvas."""
+    dtype = landmarks.dtype
+    rotation = _turned(params.rotation, np.asarray(canvas.roll, dtype)) if canvas.roll else params.rotation
+    translation = canvas.in_photo(np.asarray(params.translation)).astype(dtype)
+    scale = np.asarray(params.scale / canvas.scale, dtype)
+    moved = replace(params, scale=scale, rotation=np.asarray(rotation), translation=translation)
+    return canvas.in_photo(landmarks).astype(dtype), moved
+
+
+@jax.jit
+def _turned(
+    rotation: Float[Array | np.ndarray, "3"], roll: Float[Array | np.ndarray, ""]
+) -> Float[Array, "3"]:
+    """Euler angles of a head that is turned by ``roll`` in the image plane."""
+    in_plane = euler_to_matrix(jnp.stack([jnp.zeros_like(roll), jnp.zeros_like(roll), jnp.asarray(roll)]))
+    return matrix_to_euler(in_plane @ euler_to_matrix(jnp.asarray(rotation)))

@@ -31,7 +31,7 @@ def sample_faces(n: int = 64, seed: int = 0) -> BenchFaces:
 
     photo = Path(cbook.get_sample_data("grace_hopper.jpg", asfileobj=False))
     grey = to_grey(read_photo(photo))
-    x, y, w, h = detect_faces(grey).boxes[0]
+    x, y, w, h = detect_faces(grey, "hog").boxes[0]
     jitter = np.random.default_rng(seed).normal(0, 0.03, (n, 4))
     boxes = np.array([x, y, w, h]) + jitter * np.array([w, h, w, h])
     return _canvases([grey] * n, boxes, f"Grace Hopper's portrait, {n} boxes around her face")
@@ -53,7 +53,9 @@ def dataset_faces(folders: Sequence[Path], n: int = 256) -> BenchFaces:
 def _canvases(images: Sequence[np.ndarray], boxes: np.ndarray, source: str) -> BenchFaces:
     pairs = zip(images, boxes, strict=True)
     cut = [surroundings(i, image, np.asarray(box), SIDE) for i, (image, box) in enumerate(pairs)]
-    corners = np.array([[*face.corner, 0, 0] for face in cut])
+    corners = np.array([[*face.canvas.corner, 0, 0] for face in cut])
     return BenchFaces(
-        np.stack([face.canvas for face in cut]), (np.asarray(boxes) - corners).astype(np.float32), source
+        np.stack([face.canvas.pixels for face in cut]),
+        (np.asarray(boxes) - corners).astype(np.float32),
+        source,
     )

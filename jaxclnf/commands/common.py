@@ -74,6 +74,22 @@ CameraOption = Annotated[
 ]
 
 
+DetectorOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="Of the face detector: libface, hog (dlib's, as OpenFace has it) or yunet; "
+        "by default hog with OpenFace's presets, else libface.",
+    ),
+]
+
+
+def detector_name(name: str | None, preset: Preset) -> str | None:
+    """The detector that a user asks for, or the one that OpenFace's settings go with; None: the default."""
+    openfaces = preset in (Preset.openface, Preset.openface_wild)
+    return "hog" if name is None and openfaces else name
+
+
 def open_model(name: str | None) -> Model:
     """The model a user names: a .npz, OpenFace's files, an installed one, or (None, empty) our own.
 

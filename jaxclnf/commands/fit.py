@@ -31,6 +31,7 @@ def fit(
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for table and pictures.")] = Path("out"),
     boxes: Annotated[Path | None, typer.Option(help="Own boxes: CSV file,x,y,w,h or JSON.")] = None,
     faces: Annotated[Faces, typer.Option(help="Which of the faces found.")] = Faces.all,
+    detector: common.DetectorOption = None,
     preset: common.PresetOption = common.Preset.default,
     multi_view: common.MultiViewOption = False,
     parts: common.PartsOption = None,
@@ -52,7 +53,8 @@ def fit(
     from jaxclnf.output.runs import Table, make_folder, write_failures
     from jaxclnf.output.tables import columns
 
-    box_source, failures = detected(faces is Faces.largest), []
+    chosen = common.detector_name(detector, preset)
+    box_source, failures = detected(faces is Faces.largest, chosen), []
     if boxes:
         own = read_boxes(boxes)
         failures += boxes_without_photo(own, boxes)
@@ -63,7 +65,8 @@ def fit(
     engine = common.open_model(model)
     config = common.fit_config(preset, multi_view, parts, set_, engine)
     names = columns(engine.pdm.n_points, engine.pdm.n_modes)
-    told = {"boxes": str(boxes), "faces": faces, "camera": camera, **common.description(engine, config)}
+    told = {"boxes": str(boxes), "faces": faces, "detector": chosen, "camera": camera}
+    told |= common.description(engine, config)
     table = Table(out / f"landmarks.{format}", names, "source", told, resume)
     todo = [path for path in found if str(path) not in table.done]
     stems = output_names(map(str, found))

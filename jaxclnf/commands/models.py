@@ -1,7 +1,8 @@
-"""``jaxclnf models``: OpenFace's models, installed with the user's consent to their licence."""
+"""``jaxclnf models``: OpenFace's models, installed with consent to their licence, and detectors."""
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -10,8 +11,18 @@ import typer
 models = typer.Typer(help="OpenFace's models: install them, see what is there.", no_args_is_help=True)
 
 
+class What(StrEnum):
+    """There is to install."""
+
+    openface = "openface"
+    yunet = "yunet"
+
+
 @models.command("install")
 def install(
+    what: Annotated[
+        What, typer.Argument(help="OpenFace's models, or the face detector YuNet.")
+    ] = What.openface,
     accept_license: Annotated[
         bool,
         typer.Option(
@@ -29,15 +40,18 @@ def install(
         typer.Option(envvar="OPENFACE_MODELS_URL", help="A mirror of OpenFace's repository."),
     ] = None,
 ) -> None:
-    """Fetch OpenFace's models (27 MB), check and convert them.
+    """Fetch OpenFace's models (27 MB), check and convert them; or the face detector YuNet (230 kB, MIT).
 
-    They are for non-commercial research only. They are kept in the user's data folder or in
+    OpenFace's models are for non-commercial research only. They are kept in the user's data folder or in
     $OPENFACE_MODELS_DIR; what a broken download left is used by the next.
     """
     from rich.progress import DownloadColumn, Progress, TimeRemainingColumn
 
     from jaxclnf.models import install as installer
 
+    if what is What.yunet:
+        _install_yunet(source)
+        return
     manifest = installer.read_manifest()
     if source is None:
         fetch = installer.from_server(base_url or manifest.base_url)
@@ -52,6 +66,15 @@ def install(
         paths = installer.install(manifest, fetch, lambda n: bar.advance(task, n))
     for name, path in paths.items():
         typer.echo(f"{name}  {path}")
+
+
+def _install_yunet(source: Path | None) -> None:
+    from jaxclnf.models import install as installer
+    from jaxclnf.models.detectors import YUNET_URL, install_yunet
+
+    fetch = installer.from_server(YUNET_URL) if source is None else installer.from_folder(source)
+    path, licence = install_yunet(fetch)
+    typer.echo(f"{licence}\nyunet  {path}")
 
 
 @models.command("list")

@@ -23,6 +23,7 @@ def track(
     model: common.ModelOption = None,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for tables and videos.")] = Path("out"),
     faces: Annotated[int, typer.Option(min=1, max=64, help="Most faces to follow at once.")] = 8,
+    detector: common.DetectorOption = None,
     preset: common.PresetOption = common.Preset.default,
     multi_view: common.MultiViewOption = False,
     parts: common.PartsOption = None,
@@ -46,7 +47,7 @@ def track(
     from jaxclnf.output.runs import Table, make_folder, write_failures
     from jaxclnf.tracking.tracker import TrackConfig
 
-    view = common.camera(camera)
+    view, chosen = common.camera(camera), common.detector_name(detector, preset)
     make_folder(out)
     engine = common.open_model(model)
     settings = jax.device_put(common.fit_config(preset, multi_view, parts, set_, engine))
@@ -62,7 +63,7 @@ def track(
             video = open_video(source, fps)
             table = Table.afresh(path, video_columns(engine))
             film = VideoFile(done[path], video.fps) if pictures else None
-            run = islice(follow(engine, config, video, view), frames)
+            run = islice(follow(engine, config, video, view, chosen), frames)
             failures += _write(video, run, table, film, frames)
         except ValueError as error:
             failures.append(Failure(source, str(error)))

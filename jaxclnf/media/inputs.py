@@ -103,7 +103,7 @@ def _boxes_from_csv(path: Path) -> dict[str, np.ndarray]:
     }
 
 
-def boxes_of(path: Path, grey: np.ndarray, boxes: Mapping[str, np.ndarray], table: Path) -> np.ndarray:
+def boxes_of(path: Path, rgb: np.ndarray, boxes: Mapping[str, np.ndarray], table: Path) -> np.ndarray:
     """The boxes that a table has of a photo.
 
     They are looked up by the photo's path as given, its path from the table's folder, and its bare name.

@@ -104,8 +104,12 @@ def install(manifest: Manifest, fetch: Fetch, progress: Progress = lambda n: Non
 
 
 def _obtain(manifest: Manifest, file: RemoteFile, fetch: Fetch, progress: Progress) -> Path:
-    """The original file in the user's folder, fetched unless it is there already."""
-    path = folder(manifest) / "originals" / PurePosixPath(file.path)
+    return obtain(folder(manifest) / "originals", file, fetch, progress)
+
+
+def obtain(place: Path, file: RemoteFile, fetch: Fetch, progress: Progress) -> Path:
+    """A file in the user's folder, fetched unless it is there already."""
+    path = place / PurePosixPath(file.path)
     if _sha256(path) == file.sha256:
         progress(file.size)
         return path

@@ -52,12 +52,14 @@ def draw_landmarks(rgb: RGB, points: Points, colour: tuple[int, int, int] = COLO
             cv2.circle(rgb, point, round(radius * 2**_SHIFT), shade, -1, cv2.LINE_AA, _SHIFT)
 
 
-def draw_box(rgb: RGB, box: Float[np.ndarray, "4"], colour: tuple[int, int, int] = COLOURS[0]) -> None:
-    """Draw a box x, y, w, h into ``rgb``."""
+def draw_box(rgb: RGB, box: Float[np.ndarray, "box"], colour: tuple[int, int, int] = COLOURS[0]) -> None:
+    """Draw a box x, y, w, h into ``rgb``, turned clockwise about its middle by a fifth number, radians."""
     if not np.isfinite(box).all():
         return
-    x, y, w, h = box
-    corners = np.array([[x, y], [x + w, y], [x + w, y + h], [x, y + h]])
+    x, y, w, h, roll = np.append(box, 0)[:5]
+    c, s = np.cos(roll), np.sin(roll)
+    level = np.array([[-w, -h], [w, -h], [w, h], [-w, h]]) / 2
+    corners = level @ np.array([[c, s], [-s, c]]) + [x + w / 2, y + h / 2]
     _line(rgb, corners, True, colour, _thickness(w))
 
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from jaxclnf.media.detection import detect_faces
+from jaxclnf.media.detection import Detector, detect_faces, named_detector
 from jaxclnf.media.images import RGB, to_grey
 from jaxclnf.media.video import Frame, Video
 from jaxclnf.output.draw import draw_name
@@ -29,12 +29,19 @@ class Followed(NamedTuple):
     faces: tuple[tuple[int, Face, bool], ...]
 
 
-def follow(model: Model, config: TrackConfig, video: Video, camera: Camera | None) -> Iterator[Followed]:
-    """Follow the faces of a video; ``camera`` None stands for OpenFace's default."""
+def follow(
+    model: Model,
+    config: TrackConfig,
+    video: Video,
+    camera: Camera | None,
+    detector: Detector | str | None = None,
+) -> Iterator[Followed]:
+    """Follow the faces of a video; without ``camera`` OpenFace's guess, without ``detector`` ours."""
+    find = detector if callable(detector) else named_detector(detector)
     state = TrackerState()
     for frame in video.frames:
         grey = to_grey(frame.rgb)
-        boxes = detect_faces(grey).boxes if wants_detections(config, state) else NO_BOXES
+        boxes = detect_faces(frame.rgb, find).boxes if wants_detections(config, state) else NO_BOXES
         state, tracked = step(model, config, state, grey, boxes)
         own = camera or Camera.default(*frame.rgb.shape[1::-1])
         yield Followed(frame, own, tuple(_measured(model, tracked, own)))

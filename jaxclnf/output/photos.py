@@ -13,7 +13,7 @@ from jaxtyping import Float
 from jaxclnf.batch.faces import fit_faces
 from jaxclnf.batch.pipeline import ahead, in_groups
 from jaxclnf.fitting.headpose import head_pose, landmarks_camera
-from jaxclnf.media.detection import detect_faces, largest
+from jaxclnf.media.detection import Detector, detect_faces, largest, named_detector
 from jaxclnf.media.images import RGB, read_photo, to_grey
 from jaxclnf.media.inputs import Failure
 from jaxclnf.models.calibration import confidences
@@ -30,20 +30,21 @@ class Photo(NamedTuple):
     path: Path
     rgb: RGB
     camera: Camera
-    boxes: np.ndarray
+    boxes: np.ndarray  # (k, 4) or, tilted, (k, 5), as `fit_faces` takes them
     faces: tuple[Face, ...] = ()
 
 
 BoxSource = Callable[[Path, np.ndarray], np.ndarray]
-"""From a photo's path and grey pixels to the boxes (k, 4) of its faces."""
+"""From a photo's path and its RGB pixels to the boxes of its faces."""
 
 
-def detected(only_largest: bool) -> BoxSource:
-    """Boxes by the face detector."""
+def detected(only_largest: bool, detector: Detector | str | None = None) -> BoxSource:
+    """Boxes by a face detector, without a name the default one."""
+    find = detector if callable(detector) else named_detector(detector)
 
-    def boxes(path: Path, grey: np.ndarray) -> np.ndarray:
-        found = detect_faces(grey)
-        return (largest(found) if only_largest else found).boxes
+    def boxes(path: Path, rgb: np.ndarray) -> np.ndarray:
+        found = detect_faces(rgb, find)
+        return (largest(found) if only_largest else found).tilted
 
     return boxes
 
@@ -60,7 +61,7 @@ def fit_photos(
         try:
             rgb = read_photo(path)
             own = camera or Camera.default(*rgb.shape[1::-1])
-            return Photo(path, rgb, own, boxes(path, to_grey(rgb)))
+            return Photo(path, rgb, own, boxes(path, rgb))
         except ValueError as error:
             return Failure(str(path), str(error))
 

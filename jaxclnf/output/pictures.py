@@ -29,7 +29,7 @@ def overlay(photo: Photo) -> RGB:
     size = max(1, round(width * scale)), max(1, round(height * scale))
     picture = cv2.resize(photo.rgb, size, interpolation=cv2.INTER_AREA) if scale < 1 else photo.rgb.copy()
     for i, (box, face) in enumerate(zip(photo.boxes, photo.faces, strict=True)):
-        draw_box(picture, box * scale, colour_of(i))
+        draw_box(picture, np.append(scale * box[:4], box[4:]), colour_of(i))
         draw_face(picture, face, photo.camera, i, scale)
         draw_name(picture, f"{i}: {face.confidence:.0%}", box[:2] * scale)
     return picture

@@ -146,10 +146,10 @@ def draw_photos(faces: Faces, spec: Spec) -> Photos:
     boxes, images = start_boxes(faces), faces.images()
     side = max(canvas_side(image, box) for image, box in zip(images, boxes, strict=True))
     placed = [surroundings(i, image, boxes[i], side) for i, image in enumerate(images)]
-    corners = np.stack([p.corner for p in placed]).astype(np.float32)
+    corners = np.stack([p.canvas.corner for p in placed]).astype(np.float32)
     assert faces.eye_distances is not None
     return Photos(
-        canvases=np.stack([p.canvas for p in placed]),
+        canvases=np.stack([p.canvas.pixels for p in placed]),
         boxes=np.concatenate([boxes[:, :2] - corners, boxes[:, 2:]], axis=1).astype(np.float32),
         points=faces.points - corners[:, None],
         eye_distances=faces.eye_distances,

@@ -15,7 +15,7 @@ def test_boxes_equal_openface_s() -> None:
     """To the one pixel (of the enlarged photo) that detections are rounded to."""
     fits = golden("final_fits_golden")
     for name, box in zip(fits["face_image_names"], fits["bbox_xywh"], strict=True):
-        found = detect_faces(photo(f"{name}.jpg"))
+        found = detect_faces(photo(f"{name}.jpg"), "hog")
         assert len(found.boxes) == 1
         if name == "sample4":  # two cells of the detector's grid, 29 pixels apart, score the same to 1 %
             box, tolerance = box + [0, 29, 0, 0], 3
@@ -26,11 +26,11 @@ def test_boxes_equal_openface_s() -> None:
 
 def test_many_faces_and_none() -> None:
     one = photo("sample1.jpg")
-    both = detect_faces(np.hstack([one, np.zeros_like(one), one[:, ::-1]]))
+    both = detect_faces(np.hstack([one, np.zeros_like(one), one[:, ::-1]]), "hog")
     assert len(both.boxes) == 2
     assert (np.diff(both.scores) <= 0).all()
-    assert detect_faces(np.zeros((300, 300), np.uint8)).boxes.shape == (0, 4)
-    assert detect_faces(np.zeros((1, 1), np.uint8)).boxes.shape == (0, 4)
+    assert detect_faces(np.zeros((300, 300), np.uint8), "hog").boxes.shape == (0, 4)
+    assert detect_faces(np.zeros((1, 1), np.uint8), "hog").boxes.shape == (0, 4)
 
 
 def test_largest() -> None:

@@ -1,5 +1,15 @@
-"""Faces in a photo."""
+"""Faces in a photo: detectors behind one protocol, a photo in, boxes around the landmarks out."""
 
-from jaxclnf.media.detection.hog import Detections, detect_faces, largest
+from jaxclnf.media.detection.found import BoxMap, Detections, Detector, largest
+from jaxclnf.media.detection.named import DetectorName, default_detector, detect_faces, named_detector
 
-__all__ = ["Detections", "detect_faces", "largest"]
+__all__ = [
+    "BoxMap",
+    "Detections",
+    "Detector",
+    "DetectorName",
+    "default_detector",
+    "detect_faces",
+    "largest",
+    "named_detector",
+]

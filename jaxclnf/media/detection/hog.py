@@ -1,14 +1,15 @@
-"""Faces in a photo: dlib's HOG detector, its boxes moved to where OpenFace starts a fit."""
+"""dlib's HOG detector, its boxes moved to where OpenFace starts a fit: what OpenFace's settings ask for."""
 
 from __future__ import annotations
 
 import threading
-from typing import NamedTuple
 
 import cv2
 import dlib
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import UInt8
+
+from jaxclnf.media.detection.found import RGB, Detections
 
 # From OpenFace's DetectFacesHOG: the photo is enlarged to find smaller faces, weak detections count, and
 # the detector's box, which cuts through the forehead, is moved to span the 68 landmarks.
@@ -24,15 +25,13 @@ _SMALLEST = 72.3  # width of a detection at level 0
 _local = threading.local()  # a detector keeps its feature pyramid: one a thread
 
 
-class Detections(NamedTuple):
-    """Faces found, best first."""
-
-    boxes: Float[np.ndarray, "n_faces 4"]  # x, y, w, h in pixels; around the 68 landmarks on average
-    scores: Float[np.ndarray, " n_faces"]  # the detector's margin, above -0.2; not a probability
+def detect(rgb: RGB) -> Detections:
+    """Find all upright faces larger than about 60 pixels."""
+    return detect_grey(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY))
 
 
-def detect_faces(grey: UInt8[np.ndarray, "height width"]) -> Detections:
-    """Find all faces larger than about 60 pixels in a grey photo."""
+def detect_grey(grey: UInt8[np.ndarray, "height width"]) -> Detections:
+    """The same in a grey photo; scores are the detector's margins, above -0.2."""
     if not hasattr(_local, "detector"):
         _local.detector = dlib.get_frontal_face_detector()  # pyright: ignore[reportAttributeAccessIssue]
     height, width = grey.shape
@@ -44,9 +43,3 @@ def detect_faces(grey: UInt8[np.ndarray, "height width"]) -> Detections:
     corner = corner - 1.5 * (extent[:, :1] / _SMALLEST - 1)
     boxes = np.concatenate([corner + _SHIFT * extent, _STRETCH * extent], axis=1) / _ENLARGE
     return Detections(boxes.astype(np.float32), np.array(scores, np.float32))
-
-
-def largest(found: Detections) -> Detections:
-    """The face with the largest box alone, or none where there is none."""
-    keep = np.argsort(-found.boxes[:, 2] * found.boxes[:, 3])[:1]
-    return Detections(found.boxes[keep], found.scores[keep])

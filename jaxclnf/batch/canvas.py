@@ -1,0 +1,107 @@
+"""The surroundings of a face cut out of its photo: level, of a usual size, not larger than a fit needs."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+
+MIN_SIDE = 256
+MARGIN = 2.6
+"""Side of a canvas in sizes of the box: room for turned heads and the widest response maps."""
+
+
+class Canvas(NamedTuple):
+    """A square cut out of a photo: photo = corner + turn(roll) canvas / scale, in pixels."""
+
+    pixels: np.ndarray  # (side, side) or (side, side, 3)
+    corner: Float[np.ndarray, "2"]  # of the canvas's first pixel in the photo
+    scale: float = 1.0  # pixels of the canvas a pixel of the photo, at most 1
+    roll: float = 0.0  # radians, clockwise as seen
+
+    def of_photo(self, points: Float[np.ndarray, "*n 2"]) -> np.ndarray:
+        """Points of the photo on the canvas."""
+        points = self.scale * (points - self.corner)
+        return points @ turn(self.roll) if self.roll else points  # which may be no numbers
+
+    def in_photo(self, points: Float[np.ndarray, "*n 2"]) -> np.ndarray:
+        """Points of the canvas in the photo."""
+        points = points / self.scale
+        return self.corner + (points @ turn(self.roll).T if self.roll else points)
+
+    def box(self, box: Float[np.ndarray, "4"]) -> Float[np.ndarray, "4"]:
+        """A box of the photo, that rolls as the canvas does, on the canvas."""
+        size = self.scale * box[2:]
+        return np.concatenate([self.of_photo(box[:2] + box[2:] / 2) - size / 2, size])
+
+
+def cut(image: np.ndarray, box: Float[np.ndarray, "4"], roll: float, side: int, reduction: float) -> Canvas:
+    """A canvas about a box, which is ``reduction`` (at most 1) times as large on it as in the photo.
+
+    Beyond the photo its border goes on, as it does for the patch sampler. A level canvas that is not reduced
+    holds the photo's own pixels; it is reduced by area, so that nothing fine turns into something coarse.
+    """
+    if roll:
+        return _level(image, box, roll, side, reduction)
+    wide = round(side / reduction)
+    size = np.array(image.shape[1::-1])
+    middle = np.clip(box[:2] + box[2:] / 2, 0, size)
+    corner = np.clip(np.round(middle - wide / 2), 0, np.maximum(size - wide, 0)).astype(int)
+    pixels = _plain(image[corner[1] : corner[1] + wide, corner[0] : corner[0] + wide])
+    pixels = np.pad(
+        pixels, [*((0, wide - n) for n in pixels.shape[:2]), *((0, 0),) * (image.ndim - 2)], mode="edge"
+    )
+    if wide == side:
+        return Canvas(pixels, corner)
+    pixels = _reduced(pixels, side)
+    scale = side / wide
+    return Canvas(pixels, corner + (0.5 / scale - 0.5), scale)
+
+
+def _level(
+    image: np.ndarray, box: Float[np.ndarray, "4"], roll: float, side: int, reduction: float
+) -> Canvas:
+    """Turned about the box's middle, after what is needed of the photo is reduced."""
+    reach = 0.75 * side / reduction  # beyond half the canvas's diagonal
+    around = np.concatenate([box[:2] + box[2:] / 2 - reach, [2 * reach, 2 * reach]])
+    straight = cut(image, around, 0.0, round(2 * reach * reduction), reduction)
+    half = (side - 1) / 2
+    middle = straight.of_photo(box[:2] + box[2:] / 2)
+    inverse = np.column_stack([turn(roll), middle - turn(roll) @ [half, half]])
+    pixels = _warped(straight.pixels, inverse, side)
+    return Canvas(pixels, straight.in_photo(inverse[:, 2]), straight.scale, roll)
+
+
+def _reduced(pixels: np.ndarray, side: int) -> np.ndarray:
+    import cv2  # which takes longer to import than all of this
+
+    return cv2.resize(pixels, (side, side), interpolation=cv2.INTER_AREA)
+
+
+def _warped(pixels: np.ndarray, inverse: Float[np.ndarray, "2 3"], side: int) -> np.ndarray:
+    """What lies at ``inverse`` times the canvas's points."""
+    import cv2
+
+    flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
+    return cv2.warpAffine(pixels, inverse, (side, side), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+
+
+def _plain(image: np.ndarray) -> np.ndarray:
+    """Bytes stay bytes, any other numbers become float32."""
+    return image if image.dtype == np.uint8 else image.astype(np.float32)
+
+
+def turn(angle: float) -> Float[np.ndarray, "2 2"]:
+    """A rotation of the image plane, clockwise as seen, since y points down."""
+    c, s = np.cos(angle), np.sin(angle)
+    return np.array([[c, -s], [s, c]])
+
+
+def usual_side(image: np.ndarray, box: Float[np.ndarray, "4"], reduction: float = 1.0) -> int:
+    """Side of the canvas that holds a face's surroundings, one of a few sizes."""
+    at_least = reduction * min(MARGIN * max(box[2:]), max(image.shape[:2]))
+    side = MIN_SIDE
+    while side < at_least:
+        side *= 2
+    return side

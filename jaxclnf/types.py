@@ -338,8 +338,8 @@ class FitConfig:
     def with_eyes(self) -> FitConfig:
         """These settings, with the eyes' own models fitted after all else, which gaze needs.
 
-        Unless settings already name the eyes (as OpenFace's may), the face's landmarks stay as they are. Faces
-        on photos keep the pixels that the eyes' finer scale asks for.
+        Unless settings already name the eyes (as OpenFace's may), the face's landmarks stay as they are.
+        Faces on photos keep the pixels that the eyes' finer scale asks for.
         """
         eyes = {name: replace(self._openface_part(name), merged=False) for name in EYES}
         resolution = max(self.resolution, 1.8) if self.resolution else 0.0
@@ -389,7 +389,7 @@ def usable(status: int) -> bool:
 
 @pytree
 class PartFit:
-    """What was fitted of a part of a face; where the face is too small for it, what follows from the whole."""
+    """What was fitted of a part of a face; where the face is too small, what follows from the whole."""
 
     landmarks: Float[Array, "*batch n_part_points 2"]  # the part's own, pixels
     params: FaceParams  # of its own PDM

@@ -49,6 +49,12 @@ def check_eyes(model: Model) -> None:
         )
 
 
+def n_eye_points(model: Model) -> int:
+    """Landmarks of both eyes together; raises ValueError for a model without them."""
+    check_eyes(model)
+    return sum(part.model.pdm.n_points for part in model.parts if part.name in EYES)
+
+
 @in_full_precision
 def gaze(
     model: Model,

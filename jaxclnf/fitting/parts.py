@@ -58,7 +58,7 @@ def _averaged(
 def _refined(
     pdm: PDM, images: Array, tries: Tries, landmarks: Array, parts: list[Part], config: FitConfig
 ) -> tuple[Tries, Array, Array, dict[str, PartFit]]:
-    """Tries and landmarks with their parts fitted, what these think of them (NaN where none was), the parts."""
+    """Tries and landmarks with their parts, what these think of them (NaN: too small), and the parts."""
     fitted: dict[str, PartFit] = {}
     merged, votes = landmarks, jnp.zeros_like(tries.log_likelihood)
     large = jnp.zeros_like(tries.too_small)

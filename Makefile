@@ -3,13 +3,16 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: demo test lint format clean
+.PHONY: demo test sanitize lint format clean
 
 demo: $(STAMP)  ## landmarks on a real face: demo/ holds the picture and the table
 	$(BIN)/jaxclnf demo
 
 test: $(STAMP)  ## the whole test suite, on two processes
 	$(BIN)/pytest -n 2 --dist worksteal
+
+sanitize: $(STAMP)  ## 40,000 calls of the C code under address and undefined-behaviour sanitizers
+	JAXCLNF_FUZZ_CALLS=40000 $(BIN)/pytest tests/native/test_sanitizers.py
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

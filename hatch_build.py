@@ -14,6 +14,7 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,31 +48,39 @@ class NativeBuild(BuildHookInterface):
 
 
 def compile_library(root: Path) -> None:
-    """Every set of instructions' own object file, and the library of them all."""
-    compiler = _own_compiler() or [sys.executable, "-m", "ziglang", "cc"]
-    kinds = ON_X86 if platform.machine().lower() in ("x86_64", "amd64") else {"baseline": []}
-    sources = root / SOURCES
+    """The library in its place under ``root``."""
     with tempfile.TemporaryDirectory() as folder:
-        objects = [Path(folder, f"{name}.o") for name in ("handler", *kinds)]
-        _run(*compiler, *FLAGS, "-c", sources / "handler.c", "-o", objects[0])
-        for (kind, flags), made in zip(kinds.items(), objects[1:], strict=True):
-            named = f"-DKERNELS=kernels_{kind}"
-            _run(*compiler, *FLAGS, *flags, named, "-c", sources / "kernels.c", "-o", made)
+        objects = compile_objects(root, Path(folder), FLAGS)
         library = Path(folder, LIBRARY.name)
-        _run(*compiler, "-shared", *objects, "-o", library, "-lm")
+        compile_with("-shared", *objects, "-o", library, "-lm")
         # Under its name at once: a process that has the old one open keeps it.
         fresh = (root / LIBRARY).with_suffix(f".{os.getpid()}")
         shutil.copy(library, fresh)
         fresh.replace(root / LIBRARY)
 
 
+def compile_objects(root: Path, folder: Path, flags: Sequence[str]) -> list[Path]:
+    """Object files in ``folder``: what XLA calls, and the kernels for every set of instructions."""
+    sources = root / SOURCES
+    kinds = ON_X86 if platform.machine().lower() in ("x86_64", "amd64") else {"baseline": []}
+    handler, *kernels = [folder / f"{name}.o" for name in ("handler", *kinds)]
+    compile_with(*flags, "-c", sources / "handler.c", "-o", handler)
+    for (kind, instructions), made in zip(kinds.items(), kernels, strict=True):
+        named = f"-DKERNELS=kernels_{kind}"
+        compile_with(*flags, *instructions, named, "-c", sources / "kernels.c", "-o", made)
+    return [handler, *kernels]
+
+
+def compile_with(*arguments: Any) -> None:
+    """Run the C compiler; raises OSError or CalledProcessError."""
+    compiler = _own_compiler() or [sys.executable, "-m", "ziglang", "cc"]
+    command = [str(part) for part in (*compiler, *arguments)]
+    subprocess.run(command, check=True, capture_output=True, text=True)
+
+
 def _own_compiler() -> list[str] | None:
     named = os.environ.get("CC", "cc")
     return named.split() if shutil.which(named.split()[0]) else None
-
-
-def _run(*command: Any) -> None:
-    subprocess.run([str(part) for part in command], check=True, capture_output=True, text=True)
 
 
 def _reason(error: Exception) -> str:

@@ -1,4 +1,5 @@
 // The functions that XLA calls: each hands its arrays to the kernel for this processor.
+#include "checks.h"
 #include "kernels.h"
 #include "xla.h"
 
@@ -80,19 +81,27 @@ static bool asked_for_version(CallFrame* frame) {
   return true;
 }
 
+static void* refusal(const CallFrame* frame, int code, const char* message) {
+  Complaint complaint = {sizeof complaint, NULL, message, code};
+  return frame->api->error(&complaint);
+}
+
 static void* outcome(const CallFrame* frame, bool done) {
-  Complaint complaint = {sizeof complaint, NULL, "no memory left for scratch arrays", RESOURCE_EXHAUSTED};
-  return done ? NULL : frame->api->error(&complaint);
+  return done ? NULL : refusal(frame, RESOURCE_EXHAUSTED, "jaxclnf: no memory left for scratch arrays");
 }
 
 VISIBLE void* jaxclnf_response_maps(CallFrame* frame) {
   if (asked_for_version(frame)) return NULL;
+  Check check;
+  if (!can_map(&check, frame)) return refusal(frame, INVALID_ARGUMENT, check.message);
   const Maps call = maps_of(frame);
   return outcome(frame, kernels()->response_maps(&call));
 }
 
 VISIBLE void* jaxclnf_solve(CallFrame* frame) {
   if (asked_for_version(frame)) return NULL;
+  Check check;
+  if (!can_solve(&check, frame)) return refusal(frame, INVALID_ARGUMENT, check.message);
   const Systems systems = systems_of(frame);
   return outcome(frame, kernels()->solve(&systems));
 }

@@ -9,7 +9,7 @@ typedef struct {
   const float* base;          // n_faces, n_points, 2
   const float* img_from_ref;  // n_faces, 2, 2
   const int32_t* view;        // n_faces
-  const bool* visibility;     // n_views, n_points
+  const uint8_t* visibility;  // n_views, n_points
   const float* weights;       // n_views, n_points, n_neurons, support, support
   const float *norm_weights, *bias, *alpha;  // n_views, n_points, n_neurons
   const int32_t* sigma_index;                // n_views, n_points

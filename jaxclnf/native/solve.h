@@ -37,6 +37,8 @@ static bool solve(const Systems* s) {
     for (int r = 0; r < k; r++) {
       memcpy(rows + r * pitch, s->matrices + (i * k + r) * k, sizeof(float) * k);
       rows[r * pitch + k] = s->sides[i * k + r];
+      // What the last system left there may be no number, which stays one when it is multiplied by 0.
+      for (int c = k + 1; c < pitch; c++) rows[r * pitch + c] = 0;
     }
     eliminate(k, pitch, rows);
     substitute(k, pitch, rows, rows + k * pitch);

@@ -1,6 +1,8 @@
 // XLA's foreign function interface, version 0.1, in C: the parts of its structures that are read here.
 //
-// XLA promises to keep their layout. Source: xla/ffi/api/c_api.h, which comes with jaxlib.
+// XLA promises to keep their layout; tests/native compares it with the installed jaxlib's xla/ffi/api/c_api.h.
+// Not included from there, which would tie the library to the jaxlib it was built with: that header asks for its own
+// minor version, which older ones refuse, and 0.1 is what every one from 0.6 on serves.
 #pragma once
 
 #include <stddef.h>
@@ -69,4 +71,6 @@ typedef struct {
   Buffers arguments, results;
 } CallFrame;
 
-enum { METADATA = 1, UINT8 = 6, RESOURCE_EXHAUSTED = 8, MAJOR = 0, MINOR = 1 };
+enum { METADATA = 1, BUFFER = 1, MAJOR = 0, MINOR = 1 };
+enum { BOOL = 1, INT32 = 4, UINT8 = 6, FLOAT32 = 11 };
+enum { INVALID_ARGUMENT = 3, RESOURCE_EXHAUSTED = 8 };

@@ -43,7 +43,7 @@ def fit_cases(
     Batches on a CPU are shared out over its cores; those of `COMPARED` faces are timed as one program too.
     """
     config = jax.device_put(CONFIGS[name])
-    on_cores = from_host and jax.default_backend() == "cpu"
+    on_cores = from_host and jax.local_devices()[0].platform == "cpu"
     group = name if from_host else f"{name}, images on the device"
     cases = []
     for n in batches:

@@ -29,10 +29,15 @@ class Work(NamedTuple):
     bytes: float
 
 
+def maps_in_c(model: Model) -> bool:
+    """Whether this process's fits take their response maps from C."""
+    return jax.local_devices()[0].platform == "cpu" and native.serves(model.experts[0].weights)
+
+
 def fit_work(model: Model, config: FitConfig) -> Work:
     """Work of one face that goes through all stages to the end."""
     total, starts = np.zeros(3), len(config.start_rotations)
-    banded = not native.serves(model.experts[0].weights)
+    banded = not maps_in_c(model)
     for i, (stage, scale) in enumerate(config.stages(len(model.experts))):
         starts = min([starts, *config.keep[i : i + 1]])
         _, points, neurons, height, width = model.experts[scale].weights.shape

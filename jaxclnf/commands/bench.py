@@ -55,9 +55,9 @@ def bench(
     """
     from rich.console import Console
 
-    from jaxclnf import native
     from jaxclnf.bench.faces import dataset_faces, sample_faces
     from jaxclnf.bench.report import Report, draw_speed
+    from jaxclnf.bench.work import maps_in_c
     from jaxclnf.output.runs import make_folder
 
     make_folder(out)
@@ -65,7 +65,7 @@ def bench(
     faces = dataset_faces(dataset) if dataset else sample_faces()
     engine = common.open_model(model)
     report = Report(faces.source, engine.provenance.name)
-    report.response_maps = "C" if native.serves(engine.experts[0].weights) else "XLA"
+    report.response_maps = "C" if maps_in_c(engine) else "XLA"
     _time(report, engine, faces, parts, quick, 3 if quick else rounds)
     _describe_machine(report, engine, parts)
     _start_afresh(report, engine, faces, parts)
@@ -106,7 +106,7 @@ def _fits(report: Report, model: Model, faces: BenchFaces, quick: bool) -> list[
     from jaxclnf.bench.yardstick import dlib_case
 
     images, boxes = faces.images, faces.boxes
-    accelerator = jax.default_backend() != "cpu"
+    accelerator = jax.local_devices()[0].platform != "cpu"
     batches = QUICK if quick else (*BATCHES, 4096) if accelerator else BATCHES
     cases = fit_cases(model, images, boxes, OPENFACE, batches)
     if accelerator:

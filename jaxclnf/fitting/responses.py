@@ -14,7 +14,7 @@ from jaxtyping import Array, Bool, Float, Int, Num
 
 from jaxclnf import native
 from jaxclnf.ops import ccnf
-from jaxclnf.ops.sample import MAX_PLACE, sample_patches, sample_patches_of
+from jaxclnf.ops.sample import sample_patches, sample_patches_of
 from jaxclnf.ops.shape import reference_shape, shape_2d
 from jaxclnf.ops.similarity import inverse, similarity
 from jaxclnf.types import PDM, FaceParams, PatchExperts
@@ -22,8 +22,9 @@ from jaxclnf.types import PDM, FaceParams, PatchExperts
 FEW = 8
 """Fewer faces than this go one by one: often they are starts of one face, no two of one view."""
 
-BLOCK_SIZES = {"cpu": (4, 8), "accelerator": (4, 256)}
-"""Smallest and largest block; on a CPU what a block touches must stay in the cache."""
+SMALLEST_BLOCK = 4
+MOST_ON_CPU, MOST_ELSEWHERE = 8, 256
+"""Faces of a block at most; on a CPU what a block touches must stay in the cache."""
 
 
 class Frame(NamedTuple):
@@ -197,22 +198,33 @@ def _more_faces(by_view: Callable, n: int, batched, experts: PatchExperts, image
 
 def _by_view(experts: PatchExperts, images: Array, faces: Frame, window: int) -> Array:
     flat = jax.tree.map(lambda a: a.reshape(-1, *a.shape[2:]), faces)
-    pixels, square = images.shape[1] * images.shape[2], experts.support[0] == experts.support[1]
-    in_c = native.serves(experts.weights, flat.base) and square and 0 < pixels <= MAX_PLACE
-    maps = (_natively if in_c else _sampled_blockwise)(experts, images, flat, window)
+    on_cpu, elsewhere = (
+        partial(_sampled_blockwise, window=window, largest=n) for n in (MOST_ON_CPU, MOST_ELSEWHERE)
+    )
+    if native.serves(*_for_c(experts, flat, window)) and native.can_map(
+        images.shape[1:], experts.support, window
+    ):
+        on_cpu = partial(_natively, window=window)
+    maps = jax.lax.platform_dependent(experts, images, flat, cpu=on_cpu, default=elsewhere)
     return maps.reshape(*faces.view.shape, *maps.shape[1:])
+
+
+def _for_c(experts: PatchExperts, flat: Frame, window: int) -> list[Array]:
+    """The arrays that `native.response_maps` takes beside the images."""
+    faces = [flat.base, flat.img_from_ref, flat.view]
+    neurons = [experts.weights, experts.norm_weights, experts.bias, experts.alpha]
+    sigma = [experts.sigma[window]] if window in experts.sigma else []
+    return [*faces, experts.visibility, *neurons, experts.sigma_index, *sigma]
 
 
 def _natively(experts: PatchExperts, images: Array, flat: Frame, window: int) -> Array:
     """`_sampled_blockwise` in C, which needs no blocks."""
-    return native.response_maps(
-        images, flat.base, flat.img_from_ref, flat.view,
-        experts.visibility, experts.weights, experts.norm_weights, experts.bias, experts.alpha,
-        experts.sigma_index, experts.sigma.get(window), window,
-    )  # fmt: skip
+    return native.response_maps(images, *_for_c(experts, flat, window), window=window)
 
 
-def _sampled_blockwise(experts: PatchExperts, images: Array, flat: Frame, window: int) -> Array:
+def _sampled_blockwise(
+    experts: PatchExperts, images: Array, flat: Frame, window: int, largest: int = MOST_ON_CPU
+) -> Array:
     """Response maps of faces, an equal number in a row on each image."""
     size = window + experts.support[0] - 1
     which = jnp.repeat(jnp.arange(len(images)), len(flat.view) // len(images))
@@ -224,7 +236,7 @@ def _sampled_blockwise(experts: PatchExperts, images: Array, flat: Frame, window
         # The product with 1 stops XLA from sampling anew for every use of the patches.
         return patches @ jnp.eye(size, dtype=patches.dtype)
 
-    return _blockwise(experts, flat.view, patches_of, window)
+    return _blockwise(experts, flat.view, patches_of, window, largest)
 
 
 @image_responses.defjvp
@@ -250,7 +262,12 @@ def batch_responses(
 ) -> Float[Array, "n_faces n_points window window"]:
     """`image_responses` from patches that are already there."""
     window = patches.shape[-1] - experts.support[0] + 1
-    return _blockwise(experts, views, lambda members: patches[members], window)
+
+    def blockwise(experts, views, patches, largest):
+        return _blockwise(experts, views, lambda members: patches[members], window, largest)
+
+    on_cpu, elsewhere = (partial(blockwise, largest=n) for n in (MOST_ON_CPU, MOST_ELSEWHERE))
+    return jax.lax.platform_dependent(experts, views, patches, cpu=on_cpu, default=elsewhere)
 
 
 @batch_responses.defjvp
@@ -265,10 +282,13 @@ def _each_face(experts: PatchExperts, views: Array, patches: Array) -> Array:
     return jax.vmap(of_face)(views, patches)
 
 
-def _blockwise(experts: PatchExperts, views: Array, patches_of: Callable, window: int) -> Array:
-    """Response maps of faces whose views are given and whose patches ``patches_of(members)`` gives."""
+def _blockwise(experts: PatchExperts, views: Array, patches_of: Callable, window: int, largest: int) -> Array:
+    """Response maps of faces whose views are given and whose patches ``patches_of(members)`` gives.
+
+    ``largest`` is how many faces a block holds at most.
+    """
     n_faces, n_points = len(views), experts.visibility.shape[1]
-    block = _block_size(n_faces)
+    block = _block_size(n_faces, largest)
     if block == 1:
         faces = jnp.arange(n_faces, dtype=jnp.int32)
         return jax.lax.map(lambda i: lone_responses(experts, views[i], patches_of(i[None])[0]), faces)
@@ -292,10 +312,9 @@ def _blockwise(experts: PatchExperts, views: Array, patches_of: Callable, window
     return maps[place[:n_faces]]
 
 
-def _block_size(n_faces: int) -> int:
+def _block_size(n_faces: int, largest: int) -> int:
     """Blocks small enough that few places stay empty, large enough to keep the processor busy."""
-    smallest, largest = BLOCK_SIZES["cpu" if jax.default_backend() == "cpu" else "accelerator"]
-    size = smallest if n_faces >= FEW else 1
+    size = SMALLEST_BLOCK if n_faces >= FEW else 1
     while size * 32 <= n_faces and size < largest:
         size *= 2
     return size

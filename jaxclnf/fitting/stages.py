@@ -4,7 +4,6 @@ A batch has two leading axes: images, and the tries on each image (boxes times s
 mapped over both; only the response maps are computed for all at once.
 """
 
-import math
 from functools import partial
 from typing import Literal, NamedTuple, TypeVar
 
@@ -13,7 +12,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxclnf.fitting.nurlms import Settings, iterate, log_likelihood
-from jaxclnf.fitting.responses import FEW, frame, image_responses, responses_between_views
+from jaxclnf.fitting.responses import frame, image_responses, responses_between_views
 from jaxclnf.types import PDM, FaceParams, FitConfig, Model, PatchExperts
 
 T = TypeVar("T")
@@ -147,21 +146,13 @@ def where(mask: Bool[Array, "n_images n_tries"], a: Array, b: Array) -> Array:
     return jnp.where(mask.reshape(mask.shape + (1,) * (a.ndim - mask.ndim)), a, b)
 
 
-def over_tries(function, *shared):
-    """``function`` mapped over images and tries: as one axis, which traces and compiles faster than two.
-
-    On a CPU a few tries go one after the other, as fast as together: their programs differ less with their
-    number, which stages that drop tries compile faster for.
-    """
-
-    def of_one(one):
-        return function(*shared, *one)
+def over_tries(function):
+    """``function`` mapped over images and tries: as one axis, which traces and compiles faster than two."""
 
     def mapped(*arguments):
         batch = jax.tree.leaves(arguments)[0].shape[:2]
         flat = jax.tree.map(lambda a: a.reshape(-1, *a.shape[2:]), arguments)
-        one_by_one = jax.default_backend() == "cpu" and math.prod(batch) < FEW
-        found = jax.lax.map(of_one, flat) if one_by_one else jax.vmap(of_one)(flat)
+        found = jax.vmap(function)(*flat)
         return jax.tree.map(lambda a: a.reshape(*batch, *a.shape[1:]), found)
 
     return mapped

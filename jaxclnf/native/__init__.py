@@ -13,6 +13,7 @@ from functools import cache
 from pathlib import Path
 
 import jax
+import jax.export
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Num
 
@@ -20,9 +21,18 @@ LIBRARY = Path(__file__).with_name("_native.so")
 RESPONSE_MAPS, SOLVE = "jaxclnf_response_maps", "jaxclnf_solve"
 
 
+KINDS = (jnp.float32, jnp.int32, jnp.bool_)
+"""What C reads: numbers, indices, truth values. Images may hold anything."""
+
+MOST_SIDE, MOST_PIXELS = 2**24, 2**31 - 1
+"""Of an image: float32 tells no more columns apart, int32 counts no more pixels."""
+
+MOST_WINDOW, MOST_SUPPORT = 181, 128
+
+
 @cache
 def available() -> bool:
-    """Whether the library is there and XLA takes it."""
+    """Whether the library is there and XLA takes it; from the first call on, XLA has its functions."""
     if os.environ.get("JAXCLNF_NATIVE") == "0" or not LIBRARY.exists():
         return False
     try:
@@ -35,10 +45,25 @@ def available() -> bool:
     return True
 
 
-def serves(*arrays: Float[Array, "..."]) -> bool:
-    """Whether programs run on a CPU and these arrays are in its precision, float32."""
-    on_cpu = jax.default_backend() == "cpu"
-    return on_cpu and all(a.dtype == jnp.float32 for a in arrays) and available()
+def export_checks() -> list[jax.export.DisabledSafetyCheck]:
+    """The checks that `jax.export.export` leaves out, so that a CPU's program may call C.
+
+    A process that runs such a program imports jaxclnf first, in the version that exported it.
+    """
+    return [jax.export.DisabledSafetyCheck.custom_call(name) for name in (RESPONSE_MAPS, SOLVE)]
+
+
+def serves(*arrays: Num[Array, "..."] | Bool[Array, "..."]) -> bool:
+    """Whether C can be called with arrays of these types, on the platforms that are CPUs."""
+    return all(a.dtype in KINDS for a in arrays) and available()
+
+
+def can_map(image_shape: tuple[int, ...], support: tuple[int, int], window: int) -> bool:
+    """Whether `response_maps` takes images, neurons and windows of these sizes."""
+    height, width = image_shape
+    few_pixels = max(height, width) <= MOST_SIDE and 0 < height * width <= MOST_PIXELS
+    square = support[0] == support[1] and 0 < support[0] <= MOST_SUPPORT
+    return few_pixels and square and 0 < window <= MOST_WINDOW
 
 
 def response_maps(
@@ -52,13 +77,15 @@ def response_maps(
     bias: Float[Array, "n_views n_points n_neurons"],
     alpha: Float[Array, "n_views n_points n_neurons"],
     sigma_index: Int[Array, "n_views n_points"],
-    sigma: Float[Array, "n_distinct window_area window_area"] | None,
+    sigma: Float[Array, "n_distinct window_area window_area"] | None = None,
+    *,
     window: int,
 ) -> Float[Array, "n_faces n_points window window"]:
     """Response maps of faces, an equal number in a row on each image.
 
     Landmarks that a view cannot see get empty maps. The arrays are those of
-    `jaxclnf.fitting.responses.Frame` and `jaxclnf.PatchExperts`.
+    `jaxclnf.fitting.responses.Frame` and `jaxclnf.PatchExperts`; C looks at their types, sizes and indices,
+    and refuses what does not fit.
     """
     pixels = images if images.dtype == jnp.uint8 else images.astype(jnp.float32)
     faces = pixels, base, img_from_ref, view
@@ -73,3 +100,6 @@ def solve(
     """Solutions of symmetric positive definite systems, by elimination without pivoting."""
     shape = jax.ShapeDtypeStruct(gradient.shape, jnp.float32)
     return jax.ffi.ffi_call(SOLVE, shape, vmap_method="broadcast_all")(hessian, gradient)
+
+
+available()  # so that stored programs find C's functions

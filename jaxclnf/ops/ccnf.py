@@ -59,9 +59,9 @@ def bank_responses(
     # A sum of separate terms is one pass over memory; a reduction over neurons is several.
     # Split rather than sliced, for the derivative of slices adds up one whole array for each.
     sizes = [cols] * len(bank.gain) + [products.shape[1] - cols * len(bank.gain)]
-    for k, product in enumerate(jax.lax.split(products, sizes, axis=1)[:-1]):
-        ncc = product * inverse_norm
-        total += bank.gain[k] * _logistic(bank.steepness[k] * jnp.clip(ncc, -1, 1) + bank.offset[k])
+    neurons = zip(*(jnp.unstack(a) for a in (bank.gain, bank.steepness, bank.offset)), strict=True)
+    for product, neuron in zip(jax.lax.split(products, sizes, axis=1), neurons, strict=False):
+        total += _activation(product * inverse_norm, *neuron)
     return total.reshape(n, rows, cols)
 
 
@@ -190,6 +190,11 @@ def _box_sum(patches: Float[Array, "n size size"], h: int, w: int) -> Float[Arra
     inside = jnp.arange(size)[:, None] - jnp.arange(cols)[None]
     across = ((inside >= 0) & (inside < w)).astype(patches.dtype)
     return (down.reshape(n * rows, size) @ across).reshape(n, rows, cols)
+
+
+@partial(jax.jit, inline=True)  # traced once for all neurons
+def _activation(ncc: Array, gain: Array, steepness: Array, offset: Array) -> Array:
+    return gain * _logistic(steepness * jnp.clip(ncc, -1, 1) + offset)
 
 
 @jax.custom_jvp

@@ -57,11 +57,11 @@ def bilinear(
     height, width = images.shape[1:]
     col, dx, right = _cell(x, width)
     row, dy, down = _cell(y, height)
-    read = partial(_pixels, images, which, row * jnp.uint32(width) + col)
-    offsets = jnp.array([0, right, down * width, down * width + right], jnp.uint32)
-    # A look-up that does nothing else is four times as fast on a CPU, and a loop keeps XLA from adding to it.
-    unroll = 1 if jax.default_backend() == "cpu" else len(offsets)
-    _, corners = jax.lax.scan(lambda _, offset: (None, read(offset)), None, offsets, unroll=unroll)
+    offsets = np.array([0, right, down * width, down * width + right], np.uint32)
+    place = row * jnp.uint32(width) + col
+    corners = jax.lax.platform_dependent(
+        images, which, place, cpu=partial(_in_a_loop, offsets), default=partial(_at_once, offsets)
+    )
     top, top_right, bottom, bottom_right = corners.astype(x.dtype)
     left, right = top + dy * (bottom - top), top_right + dy * (bottom_right - top_right)
     return left + dx * (right - left)
@@ -70,11 +70,25 @@ def bilinear(
 def _cell(x: Float[Array, "*grid"], length: int) -> tuple[UInt32[Array, "*grid"], Float[Array, "*grid"], int]:
     """The pixel before each coordinate, how far it lies beyond it, and the step to the next pixel.
 
-    Coordinates that are no numbers count as 0: no look-up may leave the image.
+    Coordinates that are no numbers count as 0: no look-up may leave the image. Its last pixels are counted in
+    integers, which float32 cannot tell apart beyond 16,777,216.
     """
     x = jnp.clip(jnp.where(jnp.isnan(x), 0, x), 0, length - 1)
-    before = jnp.minimum(jnp.floor(x), max(length - 2, 0))
-    return before.astype(jnp.uint32), x - before, min(length - 1, 1)
+    before = jnp.minimum(jnp.floor(x).astype(jnp.uint32), jnp.uint32(max(length - 2, 0)))
+    return before, jnp.clip(x - before.astype(x.dtype), 0, 1), min(length - 1, 1)
+
+
+def _at_once(offsets, images, which, place):
+    """The pixels so far after each place, one look-up after the other."""
+    return jnp.stack([_pixels(images, which, place, jnp.uint32(offset)) for offset in offsets])
+
+
+def _in_a_loop(offsets, images, which, place):
+    """`_at_once` for CPUs, where a look-up that does nothing else is four times as fast.
+
+    A loop keeps XLA from adding to it.
+    """
+    return jax.lax.map(lambda offset: _pixels(images, which, place, offset), jnp.asarray(offsets))
 
 
 def _pixels(images, which, place, offset):

@@ -6,6 +6,7 @@ import ctypes
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -21,7 +22,7 @@ from jaxclnf.fitting.fit import fit_batch
 from jaxclnf.fitting.responses import Frame, _natively, _sampled_blockwise, image_responses
 from jaxclnf.ops.gauss_newton import step
 from jaxclnf.ops.shape import shape_2d
-from jaxclnf.types import FitConfig, PatchExperts
+from jaxclnf.types import FitConfig, Model, PatchExperts
 
 BY_HAND = os.environ.get("JAXCLNF_NATIVE") == "0"
 AVAILABLE = native.available()  # which tells XLA of it
@@ -189,6 +190,18 @@ def test_systems_are_solved(k: int, lanes: int) -> None:
 
 
 @needs_library
+@pytest.mark.parametrize("k", [1, 6, 40, 61])
+def test_a_system_of_no_numbers_spoils_no_other(k: int, lanes: int) -> None:
+    rng = np.random.default_rng(k)
+    factors = rng.normal(size=(6, k, 2 * k))
+    hessians, sides = (factors @ factors.swapaxes(-1, -2)).astype(np.float32), np.ones((6, k), np.float32)
+    sound = np.asarray(jax.jit(native.solve)(hessians, sides))
+    hessians[1], sides[3] = np.nan, np.inf
+    found = np.asarray(jax.jit(native.solve)(hessians, sides))
+    np.testing.assert_array_equal(found[[0, 2, 4, 5]], sound[[0, 2, 4, 5]])
+
+
+@needs_library
 def test_a_batch_of_steps_and_its_derivative() -> None:
     """`step` takes the native way under vmap alone; a derivative goes through it too."""
     rng = np.random.default_rng(0)
@@ -229,9 +242,54 @@ def test_a_fit_without_the_library_is_the_same(tmp_path: Path) -> None:
     np.testing.assert_allclose(fitted_landmarks(), np.load(saved), atol=1e-3)
 
 
-def fitted_landmarks() -> np.ndarray:
-    model = synthetic_model(np.float32)
+def fitted_landmarks(model: Model | None = None) -> np.ndarray:
+    model = model or synthetic_model(np.float32)
     images, params = zip(*(synthetic_face(seed, np.float32) for seed in range(9)), strict=True)
     points = np.stack([shape_2d(model.pdm, face) for face in params])
     boxes = np.concatenate([points.min(1), np.ptp(points, axis=1)], axis=1).astype(np.float32)
     return np.asarray(fit_batch(model, np.stack(images), boxes, FitConfig.openface()).landmarks)
+
+
+def refused(change) -> str:
+    """What C says of a call that ``change`` has spoilt: it is given, and returns, the arrays by name."""
+    sizes = Sizes(5, 5)
+    experts, faces = in_float32((experts_of(sizes), faces_on(60, 80)))
+    names = "visibility", "weights", "norm_weights", "bias", "alpha", "sigma_index"
+    arrays = {"images": photos(FACES, 60, 80, np.uint8)}
+    arrays |= {name: np.asarray(getattr(faces, name)) for name in ("base", "img_from_ref", "view")}
+    arrays |= {name: np.array(getattr(experts, name)) for name in names}
+    arrays["sigma"] = np.asarray(experts.sigma[sizes.window])
+    shape = jax.ShapeDtypeStruct((FACES, POINTS, sizes.window, sizes.window), np.float32)
+    call = jax.jit(lambda arrays: jax.ffi.ffi_call(native.RESPONSE_MAPS, shape)(*arrays))
+    with jax.enable_x64(True), pytest.raises(Exception, match="expected") as raised:
+        jax.block_until_ready(call(list((arrays | change(arrays)).values())))
+    return str(raised.value)
+
+
+@needs_library
+def test_c_refuses_arrays_of_other_types_sizes_and_indices() -> None:
+    assert "alpha" in refused(lambda a: {"alpha": a["alpha"].astype(np.float64)})
+    assert "sigma_index" in refused(lambda a: {"sigma_index": a["sigma_index"].astype(np.int64)})
+    assert "images" in refused(lambda a: {"images": a["images"].astype(np.int16)})
+    assert "bias" in refused(lambda a: {"bias": a["bias"][:, :, :2]})
+    assert "base" in refused(lambda a: {"base": a["base"][..., None]})
+    assert "sigma" in refused(lambda a: {"sigma": a["sigma"][:, :20, :20]})
+    assert "view" in refused(lambda a: {"view": a["view"] + VIEWS})
+    assert "sigma_index" in refused(lambda a: {"sigma_index": a["sigma_index"] - 5})
+    assert "each image" in refused(lambda a: {"images": a["images"][:2]})
+
+
+@pytest.mark.parametrize("field, dtype", [("alpha", np.float64), ("sigma_index", np.int64)])
+def test_models_of_mixed_types_fit_as_those_of_one(field: str, dtype) -> None:
+    """Nothing is taken for what it is not, neither numbers of other lengths nor indices."""
+    expected = fitted_landmarks()
+    with jax.enable_x64(True):
+        model = synthetic_model(np.float32)
+        wide = [replace(e, **{field: np.asarray(getattr(e, field), dtype)}) for e in model.experts]
+        assert not native.serves(model.experts[0].weights, jnp.asarray(getattr(wide[0], field)))
+        np.testing.assert_allclose(fitted_landmarks(replace(model, experts=tuple(wide))), expected, atol=1e-3)
+
+
+def test_images_too_large_to_count_through_go_to_xla() -> None:
+    shapes = (2, 2**24 + 1), (2**16, 2**15), (0, 9), (2**15, 2**15), (2, 2**24)
+    assert [native.can_map(shape, (11, 11), 11) for shape in shapes] == [False] * 3 + [True] * 2

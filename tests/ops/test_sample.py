@@ -82,3 +82,14 @@ def test_what_is_no_number_does_not_spread(dtype) -> None:
     assert np.isfinite(sample(*arguments(image, CENTRES, TURN, dtype), 5)).all()
     corner = sample(*arguments(image, [[0.0, 0]], TURN, dtype), 5)
     assert np.isnan(corner).any()
+
+
+@pytest.mark.parametrize("x", [2**24 + 1, 2**25 + 5, 2**26 + 3])
+def test_no_look_up_leaves_a_row_that_float32_cannot_count(x: int) -> None:
+    """At such widths the last columns are one number to float32; the second row would be read."""
+    image = np.zeros((2, x), np.uint8)
+    image[1, :100] = 255
+    image[0, -40:] = 7
+    centres = jnp.array([[x - 1, 0], [2.0 * x, 0]], jnp.float32)
+    found = np.asarray(sample(jnp.asarray(image), centres, jnp.eye(2, dtype=jnp.float32), 1))
+    np.testing.assert_array_equal(found.ravel(), [7, 7])

@@ -138,8 +138,13 @@ def _learn_stage(
     while step < steps:
         n = min(CHUNK, steps - step)
         key = jax.random.fold_in(jax.random.fold_in(jax.random.key(recipe.seed), number), step)
-        drawn = draw(task, stage_experts(task, current, i), starts, i, n, key)
-        batches = (drawn, jax.random.split(key, n), jnp.asarray(rates(step + jnp.arange(n)), jnp.float32))
+        drawing, lighting = jax.random.split(key)
+        drawn = draw(task, stage_experts(task, current, i), starts, i, n, drawing)
+        batches = (
+            drawn,
+            jax.random.split(lighting, n),
+            jnp.asarray(rates(step + jnp.arange(n)), jnp.float32),
+        )
         settings = stage_settings(recipe, i)
         current, state, losses = _run(form, task.pdm, task.photos, settings, aim, current, state, batches)
         step += n
@@ -156,8 +161,9 @@ def draw(task: Task, experts: PatchExperts, starts: Starts, i: int, n_steps: int
     """
     truth = jax.tree.map(lambda a: a[starts.face], task.photos.truth)
     spread = BOX_SPREAD if i == 0 else STAGE_SPREAD
-    params = displaced(task.pdm, truth, starts.params, spread, key)
-    rng = np.random.default_rng(np.asarray(jax.random.key_data(key)))
+    moving, choosing = jax.random.split(key)
+    params = displaced(task.pdm, truth, starts.params, spread, moving)
+    rng = np.random.default_rng(np.asarray(jax.random.key_data(choosing)))
     yaw = np.asarray(params.rotation)[:, 1] + YAW_SPREAD * rng.standard_normal(len(starts.face))
     distance = abs(yaw[:, None] - np.asarray(experts.view_centres)[:, 1])
     view = distance.argmin(1)

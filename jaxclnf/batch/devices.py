@@ -47,6 +47,8 @@ def fit_sharded(
             f"expected an image and a box for every face, and {len(devices)} devices to divide them; "
             f"got images {images.shape} and boxes {boxes.shape}"
         )
+    if not len(boxes):
+        return fit_batch(model, images, boxes, config)
     fit, split = _compiled(devices)
     model, config = replicate((model, config), devices)
     images, boxes = jax.device_put((images, boxes), split)
@@ -67,10 +69,12 @@ def fit_on_cores(
     core, or as many as keep each within `MOST_FACES`.
     """
     n_faces = len(boxes)
-    if images.ndim != 3 or len(images) != n_faces or not n_faces:
+    if images.ndim != 3 or len(images) != n_faces:
         raise ValueError(
             f"expected an image and a box for every face; got images {images.shape} and boxes {boxes.shape}"
         )
+    if not n_faces:
+        return jax.device_get(fit_batch(model, images, boxes, config))
     n_parts = n_parts or max(n_cores(), -(-n_faces // MOST_FACES))
     size = -(-n_faces // min(n_parts, n_faces))
     ends = [min(first + size, n_faces) for first in range(0, n_faces, size)]

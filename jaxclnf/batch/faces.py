@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -18,11 +18,9 @@ from jaxtyping import Array, Float
 from jaxclnf.batch.canvas import MARGIN, MIN_SIDE, Canvas, cut, usual_side
 from jaxclnf.batch.devices import fit_beside_others, fit_sharded, n_cores, replicate
 from jaxclnf.batch.pipeline import ahead
-from jaxclnf.fitting.fit import box_status
+from jaxclnf.fitting.fit import box_status, fit_batch
 from jaxclnf.ops.rotation import euler_to_matrix, matrix_to_euler
-from jaxclnf.types import FitConfig, FitResult, Model, PartFit, Status
-
-Fit = TypeVar("Fit", FitResult, PartFit)
+from jaxclnf.types import FaceParams, FitConfig, FitResult, Model, Status
 
 IN_FLIGHT = 2
 """Batches computed while the next ones are prepared; on a CPU as many as it has cores, up to `MOST`."""
@@ -66,7 +64,8 @@ def fit_faces(
         raise ValueError(f"expected boxes for every image; got {len(images)} images and {len(boxes)} boxes")
     pairs = [(image, box) for image, rows in zip(images, boxes, strict=True) for box in np.atleast_2d(rows)]
     if not pairs:
-        raise ValueError("expected at least one box; got none")
+        nothing = np.zeros((0, MIN_SIDE, MIN_SIDE), np.uint8), np.zeros((0, 4), np.float32)
+        return jax.device_get(fit_batch(model, *nothing, config))
     results = fit_stream(model, pairs, config)
     return jax.tree.map(lambda *rows: np.stack(rows), *results)
 
@@ -79,45 +78,60 @@ def fit_stream(
     """Fit pairs of a grey image and a box as they come; yields one `FitResult` a face, in order.
 
     Memory stays bounded however many there are: a batch starts once it is full, and nothing waits
-    for long. Where JAX sees several devices on this host, they share every batch.
+    for long. Where JAX sees several devices on this host, they share every batch. A pair that is none, or an
+    error of ``faces``, is raised after the results of all faces before it.
     """
     devices = jax.local_devices()
     place = partial(replicate, devices=devices) if len(devices) > 1 else jax.device_put
     reduced = partial(reduction, np.ptp(model.pdm.mean[:, :2], axis=0), _settings(model, config).resolution)
     model, config = place((model, config))
-    limits = _limits(len(devices))
-    placed = (_placed(i, np.asarray(image), np.asarray(box), reduced) for i, (image, box) in enumerate(faces))
+    limits, errors = _limits(devices), []
     done: dict[int, FitResult] = {}
     following = 0
-    for batch, result in _overlapped(_batches(placed, limits), model, config, limits):
+    batches = _batches(_placed(faces, reduced, errors), limits)
+    for batch, result in _overlapped(batches, model, config, limits, in_flight(devices)):
         done.update(_finish(batch, result))
         while following in done:
             yield done.pop(following)
             following += 1
+    if errors:
+        raise errors[0]
 
 
 def _settings(model: Model, config: FitConfig | None) -> FitConfig:
     return model.settings if config is None else config
 
 
-def _limits(n_devices: int) -> Limits:
-    each = CPU_LIMITS if jax.default_backend() == "cpu" else ACCELERATOR_LIMITS
-    return Limits(tuple(n_devices * size for size in each.sizes), n_devices * each.canvas_bytes)
+def _placed(
+    faces: Iterable[tuple[np.ndarray, np.ndarray]],
+    reduced: Callable[[np.ndarray], float],
+    errors: list[Exception],
+) -> Iterator[Face]:
+    """Every face on its canvas, up to the first that cannot be; why not is added to ``errors``."""
+    try:
+        for i, (image, box) in enumerate(faces):
+            yield _on_canvas(i, np.asarray(image), np.asarray(box), reduced)
+    except Exception as error:  # whatever the caller's iterator raises
+        errors.append(error)
 
 
-def _overlapped(batches, model, config, limits):
+def _limits(devices: Sequence[Any]) -> Limits:
+    each, n = CPU_LIMITS if devices[0].platform == "cpu" else ACCELERATOR_LIMITS, len(devices)
+    return Limits(tuple(n * size for size in each.sizes), n * each.canvas_bytes)
+
+
+def _overlapped(batches, model, config, limits, n):
     """Batches with their results, a few of them computed side by side."""
 
     def fitted(batch):
         return batch, _fit(model, batch, config, limits)
 
-    n = in_flight()
     return ahead(fitted, batches, workers=n, depth=n + 1)
 
 
-def in_flight() -> int:
+def in_flight(devices: Sequence[Any]) -> int:
     """Batches that are computed side by side."""
-    return max(IN_FLIGHT, min(n_cores(), MOST)) if jax.default_backend() == "cpu" else IN_FLIGHT
+    return max(IN_FLIGHT, min(n_cores(), MOST)) if devices[0].platform == "cpu" else IN_FLIGHT
 
 
 def reduction(mean_size: np.ndarray, resolution: float, box: np.ndarray) -> float:
@@ -129,7 +143,9 @@ def reduction(mean_size: np.ndarray, resolution: float, box: np.ndarray) -> floa
     return min(1.0, resolution / pixels) if resolution and pixels > 0 else 1.0
 
 
-def _placed(index: int, image: np.ndarray, box: np.ndarray, reduced: Callable[[np.ndarray], float]) -> Face:
+def _on_canvas(
+    index: int, image: np.ndarray, box: np.ndarray, reduced: Callable[[np.ndarray], float]
+) -> Face:
     least = MIN_SIDE / (MARGIN * max(image.shape))  # of a face that fills its photo, and more
     return surroundings(index, image, box, reduction=max(reduced(_numbers(box)), min(least, 1.0)))
 
@@ -212,29 +228,22 @@ def _fit(model: Model, batch: list[Face], config: FitConfig | None, limits: Limi
 
 def _finish(batch: list[Face], result: FitResult) -> Iterator[tuple[int, FitResult]]:
     """Each face's index and result, in its photo's pixels."""
-    boxes = jnp.array([face.box for face in batch], jnp.float32)
-    photo_sizes = jnp.array([face.photo_size for face in batch], jnp.float32)
-    statuses = np.asarray(jax.vmap(box_status)(boxes, photo_sizes))
     for i, face in enumerate(batch):
         own = jax.tree.map(lambda a, i=i: a[i], result)
-        status = own.status if statuses[i] == Status.OK else statuses[i]
-        yield face.index, replace(in_photo(face.canvas, own), status=status)
+        landmarks, params = in_photo(face.canvas, np.asarray(own.landmarks), own.params)
+        of_box = box_status(face.box, face.photo_size)
+        status = own.status if of_box == Status.OK else of_box
+        yield face.index, replace(own, landmarks=landmarks, params=params, status=status)
 
 
-def in_photo(canvas: Canvas, found: FitResult) -> FitResult:
-    """A fit and its parts in a face's photo, by those on its canvas."""
-    parts = {name: _in_photo(canvas, part) for name, part in found.parts.items()}
-    return replace(_in_photo(canvas, found), parts=parts)
-
-
-def _in_photo(canvas: Canvas, found: Fit) -> Fit:
-    params, landmarks = found.params, np.asarray(found.landmarks)
+def in_photo(canvas: Canvas, landmarks: np.ndarray, params: FaceParams) -> tuple[np.ndarray, FaceParams]:
+    """A face's landmarks and parameters in its photo, by those on its canvas."""
     dtype = landmarks.dtype
     rotation = _turned(params.rotation, np.asarray(canvas.roll, dtype)) if canvas.roll else params.rotation
     translation = canvas.in_photo(np.asarray(params.translation)).astype(dtype)
     scale = np.asarray(params.scale / canvas.scale, dtype)
     moved = replace(params, scale=scale, rotation=np.asarray(rotation), translation=translation)
-    return replace(found, landmarks=canvas.in_photo(landmarks).astype(dtype), params=moved)
+    return canvas.in_photo(landmarks).astype(dtype), moved
 
 
 @jax.jit

@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, Int, Num
 from jaxclnf.fitting.parts import best_tries
 from jaxclnf.fitting.pose import in_full_precision, params_from_box
 from jaxclnf.fitting.stages import Tries, fit_tries
-from jaxclnf.types import FaceParams, FitConfig, FitResult, Model, PartFit, Status
+from jaxclnf.types import FaceParams, FitConfig, FitResult, Model, Status
 
 
 @jax.jit
@@ -42,7 +42,9 @@ def fit_batch(
     """Fit many faces: one box on each of ``n_faces`` images, or all boxes on a single image."""
     _check_batch(images, boxes)
     images, boxes = jnp.asarray(images), jnp.asarray(boxes, model.pdm.mean.dtype)
-    config = _in_dtype_of(model, config)
+    if not len(boxes):
+        return _of_no_faces(model, images, config)
+    model, config = _in_one_dtype(model, config)
     shared_image = images.ndim == 2
     starts = _starts(model, boxes, config)  # faces, starts
     if shared_image:
@@ -50,10 +52,18 @@ def fit_batch(
         starts = jax.tree.map(lambda a: a.reshape(1, -1, *a.shape[2:]), starts)
     n_starts = len(config.start_rotations)
     tries = fit_tries(model, images, starts, config, n_starts)
-    best, landmarks, parts = best_tries(model, images, tries, config, len(boxes))
+    best, landmarks = best_tries(model, images, tries, config, len(boxes))
     image_size = jnp.array(images.shape[:-3:-1], boxes.dtype)
     status = jax.vmap(box_status, in_axes=(0, None))(boxes, image_size)
-    return _result(best, landmarks, parts, status)
+    return _result(best, landmarks, status, len(config.stages(len(model.experts))))
+
+
+def _of_no_faces(model: Model, images: Array, config: FitConfig | None) -> FitResult:
+    """Nothing, in the shapes of a face's result."""
+    image = jax.ShapeDtypeStruct((1, *images.shape[-2:]), images.dtype)
+    box = jax.ShapeDtypeStruct((1, 4), model.pdm.mean.dtype)
+    one = jax.eval_shape(fit_batch, model, image, box, config)
+    return jax.tree.map(lambda a: jnp.zeros((0, *a.shape[1:]), a.dtype), one)
 
 
 @jax.jit
@@ -81,10 +91,12 @@ def fit_from(
     config: FitConfig | None = None,
 ) -> FitResult:
     """Fit one face, started from parameters (of the frame before, say); start rotations are not used."""
-    config, images = _in_dtype_of(model, config), jnp.asarray(image)[None]
-    start = jax.tree.map(lambda a: a[None, None], params)
+    (model, config), images = _in_one_dtype(model, config), jnp.asarray(image)[None]
+    _check_images(images, 3)
+    start = jax.tree.map(lambda a: jnp.asarray(a, model.pdm.mean.dtype)[None, None], params)
     tries = fit_tries(model, images, start, config)
-    return _first(_result(*best_tries(model, images, tries, config, 1), jnp.zeros(1, jnp.int32)))
+    n_stages = len(config.stages(len(model.experts)))
+    return _first(_result(*best_tries(model, images, tries, config, 1), jnp.zeros(1, jnp.int32), n_stages))
 
 
 def _starts(model: Model, boxes: Float[Array, "n_faces 4"], config: FitConfig) -> FaceParams:
@@ -102,13 +114,15 @@ def corrected_boxes(boxes: Float[Array, "n_faces 4"], by: Float[Array, "1 4"]) -
 
 
 def _result(
-    best: Tries, landmarks: Array, parts: dict[str, PartFit], status: Int[Array, " n_faces"]
+    best: Tries, landmarks: Array, status: Int[Array | np.ndarray, " n_faces"], n_stages: int
 ) -> FitResult:
+    untried = Status.FACE_TOO_SMALL if n_stages else Status.NO_STAGE
     finite = jnp.isfinite(best.params.scale) & jnp.isfinite(best.params.shape).all(-1)
     # A map that is no number moves nothing, but shows in the likelihood.
     finite &= ~jnp.isnan(best.log_likelihood)
     found = jnp.where(best.astray, Status.NOT_CONVERGED, Status.OK)
     found = jnp.where(best.too_small, Status.FACE_TOO_SMALL, found)
+    found = jnp.where(jnp.isneginf(best.log_likelihood), untried, found)  # no stage took the face
     found = jnp.where(finite, found, Status.NOT_FINITE)
     return FitResult(
         landmarks=landmarks,
@@ -119,16 +133,19 @@ def _result(
         iterations=best.iterations,
         converged=best.converged,
         status=jnp.where(status == Status.OK, found, status).astype(jnp.int32),
-        parts=parts,
     )
 
 
-def box_status(box: Float[Array, "4"], image_size: Float[Array, "2"]) -> Int[Array, ""]:
+def box_status(
+    box: Float[Array | np.ndarray, "4"], image_size: Num[Array | np.ndarray, "2"]
+) -> Int[Array | np.ndarray, ""]:
     """Whether a box can start a fit on an image of ``image_size`` (width, height): a `Status`."""
+    xp = box.__array_namespace__()  # on the host NumPy, which compiles nothing
     corner, size = box[:2], box[2:]
-    valid = jnp.isfinite(box).all() & (size > 0).all()
+    valid = xp.isfinite(box).all() & (size > 0).all()
     inside = (corner < image_size).all() & (corner + size > 0).all()
-    return jnp.where(valid, jnp.where(inside, Status.OK, Status.BOX_OUTSIDE), Status.BOX_INVALID)
+    of_sound = xp.where(inside, Status.OK, Status.BOX_OUTSIDE)
+    return xp.where(valid, of_sound, Status.BOX_INVALID).astype(xp.int32)
 
 
 def _check_batch(images, boxes):
@@ -137,14 +154,27 @@ def _check_batch(images, boxes):
             f"expected images (n, height, width) or one image (height, width) and boxes (n, 4); "
             f"got images {images.shape} and boxes {boxes.shape}"
         )
+    _check_images(images, images.ndim)
     if images.ndim == 3 and len(images) != len(boxes):
         raise ValueError(f"expected one box an image; got {len(images)} images and {len(boxes)} boxes")
 
 
-def _in_dtype_of(model: Model, config: FitConfig | None) -> FitConfig:
-    """The settings, without any those of the model, in the model's precision."""
-    config = model.settings if config is None else config
-    return jax.tree.map(lambda a: jnp.asarray(a, model.pdm.mean.dtype), config)
+def _check_images(images, ndim):
+    if images.ndim != ndim or 0 in images.shape[-2:]:
+        raise ValueError(
+            f"expected grey images (height, width) that have pixels; got an array of shape {images.shape}"
+        )
+
+
+def _in_one_dtype(model: Model, config: FitConfig | None) -> tuple[Model, FitConfig]:
+    """The model and the settings, without any the model's own, in the precision of its mean shape."""
+    config, dtype = model.settings if config is None else config, model.pdm.mean.dtype
+
+    def converted(a):
+        number = jnp.issubdtype(a.dtype, jnp.number)
+        return a.astype(dtype if jnp.issubdtype(a.dtype, jnp.floating) else jnp.int32) if number else a
+
+    return jax.tree.map(converted, model), jax.tree.map(lambda a: jnp.asarray(a, dtype), config)
 
 
 def _first(result: FitResult) -> FitResult:

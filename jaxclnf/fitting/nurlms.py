@@ -54,7 +54,7 @@ def positions_in_maps(
     face: Frame, landmarks_img: Float[Array, "n_points 2"], window: int
 ) -> Float[Array, "n_points 2"]:
     """Landmarks in the pixels of their response maps, x then y."""
-    return (landmarks_img - face.base) @ face.ref_from_img.T + (window - 1) // 2
+    return (landmarks_img - face.base) @ face.ref_from_img.T + (window - 1) / 2
 
 
 def newton_step(

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import jax
 import numpy as np
 import pytest
 from engine import (
@@ -13,7 +14,17 @@ from engine import (
 )
 from shared_data import golden, shared
 
-from jaxclnf import FitConfig, Status, fit, fit_faces, fit_stream, landmarks
+from jaxclnf import (
+    FitConfig,
+    Status,
+    fit,
+    fit_faces,
+    fit_from,
+    fit_on_cores,
+    fit_sharded,
+    fit_stream,
+    landmarks,
+)
 from jaxclnf.data.datasets import read_faces
 from jaxclnf.fitting.fit import fit_batch
 
@@ -103,12 +114,51 @@ def test_an_image_without_a_face_breaks_nothing(size) -> None:
     assert np.isfinite(found.landmarks).all()
 
 
+def test_no_boxes_give_no_faces(results) -> None:
+    image, _ = PHOTOS[0]
+    for images, boxes in (([], []), ([image, image], [np.zeros((0, 4))] * 2)):
+        none = fit_faces(MODEL, images, boxes, CONFIG)
+        for empty, full in zip(jax.tree.leaves(none), jax.tree.leaves(results), strict=True):
+            assert (empty.shape, empty.dtype) == ((0, *full.shape[1:]), full.dtype)
+    assert fit_on_cores(MODEL, np.zeros((0, 9, 9), np.uint8), np.zeros((0, 4)), CONFIG).status.shape == (0,)
+    assert fit_sharded(MODEL, np.zeros((0, 9, 9), np.uint8), np.zeros((0, 4)), CONFIG).status.shape == (0,)
+
+
+def test_results_are_in_the_models_precision(results) -> None:
+    """So that a fit can go on from them, also where 64 bits are JAX's own."""
+    assert {np.asarray(a).dtype for a in jax.tree.leaves(results)} == {
+        np.dtype(kind) for kind in (np.float32, np.int32, np.bool_)
+    }
+    (image, _), first = PHOTOS[0], jax.tree.map(lambda a: a[0], results)
+    with jax.enable_x64(True):
+        assert fit_from(MODEL, image, first.params, CONFIG).landmarks.dtype == np.float32
+
+
+def test_faces_before_an_invalid_one_come_out_before_it_is_refused(results) -> None:
+    def stream():
+        yield from PHOTOS
+        yield PHOTOS[0][0], np.zeros(3)
+
+    found = []
+    with pytest.raises(ValueError, match=r"box of shape \(3,\)"):
+        found.extend(fit_stream(MODEL, stream(), CONFIG))
+    assert len(found) == len(PHOTOS)
+    np.testing.assert_allclose(found[-1].landmarks, results.landmarks[-1], atol=ALONE)
+
+
+def test_new_numbers_of_faces_compile_nothing_new(results, caplog: pytest.LogCaptureFixture) -> None:
+    image, box = PHOTOS[0]
+    fit_faces(MODEL, [image] * 8, [box] * 8, CONFIG)
+    with jax.log_compiles(True), caplog.at_level("WARNING"):
+        for n in (2, 3, 5, 7):
+            fit_faces(MODEL, [image] * n, [box] * n, CONFIG)
+    assert not [r.getMessage() for r in caplog.records if "ompil" in r.getMessage()]
+
+
 def test_misuse_is_refused_in_one_sentence() -> None:
     image, box = PHOTOS[0]
     with pytest.raises(ValueError, match="got 2 images and 1 boxes"):
         fit_faces(MODEL, [image, image], [box], CONFIG)
-    with pytest.raises(ValueError, match="at least one box"):
-        fit_faces(MODEL, [], [], CONFIG)
     with pytest.raises(ValueError, match=r"grey image .* shape \(160, 200, 3\)"):
         fit_faces(MODEL, [np.stack([image] * 3, axis=-1)], [box], CONFIG)
     with pytest.raises(ValueError, match=r"box of shape \(3,\)"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import jax
 import numpy as np
 import pytest
 from engine import synthetic_config, synthetic_model
@@ -35,7 +36,7 @@ def test_a_long_stream_reads_a_bounded_number_of_faces_ahead(monkeypatch: pytest
         ahead = max(ahead, read - given)
     assert given == read == N
     largest = faces.CPU_LIMITS.sizes[-1]
-    assert ahead <= (4 + faces.in_flight() + 2) * largest < N / 3
+    assert ahead <= (4 + faces.in_flight(jax.local_devices()) + 2) * largest < N / 3
 
 
 def _nothing_found(model, images: np.ndarray, boxes: np.ndarray, config) -> FitResult:

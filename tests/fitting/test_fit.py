@@ -319,3 +319,55 @@ class TestDerivatives:
             ).landmarks
 
         self.check(found, traced)
+
+
+@pytest.mark.parametrize(
+    "box, changes, status",
+    [
+        ((60, 40, 90, 80), {"scales": (5,), "windows": (7,)}, Status.NO_STAGE),
+        ((60, 40, 90, 80), {"windows": (0, 0)}, Status.NO_STAGE),
+        ((80, 60, 24, 22), {"scales": (1,), "windows": (5,)}, Status.FACE_TOO_SMALL),
+        ((80, 60, 24, 22), {"scales": (0,), "windows": (7,)}, Status.OK),
+        (
+            (60, 40, 90, 80),
+            {"scale_margin": np.float32(100), "min_scale": np.float32(0)},
+            Status.FACE_TOO_SMALL,
+        ),
+    ],
+)
+def test_what_no_stage_has_fitted_is_not_ok(box, changes, status: Status) -> None:
+    image, _ = synthetic_face(1, np.float32)
+    result = fit(synthetic_model(np.float32), image, np.array(box, np.float32), synthetic_config(**changes))
+    assert np.isneginf(result.log_likelihood) == (status is not Status.OK)
+    assert (int(result.status) in (Status.OK, Status.NOT_CONVERGED)) == (status is Status.OK)
+    assert status is Status.OK or Status(int(result.status)) is status
+
+
+@pytest.mark.parametrize("windows", [(7, 5), (8, 6), (10, 8), (7, 8)])
+def test_even_windows_are_as_exact_as_odd_ones(windows) -> None:
+    model, (images, boxes) = synthetic_model(np.float32), faces(np.float32, SEEDS)
+    truth = np.stack([landmarks(model, synthetic_face(seed, np.float32)[1]) for seed in SEEDS])
+    found = fit_batch(model, images, boxes, synthetic_config(windows=windows))
+    assert np.linalg.norm(found.landmarks - truth, axis=-1).mean() < 0.5
+
+
+def test_no_boxes_give_no_faces() -> None:
+    model, config = synthetic_model(np.float32), synthetic_config()
+    one = fit_batch(model, np.zeros((1, 9, 9), np.uint8), np.ones((1, 4), np.float32), config)
+    for images in (np.zeros((9, 9), np.uint8), np.zeros((0, 9, 9), np.uint8)):
+        none = fit_batch(model, images, np.zeros((0, 4), np.float32), config)
+        assert jax.tree.structure(none) == jax.tree.structure(one)
+        for empty, full in zip(jax.tree.leaves(none), jax.tree.leaves(one), strict=True):
+            assert (empty.shape, empty.dtype) == ((0, *full.shape[1:]), full.dtype)
+
+
+@pytest.mark.parametrize("shape", [(0, 9), (9, 0), (9, 9, 3)])
+def test_images_without_pixels_or_with_colours_are_refused(shape) -> None:
+    model, config = synthetic_model(np.float32), synthetic_config()
+    image, (_, params) = np.zeros(shape, np.uint8), synthetic_face(1, np.float32)
+    for call in (
+        lambda: fit_batch(model, image, np.ones((1, 4), np.float32), config),
+        lambda: fit_from(model, image, params, config),
+    ):
+        with pytest.raises(Exception, match="image"):
+            call()

@@ -7,6 +7,7 @@ import sys
 import typer
 
 from jaxclnf.commands.bench import bench
+from jaxclnf.commands.calibrate import calibrate
 from jaxclnf.commands.convert import convert
 from jaxclnf.commands.demo import demo
 from jaxclnf.commands.eval import evaluate
@@ -30,6 +31,7 @@ app.command("eval")(evaluate)
 app.command()(sweep)
 app.command()(bench)
 app.command()(train)
+app.command()(calibrate)
 app.add_typer(models, name="models")
 
 

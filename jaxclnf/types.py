@@ -92,22 +92,45 @@ class Part:
 
 @dataclass(frozen=True)
 class Provenance:
-    """Where a model comes from and on which terms it may be used."""
+    """Where a model comes from and on which terms it may be used.
+
+    ``learned`` holds the digest (`jaxclnf.data.datasets.photo_digest`) of every photo that the model learned
+    from; empty: unknown.
+    """
 
     name: str = ""
     source: str = ""
     licence: str = ""
+    learned: frozenset[bytes] = frozenset()
+
+
+@pytree
+class Calibration:
+    """What a log-likelihood promises: a logistic curve over it, 1/2 at ``centre``, as steep as ``slope``.
+
+    `jaxclnf.models.calibration.confidences` applies it; `jaxclnf.training.calibrate.fit_calibration` finds it
+    on annotated faces.
+    """
+
+    centre: Float[Array, ""]
+    slope: Float[Array, ""]
 
 
 @pytree
 class Model:
-    """A landmark model: PDM, patch experts from coarse to fine, parts, and the settings that suit it."""
+    """A landmark model: PDM, patch experts from coarse to fine, parts, suitable settings, calibration."""
 
     pdm: PDM
     experts: tuple[PatchExperts, ...]
     parts: tuple[Part, ...] = ()
     provenance: Provenance = static(default=Provenance())
     settings: FitConfig = field(default_factory=lambda: FitConfig())  # of a fit that names none
+    calibration: Calibration | None = None  # without one, how sure fits are is unknown
+
+    @property
+    def learned(self) -> frozenset[bytes]:
+        """Digests of the photos that the model or a part of it learned from."""
+        return self.provenance.learned.union(*(part.model.learned for part in self.parts))
 
     @property
     def patch_scales(self) -> tuple[Float[Array, ""], ...]:

@@ -3,8 +3,8 @@
     python experiments/21_confidence/run.py [MODEL] [--faces N]
 
 A logistic curve is fitted on one half of annotated training faces and held against the other half. The line
-it prints belongs into `jaxclnf.models.calibration.CALIBRATIONS`; reliability.png shows promised against found
-shares.
+it prints is what `jaxclnf.models.known` has of OpenFace's models; reliability.png shows promised against
+found shares.
 """
 
 from __future__ import annotations
@@ -14,12 +14,13 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
-from scipy.optimize import minimize
 
 import jaxclnf
 from jaxclnf.media.images import read_photo, to_grey
-from jaxclnf.models.calibration import Calibration, comparable
+from jaxclnf.models.calibration import comparable, promised
+from jaxclnf.models.known import experts_digest
 from jaxclnf.models.opening import open_model
+from jaxclnf.training.calibrate import logistic_curve
 
 HERE = Path(__file__).resolve().parent
 SHARED = HERE.parents[2] / "shared" / "faces"
@@ -40,21 +41,6 @@ def fits(model: jaxclnf.Model, folders: list[Path], n_faces: int) -> tuple[np.nd
     error = np.linalg.norm(result.landmarks - truth, axis=-1).mean(axis=1)
     eyes = np.linalg.norm(truth[:, 36] - truth[:, 45], axis=1)
     return comparable(model, result, model.settings), error / eyes < GOOD
-
-
-def calibrated(likelihood: np.ndarray, good: np.ndarray) -> Calibration:
-    """The logistic curve of greatest likelihood."""
-
-    def loss(values: np.ndarray) -> float:
-        centre, slope = values
-        return float(np.mean(np.logaddexp(0, np.where(good, -1, 1) * slope * (likelihood - centre))))
-
-    centre, slope = minimize(loss, [np.median(likelihood), 3.0], method="Nelder-Mead").x
-    return Calibration(round(float(centre), 3), round(float(slope), 2))
-
-
-def promised(calibration: Calibration, likelihood: np.ndarray) -> np.ndarray:
-    return 1 / (1 + np.exp(-calibration.slope * (likelihood - calibration.centre)))
 
 
 def reliability(probability: np.ndarray, good: np.ndarray, n_bins: int = 5) -> np.ndarray:
@@ -91,8 +77,9 @@ def main() -> None:
     model = open_model(options.model)
     likelihood, good = fits(model, options.folders, options.faces)
     half = np.arange(len(good)) % 2 == 0
-    calibration = calibrated(likelihood[half], good[half])
-    print(f"{model.provenance.name!r}: {calibration}")
+    calibration = logistic_curve(likelihood[half], good[half])
+    curve = f"{calibration.centre:.3f}, {calibration.slope:.2f}"
+    print(f"{model.provenance.name!r}, {experts_digest(model)}: {curve}")
     probability = promised(calibration, likelihood[~half])
     bins = reliability(probability, good[~half])
     for low, found, size in bins:

@@ -101,6 +101,12 @@ def open_model(name: str | None) -> Model:
     return opening.open_model(name)
 
 
+def warn(sentence: str) -> None:
+    """Say something on standard error, if there is something to say."""
+    if sentence:
+        typer.echo(f"jaxclnf: {sentence}", err=True)
+
+
 def check_writable(option: str, path: Path) -> None:
     """Refuses, before long work, a place where no model can be written."""
     if path.suffix != ".npz" or not path.resolve().parent.is_dir():

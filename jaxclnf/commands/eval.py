@@ -40,6 +40,9 @@ def evaluate(
         str | None,
         typer.Option(help="The dataset's landmarks that the model has: 36+39,42+45,30,48-54 (+ averages)."),
     ] = None,
+    held_back: Annotated[
+        bool, typer.Option("--held-back", help="Leave out the faces that a model says it learned from.")
+    ] = False,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for faces.csv and ced.png.")] = Path(
         "eval"
     ),
@@ -50,7 +53,7 @@ def evaluate(
     yaw; writes every face to faces.csv and the cumulative error curves to ced.png.
     """
     from jaxclnf.data.charts import draw_cumulative_errors
-    from jaxclnf.data.evaluate import check, errors_of, true_yaws
+    from jaxclnf.data.evaluate import check, errors_of, learned_warning, not_learned, true_yaws
     from jaxclnf.output.runs import make_folder
 
     faces = _read(datasets, landmarks)
@@ -60,6 +63,8 @@ def evaluate(
     presets = preset or [common.Preset.default]
     for each in models.values():
         check(each, faces)
+        common.warn(learned_warning(faces, each, held_back))
+        faces = not_learned(faces, each) if held_back else faces
     yaws = true_yaws(next(iter(models.values())).pdm, faces.points)
     fits = {
         _run_name(m, p.value, len(models) > 1, multi_view): _fit(

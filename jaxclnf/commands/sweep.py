@@ -30,6 +30,7 @@ def sweep(
     settings.csv, charts and a page, README.md, into the folder.
     """
     from jaxclnf.data.datasets import read_faces
+    from jaxclnf.data.evaluate import learned_warning
     from jaxclnf.output.runs import make_folder
     from jaxclnf.sweeps.report import write_report
     from jaxclnf.sweeps.run import Results, describe, draw_photos, run_sweep
@@ -40,7 +41,9 @@ def sweep(
         common.check_writable("--save", save)
     folder = make_folder(out or spec.with_suffix(""))
     opened = common.open_model(model or plan.model)
-    photos = draw_photos(read_faces(plan.datasets), plan)
+    faces = read_faces(plan.datasets)
+    common.warn(learned_warning(faces, opened, plan.held_back is not None))
+    photos = draw_photos(faces, plan, opened)
     if opened.pdm.n_points != photos.points.shape[1]:
         raise ValueError(
             f"the model has {opened.pdm.n_points} landmarks and the faces have {photos.points.shape[1]}"
@@ -62,10 +65,6 @@ def sweep(
 
 def _save(model: Model, settings: FitConfig, path: Path) -> None:
     """The model with other settings; weights that were kept in half precision stay so."""
-    import numpy as np
+    from jaxclnf.models.storage import save_model, weights_dtype
 
-    from jaxclnf.models.storage import save_model
-
-    weights = [np.asarray(experts.weights) for experts in model.experts]
-    halves = all(np.array_equal(w, w.astype(np.float16)) for w in weights)
-    save_model(replace(model, settings=settings), path, np.float16 if halves else None)
+    save_model(replace(model, settings=settings), path, weights_dtype(model))

@@ -15,7 +15,7 @@ from jaxclnf.commands import common
 if TYPE_CHECKING:
     from jaxclnf.data.datasets import Faces
     from jaxclnf.training.recipe import Recipe
-    from jaxclnf.types import PDM, Model
+    from jaxclnf.types import PDM, Calibration, Model
 
 
 def train(
@@ -52,19 +52,37 @@ def train(
     typer.echo(faces.summary())
     if landmarks:
         faces = faces.regroup(parse_groups(landmarks))
-    model = _learn(faces, recipe, out.with_suffix(".checkpoint.npz"))
+    learned, held_back = faces.split(recipe.held_back, recipe.seed)
+    model = _learn(faces, learned, held_back, recipe, out.with_suffix(".checkpoint.npz"))
     source = "jaxclnf train " + " ".join(path.name for path in datasets)
-    provenance = Provenance(name or out.stem, source, licence or "after the terms of the training data")
-    save_model(replace(model, provenance=provenance), out, np.float16)
+    terms = licence or "after the terms of the training data"
+    provenance = Provenance(name or out.stem, source, terms, frozenset(learned.digests))
+    model = replace(model, provenance=provenance, calibration=_calibration(model, held_back))
+    save_model(model, out, np.float16)
     typer.echo(f"{out}: {out.stat().st_size / 1e6:.1f} MB, {len(recipe.scales)} scales")
 
 
-def _learn(faces: Faces, recipe: Recipe, path: Path) -> Model:
+def _calibration(model: Model, held_back: Faces) -> Calibration | None:
+    """What the model's log-likelihoods promise, on faces it has not learned from; None where none can say."""
+    from jaxclnf.training.calibrate import fit_calibration
+
+    try:
+        if not len(held_back):
+            raise ValueError("no faces were held back")
+        calibration = fit_calibration(model, held_back)
+    except ValueError as error:
+        typer.echo(f"How sure its fits are stays unknown: {error}.")
+        return None
+    typer.echo(f"How sure its fits are was learned on {len(held_back)} faces held back.")
+    return calibration
+
+
+def _learn(faces: Faces, learned: Faces, held_back: Faces, recipe: Recipe, path: Path) -> Model:
+    """The model, without name and calibration, of a run that goes on where its checkpoint was."""
     from jaxclnf.training.checkpoint import Checkpoint
     from jaxclnf.training.learn import Task, train
     from jaxclnf.training.photos import gather
 
-    learned, held_back = faces.split(recipe.held_back, recipe.seed)
     checkpoint = Checkpoint(path, _identity(faces, recipe))
     with common.progress("steps") as bar:
         pdm = _learn_pdm(learned, bar)

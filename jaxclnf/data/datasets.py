@@ -7,17 +7,19 @@ A dataset is a folder that holds photos and either ``points.npz`` (``names`` of 
 from __future__ import annotations
 
 import hashlib
-import zipfile
-import zlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Bool
 
 from jaxclnf.data.markup import MARKUPS, mirror_of_groups
 from jaxclnf.media.images import SUFFIXES, read_photo, to_grey
+from jaxclnf.models.budget import Budget
+from jaxclnf.models.npz import read_arrays
+from jaxclnf.types import Model
 
 OUTSIDE_TOLERANCE = 0.05  # of the shape's larger side; annotators place hidden points at the border
 MIN_EXTENT = 8.0  # pixels; a face whose larger side is smaller shows nothing to learn from
@@ -40,7 +42,8 @@ class Faces:
     of the photo, the centre of the top-left pixel being (0, 0). ``mirror[i]`` is the landmark that
     landmark i becomes in a mirrored photo; None if the markup is unknown: such faces are not mirrored.
     ``eye_distances`` (n,) are those of the outer eye corners in pixels, the unit of errors and of the
-    size of a head; None if the markup is unknown. They outlive `regroup`.
+    size of a head; None if the markup is unknown. They outlive `regroup`. ``digests`` tell photos of other
+    pixels apart (`photo_digest`), wherever they lie; empty if they were not computed.
     """
 
     photos: tuple[Path, ...]
@@ -49,6 +52,7 @@ class Faces:
     mirror: tuple[int, ...] | None = None
     eye_distances: np.ndarray | None = None
     refused: tuple[Refusal, ...] = field(default=())
+    digests: tuple[bytes, ...] = ()
 
     def __len__(self) -> int:
         return len(self.photos)
@@ -78,7 +82,13 @@ class Faces:
             points=self.points[indices],
             boxes=None if self.boxes is None else self.boxes[indices],
             eye_distances=None if self.eye_distances is None else self.eye_distances[indices],
+            digests=tuple(self.digests[i] for i in indices) if self.digests else (),
         )
+
+    def learned_by(self, model: Model) -> Bool[np.ndarray, " n"]:
+        """Which faces are on photos that a model says it learned from."""
+        learned = model.learned
+        return np.array([digest in learned for digest in self.digests or [b""] * len(self)], bool)
 
     def regroup(self, groups: Sequence[Sequence[int]]) -> Faces:
         """The same faces under a markup of its own: landmark k is the mean of the landmarks in groups[k].
@@ -94,15 +104,19 @@ class Faces:
     def split(self, share: float, seed: int) -> tuple[Faces, Faces]:
         """Training part and held-back part (``share`` of the photos); faces of one photo stay together.
 
-        The same faces, share and seed give the same parts.
+        The same faces, share and seed give the same parts. A held-back photo that the training part has under
+        another name is in neither.
         """
         if not 0 <= share < 1:
             raise ValueError(f"The share to hold back must be at least 0 and below 1; got {share}.")
         _, photo = np.unique([str(p) for p in self.photos], return_inverse=True)
         n_photos = int(photo.max(initial=-1)) + 1
-        held = np.random.default_rng(seed).permutation(n_photos)[: round(share * n_photos)]
-        is_held = np.isin(photo, held)
-        return self.take(np.flatnonzero(~is_held)), self.take(np.flatnonzero(is_held))
+        drawn = np.random.default_rng(seed).permutation(n_photos)[: round(share * n_photos)]
+        is_held = np.isin(photo, drawn)
+        learned = self.take(np.flatnonzero(~is_held))
+        known = set(learned.digests)
+        held = [i for i in np.flatnonzero(is_held) if not (self.digests and self.digests[i] in known)]
+        return learned, self.take(np.array(held, int))
 
     def summary(self, examples: int = 3) -> str:
         """What was read and what was refused, in plain lines."""
@@ -122,6 +136,11 @@ class _Face:
     points: np.ndarray | None  # None: the annotation could not be read
     box: np.ndarray | None
     problem: str = ""
+
+
+def photo_digest(image: np.ndarray) -> bytes:
+    """Eight bytes that tell a grey photo from others, by size and pixels, not by name or format."""
+    return hashlib.sha256(f"{image.shape}".encode() + image.tobytes()).digest()[:8]
 
 
 def read_grey(path: Path) -> np.ndarray | None:
@@ -144,13 +163,18 @@ def read_faces(sources: Iterable[str | Path], n_points: int | None = None) -> Fa
         n_points = counts.most_common(1)[0][0] if counts else 0
     kept: list[_Face] = []
     refused: list[Refusal] = []
+    digests: list[bytes] = []
     seen: dict[bytes, list[np.ndarray]] = {}
     for face in found:
-        reason = face.problem or _problem(face, n_points, seen)
+        reason = face.problem or _problem(face, n_points)
+        image = None if reason else read_grey(face.photo)
+        digest = b"" if image is None else photo_digest(image)
+        reason = reason or _photo_problem(face, image, seen.setdefault(digest, []))
         if reason:
             refused.append(Refusal(face.photo.name, reason))
         else:
             kept.append(face)
+            digests.append(digest)
     if not kept:
         reasons = Counter(r.reason for r in refused).most_common(3)
         why = "; ".join(f"{n} x {reason}" for reason, n in reasons) or "the folders hold no annotations"
@@ -165,11 +189,12 @@ def read_faces(sources: Iterable[str | Path], n_points: int | None = None) -> Fa
         mirror=markup.mirror if markup else None,
         eye_distances=markup.eye_distances(points) if markup else None,
         refused=tuple(refused),
+        digests=tuple(digests),
     )
 
 
-def _problem(face: _Face, n_points: int, seen: dict[bytes, list[np.ndarray]]) -> str:
-    """Why this face cannot be used, or an empty string; notes it in ``seen`` if it can."""
+def _problem(face: _Face, n_points: int) -> str:
+    """Why this annotation cannot be used, or an empty string."""
     points = face.points
     assert points is not None
     if len(points) != n_points:
@@ -178,16 +203,24 @@ def _problem(face: _Face, n_points: int, seen: dict[bytes, list[np.ndarray]]) ->
         return "landmarks that are not finite numbers"
     if face.box is not None and not (np.isfinite(face.box).all() and (face.box[2:] > 0).all()):
         return "a box that is empty or not finite"
-    extent = float(np.ptp(points, axis=0).max())
-    if extent < MIN_EXTENT:
+    if np.ptp(points, axis=0).max() < MIN_EXTENT:
         return f"landmarks less than {MIN_EXTENT:.0f} pixels apart"
-    image = read_grey(face.photo)
+    return ""
+
+
+def _photo_problem(face: _Face, image: np.ndarray | None, same_photo: list[np.ndarray]) -> str:
+    """Why this face cannot be used on its photo, or an empty string.
+
+    ``same_photo`` has the landmarks of the faces on it that were read before; those of this one are added.
+    """
     if image is None:
         return "photo unreadable" if face.photo.exists() else "photo missing"
+    points = face.points
+    assert points is not None
+    extent = float(np.ptp(points, axis=0).max())
     last = np.array(image.shape[::-1]) - 1
     if max(-points.min(), (points - last).max()) > OUTSIDE_TOLERANCE * extent:
         return "landmarks outside the photo"
-    same_photo = seen.setdefault(hashlib.sha256(image.tobytes()).digest(), [])
     if any(np.abs(points - other).max() < 0.01 * extent for other in same_photo):
         return "duplicate of another face"
     same_photo.append(points)
@@ -208,22 +241,12 @@ def _read_source(source: Path) -> list[_Face]:
 
 def _read_table(path: Path) -> list[_Face]:
     try:
-        # numpy leaves a file that is no archive open unless it is opened here
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as table:
-            names, points, boxes = table["names"], table["points"], table.get("boxes")
-    except KeyError as error:
-        raise ValueError(f"{path} lacks an array: {error.args[0]}") from None
-    except (
-        OSError,
-        ValueError,
-        EOFError,
-        AttributeError,
-        TypeError,
-        NotImplementedError,
-        zipfile.BadZipFile,
-        zlib.error,
-    ):
+        table = read_arrays(path, Budget())
+    except (ValueError, OSError):
         raise ValueError(f"{path} is not a readable .npz table; write it with numpy.savez.") from None
+    if missing := {"names", "points"} - table.keys():
+        raise ValueError(f"{path} lacks an array: {', '.join(sorted(missing))}")
+    names, points, boxes = table["names"], table["points"], table.get("boxes")
     numeric = points.dtype.kind in "fiu" and (boxes is None or boxes.dtype.kind in "fiu")
     if not numeric or points.ndim != 3 or points.shape[2] != 2 or names.shape != points.shape[:1]:
         raise ValueError(

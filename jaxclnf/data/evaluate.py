@@ -113,6 +113,31 @@ def check(model: Model, faces: Faces) -> None:
         )
 
 
+def not_learned(faces: Faces, model: Model) -> Faces:
+    """The faces on photos that the model does not say it learned from.
+
+    Raises ValueError if there are none.
+    """
+    kept = faces.take(np.flatnonzero(~faces.learned_by(model)))
+    if not len(kept):
+        raise ValueError(f"the model learned from all {len(faces)} faces, so that none of them can judge it")
+    return kept
+
+
+def learned_warning(faces: Faces, model: Model, left_out: bool = False) -> str:
+    """What there is to say of faces that a model learned from; nothing if there are none.
+
+    ``left_out`` tells whether they are, or should be, left out.
+    """
+    if left_out and not model.learned:
+        return "the model does not say which photos it learned from; those are taken that seed 0 holds back"
+    n = int(faces.learned_by(model).sum())
+    if not n:
+        return ""
+    end = "and they are left out" if left_out else "so that errors on them are smaller than on others"
+    return f"the model learned from {n} of these {len(faces)} faces, {end}"
+
+
 def fit_annotated(model: Model, faces: Faces, config: FitConfig | None = None) -> Iterator[FitResult]:
     """Fit every annotated face from its box, one result at a time, in order."""
     check(model, faces)

@@ -2,37 +2,29 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 from jaxtyping import Float
 
-from jaxclnf.types import FitConfig, FitResult, Model, usable
-
-
-class Calibration(NamedTuple):
-    """Logistic curve over the comparable log-likelihood: 1/2 at ``centre``, as steep as ``slope``."""
-
-    centre: float
-    slope: float
-
-
-# Fitted on training faces by experiments/21_confidence, by the model's name; others borrow the first.
-CALIBRATIONS = {
-    "main_clnf_general": Calibration(centre=-0.762, slope=5.81),
-    "jaxclnf 68 landmarks": Calibration(centre=-5.014, slope=3.17),
-}
+from jaxclnf.types import Calibration, FitConfig, FitResult, Model, usable
 
 
 def confidences(model: Model, result: FitResult, config: FitConfig) -> Float[np.ndarray, " n_faces"]:
     """Probability of each fit of a batch that its mean error is below 5 % of the outer eye corners' distance.
 
-    Fits without usable landmarks have 0.
+    Fits without usable landmarks have 0. Of a model without calibration others have NaN: it is unknown.
     """
-    calibration = CALIBRATIONS.get(model.provenance.name, next(iter(CALIBRATIONS.values())))
     ok = np.array([usable(int(status)) for status in result.status])
-    x = np.where(ok, comparable(model, result, config), -np.inf)
-    return 1 / (1 + np.exp(np.minimum(calibration.slope * (calibration.centre - x), 700)))
+    if model.calibration is None:
+        return np.where(ok, np.nan, 0.0)
+    return np.where(ok, promised(model.calibration, comparable(model, result, config)), 0.0)
+
+
+def promised(
+    calibration: Calibration, likelihoods: Float[np.ndarray, " n_faces"]
+) -> Float[np.ndarray, " n_faces"]:
+    """Probabilities that a calibration gives comparable log-likelihoods."""
+    centre, slope = float(calibration.centre), float(calibration.slope)
+    return 1 / (1 + np.exp(np.clip(slope * (centre - likelihoods), -700, 700)))
 
 
 def comparable(model: Model, result: FitResult, config: FitConfig) -> Float[np.ndarray, " n_faces"]:

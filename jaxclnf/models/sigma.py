@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+import os
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 from threadpoolctl import threadpool_limits
 
-MAX_VALUES = 2**27
-"""Smoothing matrices of one window size hold at most this many numbers (1 GiB in float64)."""
-_CHUNK = 16  # matrices at a time, so that what they pass through stays in the cache
+from jaxclnf.models.budget import Budget
+
+MAX_WINDOW = 31
+"""Pixels; wider windows have no edge terms. Their matrices grow with the fourth power of it."""
+_MOST = 2**30  # bytes of a scale's smoothing matrices, where no budget is given
+_CHUNK = (
+    2**18
+)  # numbers in the matrices computed at a time, so that what they pass through stays in the cache
 
 
 def smoothing_matrices(
@@ -18,17 +24,16 @@ def smoothing_matrices(
     betas: Float[np.ndarray, "n_views n_points n_edges"],
     visibility: Bool[np.ndarray, "n_views n_points"],
     edges: dict[int, np.ndarray],
-    each: Any = map,
+    budget: Budget | None = None,
 ) -> tuple[dict[int, np.ndarray], Int[np.ndarray, "n_views n_points"]]:
     """The distinct ``inv(2 (sum(alpha) I + sum_k beta_k S_k))`` and which of them a landmark uses.
 
     ``edges`` maps a window size to its components S_k, (n_edges, area, area) with area = window**2. The
     first result maps the same sizes to (n_distinct, area, area) in alpha's dtype. Landmarks of equal alpha
-    sum and betas, as mirrored ones are, share a matrix; an invisible landmark has index 0. ``each`` goes
-    through the chunks that matrices are computed in; a thread pool's ``map`` computes them side by side.
+    sum and betas, as mirrored ones are, share a matrix; an invisible landmark has index 0.
 
-    Raises ValueError if a component is not symmetric or changes when the window is reflected, or if a
-    landmark's matrix is not positive definite.
+    Raises ValueError if a component is not symmetric or changes when the window is reflected, if a landmark's
+    matrix is not positive definite, or if the matrices take more memory than ``budget`` has.
 
     Source: OpenFace `CCNF_patch_expert::ComputeSigmas`; Baltrušaitis et al. 2014, eqs. 6-8.
     """
@@ -36,9 +41,17 @@ def smoothing_matrices(
     distinct, inverse = np.unique(terms[visibility], axis=0, return_inverse=True)
     index = np.zeros(visibility.shape, np.int32)
     index[visibility] = inverse.ravel()
-    # The matrices are small: threads within a product would wait for each other; those of `each` do not.
-    with threadpool_limits(1, user_api="blas"):
-        sigma = {window: _invert(distinct, edges[window], window, alpha.dtype, each) for window in edges}
+    budget = budget or Budget(_MOST)
+    for window in edges:
+        if window > MAX_WINDOW:
+            raise ValueError(
+                f"window {window} has edge terms, expected windows of at most {MAX_WINDOW} pixels"
+            )
+        needed = len(distinct) * window**4 * alpha.dtype.itemsize
+        budget.take(needed, f"window {window}: {len(distinct)} smoothing matrices of {window**2} rows")
+    # The matrices are small: threads within a product would wait for each other; those of the pool do not.
+    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(os.cpu_count()) as pool:
+        sigma = {window: _invert(distinct, edges[window], window, alpha.dtype, pool) for window in edges}
     return sigma, index
 
 
@@ -47,27 +60,26 @@ def _invert(
     edges: Float[np.ndarray, "k area area"],
     window: int,
     dtype: np.dtype,
-    each: Any,
+    pool: ThreadPoolExecutor,
 ) -> Float[np.ndarray, "n area area"]:
     """Inverses of one window size, from the parts of a map that are even or odd under its two reflections.
 
     Those four parts do not mix, so that four small inverses take the place of a large one, and a
     quarter of its rows says the rest.
     """
-    if len(terms) * window**4 > MAX_VALUES:
-        raise ValueError(f"window {window}: {len(terms)} smoothing matrices of {window**2} rows are too many")
     if not _is_symmetric(edges, window):
         raise ValueError(
             f"window {window}: the edge components are not symmetric under the window's reflections"
         )
     classes = [(basis, basis @ edges.astype(np.float64) @ basis.T) for basis in _reflection_classes(window)]
     sigma = np.empty((len(terms), window**2, window**2), dtype)
+    size = max(1, _CHUNK // window**4)
 
     def fill(start: int) -> None:
-        chunk = slice(start, start + _CHUNK)
+        chunk = slice(start, start + size)
         sigma[chunk] = _unfold(_quarters(terms[chunk], classes, window).astype(dtype), window)
 
-    list(each(fill, range(0, len(terms), _CHUNK)))
+    list(pool.map(fill, range(0, len(terms), size)))
     return sigma
 
 

@@ -1,36 +1,38 @@
 """A model in one .npz: what defines it, where it comes from, its licence, and a checksum; nothing pickled.
 
-Arrays are named by their place in the PyTree (``experts/0/alpha``); ``header`` is JSON in UTF-8. The
-smoothing matrices, ten times the size of the rest, are left out and computed anew when a model is loaded.
+Arrays are named by their place in the PyTree (``experts/0/alpha``); ``header`` is JSON in UTF-8; ``learned``
+has the digests of the photos that the model learned from. The smoothing matrices, ten times the size of the
+rest, are left out and computed anew when a model is loaded. Nothing that a file says is believed.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
-import zipfile
-import zlib
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, fields, replace
+from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any
 
 import jax
 import numpy as np
 from jax.typing import DTypeLike
 
-from jaxclnf.models.sigma import smoothing_matrices
-from jaxclnf.types import PDM, FitConfig, Model, Part, PatchExperts, Provenance
+from jaxclnf.models.budget import Budget
+from jaxclnf.models.experts import KINDS, kind_of
+from jaxclnf.models.fields import checked_fields
+from jaxclnf.models.known import known_calibration
+from jaxclnf.models.npz import read_checked, write_arrays
+from jaxclnf.types import PDM, Calibration, FitConfig, Model, Part, Provenance
 
 _FORMAT, _VERSION = "jaxclnf model", 1
-_MAX_BYTES = 2**30  # of all arrays, unpacked
-_DERIVED = ("sigma", "sigma_index")
-_IN_HEADER = ("settings",)
+_MAX_HEADER = 2**20  # bytes; what JSON is read into takes up to twenty times as much
+_NOT_ARRAYS = {"settings"}.union(*(kind.derived for kind in KINDS.values()))
+_TEXTS = ("name", "source", "licence")  # of a provenance
+_DIGEST = 8  # bytes of a photo's digest
 _SHIPPED = "model.npz"
 _BEFORE: dict[str, Any] = {"between_views": [], "parts": {}}
 """What settings meant that were saved before there was a choice."""
-_DAMAGE = (ValueError, LookupError, TypeError, AttributeError, OSError, EOFError, MemoryError, RuntimeError)
+_DAMAGE = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RuntimeError, MemoryError)
+"""What comes of a header or arrays that are not those of a model."""
 
 
 def save_model(model: Model, path: str | Path, weights_dtype: DTypeLike | None = None) -> None:
@@ -38,35 +40,45 @@ def save_model(model: Model, path: str | Path, weights_dtype: DTypeLike | None =
 
     ``weights_dtype`` float16 halves the file by rounding the neurons' weights; nothing else is rounded.
     """
-    header = json.dumps({"format": _FORMAT, "version": _VERSION, **_description(model)})
-    arrays = {"header": np.frombuffer(header.encode(), np.uint8), **_arrays(model, weights_dtype)}
-    arrays["checksum"] = np.array(_checksum(arrays))
-    path = Path(path)
-    if not path.parent.is_dir() or path.is_dir():
-        raise ValueError(f"{path}: not a place for a file, expected a file name in a folder that exists")
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with unfinished.open("wb") as file:
-            np.savez_compressed(file, allow_pickle=False, **arrays)
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    header = json.dumps({"format": _FORMAT, "version": _VERSION, **_description(model)}).encode()
+    if len(header) > _MAX_HEADER:
+        raise ValueError(
+            f"the model's names and settings take {len(header)} bytes, at most {_MAX_HEADER} fit"
+        )
+    arrays = {"header": np.frombuffer(header, np.uint8), **_arrays(model, weights_dtype)}
+    write_arrays(Path(path), arrays)
+
+
+def weights_dtype(model: Model) -> DTypeLike | None:
+    """float16 where that rounds no weight, since they were stored so; else None. For `save_model`."""
+    leaves = jax.tree_util.tree_leaves_with_path(model.experts)
+    weights = [np.asarray(leaf) for path, leaf in leaves if getattr(path[-1], "name", "") == "weights"]
+    with np.errstate(over="ignore"):
+        halves = all(np.array_equal(w, w.astype(np.float16)) for w in weights)
+    return np.float16 if halves else None
 
 
 def load_model(path: str | Path | None = None, dtype: DTypeLike = np.float32) -> Model:
     """The model in a file that `save_model` wrote, or the one that ships with the package.
 
     Its arrays are JAX arrays of ``dtype``, float32 or (with jax_enable_x64) float64; the smoothing
-    matrices are computed in float64. Raises ValueError if there is no such file or it is damaged.
+    matrices are computed in float64. Raises ValueError if there is no such file, if it is damaged, or if it
+    would take more memory than its size explains.
     """
     path = _shipped() if path is None else Path(path)
-    arrays = _read(path)
+    if not path.is_file():
+        raise ValueError(f"{path}: no such file, expected a model that save_model wrote")
+    budget = Budget(dtype=dtype)
     try:
-        header = json.loads(arrays.pop("header").tobytes())
-        model = _build(_nest(arrays), header, np.dtype(dtype))
+        arrays = read_checked(path, budget)
+    except (ValueError, OSError) as error:
+        raise ValueError(f"{path}: not a whole model file ({error}); convert or download it again") from None
+    try:
+        header = _header(arrays.pop("header"))
+        model = _build_model(_nest(arrays), header, np.dtype(dtype), budget)
     except _DAMAGE as error:
         raise ValueError(f"{path}: not a model that jaxclnf can use ({_reason(error)})") from None
-    return model.astype(dtype)
+    return replace(model, calibration=model.calibration or known_calibration(model)).astype(dtype)
 
 
 def is_saved_model(path: Path) -> bool:
@@ -102,7 +114,12 @@ def _description(model: Model) -> dict[str, Any]:
         {"name": p.name, "main_points": p.main_points, "part_points": p.part_points, **_description(p.model)}
         for p in model.parts
     ]
-    return {"provenance": asdict(model.provenance), "settings": model.settings.described(), "parts": parts}
+    return {
+        "provenance": {name: getattr(model.provenance, name) for name in _TEXTS},
+        "settings": model.settings.described(),
+        "experts": [kind_of(experts) for experts in model.experts],
+        "parts": parts,
+    }
 
 
 def _arrays(model: Model, weights_dtype: DTypeLike | None) -> dict[str, np.ndarray]:
@@ -111,50 +128,38 @@ def _arrays(model: Model, weights_dtype: DTypeLike | None) -> dict[str, np.ndarr
     named = {
         jax.tree_util.keystr(place, simple=True, separator="/"): np.asarray(leaf) for place, leaf in leaves
     }
-    arrays = {
-        name: array for name, array in named.items() if not set(name.split("/")) & {*_DERIVED, *_IN_HEADER}
-    }
+    arrays = {name: array for name, array in named.items() if not set(name.split("/")) & _NOT_ARRAYS}
     for name, array in arrays.items():
         if weights_dtype is not None and name.endswith("/weights"):
             with np.errstate(over="ignore"):
                 arrays[name] = array.astype(weights_dtype)
         if not np.isfinite(arrays[name]).all():
             raise ValueError(f"{name} holds numbers that are not finite in {arrays[name].dtype}")
+    if model.learned:
+        digests = b"".join(sorted(model.learned))
+        arrays["learned"] = np.frombuffer(digests, np.uint8).reshape(-1, _DIGEST)
     return arrays
 
 
-def _checksum(arrays: dict[str, np.ndarray]) -> str:
-    digest = hashlib.sha256()
-    for name in sorted(arrays):
-        array = np.ascontiguousarray(arrays[name])
-        digest.update(f"{name} {array.dtype.str} {arrays[name].shape}\n".encode())
-        digest.update(array.data)
-    return digest.hexdigest()
+def _header(content: np.ndarray) -> dict[str, Any]:
+    """What a file says of its model, of this program's version."""
+    if content.nbytes > _MAX_HEADER:
+        raise ValueError(f"a header of {content.nbytes} bytes, expected at most {_MAX_HEADER}")
+    header = json.loads(content.tobytes(), parse_constant=_refuse)
+    if header["format"] != _FORMAT or header["version"] != _VERSION:
+        found = f"{header['format']} version {header['version']}"
+        raise ValueError(f"{found}, expected {_FORMAT} version {_VERSION}")
+    return header
 
 
-def _read(path: Path) -> dict[str, np.ndarray]:
-    """The arrays of a file whose checksum is right."""
-    if not path.is_file():
-        raise ValueError(f"{path}: no such file, expected a model that save_model wrote")
-    try:
-        with zipfile.ZipFile(path) as members:
-            size = sum(member.file_size for member in members.infolist())
-        if size > _MAX_BYTES:
-            raise ValueError(f"{size} bytes unpacked, expected at most {_MAX_BYTES}")
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-        checksum = arrays.pop("checksum").item()
-    except (*_DAMAGE, zipfile.BadZipFile, zlib.error) as error:
-        raise ValueError(f"{path}: not a whole model file ({_reason(error)})") from None
-    if checksum != _checksum(arrays):
-        raise ValueError(
-            f"{path}: the checksum does not match, the file is damaged: convert or download it again"
-        )
-    return arrays
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} in the header, expected finite numbers")
 
 
 def _reason(error: BaseException) -> str:
+    """What an error says, as one short line."""
     text = f"{error.args[0]!r} is missing" if isinstance(error, KeyError) and error.args else str(error)
+    text = " ".join(text.split())
     return f"{text[:200]} ..." if len(text) > 200 else text
 
 
@@ -170,29 +175,64 @@ def _nest(arrays: dict[str, np.ndarray]) -> dict[str, Any]:
     return tree
 
 
-def _build(tree: dict[str, Any], header: dict[str, Any], dtype: np.dtype) -> Model:
-    if header["format"] != _FORMAT or header["version"] != _VERSION:
-        raise ValueError(
-            f"{header['format']} version {header['version']}, expected {_FORMAT} version {_VERSION}"
-        )
-    return _build_model(tree, header, dtype)
-
-
-def _build_model(tree: dict[str, Any], description: dict[str, Any], dtype: np.dtype) -> Model:
-    pdm = PDM(**_checked(PDM, "pdm", tree["pdm"], {}, dtype))
-    sizes = {"n_points": pdm.n_points}
+def _build_model(tree: dict[str, Any], header: dict[str, Any], dtype: np.dtype, budget: Budget) -> Model:
+    pdm = PDM(**checked_fields(PDM, "pdm", tree["pdm"], {}, dtype, budget))
+    if not (pdm.eigenvalues > 0).all():
+        raise ValueError("an eigenvalue is not above 0")
     scales = tree.get("experts", {})
-    experts = [_build_experts(scales[str(i)], sizes, dtype) for i in range(len(scales))]
-    parts = []
-    for i, part in enumerate(description["parts"]):
-        model = _build_model(tree["parts"][str(i)]["model"], part, dtype)
-        main, own = tuple(part["main_points"]), tuple(part["part_points"])
-        if len(main) != len(own) or not (_within(main, pdm.n_points) and _within(own, model.pdm.n_points)):
-            raise ValueError(f"part {part['name']}: landmarks {main} and {own} do not fit the models")
-        parts.append(Part(str(part["name"]), main, own, model))
-    provenance = Provenance(**{f.name: str(description["provenance"][f.name]) for f in fields(Provenance)})
-    settings = _build_settings(description.get("settings", {}))
-    return Model(pdm, tuple(experts), tuple(parts), provenance, settings)
+    kinds = header.get("experts") or ["ccnf"] * len(scales)  # files from before there was a choice name none
+    if len(kinds) != len(scales) or not all(kind in KINDS for kind in kinds):
+        raise ValueError(
+            f"experts {kinds!r:.80}, expected one of {', '.join(KINDS)} for each of {len(scales)}"
+        )
+    experts = [KINDS[k].build(scales[str(i)], pdm.n_points, dtype, budget) for i, k in enumerate(kinds)]
+    parts = [
+        _build_part(tree["parts"][str(i)]["model"], part, pdm.n_points, dtype, budget)
+        for i, part in enumerate(header["parts"])
+    ]
+    calibration = _build_calibration(tree["calibration"], dtype) if "calibration" in tree else None
+    settings = _build_settings(header.get("settings", {}))
+    return Model(pdm, tuple(experts), tuple(parts), _build_provenance(tree, header), settings, calibration)
+
+
+def _build_part(
+    tree: dict[str, Any], header: dict[str, Any], n_points: int, dtype: np.dtype, budget: Budget
+) -> Part:
+    if header["parts"]:
+        raise ValueError("a part of the face has parts of its own")
+    model = _build_model(tree, header, dtype, budget)
+    main, own = tuple(header["main_points"]), tuple(header["part_points"])
+    if len(main) != len(own) or not (_within(main, n_points) and _within(own, model.pdm.n_points)):
+        raise ValueError(f"part {header['name']!r:.40}: its landmarks and the whole's do not fit the models")
+    return Part(_text(header["name"]), main, own, model)
+
+
+def _within(points: tuple[Any, ...], n_points: int) -> bool:
+    """Whether these are different landmarks of so many."""
+    return len(set(points)) == len(points) and all(type(p) is int and 0 <= p < n_points for p in points)
+
+
+def _build_calibration(tree: dict[str, Any], dtype: np.dtype) -> Calibration:
+    calibration = Calibration(**checked_fields(Calibration, "calibration", tree, {}, dtype, Budget()))
+    if not calibration.slope > 0:
+        raise ValueError(f"calibration/slope is {calibration.slope}, expected a number above 0")
+    return calibration
+
+
+def _build_provenance(tree: dict[str, Any], header: dict[str, Any]) -> Provenance:
+    digests = tree.get("learned", np.zeros((0, _DIGEST), np.uint8))
+    if digests.dtype != np.uint8 or digests.shape[1:] != (_DIGEST,):
+        raise ValueError(
+            f"learned: {digests.dtype} of shape {digests.shape}, expected uint8 of (n, {_DIGEST})"
+        )
+    texts = {name: _text(header["provenance"][name]) for name in _TEXTS}
+    return Provenance(**texts, learned=frozenset(map(bytes, digests)))
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"{value!r:.40} in the header, expected text")
+    return value
 
 
 def _build_settings(description: dict[str, Any]) -> FitConfig:
@@ -214,40 +254,3 @@ def _build_settings(description: dict[str, Any]) -> FitConfig:
     settings = replace(usual, **given)
     settings.stages(0)
     return settings
-
-
-def _within(points: tuple[int, ...], n_points: int) -> bool:
-    return all(isinstance(point, int) and 0 <= point < n_points for point in points)
-
-
-def _build_experts(tree: dict[str, Any], sizes: dict[str, int], dtype: np.dtype) -> PatchExperts:
-    edges = {int(window): np.asarray(s, dtype) for window, s in tree.pop("edges", {}).items()}
-    arrays = _checked(PatchExperts, "experts", tree, sizes, dtype)
-    for window, components in edges.items():
-        if components.shape != (arrays["betas"].shape[-1], window**2, window**2):
-            raise ValueError(f"edges of window {window} have shape {components.shape}")
-    terms = arrays["alpha"], arrays["betas"], arrays["visibility"], edges
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        sigma, index = smoothing_matrices(*terms, each=pool.map)
-    arrays |= {"edges": edges, "sigma": sigma, "sigma_index": index}
-    return PatchExperts(**arrays)
-
-
-def _checked(
-    cls: type, name: str, tree: dict[str, Any], sizes: dict[str, int], dtype: np.dtype
-) -> dict[str, Any]:
-    """The arrays of a dataclass, floating-point ones in ``dtype``, if their shapes fit its annotations."""
-    sizes, arrays = {"3": 3, **sizes}, {}
-    hints = {key: hint for key, hint in get_type_hints(cls).items() if key not in ("edges", *_DERIVED)}
-    for key, hint in hints.items():
-        array, dims = tree[key], hint.dim_str.split()
-        fits = len(dims) == array.ndim and array.dtype.name in hint.dtypes
-        if not fits or any(sizes.setdefault(d, n) != n for d, n in zip(dims, array.shape, strict=True)):
-            raise ValueError(
-                f"{name}/{key}: {array.dtype} of shape {array.shape}, expected [{hint.dim_str}], {sizes}"
-            )
-        with np.errstate(over="ignore"):
-            arrays[key] = array if array.dtype == bool else array.astype(dtype)
-        if not np.isfinite(arrays[key]).all():
-            raise ValueError(f"{name}/{key} holds numbers that are not finite in {dtype}")
-    return arrays

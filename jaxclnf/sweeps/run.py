@@ -7,6 +7,7 @@ where it was and ends with the same results.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import time
@@ -21,7 +22,7 @@ import numpy as np
 from jaxclnf.batch.devices import fit_settings_on_cores
 from jaxclnf.batch.faces import canvas_side, surroundings
 from jaxclnf.data.datasets import Faces
-from jaxclnf.data.evaluate import point_errors, start_boxes
+from jaxclnf.data.evaluate import not_learned, point_errors, start_boxes
 from jaxclnf.fitting.fit import fit_batch
 from jaxclnf.sweeps.spec import Setting, Spec, changed_fields, configure, static_part
 from jaxclnf.training.recipe import Recipe
@@ -133,12 +134,19 @@ def _whole_lines(path: Path) -> list[dict]:
         raise ValueError(f"{path} is no file of a sweep's results; choose another folder") from None
 
 
-def draw_photos(faces: Faces, spec: Spec) -> Photos:
-    """The faces of a sweep, cut out of their photos; raises ValueError for a markup without eyes."""
+def draw_photos(faces: Faces, spec: Spec, model: Model | None = None) -> Photos:
+    """The faces of a sweep, cut out of their photos.
+
+    Those held back are those that the model did not learn from, as it says itself, or if it says nothing
+    those that `jaxclnf train` holds back by default. Raises ValueError for a markup without eyes.
+    """
     if faces.eye_distances is None:
         raise ValueError(f"errors are in eye distances, unknown for a markup of {faces.n_points} landmarks")
     if spec.held_back is not None:
-        _, faces = faces.split(spec.held_back, Recipe().seed)
+        if model is not None and model.learned:
+            faces = not_learned(faces, model)
+        else:
+            _, faces = faces.split(spec.held_back, Recipe().seed)
     order = np.random.default_rng(spec.seed).permutation(len(faces))
     if spec.faces is not None and spec.faces > len(faces):
         raise ValueError(f"faces = {spec.faces}, but there are {len(faces)} of them")
@@ -276,4 +284,5 @@ def describe(spec: Spec, model: Model, photos: Photos) -> dict:
     plain = {k: v for k, v in asdict(spec).items() if k not in ("datasets", "model")}
     if spec.base == "model":
         plain["base"] = spec.base_config(model).described()
-    return plain | {"model": model.provenance.name, "faces_drawn": len(photos.boxes)}
+    faces = hashlib.sha256(photos.points.tobytes()).hexdigest()[:16]
+    return plain | {"model": model.provenance.name, "faces_drawn": len(photos.boxes), "faces": faces}

@@ -2,7 +2,8 @@
 
     model = "main_clnf_general.txt"       # left out: the model that ships
     datasets = ["lfpw_train", "helen_train"]
-    held_back = 0.1                       # only the faces that `jaxclnf train` held back; left out: any
+    held_back = 0.1                       # only faces that the model did not learn from; if it does not say
+                                          # which, this share, as `jaxclnf train` holds it back; left out: any
     faces = 200                           # drawn by the seed; left out: all
     seed = 0
     search = "grid"                       # or random, halving

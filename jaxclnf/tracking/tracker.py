@@ -70,7 +70,7 @@ class Tracked(NamedTuple):
 
     face_id: int
     result: FitResult
-    confidence: float
+    confidence: float  # NaN: unknown
     success: bool
 
 
@@ -153,7 +153,8 @@ def _following(model: Model, config: TrackConfig, params: FaceParams) -> FitConf
 def _judged(model: Model, settings: FitConfig, face_id: int, result: FitResult, least: float) -> Tracked:
     batch = jax.tree.map(lambda a: np.asarray(a)[None], result)
     sure = float(confidences(model, batch, settings)[0])
-    return Tracked(face_id, result, sure, usable(int(result.status)) and sure >= least)
+    doubtful = sure < least  # unknown, as of a model without calibration, is no doubt
+    return Tracked(face_id, result, sure, usable(int(result.status)) and not doubtful)
 
 
 def _after(track: Track, found: Tracked) -> Track:

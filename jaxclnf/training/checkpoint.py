@@ -10,6 +10,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxclnf.models.budget import Budget
+from jaxclnf.models.npz import read_checked, write_arrays
+
 EVERY = 30.0  # seconds between two writings
 
 
@@ -27,20 +30,28 @@ class Checkpoint:
         self._number, self._step = 0, 0
 
     def begin(self, neurons: list) -> list:
-        """The neurons of the file, or those given if there is none yet."""
+        """The neurons of the file, or those given if there is none yet.
+
+        Raises ValueError if the file is damaged or of another run.
+        """
         if self.path is None or not self.path.exists():
             return neurons
-        with np.load(self.path, allow_pickle=False) as file:
-            if str(file["run"]) != self.run:
-                raise ValueError(
-                    f"{self.path} belongs to a run with other settings or faces; "
-                    "delete it or name another model to write."
-                )
-            leaves, tree = jax.tree.flatten(neurons)
-            loaded = [jnp.asarray(file[f"neurons_{k}"]) for k in range(len(leaves))]
-            n_state = sum(name.startswith("state_") for name in file.files)
-            self._state = [file[f"state_{k}"] for k in range(n_state)]
-            self._number, self._step = int(file["number"]), int(file["step"])
+        try:
+            file = read_checked(self.path, Budget())
+        except (ValueError, OSError) as error:
+            raise ValueError(
+                f"{self.path}: not a whole checkpoint ({error}); delete it to begin anew"
+            ) from None
+        if str(file.get("run")) != self.run:
+            raise ValueError(
+                f"{self.path} belongs to a run with other settings or faces; "
+                "delete it or name another model to write."
+            )
+        leaves, tree = jax.tree.flatten(neurons)
+        loaded = [jnp.asarray(file[f"neurons_{k}"]) for k in range(len(leaves))]
+        n_state = sum(name.startswith("state_") for name in file)
+        self._state = [file[f"state_{k}"] for k in range(n_state)]
+        self._number, self._step = int(file["number"]), int(file["step"])
         return jax.tree.unflatten(tree, loaded)
 
     def unfinished(self, number: int) -> bool:
@@ -66,9 +77,8 @@ class Checkpoint:
             number, step = number + 1, 0
         else:
             arrays |= {f"state_{k}": np.asarray(a) for k, a in enumerate(jax.tree.leaves(state))}
-        partial = self.path.with_suffix(".partial.npz")
-        np.savez(partial, allow_pickle=False, run=self.run, number=number, step=step, **arrays)
-        partial.replace(self.path)
+        arrays |= {"run": np.array(self.run), "number": np.array(number), "step": np.array(step)}
+        write_arrays(self.path, arrays, compress=False)
         self._written = time.monotonic()
 
     def remove(self) -> None:

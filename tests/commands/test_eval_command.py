@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import jax.numpy as jnp
@@ -12,6 +13,9 @@ from engine import synthetic_face, synthetic_model
 from PIL import Image
 
 from jaxclnf import FitConfig, fit, landmarks
+from jaxclnf.data.datasets import photo_digest, read_faces
+from jaxclnf.models.storage import load_model, save_model
+from jaxclnf.training.calibrate import fit_calibration
 
 SETTINGS = ["--set", "windows=7,5", "--set", "start_rotations=0,0,0"]
 CORNERS = (4, 7)  # of the twelve, here the eyes' outer corners
@@ -105,3 +109,36 @@ def test_faces_of_an_unknown_markup_cannot_be_measured(run, folder: Path) -> Non
     outcome = run("eval", "faces", "--model", "model.npz", *SETTINGS)
     assert outcome.status == 1
     assert "unknown for a markup of 12 landmarks" in outcome.err
+
+
+def learned(folder: Path, photos: list[int]) -> None:
+    """Let the model say that it learned from some of the photos."""
+    model = load_model(folder / "model.npz")
+    digests = {photo_digest(np.asarray(Image.open(folder / f"faces/{i}.png"))) for i in photos}
+    provenance = replace(model.provenance, learned=frozenset(digests))
+    save_model(replace(model, provenance=provenance), folder / "model.npz")
+
+
+def test_faces_that_a_model_learned_from_are_said_or_left_out(run, folder: Path) -> None:
+    learned(folder, [0, 2])
+    outcome = evaluate(run)
+    assert outcome.status == 0 and "the model learned from 2 of these 3 faces" in outcome.err
+    outcome = evaluate(run, "--held-back")
+    assert outcome.status == 0 and "and they are left out" in outcome.err
+    assert [row["photo"] for row in read_table(folder / "eval/faces.csv")] == ["faces/1.png"]
+    learned(folder, [0, 1, 2])
+    outcome = evaluate(run, "--held-back")
+    assert outcome.status == 1 and "the model learned from all 3 faces" in outcome.err
+
+
+def test_calibrating_makes_a_model_sure(run, folder: Path) -> None:
+    """Unknown before; afterwards, of three good fits, the curve says that they are probably good."""
+    learned(folder, [0])
+    options = "--landmarks", "0-11", "--model", "model.npz"
+    outcome = run("calibrate", "faces", "--out", "sure.npz", *options)
+    assert outcome.status == 0 and "learned from 1 of these 3 faces, and they are left out" in outcome.err
+    before, after = load_model(folder / "model.npz"), load_model(folder / "sure.npz")
+    assert before.calibration is None and after.calibration is not None
+    assert after.learned == before.learned
+    faces = read_faces([folder / "faces"]).regroup([[i] for i in range(12)])
+    assert after.calibration == fit_calibration(before, faces.take([1, 2]))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from jaxclnf.models.budget import Budget
 from jaxclnf.models.sigma import smoothing_matrices
 
 
@@ -62,5 +63,7 @@ def test_fields_without_an_inverse_are_refused() -> None:
 
 def test_more_matrices_than_memory_are_refused() -> None:
     alpha = np.arange(1.0, 1001)[None, :, None]
-    with pytest.raises(ValueError, match="1000 smoothing matrices of 961 rows are too many"):
-        smoothing_matrices(alpha, np.ones((1, 1000, 1)), np.ones((1, 1000), bool), {31: neighbours(31)})
+    with pytest.raises(ValueError, match="1000 smoothing matrices of 961 rows would take"):
+        smoothing_matrices(
+            alpha, np.ones((1, 1000, 1)), np.ones((1, 1000), bool), {31: neighbours(31)}, Budget()
+        )

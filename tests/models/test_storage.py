@@ -15,7 +15,8 @@ import pytest
 from openface_files import write_model
 from shared_data import shared
 
-from jaxclnf.models import storage
+from jaxclnf.models import npz, storage
+from jaxclnf.models.npz import checksum
 from jaxclnf.models.openface import convert_openface
 from jaxclnf.models.storage import load_model, save_model
 from jaxclnf.types import Model
@@ -38,7 +39,7 @@ def _rewrite(path: Path, **changes: np.ndarray | None) -> None:
         arrays = {name: file[name] for name in file.files if name != "checksum"}
     arrays |= {name.replace("__", "/"): value for name, value in changes.items()}  # type: ignore
     arrays = {name: value for name, value in arrays.items() if value is not None}
-    np.savez(path, **arrays, checksum=np.array(storage._checksum(arrays)))
+    np.savez(path, **arrays, checksum=np.array(checksum(arrays)))
 
 
 def _header(path: Path, **changes) -> np.ndarray:
@@ -195,8 +196,8 @@ def test_files_that_hold_no_model_are_refused(saved: Path, changes, sentence: st
 
 
 def test_files_that_unpack_to_too_much_are_refused(saved: Path, monkeypatch) -> None:
-    monkeypatch.setattr(storage, "_MAX_BYTES", 1000)
-    with pytest.raises(ValueError, match="bytes unpacked, expected at most 1000"):
+    monkeypatch.setattr(npz, "_FACTOR", -(2**26) // saved.stat().st_size)
+    with pytest.raises(ValueError, match="its arrays would take .* bytes of memory"):
         load_model(saved)
 
 

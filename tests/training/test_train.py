@@ -14,7 +14,7 @@ from shared_data import shared
 
 from jaxclnf.commands.train import train
 from jaxclnf.data.datasets import Faces, read_faces
-from jaxclnf.data.evaluate import fit_annotated
+from jaxclnf.data.evaluate import fit_annotated, not_learned
 from jaxclnf.fitting.fit import corrected_boxes
 from jaxclnf.fitting.pose import params_from_box
 from jaxclnf.models.storage import load_model
@@ -125,6 +125,35 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_model(data: Path, trained: P
         assert weights
         for name in weights:
             np.testing.assert_array_equal(first[name], second[name])
+
+
+def test_a_model_knows_what_it_learned_and_how_sure_it_is(run, data: Path, tmp_path: Path) -> None:
+    """Whatever the seed, the faces held back are those that the model has not learned from."""
+    quick = [o for s in (*TINY[:-1], "steps=20,2", "held_back=0.3") for o in ("--set", s)]
+    out = tmp_path / "mine.npz"
+    outcome = run("train", data, "--out", out, "--landmarks", FIVE_POINTS, "--seed", "5", *quick)
+    assert outcome.status == 0 and "faces held back" in outcome.out
+    model, faces = load_model(out), read_faces([data])
+    learned, held_back = faces.split(0.3, 5)
+    assert model.learned == frozenset(learned.digests) and len(model.learned) == len(learned) > 0
+    np.testing.assert_array_equal(not_learned(faces, model).points, held_back.points)
+    assert model.calibration is not None and 0.5 < float(model.calibration.slope) < 50
+
+
+def test_a_damaged_checkpoint_is_refused(tmp_path: Path) -> None:
+    checkpoint = Checkpoint(tmp_path / "c.npz", "run")
+    checkpoint.save(0, 1, [np.arange(3.0)], [np.ones(2)], finished=False)
+    whole = (tmp_path / "c.npz").read_bytes()
+    (loaded,) = Checkpoint(tmp_path / "c.npz", "run").begin([np.zeros(3)])
+    np.testing.assert_array_equal(loaded, np.arange(3.0))
+    at = whole.index(np.arange(3.0).tobytes()) + 8
+    damaged = whole[:at] + b"\x01" + whole[at + 1 :]
+    for content in (damaged, whole[:-30], b"", b"text"):
+        (tmp_path / "c.npz").write_bytes(content)
+        with pytest.raises(
+            ValueError, match=r"c.npz: not a whole checkpoint \(.*\); delete it to begin anew"
+        ):
+            Checkpoint(tmp_path / "c.npz", "run").begin([np.zeros(3)])
 
 
 def test_a_checkpoint_of_another_run_is_refused(tmp_path: Path) -> None:

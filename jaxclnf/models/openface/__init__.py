@@ -10,11 +10,14 @@ Source: OpenFace 2.2.0 `LandmarkDetectorModel.cpp`, `PDM.cpp`, `Patch_experts.cp
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from jax.typing import DTypeLike
 
+from jaxclnf.models.budget import Budget
+from jaxclnf.models.known import known_calibration
 from jaxclnf.models.openface.experts import read_experts
 from jaxclnf.models.openface.files import read_text
 from jaxclnf.models.openface.pdm import read_pdm
@@ -42,20 +45,24 @@ def convert_openface(path: str | Path, dtype: DTypeLike = np.float32) -> Model:
 
     Arrays are JAX arrays of ``dtype``, float32 or (with jax_enable_x64) float64. Scales come in the file's
     order; the edge components are the last scale's, as in OpenFace; the smoothing matrices are computed in
-    float64. Experts with fewer neurons than others are padded with neurons of alpha 0. The triangulation,
-    detector conversion and validator that a file names are not read.
+    float64. Experts with fewer neurons than others are padded with neurons of alpha 0. The models that come
+    with OpenFace are recognised, whatever their files are called, and given their calibration. The
+    triangulation, detector conversion and validator that a file names are not read.
 
-    Raises ValueError if a file is missing, damaged or of another kind.
+    Raises ValueError if a file is missing, damaged or of another kind, or if the files would take more memory
+    than their sizes explain.
     """
-    path = Path(path)
-    whole = _read_detector(path, dtype)
-    parts = [_read_part(path, text, whole, dtype) for word, text in _read_lines(path) if word == _PART]
-    return Model(whole.pdm, whole.experts, tuple(parts), whole.provenance).astype(dtype)
+    path, budget = Path(path), Budget(dtype=dtype)
+    whole = _read_detector(path, dtype, budget)
+    lines = _read_lines(path, budget)
+    parts = [_read_part(path, text, whole, dtype, budget) for word, text in lines if word == _PART]
+    model = Model(whole.pdm, whole.experts, tuple(parts), whole.provenance)
+    return replace(model, calibration=known_calibration(model)).astype(dtype)
 
 
-def _read_lines(path: Path) -> list[tuple[str, str]]:
+def _read_lines(path: Path, budget: Budget) -> list[tuple[str, str]]:
     """The lines of a model's text file as (keyword, rest)."""
-    text = read_text(path).splitlines()
+    text = read_text(path, budget).splitlines()
     if max(map(len, text), default=0) > _MAX_LENGTH:
         raise ValueError(f"{path}: a line of more than {_MAX_LENGTH} characters, expected names of files")
     words = [line.split(maxsplit=1) for line in text]
@@ -70,18 +77,18 @@ def _read_lines(path: Path) -> list[tuple[str, str]]:
     return lines
 
 
-def _read_detector(path: Path, dtype: DTypeLike) -> Model:
+def _read_detector(path: Path, dtype: DTypeLike, budget: Budget) -> Model:
     """The model, without parts, of a clnf file or of the clnf file that a main file names."""
-    lines, name = _read_lines(path), path.name
+    lines, name = _read_lines(path, budget), path.name
     if any(word == _DETECTOR for word, _ in lines):
         path = path.parent / _only(path, lines, _DETECTOR)
-        lines = _read_lines(path)
+        lines = _read_lines(path, budget)
     pdm_path = path.parent / _only(path, lines, _PDM)
     expert_paths = [path.parent / rest for word, rest in lines if word == _EXPERTS]
     if not expert_paths:
         raise ValueError(f"{path}: no line {_EXPERTS}, expected one a scale")
-    pdm = read_pdm(pdm_path, dtype)
-    experts = read_experts(expert_paths, pdm.n_points, dtype)
+    pdm = read_pdm(pdm_path, dtype, budget)
+    experts = read_experts(expert_paths, pdm.n_points, dtype, budget)
     provenance = Provenance(Path(name).stem, _SOURCE + name, LICENCE)
     return Model(pdm, experts, (), provenance)
 
@@ -93,7 +100,7 @@ def _only(path: Path, lines: list[tuple[str, str]], keyword: str) -> str:
     return values[0]
 
 
-def _read_part(path: Path, text: str, whole: Model, dtype: DTypeLike) -> Part:
+def _read_part(path: Path, text: str, whole: Model, dtype: DTypeLike, budget: Budget) -> Part:
     """The part of a line ``LandmarkDetector_part FILE NAME main part main part ...``."""
     file, name, *numbers = [*text.split(), ""] if len(text.split()) == 1 else text.split()
     if (
@@ -102,7 +109,7 @@ def _read_part(path: Path, text: str, whole: Model, dtype: DTypeLike) -> Part:
         or not all(n.isascii() and n.isdecimal() and len(n) < 6 for n in numbers)
     ):
         raise ValueError(f"{path}: {_PART} takes a file, a name and pairs of landmarks, not {text[:80]!r}")
-    model = _read_detector(path.parent / file, dtype)
+    model = _read_detector(path.parent / file, dtype, budget)
     main, part = tuple(map(int, numbers[::2])), tuple(map(int, numbers[1::2]))
     for points, n_points in ((main, whole.pdm.n_points), (part, model.pdm.n_points)):
         if max(points) >= n_points or len(set(points)) < len(points):

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,14 +10,16 @@ from typing import Any, NamedTuple
 import numpy as np
 from jax.typing import DTypeLike
 
-from jaxclnf.models.openface.files import ByteReader, cast
-from jaxclnf.models.sigma import smoothing_matrices
+from jaxclnf.models.budget import Budget
+from jaxclnf.models.experts import check_ccnf
+from jaxclnf.models.openface.files import ByteReader, about, cast
+from jaxclnf.models.sigma import MAX_WINDOW, smoothing_matrices
 from jaxclnf.types import PatchExperts
 
 _CCNF, _NEURON, _CORRELATION, _FLOAT = 5, 2, 0, 5  # codes of an expert, a neuron, its kind, a float matrix
 _MAX_COUNT = 2**31 - 1  # of what is bounded by the bytes that are left
-_MAX_WINDOW, _MAX_SUPPORT = 31, 63  # pixels
-_MAX_PADDED = 2**29  # bytes of a scale's neurons, all padded to the largest expert
+_MAX_SUPPORT = 63  # pixels
+_EXPERT = 500  # bytes that an expert costs while it is read, beside its neurons
 
 
 class _Expert(NamedTuple):
@@ -38,23 +38,27 @@ class _Scale(NamedTuple):
 
 
 def read_experts(
-    paths: Sequence[Path], n_points: int | None = None, dtype: DTypeLike = np.float64
+    paths: Sequence[Path],
+    n_points: int | None = None,
+    dtype: DTypeLike = np.float64,
+    budget: Budget | None = None,
 ) -> tuple[PatchExperts, ...]:
     """The patch experts of a model's scales, for ``n_points`` landmarks if given, as numpy arrays.
 
     Edge components come from the last file, as in OpenFace, whose reader overwrites them.
     """
-    scales = [_read_scale(path) for path in paths]
+    budget = budget or Budget(dtype=dtype)
+    scales = [_read_scale(path, budget) for path in paths]
     for scale in scales:
         if n_points and n_points != scale.visibility.shape[1]:
             raise ValueError(
                 f"{scale.path}: {scale.visibility.shape[1]} landmarks, but the PDM has {n_points}"
             )
-    return tuple(_assemble(scale, scales[-1].edges, dtype) for scale in scales)
+    return tuple(_assemble(scale, scales[-1].edges, np.dtype(dtype), budget) for scale in scales)
 
 
-def _read_scale(path: Path) -> _Scale:
-    file = ByteReader(path)
+def _read_scale(path: Path, budget: Budget) -> _Scale:
+    file = ByteReader(path, budget)
     patch_scale = file.number("patch scale", 1e-3, 1e3)
     views = range(file.integer("number of views", 1, _MAX_COUNT))
     centres = np.array([file.matrix("view centre", (3, 1))[:, 0] for _ in views])
@@ -63,6 +67,7 @@ def _read_scale(path: Path) -> _Scale:
     visible = np.array(visibility)[..., 0] != 0
     edges = _read_edges(file)
     n_edges = len(next(iter(edges.values()), ()))
+    file.reserve(visible.size * _EXPERT, f"{visible.size} experts")
     experts = [_read_expert(file, n_edges) for _ in range(visible.size)]
     file.end()
     edges = {window: components for window, components in edges.items() if n_edges}
@@ -72,10 +77,11 @@ def _read_scale(path: Path) -> _Scale:
 def _read_edges(file: ByteReader) -> dict[int, np.ndarray]:
     """Components S_k of each window size, as many for one as for another."""
     edges = {}
-    for _ in range(file.integer("number of windows", 0, _MAX_WINDOW)):
-        window = file.integer("window", 1, _MAX_WINDOW)
+    for _ in range(file.integer("number of windows", 0, MAX_WINDOW)):
+        window = file.integer("window", 1, MAX_WINDOW)
         area, count = window**2, file.integer("number of edge components", 0, _MAX_COUNT)
         components = [file.matrix("edge component", (area, area)) for _ in range(count)]
+        file.reserve(count * (8 * area**2 + 100), f"{count} edge components")
         if window in edges or any(len(others) != count for others in edges.values()):
             raise file.error(f"window {window} comes twice or has more or fewer edge components than another")
         edges[window] = np.array(components).reshape(count, area, area)
@@ -106,9 +112,11 @@ def _read_expert(file: ByteReader, n_edges: int) -> _Expert:
     return _Expert(neurons, betas, float(file.take("patch confidence", "<f8")))
 
 
-def _assemble(scale: _Scale, edges: dict[int, np.ndarray], dtype: DTypeLike) -> PatchExperts:
+def _assemble(scale: _Scale, edges: dict[int, np.ndarray], dtype: np.dtype, budget: Budget) -> PatchExperts:
     path, shape = scale.path, scale.visibility.shape
-    neurons = _pad(scale)
+    with about(path):
+        neurons, betas = _pad(scale, budget), _betas(scale, len(next(iter(edges.values()), ())), budget)
+        budget.take(sum(s.size for s in edges.values()) * dtype.itemsize, "edge components")
     values = {
         "patch_scale": np.array(scale.patch_scale),
         "view_centres": np.deg2rad(scale.centres),
@@ -116,34 +124,27 @@ def _assemble(scale: _Scale, edges: dict[int, np.ndarray], dtype: DTypeLike) -> 
         "norm_weights": neurons["norm_weights"],
         "bias": neurons["bias"],
         "alpha": neurons["alpha"],
-        "betas": _betas(scale, len(next(iter(edges.values()), ()))),
+        "betas": betas,
         "patch_confidence": np.array([expert.confidence for expert in scale.experts]).reshape(shape),
     }
     fields: dict[str, Any] = {name: cast(path, name, value, dtype) for name, value in values.items()}
     fields["visibility"] = scale.visibility
     fields["edges"] = {window: cast(path, "edges", s, dtype) for window, s in edges.items()}
-    strengths = fields["alpha"].sum(-1)[scale.visibility]
-    if strengths.size == 0 or not strengths.min() > 0:
-        raise ValueError(f"{path}: a visible landmark has no neurons of alpha above 0, or none is visible")
-    try:
-        terms = (fields[name] for name in ("alpha", "betas", "visibility", "edges"))
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
-            fields["sigma"], fields["sigma_index"] = smoothing_matrices(*terms, each=pool.map)
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from None
+    terms = fields["alpha"], fields["betas"], fields["visibility"], fields["edges"]
+    with about(path):
+        check_ccnf(fields)
+        fields["sigma"], fields["sigma_index"] = smoothing_matrices(*terms, budget)
     return PatchExperts(**fields)
 
 
-def _pad(scale: _Scale) -> np.ndarray:
+def _pad(scale: _Scale, budget: Budget) -> np.ndarray:
     """The neurons of all views and landmarks as one array of records, zero where an expert has fewer."""
     experts = [expert for expert in scale.experts if len(expert.neurons)]
     if len({expert.neurons.dtype for expert in experts}) != 1:
-        raise ValueError(
-            f"{scale.path}: no neurons or neurons of several sizes, expected neurons of one size"
-        )
+        raise ValueError("no neurons or neurons of several sizes, expected neurons of one size")
     kind, count = experts[0].neurons.dtype, max(len(expert.neurons) for expert in experts)
-    if len(scale.experts) * count * kind.itemsize > _MAX_PADDED:
-        raise ValueError(f"{scale.path}: {len(scale.experts)} experts of up to {count} neurons are too many")
+    n_bytes = len(scale.experts) * count * kind.itemsize
+    budget.take(2 * n_bytes, f"{len(scale.experts)} experts of up to {count} neurons")  # padded, and cast
     padded = np.zeros((len(scale.experts), count), kind)
     for row, expert in zip(padded, scale.experts, strict=True):
         if len(expert.neurons):
@@ -151,12 +152,11 @@ def _pad(scale: _Scale) -> np.ndarray:
     return padded.reshape(*scale.visibility.shape, count)
 
 
-def _betas(scale: _Scale, n_edges: int) -> np.ndarray:
+def _betas(scale: _Scale, n_edges: int, budget: Budget) -> np.ndarray:
+    budget.take(2 * 8 * len(scale.experts) * n_edges, f"betas of {len(scale.experts)} experts")
     betas = np.zeros((len(scale.experts), n_edges))
     for row, expert in zip(betas, scale.experts, strict=True):
         if len(expert.neurons) and len(expert.betas) != n_edges:
-            raise ValueError(
-                f"{scale.path}: {len(expert.betas)} betas, but the last scale has {n_edges} components"
-            )
+            raise ValueError(f"{len(expert.betas)} betas, but the last scale has {n_edges} components")
         row[: len(expert.betas)] = expert.betas
     return betas.reshape(*scale.visibility.shape, n_edges)

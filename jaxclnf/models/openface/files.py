@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -9,32 +11,46 @@ from typing import Any
 import numpy as np
 from jax.typing import DTypeLike
 
-_MAX_TEXT, _MAX_BINARY = 2**24, 2**28  # bytes of a file
+from jaxclnf.models.budget import Budget
+
+_FACTOR = 32
+"""Bytes granted for each of a file: OpenFace's models need up to 28, most of them for smoothing matrices."""
+_MAX_TEXT, _MAX_BINARY = 2**22, 2**28  # bytes of a file
 _MAX_VALUE = 1e30
 _MATRIX_DTYPES = {0: "u1", 4: "<i4", 5: "<f4", 6: "<f8"}  # by OpenCV's type code
 
 
-def read_bytes(path: Path, most: int = _MAX_BINARY) -> bytes:
-    """The content of a regular file of at most ``most`` bytes."""
+def read_bytes(path: Path, budget: Budget, most: int = _MAX_BINARY) -> bytes:
+    """The content of a regular file of at most ``most`` bytes, for which memory is granted to ``budget``."""
     try:
         if not path.is_file():
             raise ValueError(f"{path}: no such file, expected a file of an OpenFace model")
         if path.stat().st_size > most:
             raise ValueError(f"{path}: {path.stat().st_size} bytes, expected at most {most}")
+        budget.grant(path, _FACTOR)
         return path.read_bytes()
     except OSError as error:
         raise ValueError(f"{path}: cannot be read ({error.strerror})") from None
 
 
-def read_text(path: Path) -> str:
+def read_text(path: Path, budget: Budget) -> str:
     """The content of a text file; ValueError if it holds bytes that no text holds."""
-    content = read_bytes(path, _MAX_TEXT)
+    content = read_bytes(path, budget, _MAX_TEXT)
     if b"\0" in content:
         raise ValueError(f"{path}: holds zero bytes, expected text")
     try:
         return content.decode()
     except UnicodeDecodeError as error:
         raise ValueError(f"{path}: byte {error.start} is no text (UTF-8), expected text") from None
+
+
+@contextmanager
+def about(path: Path) -> Iterator[None]:
+    """Begin what a ValueError says with the file that it is about."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
 
 
 def cast(path: Path, name: str, values: np.ndarray, dtype: DTypeLike) -> Any:
@@ -48,14 +64,24 @@ def cast(path: Path, name: str, values: np.ndarray, dtype: DTypeLike) -> Any:
 
 
 class ByteReader:
-    """A cursor over a binary file (little endian) that looks at what is left before it takes anything."""
+    """A cursor over a binary file (little endian) that looks at what is left before it takes anything.
 
-    def __init__(self, path: Path):
-        self.path, self.at = path, 0
-        self._data = read_bytes(path)
+    ``budget`` is what memory may be taken for what is made of the file, and of others that it is shared with.
+    """
+
+    def __init__(self, path: Path, budget: Budget | None = None):
+        self.path, self.at, self.budget = path, 0, budget or Budget()
+        self._data = read_bytes(path, self.budget)
 
     def error(self, message: str) -> ValueError:
         return ValueError(f"{self.path}: byte {self.at}: {message}")
+
+    def reserve(self, n_bytes: int, what: str) -> None:
+        """Take memory for what is made of the file; raises ValueError if that is more than is left."""
+        try:
+            self.budget.take(n_bytes, what)
+        except ValueError as error:
+            raise self.error(str(error)) from None
 
     def take(self, name: str, dtype: DTypeLike, *shape: int) -> np.ndarray:
         """The next values of a type, which must all be there."""

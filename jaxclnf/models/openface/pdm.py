@@ -8,13 +8,14 @@ from pathlib import Path
 import numpy as np
 from jax.typing import DTypeLike
 
+from jaxclnf.models.budget import Budget
 from jaxclnf.models.openface.files import cast, read_text
 from jaxclnf.types import PDM
 
 
-def read_pdm(path: Path, dtype: DTypeLike = np.float64) -> PDM:
+def read_pdm(path: Path, dtype: DTypeLike = np.float64, budget: Budget | None = None) -> PDM:
     """The mean, modes and eigenvalues of a PDM, whose rows are all x, then all y, then all z."""
-    matrices = list(_matrices(path))
+    matrices = list(_matrices(path, budget or Budget(dtype=dtype)))
     shapes = [m.shape for m in matrices]
     rows, modes = shapes[1] if len(shapes) == 3 else (0, 0)
     if rows == 0 or rows % 3 or shapes != [(rows, 1), (rows, modes), (1, modes)]:
@@ -26,9 +27,9 @@ def read_pdm(path: Path, dtype: DTypeLike = np.float64) -> PDM:
     return PDM(cast(path, "mean", mean, dtype), cast(path, "modes", basis, dtype), eigenvalues)
 
 
-def _matrices(path: Path) -> Iterator[np.ndarray]:
+def _matrices(path: Path, budget: Budget) -> Iterator[np.ndarray]:
     """The matrices of a text file: rows, columns, OpenCV's type code, then the values row by row."""
-    lines = read_text(path).splitlines()
+    lines = read_text(path, budget).splitlines()
     tokens = [token for line in lines if not line.lstrip().startswith("#") for token in line.split()]
     at = 0
     while at < len(tokens):
@@ -42,6 +43,7 @@ def _matrices(path: Path) -> Iterator[np.ndarray]:
             raise ValueError(f"{path}: a matrix has type code {int(head[2])}, expected 5 or 6")
         if not 0 < rows * cols <= left:
             raise ValueError(f"{path}: a matrix has {rows} x {cols} numbers, but {left} are left")
+        budget.take(2 * 8 * rows * cols, f"{path}: a matrix")  # read, and cast
         at += 3 + rows * cols
         yield _numbers(path, tokens[at - rows * cols : at]).reshape(rows, cols)
 

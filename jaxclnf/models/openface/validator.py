@@ -58,6 +58,8 @@ def _read_views(path: Path) -> tuple[np.ndarray, list[_View]]:
     centres = np.array([file.matrix("view centre", (3, 1))[:, 0] for _ in range(n_views)])
     views = [_read_view(file) for _ in range(n_views)]
     file.end()
+    n_triangles = n_views * max(len(view.triangles) for view in views)  # padded, of three columns
+    file.reserve(3 * 3 * 8 * n_triangles, f"{n_triangles} triangles")
     return np.deg2rad(centres), views
 
 

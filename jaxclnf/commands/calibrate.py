@@ -1,0 +1,44 @@
+"""``jaxclnf calibrate``: how sure a model's fits are, learned from annotated faces."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from jaxclnf.commands import common
+
+
+def calibrate(
+    datasets: Annotated[list[Path], typer.Argument(help="Folders with photos and points.npz or .pts files.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The model to write, a .npz.")],
+    model: common.ModelOption = None,
+    landmarks: Annotated[
+        str | None,
+        typer.Option(help="The dataset's landmarks that the model has: 36+39,42+45,30,48-54 (+ averages)."),
+    ] = None,
+) -> None:
+    """Learn from annotated faces what a model's confidence means, and write the model once more with that.
+
+    `jaxclnf train` does so by itself. Faces that the model says it learned from are left out.
+    """
+    from jaxclnf.data.datasets import read_faces
+    from jaxclnf.data.evaluate import learned_warning, not_learned
+    from jaxclnf.data.markup import parse_groups
+    from jaxclnf.models.storage import save_model, weights_dtype
+    from jaxclnf.training.calibrate import GOOD, fit_calibration
+
+    common.check_writable("--out", out)
+    opened = common.open_model(model)
+    faces = read_faces(datasets)
+    typer.echo(faces.summary())
+    if landmarks:
+        faces = faces.regroup(parse_groups(landmarks))
+    common.warn(learned_warning(faces, opened, left_out=bool(opened.learned)))
+    faces = not_learned(faces, opened)
+    calibration = fit_calibration(opened, faces)
+    save_model(replace(opened, calibration=calibration), out, weights_dtype(opened))
+    centre, slope = float(calibration.centre), float(calibration.slope)
+    typer.echo(f"{out}: an error below {GOOD:g} % is as likely as not at {centre:.3f}, slope {slope:.2f}")

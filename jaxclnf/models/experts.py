@@ -1,0 +1,79 @@
+"""Kinds of experts and how a file holds them: a scale's arrays, by the names of its class's fields.
+
+A new kind is a class whose annotations say shapes and types, a function that builds it, and a row of `KINDS`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from jaxclnf.models.budget import Budget
+from jaxclnf.models.fields import checked_fields, finite
+from jaxclnf.models.sigma import MAX_WINDOW, smoothing_matrices
+from jaxclnf.types import PatchExperts
+
+Tree = dict[str, Any]
+"""Arrays by field, those of a field that is a dictionary by key."""
+
+_MAX_SUPPORT = 63  # pixels of a neuron's side
+_DERIVED = ("sigma", "sigma_index")
+
+
+class Kind(NamedTuple):
+    """How the experts of a scale are made of a file's arrays.
+
+    ``build`` is given them, the number of landmarks, the type of floating-point numbers and what memory may
+    be taken; it raises ValueError if they are no such experts.
+    """
+
+    cls: type
+    build: Callable[[Tree, int, np.dtype, Budget], Any]
+    derived: tuple[str, ...] = ()  # fields that are computed anew and not stored
+
+
+def _build_ccnf(tree: Tree, n_points: int, dtype: np.dtype, budget: Budget) -> PatchExperts:
+    without = ("edges", *_DERIVED)
+    arrays = checked_fields(PatchExperts, "experts", tree, {"n_points": n_points}, dtype, budget, without)
+    n_edges = arrays["betas"].shape[-1]
+    given = tree.get("edges", {}).items()
+    edges = {int(key): _edges(key, components, n_edges, dtype, budget) for key, components in given}
+    arrays["edges"] = edges if n_edges else {}
+    check_ccnf(arrays)
+    terms = arrays["alpha"], arrays["betas"], arrays["visibility"], arrays["edges"]
+    arrays["sigma"], arrays["sigma_index"] = smoothing_matrices(*terms, budget)
+    return PatchExperts(**arrays)
+
+
+def _edges(key: str, components: np.ndarray, n_edges: int, dtype: np.dtype, budget: Budget) -> np.ndarray:
+    """The edge components of a window, whose size is the key."""
+    if not (key.isascii() and key.isdecimal() and len(key) < 6 and 1 <= int(key) <= MAX_WINDOW):
+        raise ValueError(f"edges of window {key[:20]!r}, expected windows of 1 to {MAX_WINDOW} pixels")
+    if components.shape != (n_edges, int(key) ** 2, int(key) ** 2):
+        raise ValueError(f"edges of window {key} have shape {components.shape}")
+    return finite(f"edges of window {key}", components, dtype, budget)
+
+
+def check_ccnf(arrays: Mapping[str, Any]) -> None:
+    """Raise ValueError for `PatchExperts`' arrays of right shapes that no fit can use."""
+    scale, support = float(arrays["patch_scale"]), arrays["weights"].shape[-2:]
+    if not 1e-3 <= scale <= 1e3:
+        raise ValueError(f"patch_scale is {scale:g}, expected 0.001 to 1000")
+    if not 1 <= min(support) <= max(support) <= _MAX_SUPPORT:
+        raise ValueError(f"neurons of {support} pixels, expected 1 to {_MAX_SUPPORT} a side")
+    strengths = arrays["alpha"].sum(-1)[arrays["visibility"]]
+    if strengths.size == 0 or not strengths.min() > 0:
+        raise ValueError("a visible landmark has no neurons of alpha above 0, or none is visible")
+
+
+KINDS = {"ccnf": Kind(PatchExperts, _build_ccnf, _DERIVED)}
+
+
+def kind_of(experts: Any) -> str:
+    """The name of a scale's kind of experts."""
+    for name, kind in KINDS.items():
+        if isinstance(experts, kind.cls):
+            return name
+    raise ValueError(f"experts of {type(experts).__name__} cannot be stored, expected {', '.join(KINDS)}")

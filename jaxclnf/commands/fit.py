@@ -14,6 +14,7 @@ from jaxclnf.commands import common
 
 if TYPE_CHECKING:
     from jaxclnf.media.inputs import Failure
+    from jaxclnf.output.openface_table import Release
     from jaxclnf.output.photos import Photo
     from jaxclnf.types import Model
 
@@ -36,8 +37,10 @@ def fit(
     multi_view: common.MultiViewOption = False,
     parts: common.PartsOption = None,
     set_: common.SetOption = None,
+    gaze: common.GazeOption = False,
     camera: common.CameraOption = None,
     format: common.FormatOption = common.Format.csv,
+    openface_columns: common.OpenFaceOption = None,
     pictures: Annotated[bool, typer.Option(help="Draw the landmarks on each photo.")] = True,
     crops: Annotated[int, typer.Option(min=0, max=4096, help="Cut faces out, of so many pixels.")] = 0,
     margin: Annotated[float, typer.Option(min=0, max=5, help="Around the face in crops.")] = 0.3,
@@ -46,7 +49,9 @@ def fit(
 ) -> None:
     """Find faces and their landmarks on photos: one table, and a picture a photo."""
     from jaxclnf.batch.pipeline import ahead
+    from jaxclnf.fitting.gaze import n_eye_points
     from jaxclnf.media.inputs import Failure, boxes_of, boxes_without_photo, find_photos, read_boxes
+    from jaxclnf.output.openface_table import Release
     from jaxclnf.output.photos import detected, fit_photos
     from jaxclnf.output.pictures import output_names
     from jaxclnf.output.report import report_photos
@@ -63,14 +68,16 @@ def fit(
     found, unusable = find_photos(photos, leave_out=out)
     failures += unusable
     engine = common.open_model(model)
-    config = common.fit_config(preset, multi_view, parts, set_, engine)
-    names = columns(engine.pdm.n_points, engine.pdm.n_modes)
+    config = common.fit_config(preset, multi_view, parts, set_, engine, gaze)
+    eye_points = n_eye_points(engine) if gaze else 0
+    names = columns(engine.pdm.n_points, engine.pdm.n_modes, n_eye_points=eye_points)
     told = {"boxes": str(boxes), "faces": faces, "detector": chosen, "camera": camera}
     told |= common.description(engine, config)
     table = Table(out / f"landmarks.{format}", names, "source", told, resume)
     todo = [path for path in found if str(path) not in table.done]
     stems = output_names(map(str, found))
     draw = partial(_draw, out=out, names=stems, pictures=pictures, crops=crops, margin=margin, model=engine)
+    also = partial(_openface, out=out / "openface", names=stems, model=engine, gaze=gaze)
     try:
         with common.progress("photos") as bar:
             task = bar.add_task("fitting", total=len(found), completed=len(found) - len(todo))
@@ -79,6 +86,8 @@ def fit(
                     failures.append(photo)
                 else:
                     table.add(_rows(names, photo))
+                    if openface_columns:
+                        also(photo, release=Release(openface_columns))
                 bar.advance(task)
         table.finish()
     except KeyboardInterrupt:
@@ -115,6 +124,18 @@ def _draw(
         if crops:
             save_crops(out / "crops", name, photo, np.asarray(model.pdm.mean), crops, margin)
     return photo
+
+
+def _openface(
+    photo: Photo, out: Path, names: dict[str, str], model: Model, gaze: bool, release: Release
+) -> None:
+    """Write a photo's table as OpenFace does."""
+    from jaxclnf.fitting.gaze import n_eye_points
+    from jaxclnf.output.openface_table import header, write_photo
+
+    eye_points = n_eye_points(model) if gaze else 0
+    first = header(model.pdm.n_points, model.pdm.n_modes, video=False, n_eye_points=eye_points)
+    write_photo(out / f"{names[str(photo.path)]}.csv", first, photo.faces, release)
 
 
 def _rows(names: list[str], photo: Photo) -> list[list[str]]:

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from jaxclnf.media.inputs import Failure
     from jaxclnf.media.video import Video, VideoFile
     from jaxclnf.output.followed import Followed
+    from jaxclnf.output.openface_table import VideoTable
     from jaxclnf.output.runs import Table
+    from jaxclnf.types import Model
 
 
 def track(
@@ -28,10 +30,12 @@ def track(
     multi_view: common.MultiViewOption = False,
     parts: common.PartsOption = None,
     set_: common.SetOption = None,
+    gaze: common.GazeOption = False,
     camera: common.CameraOption = None,
     fps: Annotated[float | None, typer.Option(min=0.01, help="Frames a second, over the file's.")] = None,
     frames: Annotated[int | None, typer.Option(min=1, help="Stop after so many frames.")] = None,
     format: common.FormatOption = common.Format.csv,
+    openface_columns: common.OpenFaceOption = None,
     pictures: Annotated[bool, typer.Option(help="Write the annotated video.")] = True,
     report: Annotated[bool, typer.Option(help="Write report.html.")] = True,
     resume: Annotated[bool, typer.Option("--resume", help="Leave out videos that have a table.")] = False,
@@ -50,7 +54,7 @@ def track(
     view, chosen = common.camera(camera), common.detector_name(detector, preset)
     make_folder(out)
     engine = common.open_model(model)
-    settings = jax.device_put(common.fit_config(preset, multi_view, parts, set_, engine))
+    settings = jax.device_put(common.fit_config(preset, multi_view, parts, set_, engine, gaze))
     config = TrackConfig(settings, max_faces=faces)
     failures: list[Failure] = []
     done = {}
@@ -61,10 +65,11 @@ def track(
             continue
         try:
             video = open_video(source, fps)
-            table = Table.afresh(path, video_columns(engine))
+            table = Table.afresh(path, video_columns(engine, gaze))
             film = VideoFile(done[path], video.fps) if pictures else None
             run = islice(follow(engine, config, video, view, chosen), frames)
-            failures += _write(video, run, table, film, frames)
+            also = _openface(out / "openface" / f"{name}.csv", engine, gaze, openface_columns)
+            failures += _write(video, run, table, film, also, frames)
         except ValueError as error:
             failures.append(Failure(source, str(error)))
     write_failures(out / "failures.csv", failures)
@@ -73,12 +78,29 @@ def track(
     common.report_failures(failures)
 
 
+def _openface(path: Path, model: Model, gaze: bool, release: str | None) -> VideoTable | None:
+    """OpenFace's own table of a video, if it is asked for."""
+    from jaxclnf.fitting.gaze import n_eye_points
+    from jaxclnf.output.openface_table import Release, VideoTable, header
+
+    if release is None:
+        return None
+    eye_points = n_eye_points(model) if gaze else 0
+    first = header(model.pdm.n_points, model.pdm.n_modes, video=True, n_eye_points=eye_points)
+    return VideoTable(path, first, Release(release))
+
+
 def _write(
-    video: Video, run: Iterator[Followed], table: Table, film: VideoFile | None, most: int | None
+    video: Video,
+    run: Iterator[Followed],
+    table: Table,
+    film: VideoFile | None,
+    also: VideoTable | None,
+    most: int | None,
 ) -> list[Failure]:
     """Write a video's table and its annotated copy as its frames come; returns what was wrong with it."""
     from jaxclnf.batch.pipeline import ahead
-    from jaxclnf.output.followed import annotated, rows_of
+    from jaxclnf.output.followed import annotated, openface_lines, rows_of
 
     def draw(followed: Followed) -> Followed:
         if film:
@@ -91,14 +113,20 @@ def _write(
             task = bar.add_task(table.path.stem, total=_least(video.n_frames, most))
             for followed in ahead(draw, run, depth=8):
                 table.add(rows_of(table.columns, video.name, followed))
+                if also:
+                    also.add(openface_lines(followed))
                 done += 1
                 bar.advance(task)
         table.finish()
+        if also:
+            also.finish()
     except KeyboardInterrupt:
         typer.echo(f"jaxclnf: stopped; {table.unfinished} holds {done} frames", err=True)
         raise typer.Exit(130) from None
     finally:
         table.close()
+        if also:
+            also.close()
         if film:
             film.finish()
     typer.echo(f"{table.path}: {done} frames")

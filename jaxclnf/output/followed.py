@@ -8,10 +8,12 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
+from jaxclnf.fitting.gaze import n_eye_points
 from jaxclnf.media.detection import Detector, detect_faces, named_detector
 from jaxclnf.media.images import RGB, to_grey
 from jaxclnf.media.video import Frame, Video
 from jaxclnf.output.draw import draw_name
+from jaxclnf.output.openface_table import video_line
 from jaxclnf.output.photos import measure
 from jaxclnf.output.pictures import draw_face
 from jaxclnf.output.tables import VIDEO, Face, columns, empty_row, video_row
@@ -57,9 +59,9 @@ def _measured(model: Model, tracked: list[Tracked], camera: Camera) -> Iterator[
         yield t.face_id, face, t.success
 
 
-def video_columns(model: Model) -> list[str]:
+def video_columns(model: Model, gaze: bool = False) -> list[str]:
     """Names of the columns of a video's table."""
-    return columns(model.pdm.n_points, model.pdm.n_modes, VIDEO)
+    return columns(model.pdm.n_points, model.pdm.n_modes, VIDEO, n_eye_points(model) if gaze else 0)
 
 
 def rows_of(names: list[str], source: str, followed: Followed) -> list[list[str]]:
@@ -67,6 +69,12 @@ def rows_of(names: list[str], source: str, followed: Followed) -> list[list[str]
     frame = followed.frame
     rows = [video_row(source, frame.number, frame.time, i, face, ok) for i, face, ok in followed.faces]
     return rows or [empty_row(names, source, frame=frame.number, timestamp=f"{frame.time:.6f}")]
+
+
+def openface_lines(followed: Followed) -> list[str]:
+    """The lines of a frame in OpenFace's own table; a frame in which no face is followed has none."""
+    frame = followed.frame
+    return [video_line(frame.number, i, frame.time, ok, face) for i, face, ok in followed.faces]
 
 
 def annotated(followed: Followed) -> RGB:

@@ -8,22 +8,17 @@ from jaxclnf.batch.devices import fit_on_cores, fit_sharded
 from jaxclnf.batch.faces import fit_faces, fit_stream
 from jaxclnf.fitting.compiled import compile_fit
 from jaxclnf.fitting.fit import fit, fit_batch, fit_from, fit_settings
-from jaxclnf.fitting.gaze import gaze
 from jaxclnf.fitting.pose import landmarks
-from jaxclnf.fitting.validate import validate
 from jaxclnf.models.openface import convert_openface
-from jaxclnf.models.openface.validator import load_validator
 from jaxclnf.models.storage import load_model, save_model
-from jaxclnf.types import EyeGaze, FaceParams, FitConfig, FitResult, Model, Status, Validator
+from jaxclnf.types import FaceParams, FitConfig, FitResult, Model, Status
 
 __all__ = [
-    "EyeGaze",
     "FaceParams",
     "FitConfig",
     "FitResult",
     "Model",
     "Status",
-    "Validator",
     "compile_fit",
     "convert_openface",
     "fit",
@@ -34,10 +29,7 @@ __all__ = [
     "fit_settings",
     "fit_sharded",
     "fit_stream",
-    "gaze",
     "landmarks",
     "load_model",
-    "load_validator",
     "save_model",
-    "validate",
 ]

@@ -1,43 +1,30 @@
-"""The command line: one sub-command a module of `jaxclnf.commands`, registered here by one line each."""
+"""The command line: where it begins and ends. The sub-commands are registered in `jaxclnf.commands.app`."""
 
 from __future__ import annotations
 
+import os
 import sys
 
-import typer
-
-from jaxclnf.commands.bench import bench
-from jaxclnf.commands.calibrate import calibrate
-from jaxclnf.commands.convert import convert
-from jaxclnf.commands.demo import demo
-from jaxclnf.commands.eval import evaluate
-from jaxclnf.commands.fit import fit
-from jaxclnf.commands.models import models
-from jaxclnf.commands.sweep import sweep
-from jaxclnf.commands.track import track
-from jaxclnf.commands.train import train
-
-app = typer.Typer(
-    help="Facial landmarks and head pose with Constrained Local Neural Fields.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-)
-app.command()(fit)
-app.command()(track)
-app.command()(demo)
-app.command()(convert)
-app.command("eval")(evaluate)
-app.command()(sweep)
-app.command()(bench)
-app.command()(train)
-app.command()(calibrate)
-app.add_typer(models, name="models")
+from jaxclnf.commands import interrupt
 
 
 def main() -> None:
-    """Run the command line; a user's mistake ends in one sentence and exit status 1."""
-    try:
-        app()
-    except (ValueError, OSError) as error:
-        sys.exit(f"jaxclnf: {error}")
+    """Run the command line; a user's mistake ends in one sentence and exit status 1, Ctrl-C in status 130."""
+    with interrupt.listening():
+        try:
+            _run()
+        except interrupt.Interrupted:
+            interrupt.leave()
+        except (ValueError, OSError) as error:
+            sys.exit(f"jaxclnf: {error}")
+
+
+def _run() -> None:
+    """Import the commands, which takes a second, and run the one that is asked for."""
+    # What is wrong with a camera is said in our sentence.
+    os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")
+    from jaxclnf.commands.app import app
+
+    for stream in (sys.stdout, sys.stderr):  # file names may hold bytes that are no text
+        stream.reconfigure(errors="backslashreplace")  # pyright: ignore[reportAttributeAccessIssue]
+    app()

@@ -212,10 +212,6 @@ _MORE_YAWS = ((0, 15, 0), (0, -15, 0), (20, -35, 0), (20, 35, 0), (0, 50, 0), (0
 _NODS_AND_ROLLS = ((-10, 0, 0), (25, 0, 0), (10, 0, 20), (10, 0, -20), (5, 0, 35), (5, 0, -35))
 
 
-EYES = ("left_eye_28", "right_eye_28")
-"""Names of the parts that are eyes; first the one on the left of the image."""
-
-
 @pytree
 class FitConfig:
     """Settings of a fit. Changing a static field compiles anew; changing any other does not.
@@ -264,8 +260,6 @@ class FitConfig:
     on_pdm: bool = static(default=False)
     # faces of more pixels per model unit are reduced to so many where they are cut out of photos; 0: never
     resolution: float = static(default=1.25)
-    # as a part's settings: whether its landmarks take the place of the whole's
-    merged: bool = static(default=True)
     # what the shape's prior counts in the choice among tries: 1 by its probability, 0 not at all
     prior: Float[Array, ""] = _default(np.float32, 0.0)
     # above 0, a face's last tries are averaged, each weighing exp(score / temperature)
@@ -358,16 +352,6 @@ class FitConfig:
         """OpenFace's kernel table; every start goes through each scale once, on maps of the nearest view."""
         return cls(scales=(), kernel="grid", keep=(), between_views=(), resolution=0.0, **settings)
 
-    def with_eyes(self) -> FitConfig:
-        """These settings, with the eyes' own models fitted after all else, which gaze needs.
-
-        Unless settings already name the eyes (as OpenFace's may), the face's landmarks stay as they are.
-        Faces on photos keep the pixels that the eyes' finer scale asks for.
-        """
-        eyes = {name: replace(self._openface_part(name), merged=False) for name in EYES}
-        resolution = max(self.resolution, 1.8) if self.resolution else 0.0
-        return replace(self, parts=eyes | self.parts, resolution=resolution)
-
     def stages(self, n_scales: int) -> list[tuple[int, int]]:
         """The stages that a model of so many scales goes through: their place in `windows`, their scale."""
         scales = self.scales or tuple(range(len(self.windows)))
@@ -412,15 +396,6 @@ def usable(status: int) -> bool:
 
 
 @pytree
-class PartFit:
-    """What was fitted of a part of a face; where the face is too small, what follows from the whole."""
-
-    landmarks: Float[Array, "*batch n_part_points 2"]  # the part's own, pixels
-    params: FaceParams  # of its own PDM
-    log_likelihood: Float[Array, "*batch"]
-
-
-@pytree
 class FitResult:
     """What a fit found; batches carry a leading axis on every field."""
 
@@ -433,7 +408,6 @@ class FitResult:
     iterations: Int[Array, "*batch n_stages 2"]  # rigid, non-rigid
     converged: Bool[Array, "*batch"]  # the last step was within the tolerance; five steps seldom suffice
     status: Int[Array, "*batch"]  # a `Status`
-    parts: dict[str, PartFit] = field(default_factory=dict)  # that the settings name and the model has
 
 
 @pytree

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
@@ -12,23 +12,37 @@ Result = TypeVar("Result")
 
 
 def ahead(
-    function: Callable[[Item], Result], items: Iterable[Item], workers: int = 1, depth: int = 4
-) -> Iterator[Result]:
+    function: Callable[[Item], Result],
+    items: Iterable[Item],
+    workers: int = 1,
+    depth: int = 4,
+    cost: Callable[[Item], float] = lambda _: 0.0,
+    most: float = 0.0,
+) -> Generator[Result, None, None]:
     """``map(function, items)`` in threads, in order, at most ``depth`` items ahead of the caller.
 
+    The items ahead ``cost`` at most ``most`` together, or are one alone: costs in bytes bound the memory.
     An exception of ``function`` is raised where its result would have come; items not begun are dropped.
     """
-    waiting: deque[Future[Result]] = deque()
+    waiting: deque[tuple[Future[Result], float]] = deque()
+    total = 0.0
     with ThreadPoolExecutor(workers) as pool:
         try:
             for item in items:
-                waiting.append(pool.submit(function, item))
+                price = cost(item)
+                while waiting and total + price > most:
+                    total -= waiting[0][1]
+                    yield waiting.popleft()[0].result()
+                waiting.append((pool.submit(function, item), price))
+                del item
+                total += price
                 if len(waiting) >= depth:
-                    yield waiting.popleft().result()
+                    total -= waiting[0][1]
+                    yield waiting.popleft()[0].result()
             while waiting:
-                yield waiting.popleft().result()
+                yield waiting.popleft()[0].result()
         finally:
-            for future in waiting:
+            for future, _ in waiting:
                 future.cancel()
 
 

@@ -58,7 +58,7 @@ def bench(
     from jaxclnf.bench.faces import dataset_faces, sample_faces
     from jaxclnf.bench.report import Report, draw_speed
     from jaxclnf.bench.work import maps_in_c
-    from jaxclnf.output.runs import make_folder
+    from jaxclnf.output.folder import make_folder
 
     make_folder(out)
     parts = part or ([Part.fits] if quick else list(Part))

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import fields, replace
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from rich.progress import Progress
 
+    from jaxclnf.media.inputs import Failure
     from jaxclnf.types import Camera, FitConfig, Model
 
 
@@ -64,16 +68,6 @@ SetOption = Annotated[
         help="A setting of FitConfig: windows=11,9,7, iterations=10, kernel=exact, sigma=1.5, ...",
     ),
 ]
-GazeOption = Annotated[
-    bool, typer.Option("--gaze", help="Fit the eyes too: gaze and eye landmarks, with OpenFace's models.")
-]
-OpenFaceOption = Annotated[
-    Literal["2.2", "2.1"] | None,
-    typer.Option(
-        "--openface-columns",
-        help="Also write tables in openface/, a file each, exactly as this release of OpenFace does.",
-    ),
-]
 CameraOption = Annotated[
     str | None,
     typer.Option(
@@ -117,8 +111,13 @@ def warn(sentence: str) -> None:
         typer.echo(f"jaxclnf: {sentence}", err=True)
 
 
-def check_writable(option: str, path: Path) -> None:
-    """Refuses, before long work, a place where no model can be written."""
+def check_writable(option: str, path: Path, inputs: Iterable[Path] = ()) -> None:
+    """Refuses, before long work, a place where no model can be written, or where it would be an input's."""
+    for given in inputs:
+        if path.exists() and (path.samefile(given) if given.exists() else False):
+            raise ValueError(f"{option} {path} is an input and would be written over; choose another name")
+    if path.name == "points.npz" and path.exists():
+        raise ValueError(f"{option} {path} holds a dataset's points and would be lost; choose another name")
     if path.suffix != ".npz" or not path.resolve().parent.is_dir():
         raise ValueError(f"{option} {path}: expected a file name ending in .npz, in a folder that exists")
 
@@ -133,35 +132,25 @@ def _keep_compiled() -> None:
 
 
 def fit_config(
-    preset: Preset,
-    multi_view: bool,
-    parts: str | None,
-    settings: list[str] | None,
-    model: Model,
-    gaze: bool = False,
+    preset: Preset, multi_view: bool, parts: str | None, settings: list[str] | None, model: Model
 ) -> FitConfig:
     """The settings a user asks for, by default the model's; raises ValueError for a setting that is none."""
-    from jaxclnf.fitting.gaze import check_eyes
     from jaxclnf.models.openface import is_openfaces
-    from jaxclnf.types import EYES, FitConfig
+    from jaxclnf.types import FitConfig
 
     part_names = _part_names(parts, model)
-    if gaze:
-        check_eyes(model)
-    openfaces = [*(part_names or ()), *(EYES if gaze else ())]
     match preset:
         case Preset.best if is_openfaces(model):
             config = FitConfig.best()
         case Preset.openface:
-            config = FitConfig.openface(multi_view, openfaces)
+            config = FitConfig.openface(multi_view, part_names or ())
         case Preset.openface_wild:
-            config = FitConfig.openface_wild(multi_view, openfaces)
+            config = FitConfig.openface_wild(multi_view, part_names or ())
         case _:  # of other models the best settings known are their own
             starts = FitConfig.openface(multi_view=True).start_rotations
             config = replace(model.settings, start_rotations=starts) if multi_view else model.settings
-    if part_names is not None and preset not in (Preset.openface, Preset.openface_wild):
+    if part_names is not None:
         config = replace(config, parts=_chosen_parts(config, part_names, preset))
-    config = config.with_eyes() if gaze else config
     for setting in settings or ():
         name, _, text = setting.partition("=")
         if name not in (names := [f.name for f in fields(FitConfig) if f.name != "parts"]):
@@ -227,7 +216,9 @@ def _parse(setting: str, text: str, old: Any) -> Any:
 
 def description(model: Model, config: FitConfig) -> dict:
     """What tells one model and its settings from another, ready for JSON."""
-    return {"model": model.provenance.name, "points": model.pdm.n_points, **config.described()}
+    from jaxclnf.models.fingerprint import fingerprint
+
+    return {"model": model.provenance.name, "model_hash": fingerprint(model), **config.described()}
 
 
 def camera(text: str | None) -> Camera | None:
@@ -259,7 +250,7 @@ def progress(unit: str) -> Progress:
 
     console = Console(stderr=True)
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),  # names may hold [brackets]
         BarColumn(),
         MofNCompleteColumn(),
         Rate(""),
@@ -268,9 +259,42 @@ def progress(unit: str) -> Progress:
     return Progress(*columns, console=console, disable=not console.is_terminal)
 
 
-def report_failures(failures) -> None:
+def report_failures(failures: Iterable[Failure]) -> None:
     """Name what failed on standard error; the exit status says that something did."""
+    failures = list(failures)
     for failure in failures:
         typer.echo(f"jaxclnf: {failure.reason}", err=True)
     if failures:
         raise typer.Exit(1)
+
+
+def tried(write: Callable[..., object], path: Path, *arguments: object) -> list[Failure]:
+    """Write something beside the table; where that fails the rest of the run stays, and this says why."""
+    from jaxclnf.media.inputs import failed
+
+    try:
+        write(path, *arguments)
+    except Exception as error:
+        return [failed(str(path), error)]
+    return []
+
+
+@contextmanager
+def results_in(
+    out: Path, inputs: Iterable[Path], names: Iterable[str], replace: bool = True
+) -> Iterator[Path]:
+    """A folder for figures, kept from other runs; no file in it that is an input is written over."""
+    from jaxclnf.output.folder import OutputFolder
+
+    with OutputFolder(out) as folder:
+        for path in inputs:
+            folder.protect(path.rglob("*") if path.is_dir() else [path])
+        folder.claim(*names, replace=replace)
+        yield folder.path
+
+
+def say_passed_over(paths: Sequence[Path]) -> None:
+    """Name files in folders that are not of the kind looked for."""
+    if paths:
+        shown = ", ".join(str(path) for path in paths[:5]) + (", ..." if len(paths) > 5 else "")
+        typer.echo(f"passed over {len(paths)} file{'' if len(paths) == 1 else 's'} of other kinds: {shown}")

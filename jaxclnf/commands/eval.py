@@ -54,31 +54,31 @@ def evaluate(
     """
     from jaxclnf.data.charts import draw_cumulative_errors
     from jaxclnf.data.evaluate import check, errors_of, learned_warning, not_learned, true_yaws
-    from jaxclnf.output.runs import make_folder
 
     faces = _read(datasets, landmarks)
-    make_folder(out)
     names = model or [os.environ.get("JAXCLNF_MODEL") or ""]
-    models = {title: common.open_model(name or None) for title, name in _titles(names).items()}
-    presets = preset or [common.Preset.default]
-    for each in models.values():
-        check(each, faces)
-        common.warn(learned_warning(faces, each, held_back))
-        faces = not_learned(faces, each) if held_back else faces
-    yaws = true_yaws(next(iter(models.values())).pdm, faces.points)
-    fits = {
-        _run_name(m, p.value, len(models) > 1, multi_view): _fit(
-            f"{m}, {p.value}", models[m], faces, common.fit_config(p, multi_view, parts, set_, models[m])
-        )
-        for m in models
-        for p in presets
-    }
-    errors = {name: errors_of(results, faces) for name, results in fits.items()}
-    for title, table in _tables(errors, yaws, faces.n_points).items():
-        _print(title, table)
-    _write(out / "faces.csv", faces, yaws, fits, errors)
-    draw_cumulative_errors(out / "ced.png", {name: e.mean(axis=1) for name, e in errors.items()})
-    typer.echo(f"{out / 'faces.csv'}: every face; {out / 'ced.png'}: cumulative errors")
+    inputs = [*datasets, *(Path(name) for name in names if name)]
+    with common.results_in(out, inputs, ("faces.csv", "ced.png")):
+        models = {title: common.open_model(name or None) for title, name in _titles(names).items()}
+        presets = preset or [common.Preset.default]
+        for each in models.values():
+            check(each, faces)
+            common.warn(learned_warning(faces, each, held_back))
+            faces = not_learned(faces, each) if held_back else faces
+        yaws = true_yaws(next(iter(models.values())).pdm, faces.points)
+        fits = {
+            _run_name(m, p.value, len(models) > 1, multi_view): _fit(
+                f"{m}, {p.value}", models[m], faces, common.fit_config(p, multi_view, parts, set_, models[m])
+            )
+            for m in models
+            for p in presets
+        }
+        errors = {name: errors_of(results, faces) for name, results in fits.items()}
+        for title, table in _tables(errors, yaws, faces.n_points).items():
+            _print(title, table)
+        _write(out / "faces.csv", faces, yaws, fits, errors)
+        draw_cumulative_errors(out / "ced.png", {name: e.mean(axis=1) for name, e in errors.items()})
+        typer.echo(f"{out / 'faces.csv'}: every face; {out / 'ced.png'}: cumulative errors")
 
 
 def _read(datasets: list[Path], landmarks: str | None) -> Faces:

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
+from collections.abc import Iterator, Sequence
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import numpy as np
 import typer
 
 from jaxclnf.commands import common
+from jaxclnf.commands.interrupt import on_interrupt
 
 if TYPE_CHECKING:
     from jaxclnf.media.inputs import Failure
-    from jaxclnf.output.openface_table import Release
-    from jaxclnf.output.photos import Photo
+    from jaxclnf.output.photo_files import PhotoFiles
+    from jaxclnf.output.photos import BoxSource, Photo
+    from jaxclnf.output.runs import Table
     from jaxclnf.types import Model
 
 
@@ -37,10 +41,8 @@ def fit(
     multi_view: common.MultiViewOption = False,
     parts: common.PartsOption = None,
     set_: common.SetOption = None,
-    gaze: common.GazeOption = False,
     camera: common.CameraOption = None,
     format: common.FormatOption = common.Format.csv,
-    openface_columns: common.OpenFaceOption = None,
     pictures: Annotated[bool, typer.Option(help="Draw the landmarks on each photo.")] = True,
     crops: Annotated[int, typer.Option(min=0, max=4096, help="Cut faces out, of so many pixels.")] = 0,
     margin: Annotated[float, typer.Option(min=0, max=5, help="Around the face in crops.")] = 0.3,
@@ -48,94 +50,95 @@ def fit(
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that broke off.")] = False,
 ) -> None:
     """Find faces and their landmarks on photos: one table, and a picture a photo."""
-    from jaxclnf.batch.pipeline import ahead
-    from jaxclnf.fitting.gaze import n_eye_points
-    from jaxclnf.media.inputs import Failure, boxes_of, boxes_without_photo, find_photos, read_boxes
-    from jaxclnf.output.openface_table import Release
-    from jaxclnf.output.photos import detected, fit_photos
-    from jaxclnf.output.pictures import output_names
+    from jaxclnf.output.files import path_cell
+    from jaxclnf.output.folder import OutputFolder
+    from jaxclnf.output.photo_files import PhotoFiles
+    from jaxclnf.output.photos import fit_photos
     from jaxclnf.output.report import report_photos
-    from jaxclnf.output.runs import Table, make_folder, write_failures
-    from jaxclnf.output.tables import columns
+    from jaxclnf.output.runs import write_failures
 
-    chosen = common.detector_name(detector, preset)
-    box_source, failures = detected(faces is Faces.largest, chosen), []
-    if boxes:
-        own = read_boxes(boxes)
-        failures += boxes_without_photo(own, boxes)
-        box_source = partial(boxes_of, boxes=own, table=boxes)
-    make_folder(out)
-    found, unusable = find_photos(photos, leave_out=out)
-    failures += unusable
-    engine = common.open_model(model)
-    config = common.fit_config(preset, multi_view, parts, set_, engine, gaze)
-    eye_points = n_eye_points(engine) if gaze else 0
-    names = columns(engine.pdm.n_points, engine.pdm.n_modes, n_eye_points=eye_points)
-    told = {"boxes": str(boxes), "faces": faces, "detector": chosen, "camera": camera}
-    told |= common.description(engine, config)
-    table = Table(out / f"landmarks.{format}", names, "source", told, resume)
-    todo = [path for path in found if str(path) not in table.done]
-    stems = output_names(map(str, found))
-    draw = partial(_draw, out=out, names=stems, pictures=pictures, crops=crops, margin=margin, model=engine)
-    also = partial(_openface, out=out / "openface", names=stems, model=engine, gaze=gaze)
-    try:
-        with common.progress("photos") as bar:
-            task = bar.add_task("fitting", total=len(found), completed=len(found) - len(todo))
-            for photo in ahead(draw, fit_photos(engine, todo, box_source, config, common.camera(camera))):
-                if isinstance(photo, Failure):
-                    failures.append(photo)
-                else:
-                    table.add(_rows(names, photo))
-                    if openface_columns:
-                        also(photo, release=Release(openface_columns))
-                bar.advance(task)
-        table.finish()
-    except KeyboardInterrupt:
-        typer.echo(f"jaxclnf: stopped; {table.unfinished} holds what is done, --resume goes on", err=True)
-        raise typer.Exit(130) from None
-    finally:
-        table.close()
-    write_failures(out / "failures.csv", failures)
-    if report:
-        shown = {source: out / f"{stem}.png" for source, stem in stems.items()}
-        report_photos(out / "report.html", table.path, shown, failures)
-    n_read = len(found) - len(failures)
-    typer.echo(f"{table.path}: {n_read} photo{'s' if n_read != 1 else ''}")
+    view, chosen = common.camera(camera), common.detector_name(detector, preset)
+    with OutputFolder(out) as folder:
+        found, box_source, failures = _inputs(photos, boxes, faces, chosen)
+        folder.protect([*photos, *found, *filter(None, (boxes, model))])
+        folder.claim(f"landmarks.{format}", "failures.csv", "report.html")
+        engine = common.open_model(model)
+        config = common.fit_config(preset, multi_view, parts, set_, engine)
+        told = {
+            "boxes": _digest(boxes),
+            "faces": faces,
+            "detector": chosen,
+            "camera": camera,
+            **common.description(engine, config),
+        }
+        files = PhotoFiles(folder, found, engine, pictures, crops, margin)
+        folder.save()
+        table = _table(out / f"landmarks.{format}", engine, told, found, resume)
+        todo = [path for path in found if path_cell(str(path)) not in table.done]
+        fitted = fit_photos(engine, todo, box_source, config, view)
+        failures += _write(table, files, fitted, len(found) - len(todo), len(todo))
+        write_failures(out / "failures.csv", failures)
+        if report:
+            shown = {path_cell(str(path)): files.picture(str(path)) for path in found}
+            failures += common.tried(report_photos, out / "report.html", table.path, shown, failures)
     common.report_failures(failures)
 
 
-def _draw(
-    photo: Photo | Failure,
-    out: Path,
-    names: dict[str, str],
-    pictures: bool,
-    crops: int,
-    margin: float,
-    model: Model,
-) -> Photo | Failure:
-    """Write a photo's pictures; returns the photo."""
-    from jaxclnf.output.photos import Photo
-    from jaxclnf.output.pictures import overlay, save_crops, save_picture
+def _inputs(
+    photos: list[str], boxes: Path | None, faces: Faces, detector: str | None
+) -> tuple[list[Path], BoxSource, list[Failure]]:
+    """The photos, where their boxes come from, and what of the arguments cannot be used."""
+    from jaxclnf.media.boxes import boxes_of, boxes_without_photo, read_boxes
+    from jaxclnf.media.inputs import find_photos
+    from jaxclnf.output.photos import detected
 
-    if isinstance(photo, Photo):
-        name = names[str(photo.path)]
-        if pictures:
-            save_picture(out / f"{name}.png", overlay(photo))
-        if crops:
-            save_crops(out / "crops", name, photo, np.asarray(model.pdm.mean), crops, margin)
-    return photo
+    own = read_boxes(boxes) if boxes else None
+    found = find_photos(photos)
+    common.say_passed_over(found.passed_over)
+    if boxes is None or own is None:
+        return found.paths, detected(faces is Faces.largest, detector), found.failures
+    source = partial(boxes_of, boxes=own, table=boxes)
+    return found.paths, source, boxes_without_photo(own, boxes) + found.failures
 
 
-def _openface(
-    photo: Photo, out: Path, names: dict[str, str], model: Model, gaze: bool, release: Release
-) -> None:
-    """Write a photo's table as OpenFace does."""
-    from jaxclnf.fitting.gaze import n_eye_points
-    from jaxclnf.output.openface_table import header, write_photo
+def _table(path: Path, model: Model, told: dict, photos: Sequence[Path], resume: bool) -> Table:
+    """The run's table, which knows each photo again by its size and time of change."""
+    from jaxclnf.output.files import path_cell
+    from jaxclnf.output.runs import Table, stamp
+    from jaxclnf.output.tables import columns
 
-    eye_points = n_eye_points(model) if gaze else 0
-    first = header(model.pdm.n_points, model.pdm.n_modes, video=False, n_eye_points=eye_points)
-    write_photo(out / f"{names[str(photo.path)]}.csv", first, photo.faces, release)
+    names = columns(model.pdm.n_points, model.pdm.n_modes)
+    here = os.getcwd() if any(not photo.is_absolute() for photo in photos) else ""
+    stamps = {path_cell(str(photo)): stamp(photo) for photo in photos}
+    return Table(path, names, "source", {"folder": here, **told}, resume, stamps)
+
+
+def _write(
+    table: Table, files: PhotoFiles, fitted: Iterator[Photo | Failure], n_done: int, n_left: int
+) -> list[Failure]:
+    """Write rows and pictures as photos are fitted; returns what failed."""
+    from jaxclnf.batch.pipeline import ahead
+    from jaxclnf.media.inputs import Failure
+    from jaxclnf.output.photos import PIXELS_AHEAD, pixels_held
+
+    on_interrupt(f"stopped; {table.unfinished} holds what is done, --resume goes on")
+    failures: list[Failure] = []
+    try:
+        with common.progress("photos") as bar:
+            task = bar.add_task("fitting", total=n_done + n_left, completed=n_done)
+            for photo, failure in ahead(files.write, fitted, cost=pixels_held, most=PIXELS_AHEAD):
+                if isinstance(photo, Failure):
+                    failures.append(photo)
+                else:
+                    table.add(_rows(table.columns, photo))
+                    failures += [failure] if failure else []
+                bar.advance(task)
+                del photo
+        table.finish()
+    finally:
+        table.close()
+    typer.echo(f"{table.path}: {table.count} photo{'' if table.count == 1 else 's'}")
+    return failures
 
 
 def _rows(names: list[str], photo: Photo) -> list[list[str]]:
@@ -143,3 +146,8 @@ def _rows(names: list[str], photo: Photo) -> list[list[str]]:
 
     source = str(photo.path)
     return [photo_row(source, i, face) for i, face in enumerate(photo.faces)] or [empty_row(names, source)]
+
+
+def _digest(boxes: Path | None) -> str:
+    """What tells one table of boxes from another, wherever it lies."""
+    return hashlib.sha256(boxes.read_bytes()).hexdigest() if boxes else ""

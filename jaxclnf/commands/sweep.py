@@ -31,36 +31,39 @@ def sweep(
     """
     from jaxclnf.data.datasets import read_faces
     from jaxclnf.data.evaluate import learned_warning
-    from jaxclnf.output.runs import make_folder
     from jaxclnf.sweeps.report import write_report
     from jaxclnf.sweeps.run import Results, describe, draw_photos, run_sweep
     from jaxclnf.sweeps.spec import configure, read_spec
 
     plan = read_spec(spec)
     if save:
-        common.check_writable("--save", save)
-    folder = make_folder(out or spec.with_suffix(""))
-    opened = common.open_model(model or plan.model)
-    faces = read_faces(plan.datasets)
-    common.warn(learned_warning(faces, opened, plan.held_back is not None))
-    photos = draw_photos(faces, plan, opened)
-    if opened.pdm.n_points != photos.points.shape[1]:
-        raise ValueError(
-            f"the model has {opened.pdm.n_points} landmarks and the faces have {photos.points.shape[1]}"
-        )
-    results = Results(folder / "results.jsonl", describe(plan, opened, photos))
-    with common.progress("% done") as bar:
-        task = bar.add_task(f"{len(plan.settings)} settings", total=100)
-        outcomes = run_sweep(
-            plan, opened, photos, results, lambda share: bar.update(task, completed=100 * share)
-        )
-    page = write_report(folder, plan, outcomes, results)
-    error = sum(outcomes[0].errors) / len(outcomes[0].errors)
-    typer.echo(f"best of {len(plan.settings)}: mean error {error:.3f} %, {outcomes[0].setting}")
-    typer.echo(f"{page}: the report")
-    if save:
-        _save(opened, configure(plan.base_config(opened), outcomes[0].setting), save)
-        typer.echo(f"{save}: {opened.provenance.name} with the best setting")
+        models = [Path(name) for name in (model, plan.model) if name]
+        common.check_writable("--save", save, [spec, *models])
+    place = out or spec.with_suffix("")
+    known = out is None or (place / "settings.csv").exists() or (place / "results.jsonl").exists()
+    names = ("results.jsonl", "settings.csv", "README.md", "pareto.png", "heatmap.png", "ced.png")
+    with common.results_in(place, [spec, *map(Path, plan.datasets)], names, replace=known) as folder:
+        opened = common.open_model(model or plan.model)
+        faces = read_faces(plan.datasets)
+        common.warn(learned_warning(faces, opened, plan.held_back is not None))
+        photos = draw_photos(faces, plan, opened)
+        if opened.pdm.n_points != photos.points.shape[1]:
+            raise ValueError(
+                f"the model has {opened.pdm.n_points} landmarks and the faces have {photos.points.shape[1]}"
+            )
+        results = Results(folder / "results.jsonl", describe(plan, opened, photos))
+        with common.progress("% done") as bar:
+            task = bar.add_task(f"{len(plan.settings)} settings", total=100)
+            outcomes = run_sweep(
+                plan, opened, photos, results, lambda share: bar.update(task, completed=100 * share)
+            )
+        page = write_report(folder, plan, outcomes, results)
+        error = sum(outcomes[0].errors) / len(outcomes[0].errors)
+        typer.echo(f"best of {len(plan.settings)}: mean error {error:.3f} %, {outcomes[0].setting}")
+        typer.echo(f"{page}: the report")
+        if save:
+            _save(opened, configure(plan.base_config(opened), outcomes[0].setting), save)
+            typer.echo(f"{save}: {opened.provenance.name} with the best setting")
 
 
 def _save(model: Model, settings: FitConfig, path: Path) -> None:

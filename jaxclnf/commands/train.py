@@ -47,7 +47,7 @@ def train(
     from jaxclnf.types import Provenance
 
     recipe = _recipe(set_ or [], seed)
-    common.check_writable("--out", out)
+    common.check_writable("--out", out, datasets)
     faces = read_faces(datasets)
     typer.echo(faces.summary())
     if landmarks:

@@ -17,10 +17,10 @@ from jaxclnf.ops.camera import project
 from jaxclnf.ops.gaze import gaze_angles, gaze_direction
 from jaxclnf.ops.rotation import euler_to_matrix
 from jaxclnf.ops.shape import shape_2d
-from jaxclnf.types import EYES, PDM, Camera, EyeGaze, FaceParams, FitResult, Model
+from jaxclnf.types import PDM, Camera, EyeGaze, FaceParams, Model
 
-CORNERS = ((36, 39), (42, 45))
-"""The landmarks of the eyes' corners in the whole face."""
+EYES = {"left_eye_28": (36, 39), "right_eye_28": (42, 45)}
+"""The parts that are eyes, and the landmarks of their corners in the whole face."""
 
 IRIS = slice(0, 8)
 """The landmarks of an eye's model around its iris, whose middle is the pupil."""
@@ -40,65 +40,53 @@ OPENFACE = Eyeballs((0.0, -3.5, 0.0), perspective=False)
 OPENFACE2 = Eyeballs((0.0, -3.5, 7.0), perspective=True)
 
 
-def check_eyes(model: Model) -> None:
-    """Raises ValueError for a model without the eyes that gaze needs."""
-    if not set(EYES) <= {part.name for part in model.parts}:
-        raise ValueError(
-            f"gaze needs a model of both eyes, which {model.provenance.name or 'this model'} has not: use "
-            "OpenFace's, for research (`jaxclnf models install`, then --model main_clnf_general)"
-        )
-
-
-def n_eye_points(model: Model) -> int:
-    """Landmarks of both eyes together; raises ValueError for a model without them."""
-    check_eyes(model)
-    return sum(part.model.pdm.n_points for part in model.parts if part.name in EYES)
+def has_eyes(model: Model) -> bool:
+    """Whether a model has the eyes that gaze needs."""
+    return set(EYES) <= {part.name for part in model.parts}
 
 
 @in_full_precision
 def gaze(
     model: Model,
-    result: FitResult,
+    params: FaceParams,
+    eyes: dict[str, FaceParams],
     camera: Camera,
     eyeballs: Eyeballs = OPENFACE2,
 ) -> EyeGaze:
-    """Gaze of fitted faces, one or with a leading axis: a pure, differentiable function.
+    """Gaze of faces, one or with a leading axis, whose eyes were fitted: a pure, differentiable function.
 
-    Their settings must have fitted the eyes (`FitConfig.with_eyes`); ``camera`` has the faces' leading axis,
-    or none. Raises ValueError if an eye is missing.
+    ``params`` are the whole face's, ``eyes`` those of the parts "left_eye_28" and "right_eye_28", as in
+    `FitResult.params` and `FitResult.parts`; ``camera`` has the same leading axis, or none.
+
+    Raises ValueError if the model or ``eyes`` lacks an eye.
     """
-    check_eyes(model)
-    if missing := [name for name in EYES if name not in result.parts]:
+    parts = {part.name: part.model.pdm for part in model.parts}
+    if missing := [name for name in EYES if name not in parts or name not in eyes]:
         raise ValueError(
-            f"gaze needs fits of {', '.join(EYES)}, but {', '.join(missing)} was not fitted: use settings "
-            "with eyes, as FitConfig().with_eyes()"
+            f"gaze needs the parts {', '.join(EYES)}, but {', '.join(missing)} is not there: use OpenFace's "
+            "models (`jaxclnf models install`) and settings that fit their eyes (FitConfig.with_eyes)"
         )
-    pdms = [part.model.pdm for name in EYES for part in model.parts if part.name == name]
-    eyes = [result.parts[name].params for name in EYES]
-
-    def of_face(params, eyes, camera):
-        return _of_face(model.pdm, pdms, params, eyes, camera, eyeballs)
-
-    if jnp.ndim(result.params.scale):
-        of_face = jax.vmap(of_face, in_axes=(0, 0, 0 if jnp.ndim(camera.fx) else None))
-    return of_face(result.params, eyes, camera)
+    pdms = {name: parts[name] for name in EYES}
+    of_face = _of_face
+    if params.scale.ndim:
+        of_face = jax.vmap(_of_face, in_axes=(None, None, 0, 0, 0 if jnp.ndim(camera.fx) else None, None))
+    return of_face(model.pdm, pdms, params, {name: eyes[name] for name in EYES}, camera, eyeballs)
 
 
 def _of_face(
     pdm: PDM,
-    eye_pdms: list[PDM],
+    eye_pdms: dict[str, PDM],
     params: FaceParams,
-    eyes: list[FaceParams],
+    eyes: dict[str, FaceParams],
     camera: Camera,
     eyeballs: Eyeballs,
 ) -> EyeGaze:
     face = landmarks_camera(pdm, params, camera)
     rotation = head_pose(pdm, params, camera).rotation if eyeballs.perspective else params.rotation
     behind = euler_to_matrix(rotation) @ jnp.array(eyeballs.behind_corners, face.dtype)
-    pairs = list(zip(eye_pdms, eyes, strict=True))
-    landmarks = jnp.stack([shape_2d(pdm, eye) for pdm, eye in pairs])
-    points = jnp.stack([landmarks_camera(pdm, eye, camera) for pdm, eye in pairs])
-    centres = [face[jnp.array(corners)].mean(0) + behind for corners in CORNERS]
+    landmarks = jnp.stack([shape_2d(eye_pdms[name], eyes[name]) for name in EYES])
+    points = jnp.stack([landmarks_camera(eye_pdms[name], eyes[name], camera) for name in EYES])
+    centres = [face[jnp.array(corners)].mean(0) + behind for corners in EYES.values()]
     directions = jnp.stack(
         [gaze_direction(eye[IRIS].mean(0), centre) for eye, centre in zip(points, centres, strict=True)]
     )

@@ -2,54 +2,170 @@
 
 from __future__ import annotations
 
-import warnings
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 import cv2
 import numpy as np
 from jaxtyping import UInt8
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
+
+from jaxclnf.media.deep import deep_pixels, eight_bits
 
 RGB = UInt8[np.ndarray, "height width 3"]
 Grey = UInt8[np.ndarray, "height width"]
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".jp2")
+# By the first letters: what many cameras, phones and scanners write.
+SUFFIXES = (
+    *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".bmp", ".dib", ".gif", ".tif", ".tiff", ".webp"),
+    *(".ppm", ".pgm", ".pbm", ".pnm", ".jp2", ".j2k", ".avif", ".heic", ".heif"),
+)
+MAX_PIXELS = 256_000_000
+"""More are refused; reading takes up to 8 bytes a pixel for a moment, and 3 after that."""
 
-# Pillow only warns of files that unpack to more pixels than `Image.MAX_IMAGE_PIXELS`; here they are refused.
-warnings.simplefilter("error", Image.DecompressionBombWarning)
+# Pillow's decoders that may be used, whatever a file is called. Others start programs (EPS: Ghostscript).
+_FORMATS = ("JPEG", "PNG", "BMP", "DIB", "GIF", "TIFF", "WEBP", "PPM", "JPEG2000", "AVIF")
+_OTHERWISE = (SyntaxError, IndexError, TypeError, KeyError, EOFError, struct.error)  # not of this format
+_HEIC = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1")
+_ORIENTATION = 0x0112  # in EXIF
+_STRIP = 4_000_000  # pixels that are converted at a time
 
 
 def read_photo(path: Path | str) -> RGB:
     """The photo in a file, turned upright by its EXIF orientation.
 
-    16-bit photos keep their upper 8 bits, transparent ones are laid on white, of animations the first
-    picture counts. Raises ValueError, naming the file, when it is missing, empty, broken, not a picture
-    or larger than Pillow's limit for untrusted files (89 million pixels).
+    Photos of more than 8 bits are brought to 8 by the range of values that they use
+    (`jaxclnf.media.deep.eight_bits`), transparent ones are laid on white, of animations the first picture
+    counts. Raises ValueError, naming the file, when it is missing, empty, broken, not a picture or larger
+    than `MAX_PIXELS`.
     """
+    with open_picture(path) as image:
+        return picture_pixels(image)
+
+
+def n_pixels(path: Path | str) -> float:
+    """How large a photo says it is; 0 where it cannot be read."""
+    try:
+        with open_picture(path) as image:
+            return float(image.width * image.height)
+    except ValueError:
+        return 0.0
+
+
+@contextmanager
+def open_picture(path: Path | str) -> Iterator[Image.Image]:
+    """A picture whose header was read; whatever goes wrong in here becomes a sentence that names the file."""
     path = Path(path)
     if not path.is_file():
         raise ValueError(f"{path} {'is not a file' if path.exists() else 'does not exist'}; give a photo")
     try:
-        with Image.open(path) as image:
-            return np.array(_eight_bits(ImageOps.exif_transpose(image)))
-    except UnidentifiedImageError:
-        what = "is not a picture in a format that can be read" if path.stat().st_size else "is empty"
-        raise ValueError(f"{path} {what}") from None
-    except (Image.DecompressionBombWarning, Image.DecompressionBombError):
-        raise ValueError(f"{path} has more than {Image.MAX_IMAGE_PIXELS} pixels; shrink it first") from None
+        with path.open("rb") as file:
+            image = _opened(file)
+            if image is None:
+                what = "is not a picture in a format that can be read" if path.stat().st_size else "is empty"
+                raise _Plain(f"{path} {what}")
+            if image.width * image.height > MAX_PIXELS:
+                raise _Plain(
+                    f"{path} has {image.width} x {image.height} pixels, more than {MAX_PIXELS:,}; shrink it"
+                )
+            with image:
+                yield image
+    except _Plain as error:
+        raise ValueError(str(error)) from None
     except Exception as error:  # decoders raise anything on broken data: SyntaxError, struct.error, ...
         raise ValueError(f"{path} cannot be read: {error}") from None
 
 
-def _eight_bits(image: Image.Image) -> Image.Image:
-    if image.mode == "F":
-        raise ValueError("its pixels are floating-point numbers; save it with 8 or 16 bits a channel")
-    if image.mode.startswith("I"):  # 16 bits, in Pillow's modes I;16, I;16B and (from PGM) I
-        return Image.fromarray((np.asarray(image) // 257).clip(0, 255).astype(np.uint8)).convert("RGB")
+class _Plain(Exception):
+    """A whole sentence."""
+
+
+def _opened(file: IO[bytes]) -> Image.Image | None:
+    """What `PIL.Image.open` does, with the decoders that are meant and a limit on size of our own."""
+    Image.init()
+    start = file.read(16)
+    if not start:
+        return None
+    if start[4:8] == b"ftyp" and start[8:12] in _HEIC:
+        return _heic(file)
+    for name in _FORMATS:
+        factory, accept = Image.OPEN.get(name, (None, None))
+        if factory is None or not (accept is None or accept(start) is True):
+            continue
+        file.seek(0)
+        try:
+            return factory(file, "")
+        except _OTHERWISE:
+            pass
+    return _deep_alone(file, start)
+
+
+def _heic(file: IO[bytes]) -> Image.Image:
+    try:
+        from pillow_heif import HeifImageFile  # pyright: ignore[reportMissingImports]
+    except ImportError:
+        raise ValueError("it is a HEIC photo, for which the package pillow-heif is needed") from None
+    file.seek(0)
+    return HeifImageFile(file)
+
+
+def _deep_alone(file: IO[bytes], start: bytes) -> Image.Image | None:
+    """TIFF of kinds that Pillow does not know: colours of 16 and 32 bits, floating-point colours."""
+    if start[:4] not in (b"II*\0", b"MM\0*"):
+        return None
+    pixels = deep_pixels(file)
+    return None if pixels is None else Image.fromarray(eight_bits(pixels))
+
+
+def picture_pixels(image: Image.Image) -> RGB:
+    """The pixels of the picture that an opened file is at."""
+    orientation = image.getexif().get(_ORIENTATION, 1)
+    file = getattr(image, "fp", None)
+    deep = None
+    if image.mode in ("F", "I") or image.mode.startswith("I;"):
+        deep = np.asarray(image)
+    elif _is_deep_colour(image) and file is not None:
+        deep = deep_pixels(file)
+    return np.ascontiguousarray(_turned(_in_strips(image) if deep is None else eight_bits(deep), orientation))
+
+
+def _is_deep_colour(image: Image.Image) -> bool:
+    """Whether Pillow would keep the upper 8 of 16 bits."""
+    tiles = getattr(image, "tile", ())
+    return any(";16" in str(tile.args) for tile in tiles) and image.mode in ("RGB", "RGBA", "LA")
+
+
+def _in_strips(image: Image.Image) -> RGB:
+    """The pixels, converted a few rows at a time: Pillow's copies of a large photo would be gigabytes."""
+    image.load()
+    width, height = image.size
+    pixels = np.empty((height, width, 3), np.uint8)
+    rows = max(1, _STRIP // width)
+    for top in range(0, height, rows):
+        strip = image if rows >= height else image.crop((0, top, width, min(top + rows, height)))
+        pixels[top : top + rows] = np.asarray(_on_white(strip))
+    return pixels
+
+
+def _on_white(image: Image.Image) -> Image.Image:
     if image.has_transparency_data:
         image = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
     return image.convert("RGB")
+
+
+def _turned(pixels: np.ndarray, orientation: int) -> np.ndarray:
+    """Upright, from one of EXIF's eight orientations."""
+    if orientation in (5, 6, 7, 8):
+        pixels = pixels.transpose(1, 0, 2)
+    if orientation in (2, 3, 6, 7):
+        pixels = pixels[:, ::-1]
+    if orientation in (3, 4, 7, 8):
+        pixels = pixels[::-1]
+    return pixels
 
 
 def to_grey(rgb: RGB) -> Grey:

@@ -1,16 +1,36 @@
-"""What a run works on: photos named one by one, by folders, patterns and lists; boxes from a table."""
+"""What a run works on: files named one by one, by folders, patterns and lists."""
 
 from __future__ import annotations
 
 import glob
-import json
-from collections.abc import Iterable, Mapping, Sequence
+import mimetypes
+import os
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-
 from jaxclnf.media.images import SUFFIXES
+from jaxclnf.media.own import LIST, is_result
+from jaxclnf.media.text import as_path, read_lines
+
+# Pictures that cannot be read, some of which no registry of types knows.
+_RAW = (
+    ".cr2",
+    ".cr3",
+    ".nef",
+    ".arw",
+    ".dng",
+    ".orf",
+    ".raf",
+    ".rw2",
+    ".psd",
+    ".exr",
+    ".hdr",
+    ".jxl",
+    ".svg",
+)
 
 
 class Failure(NamedTuple):
@@ -20,112 +40,131 @@ class Failure(NamedTuple):
     reason: str
 
 
-def find_photos(arguments: Sequence[str], leave_out: Path | None = None) -> tuple[list[Path], list[Failure]]:
-    """The photos that arguments stand for, each once and in order, and the arguments that stand for none.
+def failed(source: str, error: BaseException) -> Failure:
+    """What stopped the work on one source, where nobody foresaw it."""
+    said = " ".join(str(error).split())[:200]
+    return Failure(
+        source, f"{source} could not be worked on: {type(error).__name__}{': ' * bool(said)}{said}"
+    )
 
-    An argument is a photo, a folder (searched with its sub-folders for the usual suffixes), a pattern
-    (``*.jpg``, ``**`` for folders at any depth) or a ``.txt`` file with a path a line. Nothing below the
-    folder ``leave_out`` (a run's own pictures) is taken from folders and patterns.
+
+@dataclass
+class Found:
+    """What arguments stand for, arguments and files that cannot be used, and files of other kinds."""
+
+    paths: list[Path] = field(default_factory=list)
+    sources: list[str] = field(default_factory=list)  # of frames: files, addresses, pipes, cameras
+    failures: list[Failure] = field(default_factory=list)
+    passed_over: list[Path] = field(default_factory=list)
+
+
+def find_photos(arguments: Sequence[str]) -> Found:
+    """The photos that arguments stand for, each once and in order, and what else there was.
+
+    An argument is a photo, a folder (searched with its sub-folders, also linked ones), a ``.txt`` file with a
+    path a line or, where no file has that name, a pattern (``*.jpg``, ``**`` for folders at any depth).
+    Photos come in the order of their names, 2 before 10. What a run of ours wrote is not taken from folders
+    and patterns.
     """
-    photos: dict[Path, None] = {}
-    failures = []
+    found = Found()
     for argument in arguments:
         try:
-            photos.update(dict.fromkeys(_expand(argument, leave_out)))
+            found.paths += _expand(argument, found)
         except ValueError as error:
-            failures.append(Failure(argument, str(error)))
-    return list(photos), failures
-
-
-def _expand(argument: str, leave_out: Path | None) -> list[Path]:
-    path = Path(argument)
-    if path.is_dir():
-        found = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES)
-        return _some(found, leave_out, f"{argument} holds no photos ({', '.join(SUFFIXES)})")
-    if path.suffix.lower() == ".txt" and path.is_file():
-        try:
-            lines = path.read_text(encoding="utf-8").splitlines()
-        except UnicodeDecodeError:
-            raise ValueError(f"{argument} is not a list of photos: it is no UTF-8 text") from None
-        if not any(line.strip() for line in lines):
-            raise ValueError(f"{argument} is an empty list; write the path of a photo on each line")
-        return [Path(line) for line in lines if line.strip()]
-    if not path.exists() and glob.has_magic(argument):
-        found = sorted(map(Path, glob.glob(argument, recursive=True)))
-        return _some(found, leave_out, f"{argument} matches no file")
-    return [path]  # where it does not exist, reading it says so
-
-
-def _some(paths: Iterable[Path], leave_out: Path | None, otherwise: str) -> list[Path]:
-    own = leave_out.resolve() if leave_out else None
-    found = [p for p in paths if p.is_file() and not (own and p.resolve().is_relative_to(own))]
-    if not found:
-        raise ValueError(otherwise)
+            found.failures.append(Failure(argument, str(error)))
+    each: dict[str, Path] = {}
+    for path in found.paths:
+        each.setdefault(os.path.abspath(path), path)
+    found.paths = list(each.values())
     return found
 
 
-def read_boxes(path: Path) -> dict[str, np.ndarray]:
-    """Boxes (k, 4) of files: x, y, w, h in pixels.
+def _expand(argument: str, found: Found) -> list[Path]:
+    path = Path(argument)
+    if path.is_dir():
+        return _in_folder(path, found)
+    if path.suffix.lower() == ".txt" and path.is_file():
+        return _in_list(path)
+    if is_pattern(argument):
+        files = [p for p in matches(argument) if not p.is_dir() and not is_result(p)]
+        return files or _nothing(f"{argument} matches no file")
+    return [path]  # where it does not exist, reading it says so
 
-    A CSV has the columns file, x, y, w, h and a row a box; a JSON object maps each file to its box or its
-    list of boxes. Raises ValueError when the table is missing or of another shape.
-    """
-    if not path.is_file():
-        raise ValueError(f"{path} does not exist; give a CSV (file,x,y,w,h) or JSON file of boxes")
+
+def _nothing(sentence: str) -> list[Path]:
+    raise ValueError(sentence)
+
+
+def _in_folder(path: Path, found: Found) -> list[Path]:
+    photos, unreadable, others = [], [], []
+    for file in files_below(path, found.failures):
+        if file.suffix.lower() in SUFFIXES:
+            photos.append(file)
+        elif is_picture(file):
+            unreadable.append(Failure(str(file), f"{file} is a picture of a kind that cannot be read"))
+        else:
+            others.append(file)
+    found.failures += unreadable
+    if not photos and not unreadable:
+        raise ValueError(f"{path} holds no photos ({', '.join(SUFFIXES)})")
+    found.passed_over += others
+    return photos
+
+
+def _in_list(path: Path) -> list[Path]:
     try:
-        boxes = _boxes_from_json(path) if path.suffix.lower() == ".json" else _boxes_from_csv(path)
-    except (OSError, ValueError, TypeError) as error:
-        raise ValueError(f"{path} is no table of boxes (file,x,y,w,h): {error}") from None
-    wrong = next((name for name, rows in boxes.items() if rows.ndim != 2 or rows.shape[1] != 4), None)
-    if wrong is not None:
-        raise ValueError(f"{path}: the boxes of {wrong} have shape {boxes[wrong].shape}, expected (k, 4)")
-    return boxes
+        lines = read_lines(path)
+    except ValueError as error:
+        raise ValueError(f"{path} is not a list of photos: {error}") from None
+    if not lines:
+        raise ValueError(f"{path} is an empty list; write the path of a photo on each line")
+    return [as_path(line, path.parent) for line in lines]
 
 
-def _boxes_from_json(path: Path) -> dict[str, np.ndarray]:
-    table = json.loads(path.read_text(encoding="utf-8"))
-    if not isinstance(table, dict):
-        raise ValueError("expected an object that maps files to boxes")
-    return {name: np.atleast_2d(np.array(rows, np.float32)) for name, rows in table.items()}
+def is_picture(path: Path) -> bool:
+    """Whether a file's name promises a picture, readable or not."""
+    kind = mimetypes.guess_type(path.name.lower())[0] or ""
+    return path.suffix.lower() in (*SUFFIXES, *_RAW) or kind.startswith("image/")
 
 
-def _boxes_from_csv(path: Path) -> dict[str, np.ndarray]:
-    import polars as pl
-
-    try:
-        table = pl.read_csv(path, schema_overrides={"file": pl.String})
-        table = table.select("file", pl.col("x", "y", "w", "h").cast(pl.Float32))
-    except pl.exceptions.PolarsError as error:
-        raise ValueError(str(error).splitlines()[0]) from None
-    return {
-        str(name[0]): rows.drop("file").to_numpy()
-        for name, rows in table.group_by("file", maintain_order=True)
-    }
+def is_pattern(argument: str) -> bool:
+    """Whether an argument is to be expanded: a name that exists is that file, whatever letters it has."""
+    return not os.path.lexists(argument) and glob.has_magic(argument)
 
 
-def boxes_of(path: Path, rgb: np.ndarray, boxes: Mapping[str, np.ndarray], table: Path) -> np.ndarray:
-    """The boxes that a table has of a photo.
+def matches(pattern: str) -> list[Path]:
+    """The files and folders that a pattern matches, in the order of their names."""
+    return in_order(Path(name) for name in glob.glob(pattern, recursive=True) if Path(name).name != LIST)
 
-    They are looked up by the photo's path as given, its path from the table's folder, and its bare name.
+
+def files_below(folder: Path, failures: list[Failure]) -> Iterator[Path]:
+    """All files in a folder and its sub-folders but those a run wrote; links are followed, each folder once.
+
+    Folders that cannot be looked into are put into ``failures``.
     """
-    for name in (str(path), _relative(path, table.parent), path.name):
-        if name in boxes:
-            return boxes[name]
-    raise ValueError(f"{path} has no box in {table}")
+
+    def unreadable(error: OSError) -> None:
+        failures.append(
+            Failure(str(error.filename), f"{error.filename} cannot be searched: {error.strerror}")
+        )
+
+    seen: set[tuple[int, int]] = set()
+    found = []
+    for place, folders, names in os.walk(folder, onerror=unreadable, followlinks=True):
+        status = os.stat(place)
+        if (status.st_dev, status.st_ino) in seen:
+            folders.clear()
+            continue
+        seen.add((status.st_dev, status.st_ino))
+        found += [Path(place, name) for name in names if name != LIST]
+    yield from in_order(path for path in found if not is_result(path))
 
 
-def boxes_without_photo(boxes: Mapping[str, np.ndarray], table: Path) -> list[Failure]:
-    """The files a table of boxes names that do not exist, seen from here or from the table's folder.
-
-    Bare names may stand for photos anywhere and are not judged.
-    """
-    return [
-        Failure(name, f"{name} has a box in {table} but does not exist")
-        for name in boxes
-        if len(Path(name).parts) > 1 and not Path(name).exists() and not (table.parent / name).exists()
-    ]
+def in_order(paths: Iterable[Path]) -> list[Path]:
+    """Paths in the order of their names, numbers in them by value: frame2 before frame10."""
+    return sorted(paths, key=lambda path: [_by_number(part) for part in path.parts])
 
 
-def _relative(path: Path, folder: Path) -> str:
-    path, folder = path.resolve(), folder.resolve()
-    return str(path.relative_to(folder) if path.is_relative_to(folder) else path)
+def _by_number(name: str) -> list[tuple[int, int, str]]:
+    parts = re.findall(r"[0-9]+|[^0-9]+", name)
+    return [(0, int(p), p) if p[0] in "0123456789" and len(p) < 1000 else (1, 0, p) for p in parts]

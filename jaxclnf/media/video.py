@@ -1,149 +1,253 @@
-"""Frames from video files, image sequences and cameras; annotated videos to files."""
+"""Frames from video files, streams, pipes, image sequences, animations and cameras."""
 
 from __future__ import annotations
 
 import itertools
 import os
+import re
+import select
+import stat
+import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
-from typing import NamedTuple
 
 import cv2
-import numpy as np
 
 from jaxclnf.batch.pipeline import ahead
-from jaxclnf.media.images import RGB, read_photo
-from jaxclnf.media.inputs import Failure, find_photos
+from jaxclnf.media.decode import SCHEMES, open_file, open_pipe, open_stream
+from jaxclnf.media.encode import VideoFile
+from jaxclnf.media.frames import READ_AHEAD, READ_AHEAD_BYTES, Frame, Video
+from jaxclnf.media.images import SUFFIXES, n_pixels, open_picture, picture_pixels, read_photo
+from jaxclnf.media.inputs import Failure, Found, files_below, find_photos, is_pattern, matches
+from jaxclnf.media.own import is_result
 
-# What is wrong with a file is said in our sentence.
-os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
-cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
+__all__ = ["Frame", "Video", "VideoFile", "find_videos", "is_live", "open_video"]
 
-READ_AHEAD = 8
+VIDEO_SUFFIXES = (
+    *(
+        ".mp4",
+        ".m4v",
+        ".mov",
+        ".qt",
+        ".avi",
+        ".divx",
+        ".mkv",
+        ".webm",
+        ".wmv",
+        ".asf",
+        ".flv",
+        ".f4v",
+        ".mpg",
+    ),
+    *(
+        ".mpeg",
+        ".mpe",
+        ".m2v",
+        ".ts",
+        ".mts",
+        ".m2ts",
+        ".vob",
+        ".ogv",
+        ".ogg",
+        ".3gp",
+        ".3g2",
+        ".mxf",
+        ".y4m",
+    ),
+    *(
+        ".dv",
+        ".rm",
+        ".rmvb",
+        ".wtv",
+        ".mjpeg",
+        ".mjpg",
+        ".h264",
+        ".264",
+        ".hevc",
+        ".h265",
+        ".265",
+        ".ivf",
+        ".nut",
+    ),
+)
+STANDARD_INPUT = "-"
+SEQUENCE_RATE = 30.0  # frames a second of pictures without times, as in OpenFace
+_NO_DELAY = 0.1  # seconds that an animation's picture is shown which names no delay, as in browsers
+_PIPE_TIMEOUT = 10.0  # seconds in which somebody should write to a pipe
 
 
-class Frame(NamedTuple):
-    """A frame of a video; ``time`` in seconds from the first."""
+def find_videos(arguments: list[str]) -> Found:
+    """The sources of frames that arguments stand for, each once.
 
-    number: int  # from 1
-    time: float
-    rgb: RGB
-
-
-class Video(NamedTuple):
-    """A source of frames. ``n_frames`` is what the file promises, None where nobody knows.
-
-    Pictures of a sequence that cannot be read are left out and put into ``failures``.
+    A folder or pattern stands for the videos in it; one that holds pictures and no videos, for their
+    sequence.
     """
+    found = Found()
+    for argument in arguments:
+        try:
+            found.sources += _expand(argument, found)
+        except ValueError as error:
+            found.failures.append(Failure(argument, str(error)))
+    return found
 
-    name: str
-    fps: float
-    n_frames: int | None
-    frames: Iterator[Frame]
-    failures: list[Failure]
+
+def _expand(argument: str, found: Found) -> list[str]:
+    if Path(argument).is_dir():
+        files = list(files_below(Path(argument), found.failures))
+        nothing = f"{argument} holds no photos and no videos"
+    elif is_pattern(argument) and not _scheme(argument):
+        files = [each for path in matches(argument) for each in _files(path, found)]
+        nothing = f"{argument} matches no file"
+    else:
+        return [argument]
+    videos = [file for file in files if file.suffix.lower() in VIDEO_SUFFIXES]
+    pictures = [file for file in files if file.suffix.lower() in SUFFIXES]
+    if videos:
+        found.passed_over += [file for file in files if file not in set(videos)]
+        return [str(file) for file in videos]
+    if not pictures:
+        raise ValueError(nothing)
+    found.passed_over += [file for file in files if file not in set(pictures)]
+    return [argument]
+
+
+def _files(path: Path, found: Found) -> list[Path]:
+    if path.is_dir():
+        return list(files_below(path, found.failures))
+    return [] if is_result(path) else [path]
+
+
+def is_live(source: str) -> bool:
+    """Whether a source gives other frames whenever it is read: a camera, a pipe, a stream."""
+    return not Path(source).is_file() and not Path(source).is_dir() and not is_pattern(source)
 
 
 def open_video(source: str, fps: float | None = None) -> Video:
-    """A video file, a folder or pattern of photos (in the order of their names), or a camera's number.
+    """A video file, a folder or pattern of photos (2 before 10), an animation, a stream's address, a pipe or
+    ``-`` (standard input), or a camera's number.
 
-    ``fps`` overrules the file's rate; image sequences without it count 30 frames a second, as in OpenFace.
-    Raises ValueError when nothing can be opened.
+    What exists under the name ``source`` is that file, whatever the name looks like. ``fps`` overrules a
+    file's times; image sequences without it count 30 frames a second, as in OpenFace. Raises ValueError when
+    nothing can be opened.
     """
-    if source.isdigit() and not Path(source).exists():
-        return _camera(int(source))
     path = Path(source)
-    if path.is_file():
-        return _file(path, fps)
-    if not path.is_dir() and not any(c in source for c in "*?["):
-        raise ValueError(f"{source} does not exist; give a video, a folder of pictures or a camera's number")
-    return _sequence(source, fps or 30.0)
+    if os.path.lexists(source):
+        return _existing(source, path, fps)
+    if source.isdigit():
+        return _camera(int(source))
+    if source == STANDARD_INPUT:
+        return open_pipe("standard input", sys.stdin.buffer, fps)
+    if _scheme(source) in SCHEMES:
+        return open_stream(source, fps)
+    if _scheme(source):
+        raise ValueError(f"{source}: addresses begin with {', '.join(f'{s}://' for s in SCHEMES)}")
+    if is_pattern(source):
+        return _sequence(source, fps or SEQUENCE_RATE)
+    raise ValueError(f"{source} does not exist; give a video, a folder of pictures or a camera's number")
 
 
-def _file(path: Path, fps: float | None) -> Video:
-    if not path.stat().st_size:
-        raise ValueError(f"{path} is empty")
-    capture = cv2.VideoCapture(str(path))
-    if not capture.isOpened():
-        raise ValueError(f"{path} is no video that OpenCV can read; convert it, say to H.264 in .mp4")
-    rate = fps or capture.get(cv2.CAP_PROP_FPS)
-    rate = rate if 0 < rate < 1000 else 30.0
-    promised = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
-    return Video(
-        str(path), rate, promised if promised > 0 else None, _captured(capture, lambda i: i / rate), []
-    )
+def _existing(source: str, path: Path, fps: float | None) -> Video:
+    try:
+        mode = path.stat().st_mode
+    except OSError as error:
+        raise ValueError(f"{source} cannot be opened: {error.strerror}") from None
+    if stat.S_ISDIR(mode):
+        return _sequence(source, fps or SEQUENCE_RATE)
+    if stat.S_ISFIFO(mode):
+        return _pipe(source, fps)
+    if not stat.S_ISREG(mode):
+        raise ValueError(
+            f"{source} is a device or a socket; give a video, a folder of pictures or a camera's number"
+        )
+    if path.suffix.lower() in SUFFIXES:
+        return _animation(path, fps)
+    return open_file(path, fps)
+
+
+def _scheme(source: str) -> str:
+    """What stands before ``://``."""
+    found = re.match(r"([A-Za-z][A-Za-z0-9+.-]*)://", source)
+    return found[1].lower() if found else ""
+
+
+def _pipe(source: str, fps: float | None) -> Video:
+    """A named pipe, once somebody writes to it."""
+    handle = os.open(source, os.O_RDONLY | os.O_NONBLOCK)
+    if not select.select([handle], [], [], _PIPE_TIMEOUT)[0]:
+        os.close(handle)
+        raise ValueError(f"{source} is a pipe to which nothing was written in {_PIPE_TIMEOUT:.0f} seconds")
+    os.set_blocking(handle, True)
+    return open_pipe(source, os.fdopen(handle, "rb"), fps)
 
 
 def _camera(number: int) -> Video:
     capture = cv2.VideoCapture(number)
     if not capture.isOpened():
         raise ValueError(f"there is no camera {number}, or another program is using it")
-    start = time.monotonic()
-    return Video(f"camera {number}", 30.0, None, _captured(capture, lambda _: time.monotonic() - start), [])
-
-
-def _captured(capture: cv2.VideoCapture, clock: Callable[[int], float]) -> Iterator[Frame]:
-    """Frames until the last one, read ahead in a thread."""
+    name, start = f"camera {number}", time.monotonic()
 
     def read(i: int) -> Frame | None:
         ok, picture = capture.read()
-        return Frame(i + 1, clock(i), cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)) if ok else None
+        now = time.monotonic() - start
+        return Frame(i + 1, now, cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), name) if ok else None
 
-    try:
-        for frame in ahead(read, itertools.count(), workers=1, depth=READ_AHEAD):
-            if frame is None:
-                return
-            yield frame
-    finally:
-        capture.release()
+    def frames() -> Iterator[Frame]:
+        try:
+            with closing(ahead(read, itertools.count(), depth=READ_AHEAD)) as several:
+                for frame in several:
+                    if frame is None:
+                        return
+                    yield frame
+        finally:
+            capture.release()
+
+    return Video(name, SEQUENCE_RATE, None, frames(), [])
 
 
 def _sequence(source: str, fps: float) -> Video:
-    paths, failures = find_photos([source])
-    if failures:
+    """Photos in the order of their names; the time of those that cannot be read, which are named, passes."""
+    found = find_photos([source])
+    paths, failures = found.paths, found.failures
+    if not paths:
         raise ValueError(failures[0].reason)
 
     def read(i: int) -> Frame | Failure:
         try:
-            return Frame(i + 1, i / fps, read_photo(paths[i]))
+            return Frame(i + 1, i / fps, read_photo(paths[i]), str(paths[i]))
         except ValueError as error:
             return Failure(str(paths[i]), str(error))
 
     def frames() -> Iterator[Frame]:
-        for frame in ahead(read, range(len(paths)), workers=2, depth=READ_AHEAD):
-            if isinstance(frame, Frame):
-                yield frame
-            else:
-                failures.append(frame)
+        size = lambda i: 3 * n_pixels(paths[i])  # noqa: E731
+        several = ahead(read, range(len(paths)), 2, READ_AHEAD, cost=size, most=READ_AHEAD_BYTES)
+        with closing(several):
+            for frame in several:
+                if isinstance(frame, Frame):
+                    yield frame
+                else:
+                    failures.append(frame)
 
     return Video(source, fps, len(paths), frames(), failures)
 
 
-class VideoFile:
-    """An .mp4 that is written frame by frame under a temporary name and moved when it is whole."""
+def _animation(path: Path, fps: float | None) -> Video:
+    """A picture file: its pictures, each for as long as the file says; a photo is one frame."""
+    with open_picture(path) as image:
+        n_frames = 1 if image.format in ("JPEG", "MPO") else int(getattr(image, "n_frames", 1))
+    failures: list[Failure] = []
 
-    def __init__(self, path: Path, fps: float) -> None:
-        self.path = path
-        self._part = path.with_name(f".{path.stem}.part{path.suffix}")
-        self._fps = fps
-        self._writer: cv2.VideoWriter | None = None
-        self._size = (0, 0)
+    def frames() -> Iterator[Frame]:
+        now = 0.0
+        try:
+            with open_picture(path) as image:
+                for i in range(n_frames):
+                    image.seek(i)
+                    rgb = picture_pixels(image)
+                    yield Frame(i + 1, i / fps if fps else now, rgb, str(path))
+                    now += float(image.info.get("duration") or 0) / 1000 or _NO_DELAY
+        except ValueError as error:
+            failures.append(Failure(str(path), str(error)))
 
-    def add(self, picture: RGB) -> None:
-        """Append a frame; frames of other sizes than the first are fitted to it."""
-        if self._writer is None:
-            self._size = picture.shape[1], picture.shape[0]
-            codec = cv2.VideoWriter.fourcc(*"mp4v")
-            self._writer = cv2.VideoWriter(str(self._part), codec, self._fps, self._size)
-            if not self._writer.isOpened():
-                raise OSError(f"{self.path} cannot be written")
-        if (picture.shape[1], picture.shape[0]) != self._size:
-            picture = cv2.resize(picture, self._size)
-        self._writer.write(np.ascontiguousarray(picture[:, :, ::-1]))
-
-    def finish(self) -> None:
-        """Move what was written to its name, be it all or what there is of it."""
-        if self._writer is not None:
-            self._writer.release()
-            self._writer = None
-            os.replace(self._part, self.path)
+    return Video(str(path), fps or 1 / _NO_DELAY, n_frames, frames(), failures)

@@ -8,12 +8,10 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from jaxclnf.fitting.gaze import n_eye_points
 from jaxclnf.media.detection import Detector, detect_faces, named_detector
+from jaxclnf.media.frames import Frame, Video
 from jaxclnf.media.images import RGB, to_grey
-from jaxclnf.media.video import Frame, Video
 from jaxclnf.output.draw import draw_name
-from jaxclnf.output.openface_table import video_line
 from jaxclnf.output.photos import measure
 from jaxclnf.output.pictures import draw_face
 from jaxclnf.output.tables import VIDEO, Face, columns, empty_row, video_row
@@ -43,8 +41,12 @@ def follow(
     state = TrackerState()
     for frame in video.frames:
         grey = to_grey(frame.rgb)
-        boxes = detect_faces(frame.rgb, find).boxes if wants_detections(config, state) else NO_BOXES
-        state, tracked = step(model, config, state, grey, boxes)
+        looked = wants_detections(config, state)
+        boxes = detect_faces(frame.rgb, find).boxes if looked else NO_BOXES
+        after, tracked = step(model, config, state, grey, boxes)
+        if not looked and any(track.lost == 1 for track in after.tracks):  # it may only have moved far
+            after, tracked = step(model, config, state, grey, detect_faces(frame.rgb, find).boxes)
+        state = after
         own = camera or Camera.default(*frame.rgb.shape[1::-1])
         yield Followed(frame, own, tuple(_measured(model, tracked, own)))
 
@@ -59,22 +61,16 @@ def _measured(model: Model, tracked: list[Tracked], camera: Camera) -> Iterator[
         yield t.face_id, face, t.success
 
 
-def video_columns(model: Model, gaze: bool = False) -> list[str]:
+def video_columns(model: Model) -> list[str]:
     """Names of the columns of a video's table."""
-    return columns(model.pdm.n_points, model.pdm.n_modes, VIDEO, n_eye_points(model) if gaze else 0)
+    return columns(model.pdm.n_points, model.pdm.n_modes, VIDEO)
 
 
-def rows_of(names: list[str], source: str, followed: Followed) -> list[list[str]]:
+def rows_of(names: list[str], followed: Followed) -> list[list[str]]:
     """The rows of a frame: one a face, or one that says there is none."""
-    frame = followed.frame
+    frame, source = followed.frame, followed.frame.source
     rows = [video_row(source, frame.number, frame.time, i, face, ok) for i, face, ok in followed.faces]
     return rows or [empty_row(names, source, frame=frame.number, timestamp=f"{frame.time:.6f}")]
-
-
-def openface_lines(followed: Followed) -> list[str]:
-    """The lines of a frame in OpenFace's own table; a frame in which no face is followed has none."""
-    frame = followed.frame
-    return [video_line(frame.number, i, frame.time, ok, face) for i, face, ok in followed.faces]
 
 
 def annotated(followed: Followed) -> RGB:

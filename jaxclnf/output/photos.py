@@ -12,17 +12,17 @@ from jaxtyping import Float
 
 from jaxclnf.batch.faces import fit_faces
 from jaxclnf.batch.pipeline import ahead, in_groups
-from jaxclnf.fitting.gaze import gaze
 from jaxclnf.fitting.headpose import head_pose, landmarks_camera
 from jaxclnf.media.detection import Detector, detect_faces, largest, named_detector
-from jaxclnf.media.images import RGB, read_photo, to_grey
-from jaxclnf.media.inputs import Failure
+from jaxclnf.media.images import RGB, n_pixels, read_photo, to_grey
+from jaxclnf.media.inputs import Failure, failed
 from jaxclnf.models.calibration import confidences
 from jaxclnf.output.tables import Face
-from jaxclnf.types import EYES, Camera, FitConfig, FitResult, Model
+from jaxclnf.types import PDM, Camera, FaceParams, FitConfig, FitResult, Model
 
 GROUP_PIXELS = 32e6  # photos fitted together: what a few of them hold in memory
 GROUP_PHOTOS = 16
+PIXELS_AHEAD = 32e6  # of photos read before they are fitted; a larger one is read alone
 
 
 class Photo(NamedTuple):
@@ -65,15 +65,37 @@ def fit_photos(
             return Photo(path, rgb, own, boxes(path, rgb))
         except ValueError as error:
             return Failure(str(path), str(error))
+        except Exception as error:  # whatever one photo does to a library, the others go on
+            return failed(str(path), error)
 
-    loaded = ahead(load, paths, workers=2, depth=GROUP_PHOTOS)
+    loaded = ahead(load, paths, 2, GROUP_PHOTOS, cost=n_pixels, most=PIXELS_AHEAD)
     for group in in_groups(loaded, _weight, 1.0):
-        yield from _fit_group(model, group, config)
+        yield from _fit_or_name(model, group, config)
+        group.clear()  # while the next group is waited for, this one's pictures go
 
 
 def _weight(photo: Photo | Failure) -> float:
-    pixels = photo.rgb.shape[0] * photo.rgb.shape[1] if isinstance(photo, Photo) else 0
-    return pixels / GROUP_PIXELS + 1 / GROUP_PHOTOS
+    return pixels_held(photo) / GROUP_PIXELS + 1 / GROUP_PHOTOS
+
+
+def pixels_held(photo: Photo | Failure) -> float:
+    """How large a photo is that was read."""
+    return float(photo.rgb.shape[0] * photo.rgb.shape[1]) if isinstance(photo, Photo) else 0.0
+
+
+def _fit_or_name(model: Model, group: list[Photo | Failure], config: FitConfig) -> Iterator[Photo | Failure]:
+    """The group's fits; where a fit breaks down, each photo's alone, so that only that photo is lost."""
+    try:
+        fitted = list(_fit_group(model, group, config))
+    except Exception as error:
+        if len(group) == 1:
+            fitted = [
+                failed(str(photo.path), error) if isinstance(photo, Photo) else photo for photo in group
+            ]
+        else:
+            fitted = [each for photo in group for each in _fit_or_name(model, [photo], config)]
+    while fitted:
+        yield fitted.pop(0)
 
 
 def _fit_group(model: Model, group: list[Photo | Failure], config: FitConfig) -> Iterator[Photo | Failure]:
@@ -96,24 +118,22 @@ def measure(
     n_faces = len(result.status)
     padded = 1 << (n_faces - 1).bit_length()  # few sizes to compile
     take = np.minimum(np.arange(padded), n_faces - 1)
-    padded_result, cameras = jax.tree.map(lambda a: np.asarray(a)[take], (result, cameras))
-    pose, points, looks = jax.device_get(_geometry(model, padded_result, cameras))
+    params, cameras = jax.tree.map(lambda a: np.asarray(a)[take], (result.params, cameras))
+    pose, points = jax.device_get(_geometry(model.pdm, params, cameras))
     return [
         Face(
             result=jax.tree.map(lambda a, i=i: a[i], result),
             confidence=float(sure[i]),
             pose=np.concatenate([pose.translation[i], pose.rotation[i]]),
             landmarks_camera=points[i],
-            gaze=jax.tree.map(lambda a, i=i: a[i], looks),
         )
         for i in range(n_faces)
     ]
 
 
 @jax.jit
-def _geometry(model: Model, result: FitResult, cameras: Camera):
+def _geometry(pdm: PDM, params: FaceParams, cameras: Camera):
     def one(params, camera):
-        return head_pose(model.pdm, params, camera), landmarks_camera(model.pdm, params, camera)
+        return head_pose(pdm, params, camera), landmarks_camera(pdm, params, camera)
 
-    looks = gaze(model, result, cameras) if set(EYES) <= set(result.parts) else None
-    return *jax.vmap(one)(result.params, cameras), looks
+    return jax.vmap(one)(params, cameras)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,14 +13,14 @@ import numpy as np
 
 from jaxclnf.media.images import RGB, read_photo
 from jaxclnf.media.inputs import Failure
-from jaxclnf.output.runs import write_whole
+from jaxclnf.output.files import write_whole
+from jaxclnf.output.tables import LOST
 
 THUMBNAIL = 240  # pixels of the longer side
 MOST_CARDS = 1000
 FRAMES_SHOWN = 24  # of a video
 DOUBTFUL = 0.5  # confidence below which a face is marked
 
-_LOOKS = ("gaze_angle_x", "gaze_angle_y")
 _TABLE = ("confidence", "status", "source")
 
 
@@ -42,11 +42,13 @@ class Plot(NamedTuple):
     svg: str
 
 
-def report_photos(path: Path, table: Path, pictures: dict[str, Path], failures: Sequence[Failure]) -> None:
+def report_photos(
+    path: Path, table: Path, pictures: Mapping[str, Path | None], failures: Sequence[Failure]
+) -> None:
     """Write the page of a run on photos: ``pictures`` are the overlays, by the photos' names in the table."""
     rows = _read(table, (*_TABLE, "face"))
     found = sum(row["status"] != "no face" for row in rows)
-    least_sure = sorted(range(len(rows)), key=lambda i: rows[i]["confidence"])[:MOST_CARDS]
+    least_sure = sorted(range(len(rows)), key=lambda i: _worth(rows[i]["confidence"]))[:MOST_CARDS]
     cards = (_photo_card(i, rows[i], pictures.get(rows[i]["source"])) for i in sorted(least_sure))
     n_photos = len({row["source"] for row in rows})
     summary = f"{_count(found, 'face')} on {_count(n_photos, 'photo')}; {len(failures)} could not be used"
@@ -55,10 +57,13 @@ def report_photos(path: Path, table: Path, pictures: dict[str, Path], failures: 
 
 
 def _photo_card(order: int, row: dict[str, Any], picture: Path | None) -> Card:
-    text = f"face {row['face']}: {row['status']}, {row['confidence']:.0%} sure"
-    return Card(
-        order, row["source"], text, row["confidence"], row["confidence"] < DOUBTFUL, _thumbnail(picture)
-    )
+    sure = row["confidence"]
+    text = f"face {row['face']}: {row['status']}, {_sure(sure)}"
+    return Card(order, row["source"], text, sure, not sure >= DOUBTFUL, _thumbnail(picture))
+
+
+def _sure(confidence: float) -> str:
+    return f"{confidence:.0%} sure" if np.isfinite(confidence) else "nobody knows how sure"
 
 
 def report_videos(path: Path, videos: dict[Path, Path], failures: Sequence[Failure]) -> None:
@@ -72,6 +77,11 @@ def report_videos(path: Path, videos: dict[Path, Path], failures: Sequence[Failu
     _write(path, "Faces in videos", summary, failures, plots, cards, left_out=0)
 
 
+def _worth(confidence: float) -> float:
+    """For sorting: what nobody knows comes after the doubtful."""
+    return confidence if np.isfinite(confidence) else DOUBTFUL
+
+
 def _count(n: int, what: str) -> str:
     return f"{n} {what}{'' if n == 1 else 's'}"
 
@@ -80,16 +90,17 @@ def _frame_cards(name: str, rows: list[dict[str, Any]], film: Path) -> Iterator[
     """The least sure frames of a video and some in between, with their pictures."""
     sure: dict[int, float] = {}
     for row in rows:
-        sure[row["frame"]] = min(row["confidence"], sure.get(row["frame"], 1.0))
+        sure[row["frame"]] = min(row["confidence"], sure.get(row["frame"], np.inf))
+    lost = {row["frame"] for row in rows if row["status"] == LOST}
     frames = sorted(sure)
     half = FRAMES_SHOWN // 2
     between = frames[:: max(1, len(frames) // half)][:half]
-    shown = sorted({*sorted(frames, key=sure.__getitem__)[:half], *between})
+    shown = sorted({*sorted(frames, key=lambda f: _worth(sure[f]))[:half], *between})
     pictures = _frames(film, shown)
     for frame in shown:
-        text = f"{sure[frame]:.0%} sure"
+        text = _sure(sure[frame]) + (", a face is lost" if frame in lost else "")
         image = _thumbnail(pictures.get(frame))
-        yield Card(frame, f"{name}, frame {frame}", text, sure[frame], sure[frame] < DOUBTFUL, image)
+        yield Card(frame, f"{name}, frame {frame}", text, sure[frame], not sure[frame] >= DOUBTFUL, image)
 
 
 def _frames(film: Path, numbers: Iterable[int]) -> dict[int, RGB]:
@@ -107,16 +118,11 @@ def _course(rows: list[dict[str, Any]]) -> str:
 
     from jaxclnf.output.draw import colour_of
 
-    looks = bool(rows) and _LOOKS[0] in rows[0]
-    n_panels = 4 if looks else 3
-    figure = Figure(figsize=(10, 2.2 * n_panels), layout="constrained")
-    panels = figure.subplots(n_panels, 1, sharex=True)
+    figure = Figure(figsize=(10, 6.6), layout="constrained")
+    panels = figure.subplots(3, 1, sharex=True)
     panels[0].set(ylabel="confidence", ylim=(0, 1.02))
     panels[1].set(ylabel="rotation, degrees")
-    panels[2].set(ylabel="distance, mm")
-    panels[-1].set(xlabel="seconds")
-    if looks:
-        panels[3].set(ylabel="gaze, degrees")
+    panels[2].set(ylabel="distance, mm", xlabel="seconds")
     for face in sorted({row["face_id"] for row in rows if row["status"] != "no face"}):
         seen = [row for row in rows if row["face_id"] == face and row["success"]]
         time = [row["timestamp"] for row in seen]
@@ -126,12 +132,9 @@ def _course(rows: list[dict[str, Any]]) -> str:
             degrees = np.degrees([row[f"pose_R{axis}"] for row in seen])
             panels[1].plot(time, degrees, style, color=colour, label=f"face {face}, {axis}")
         panels[2].plot(time, [row["pose_Tz"] for row in seen], color=colour)
-        for angle, style in zip(_LOOKS if looks else (), ("-", "--"), strict=False):
-            degrees = np.degrees([row[angle] for row in seen])
-            panels[3].plot(time, degrees, style, color=colour, label=f"face {face}, {angle[-1]}")
     for panel in panels:
         panel.grid(alpha=0.3)
-    for panel in (*panels[:2], *panels[3:]):
+    for panel in panels[:2]:
         if panel.lines:
             panel.legend(loc="upper left", bbox_to_anchor=(1, 1), fontsize="small", frameon=False)
     text = io.StringIO()
@@ -144,13 +147,18 @@ def _read(table: Path, names: Sequence[str] | None) -> list[dict[str, Any]]:
     import polars as pl
 
     names = names or (*_TABLE, "frame", "face_id", "timestamp", "success", "pose_Tz", *_rotations())
-    if table.suffix == ".parquet":
-        scanned = pl.scan_parquet(table)
-    else:
-        scan = pl.scan_csv if table.suffix == ".csv" else pl.scan_ndjson
-        scanned = scan(table, infer_schema_length=None)
-    shown = [name for name in scanned.collect_schema().names() if name in (*names, *_LOOKS)]
-    return scanned.select(shown).collect().to_dicts()
+    texts: dict[str, Any] = {"source": pl.String, "status": pl.String}
+    if table.suffix == ".csv":  # polars would take [, * and ? for patterns
+        rows = pl.scan_csv(table.absolute(), infer_schema_length=None, schema_overrides=texts, glob=False)
+        rows = rows.select(names).collect()
+    elif table.suffix == ".parquet":
+        rows = pl.read_parquet(io.BytesIO(table.read_bytes()), columns=list(names))
+    elif table.stat().st_size:
+        rows = pl.read_ndjson(table.read_bytes(), infer_schema_length=None).select(names)
+    else:  # where no photo could be read
+        return []
+    floats = pl.exclude("source", "status", "frame", "face", "face_id", "success")
+    return rows.with_columns(floats.cast(pl.Float64).fill_null(np.nan)).to_dicts()
 
 
 def _rotations() -> list[str]:

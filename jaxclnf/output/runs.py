@@ -1,4 +1,4 @@
-"""The output folder of a run: files appear whole or not at all, and a broken run can be gone on with.
+"""The table of a run, which grows as the run goes on and survives its end, whatever that is.
 
 Rows go to ``<table>.unfinished.csv`` as they come. When the run ends the file becomes the table, in the
 format asked for; when it breaks, the file stays, and a run with ``resume`` leaves out what it holds.
@@ -7,61 +7,63 @@ format asked for; when it breaks, the file stays, and a run with ``resume`` leav
 from __future__ import annotations
 
 import csv
-import io
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TextIO, cast
 
 from jaxclnf.media.inputs import Failure
+from jaxclnf.output.files import csv_text, path_cell, whole, write_whole
 
 FORMATS = ("csv", "parquet", "jsonl")
+Stamp = list[int]
 
 
-def write_whole(path: Path, data: bytes) -> None:
-    """Write a file under a temporary name and move it when it is whole."""
-    part = path.with_name(f".{path.name}.part")
+def stamp(path: Path | str) -> Stamp:
+    """Size and time of change of a file, by which it is known again; empty where there is no such file."""
     try:
-        part.write_bytes(data)
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
-
-
-def make_folder(path: Path) -> Path:
-    """The output folder, made if it is not there; raises ValueError where it cannot hold files."""
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-        probe = path / ".jaxclnf.part"
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise ValueError(f"{path} cannot be the output folder: {error.strerror or error}") from None
-    return path
+        status = os.stat(path)
+    except (OSError, ValueError):
+        return []
+    return [status.st_size, status.st_mtime_ns]
 
 
 class Table:
     """A table that grows by whole photos or frames and survives a broken run.
 
     ``done`` holds the values of the ``key`` column that a resumed run need not do again; the last one is
-    not among them, since its rows may be missing.
+    not among them, since its rows may be missing. Nor are those whose ``stamps`` have changed since.
     """
 
-    def __init__(self, path: Path, columns: Sequence[str], key: str, settings: dict, resume: bool) -> None:
+    def __init__(
+        self,
+        path: Path,
+        columns: Sequence[str],
+        key: str,
+        settings: dict,
+        resume: bool,
+        stamps: Mapping[str, Stamp] | None = None,
+    ) -> None:
         self.path = path
         self.columns = list(columns)
         self.unfinished = path.with_suffix(".unfinished.csv")
-        self._settings_path = path.with_suffix(".unfinished.json")
         self.done: set[str] = set()
+        self._n_added = 0
+        self._at = self.columns.index(key)
+        self._settings_path = path.with_suffix(".unfinished.json")
+        self._file: TextIO | None = None
+        self._whole: int | None = None  # bytes of the unfinished file that are whole photos or frames
+        said = json.loads(json.dumps({"settings": settings, "stamps": dict(stamps or {})}))
         if self.unfinished.exists():
             self._require(resume, "holds a run that broke off; go on with it by --resume, or remove it")
-            self._require(self._settings() == settings, "was begun with other settings or another model")
-            self._reload(columns, key)
+            before = self._said()
+            same = before.get("settings") == said["settings"]
+            self._require(same, "was begun with other settings or another model, or from another folder")
+            self._reload(before["stamps"], said["stamps"])
         else:
-            write_whole(self._settings_path, json.dumps(settings, indent=1).encode())
-            self._file = self._open("w")
-            self.add([list(columns)])
+            write_whole(self.unfinished, csv_text([columns]).encode())
+        write_whole(self._settings_path, json.dumps(said).encode())
 
     @classmethod
     def afresh(cls, path: Path, columns: Sequence[str]) -> Table:
@@ -69,62 +71,88 @@ class Table:
         path.with_suffix(".unfinished.csv").unlink(missing_ok=True)
         return cls(path, columns, columns[0], {}, resume=False)
 
-    def _open(self, mode: str) -> TextIO:
-        """File names that are no UTF-8 pass unchanged, and so does what a break cut off inside a letter."""
-        return cast(
-            TextIO, self.unfinished.open(mode, encoding="utf-8", errors="surrogateescape", newline="")
-        )
-
     def _require(self, condition: bool, otherwise: str) -> None:
         if not condition:
             raise ValueError(f"{self.unfinished} {otherwise}")
 
-    def _settings(self) -> dict | None:
+    def _said(self) -> dict:
         try:
             return json.loads(self._settings_path.read_text(encoding="utf-8"))
         except (OSError, ValueError):
-            return None
+            return {}
 
-    def _reload(self, columns: Sequence[str], key: str) -> None:
-        """Keep what is certainly whole: everything before the last rows' key."""
-        at = columns.index(key)
-        with self._open("r") as file:
-            header = next(csv.reader(iter(file.readline, "")), None)
-            self._require(header == list(columns), "has other columns than this run would write")
-            whole = start = file.tell()
-            last = None
+    def _reload(self, before: dict[str, Stamp], now: dict[str, Stamp]) -> None:
+        """Keep what is certainly whole: everything before the last rows' key.
+
+        Nothing is cut off yet: until new rows come, a run that breaks again loses nothing.
+        """
+        header, *_ = next(self._rows(), ([], 0))
+        self._require(header == self.columns, "has other columns than this run would write")
+        last, self._whole = None, 0
+        for row, start in self._rows():
+            if row == self.columns:
+                self._whole = start + len(csv_text([row]).encode())
+            elif len(row) != len(self.columns):
+                break
+            elif row[self._at] != last:
+                self.done |= set() if last is None else {last}
+                last, self._whole = row[self._at], start
+        changed = {key for key in self.done if key in now and now[key] != before.get(key)}
+        if changed:
+            self._leave_out(changed)
+
+    def _rows(self) -> Iterator[tuple[list[str], int]]:
+        """Rows of the unfinished file and where they start; the last may be cut off, even inside a letter."""
+        with self.unfinished.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
+            start = 0
             for row in csv.reader(iter(file.readline, "")):
-                if len(row) != len(columns):
-                    break
-                if row[at] != last:
-                    self.done |= set() if last is None else {last}
-                    last, whole = row[at], start
+                yield row, start
                 start = file.tell()
-        os.truncate(self.unfinished, whole)
-        self._file = self._open("a")
+
+    def _leave_out(self, keys: set[str]) -> None:
+        rows = [
+            row for row, start in self._rows() if start < (self._whole or 0) and row[self._at] not in keys
+        ]
+        text = csv_text(rows).encode()
+        write_whole(self.unfinished, text)
+        self._whole = len(text)
+        self.done -= keys
 
     def add(self, rows: Sequence[Sequence[str]]) -> None:
         """Append the rows of one photo or frame and hand them to the system."""
-        text = io.StringIO()
-        csv.writer(text, lineterminator="\n").writerows(rows)
-        self._file.write(text.getvalue())
-        self._file.flush()
+        file = self._opened()
+        self._n_added += 1
+        file.write(csv_text(rows))
+        file.flush()
+
+    @property
+    def count(self) -> int:
+        """Photos or frames in the table."""
+        return len(self.done) + self._n_added
+
+    def _opened(self) -> TextIO:
+        """The unfinished file, from now on without what a broken run left half done."""
+        if self._file is None:
+            if self._whole is not None:
+                os.truncate(self.unfinished, self._whole)
+            self._file = cast(TextIO, self.unfinished.open("a", encoding="utf-8", newline=""))
+        return self._file
 
     def finish(self) -> None:
         """Turn the rows into the table."""
-        self._file.close()
+        self._opened().close()
         if self.path.suffix == ".csv":
             os.replace(self.unfinished, self.path)
         else:
-            part = self.path.with_name(f".{self.path.name}.part")
-            _convert(self.unfinished, part, self.path.suffix)
-            os.replace(part, self.path)
+            with whole(self.path) as part:
+                _convert(self.unfinished, part, self.path.suffix)
             self.unfinished.unlink()
         self._settings_path.unlink()
 
     def close(self) -> None:
         """Leave the rows for a later run."""
-        self._file.close()
+        if self._file is not None:
+            self._file.close()
 
 
 def _convert(source: Path, target: Path, suffix: str) -> None:
@@ -132,13 +160,15 @@ def _convert(source: Path, target: Path, suffix: str) -> None:
 
     texts = {"source": pl.String, "status": pl.String}
     counts = dict.fromkeys(("frame", "face", "face_id", "success"), pl.Int64)
-    names = pl.scan_csv(source).collect_schema().names()
+    with source.open(encoding="utf-8", newline="") as file:
+        names = next(csv.reader(file))
     kinds = dict.fromkeys(names, pl.Float64) | {n: k for n, k in (texts | counts).items() if n in names}
-    rows = pl.scan_csv(source, schema=kinds)
-    if suffix == ".parquet":
-        rows.sink_parquet(target)
-    else:
-        rows.sink_ndjson(target)
+    rows = pl.scan_csv(source.absolute(), schema=kinds, glob=False)  # no name is a pattern
+    with target.open("xb") as file:
+        if suffix == ".parquet":
+            rows.sink_parquet(file)
+        else:
+            rows.sink_ndjson(file)
 
 
 def write_failures(path: Path, failures: Sequence[Failure]) -> None:
@@ -146,6 +176,5 @@ def write_failures(path: Path, failures: Sequence[Failure]) -> None:
     if not failures:
         path.unlink(missing_ok=True)
         return
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([Failure._fields, *failures])
-    write_whole(path, text.getvalue().encode())
+    rows = [Failure._fields, *(tuple(map(path_cell, failure)) for failure in failures)]
+    write_whole(path, csv_text(rows).encode())

@@ -2,6 +2,10 @@
 
 After OpenFace's columns come three of ours: ``source`` (the file), ``status`` (what became of the fit, in
 words) and ``log_likelihood``. What is not known (no face was found) is NaN.
+
+Landmarks, pose and parameters that are not to be trusted are NaN as well: where a fit came to nothing, and in
+videos where ``success`` is 0. ``status``, ``confidence`` and ``log_likelihood`` say then what became of the
+face.
 """
 
 from __future__ import annotations
@@ -12,7 +16,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from jaxclnf.types import EyeGaze, FitResult, Status, usable
+from jaxclnf.output.files import path_cell
+from jaxclnf.types import FitResult, Status, usable
 
 PHOTO = ("face", "confidence")
 VIDEO = ("frame", "face_id", "timestamp", "confidence", "success")
@@ -28,6 +33,7 @@ STATUS_WORDS = {
     Status.NO_STAGE: "no stage of the settings fits the model's scales",
 }
 NO_FACE = "no face"
+LOST = "lost"  # of a face followed: the fit has an end, and no face is there
 
 
 class Face(NamedTuple):
@@ -37,33 +43,20 @@ class Face(NamedTuple):
     confidence: float  # 0..1
     pose: Float[np.ndarray, "6"]  # Tx, Ty, Tz in millimetres, Rx, Ry, Rz in radians
     landmarks_camera: Float[np.ndarray, "n_points 3"]  # millimetres
-    gaze: EyeGaze | None = None  # where eyes were fitted
 
 
-def columns(
-    n_points: int,
-    n_modes: int,
-    leading: Sequence[str] = PHOTO,
-    n_eye_points: int = 0,
-    own: Sequence[str] = OWN,
-) -> list[str]:
-    """Names of a table's columns, in order, for models with ``n_points`` landmarks and ``n_modes`` modes.
-
-    Gaze has columns where both eyes have ``n_eye_points`` landmarks together.
-    """
-    directions = [f"gaze_{eye}_{axis}" for eye in (0, 1) for axis in "xyz"]
-    eye_points = [f"eye_lmk_{axis}_{i}" for axis in "xyXYZ" for i in range(n_eye_points)]
-    gaze = [*directions, "gaze_angle_x", "gaze_angle_y", *eye_points] if n_eye_points else []
+def columns(n_points: int, n_modes: int, leading: Sequence[str] = PHOTO) -> list[str]:
+    """Names of a table's columns, in order, for models with ``n_points`` landmarks and ``n_modes`` modes."""
     pose = [f"pose_{what}{axis}" for what in "TR" for axis in "xyz"]
     points = [f"{axis}_{i}" for axis in "xyXYZ" for i in range(n_points)]
     rigid = [f"p_{name}" for name in ("scale", "rx", "ry", "rz", "tx", "ty")]
     shape = [f"p_{i}" for i in range(n_modes)]
-    return [*leading, *gaze, *pose, *points, *rigid, *shape, *own]
+    return [*leading, *pose, *points, *rigid, *shape, *OWN]
 
 
 def photo_row(source: str, face: int, found: Face) -> list[str]:
     """A photo's face; faces of a photo are numbered from 0."""
-    return [str(face), _number(found.confidence), *_values(found), *_own(source, found)]
+    return [str(face), _number(found.confidence), *_values(found, True), *_own(source, found, True)]
 
 
 def video_row(
@@ -71,7 +64,7 @@ def video_row(
 ) -> list[str]:
     """A face in a video's frame; frames count from 1, time is in seconds."""
     leading = [str(frame), str(face_id), _number(timestamp), _number(found.confidence), str(int(success))]
-    return [*leading, *_values(found), *_own(source, found)]
+    return [*leading, *_values(found, success), *_own(source, found, success)]
 
 
 def empty_row(names: Sequence[str], source: str, **known: object) -> list[str]:
@@ -81,44 +74,25 @@ def empty_row(names: Sequence[str], source: str, **known: object) -> list[str]:
         "face": 0,
         "face_id": 0,
         "success": 0,
-        "source": source,
+        "source": path_cell(source),
         "status": NO_FACE,
     } | known
     return [str(known.get(name, "NaN")) for name in names]
 
 
-class Group(NamedTuple):
-    """Values of columns that stand together, and the decimals that OpenFace 2 writes of them."""
-
-    values: np.ndarray
-    decimals: int
-
-
-def groups(found: Face) -> list[Group]:
-    """What a row says of a face, in OpenFace's order."""
-    params, pose = found.result.params, np.asarray(found.pose)
-    points = [np.transpose(found.result.landmarks), found.landmarks_camera.T]
-    rigid = np.array([params.scale, *params.rotation, *params.translation])
-    face = [Group(pose[:3], 1), Group(pose[3:], 3), *(Group(p.ravel(), 1) for p in points)]
-    return [*_gaze_groups(found.gaze), *face, Group(np.concatenate([rigid, params.shape]), 3)]
+def _values(found: Face, trusted: bool) -> list[str]:
+    params, blank = found.result.params, np.nan
+    rigid = [params.scale, *params.rotation, *params.translation]
+    points = [*np.transpose(found.result.landmarks), *found.landmarks_camera.T]
+    values = np.concatenate([found.pose, *points, rigid, params.shape])
+    trusted = trusted and usable(int(found.result.status))
+    return _numbers(values if trusted else np.full_like(values, blank))
 
 
-def _gaze_groups(gaze: EyeGaze | None) -> list[Group]:
-    if gaze is None:
-        return []
-    by_axis = [np.concatenate(eyes).T for eyes in (gaze.landmarks, gaze.landmarks_camera)]
-    points = [Group(axes.ravel(), 1) for axes in by_axis]
-    return [Group(np.ravel(gaze.directions), 6), Group(np.asarray(gaze.angles), 3), *points]
-
-
-def _values(found: Face) -> list[str]:
-    values = np.concatenate([group.values for group in groups(found)])
-    return _numbers(values if usable(int(found.result.status)) else np.full_like(values, np.nan))
-
-
-def _own(source: str, found: Face) -> list[str]:
-    status = STATUS_WORDS[Status(int(found.result.status))]
-    return [source, status, _number(float(found.result.log_likelihood))]
+def _own(source: str, found: Face, success: bool) -> list[str]:
+    lost = usable(int(found.result.status)) and not success
+    status = LOST if lost else STATUS_WORDS[Status(int(found.result.status))]
+    return [path_cell(source), status, _number(float(found.result.log_likelihood))]
 
 
 def _numbers(values: np.ndarray) -> list[str]:

@@ -39,7 +39,7 @@ def test_every_frame_has_its_row_also_without_a_face(run, folder: Path) -> None:
     assert [int(row["frame"]) for row in rows] == list(range(1, N_FRAMES + 1))
     np.testing.assert_allclose([float(row["timestamp"]) for row in rows], np.arange(N_FRAMES) / 12.5)
     assert {(row["success"], row["confidence"], row["status"]) for row in rows} == {("0", "0", "no face")}
-    assert sorted(os.listdir(folder / "out")) == ["a.csv", "a.mp4", "report.html"]
+    assert sorted(os.listdir(folder / "out")) == ["a.csv", "a.mp4", "jaxclnf.json", "report.html"]
 
 
 def test_bad_videos_are_named_and_the_others_go_on(run, folder: Path) -> None:
@@ -51,7 +51,13 @@ def test_bad_videos_are_named_and_the_others_go_on(run, folder: Path) -> None:
     assert "nowhere.mp4 does not exist" in outcome.err
     assert "b.mp4 is no video" in outcome.err
     assert len(outcome.err.splitlines()) == 2
-    assert sorted(os.listdir(folder / "out")) == ["a-2.csv", "a.csv", "failures.csv", "report.html"]
+    assert sorted(os.listdir(folder / "out")) == [
+        "a-2.csv",
+        "a.csv",
+        "failures.csv",
+        "jaxclnf.json",
+        "report.html",
+    ]
     assert len(read_table(folder / "out/a-2.csv")) == 3
 
 
@@ -68,7 +74,7 @@ def test_a_video_that_breaks_off_is_named_and_kept(run, folder: Path) -> None:
 
 def test_resume_leaves_out_what_is_done(run, folder: Path) -> None:
     write_video(folder / "b.mp4")
-    assert run("track", "a.mp4", *SETTINGS, "--frames", "4").status == 0
+    assert run("track", "a.mp4", *SETTINGS).status == 0
     before = (folder / "out/a.csv").stat().st_mtime_ns
     (folder / "out/b.unfinished.csv").write_text("frame,broken")
     assert run("track", "a.mp4", "b.mp4", *SETTINGS, "--resume").status == 0
@@ -92,7 +98,7 @@ def test_ctrl_c_leaves_whole_rows_and_a_video_that_plays(folder: Path) -> None:
     assert "Traceback" not in err
     rows = read_table(unfinished)
     assert all(row["log_likelihood"] for row in rows)
-    assert len(list(open_video(str(folder / "out/long.mp4")).frames)) >= len(rows)
+    assert len(list(open_video(str(folder / "out/long.unfinished.mp4")).frames)) >= len(rows)
 
 
 def test_a_face_is_followed_and_read_by_openface_s_column_names(run, tmp_path: Path) -> None:

@@ -57,24 +57,21 @@ def test_what_cannot_be_read_is_named_in_one_sentence(tmp_path: Path, monkeypatc
     (tmp_path / "text.jpg").write_text("not a picture")
     whole = save(tmp_path / "whole.png", np.random.default_rng(0).integers(0, 255, (99, 99, 3), np.uint8))
     (tmp_path / "cut.png").write_bytes(whole.read_bytes()[:9000])
-    Image.fromarray(np.zeros((4, 4), np.float32)).save(tmp_path / "float.tif")
     cases = {
         "nowhere.jpg": "does not exist",
         "": "is not a file",
         "empty.jpg": "is empty",
         "text.jpg": "is not a picture",
         "cut.png": "cannot be read",
-        "float.tif": "floating-point",
     }
     for name, sentence in cases.items():
         with pytest.raises(ValueError, match=sentence) as error:
             read_photo(tmp_path / name)
         assert str(tmp_path / name) in str(error.value)
         assert "\n" not in str(error.value)
-    monkeypatch.setattr(images.Image, "MAX_IMAGE_PIXELS", 3000)  # 99 * 99 is more, and more than twice
-    for pixels in (np.zeros((70, 70), np.uint8), np.zeros((99, 99), np.uint8)):
-        with pytest.raises(ValueError, match="more than 3000 pixels"):
-            read_photo(save(tmp_path / "large.png", pixels))
+    monkeypatch.setattr(images, "MAX_PIXELS", 3000)
+    with pytest.raises(ValueError, match="has 70 x 70 pixels, more than 3,000; shrink it"):
+        read_photo(save(tmp_path / "large.png", np.zeros((70, 70), np.uint8)))
 
 
 def test_broken_bytes_raise_nothing_but_value_errors(tmp_path: Path) -> None:

@@ -6,7 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jaxclnf.media.inputs import boxes_of, boxes_without_photo, find_photos, read_boxes
+from jaxclnf.media.boxes import boxes_of, boxes_without_photo, read_boxes
+from jaxclnf.media.inputs import find_photos
+from jaxclnf.media.own import LIST
 
 GREY = np.zeros((4, 4), np.uint8)
 
@@ -26,30 +28,34 @@ def names(photos: list[Path]) -> list[str]:
 
 
 def test_folders_are_searched_and_own_pictures_left_out(folder: Path) -> None:
-    photos, failures = find_photos([str(folder)], leave_out=folder / "out")
-    found = [str(p.relative_to(folder)) for p in photos]
-    assert found == ["a.PNG", "b.jpg", "deep/er/c.jpeg", "it's 顔.jpg"]
-    assert failures == []
+    (folder / "out" / LIST).write_text('{"files": {"b.png": "/elsewhere/b.jpg"}, "done": {}}')
+    for argument in (".", "**/*.*[gG]"):
+        found = find_photos([argument])
+        assert names(found.paths) == ["a.PNG", "b.jpg", "deep/er/c.jpeg", "it's 顔.jpg"]
+        assert found.failures == []
+    assert names(find_photos(["."]).passed_over) == ["notes.txt"]
+    assert names(find_photos(["out/b.png"]).paths) == ["out/b.png"]  # asked for by its name
 
 
 def test_patterns_lists_and_files_each_photo_once(folder: Path) -> None:
     (folder / "list.txt").write_text("b.jpg\n\nnowhere.jpg\n", encoding="utf-8")
-    photos, failures = find_photos(["b.jpg", "**/*.jpeg", "list.txt", "*.jpg"])
-    assert names(photos) == ["b.jpg", "deep/er/c.jpeg", "nowhere.jpg", "it's 顔.jpg"]
-    assert failures == []
+    found = find_photos(["b.jpg", "**/*.jpeg", "list.txt", "*.jpg"])
+    assert names(found.paths) == ["b.jpg", "deep/er/c.jpeg", "nowhere.jpg", "it's 顔.jpg"]
+    assert found.failures == []
 
 
 def test_a_name_with_brackets_is_a_file_where_it_exists(folder: Path) -> None:
     (folder / "[1].jpg").touch()
-    assert names(find_photos(["[1].jpg"])[0]) == ["[1].jpg"]
+    assert names(find_photos(["[1].jpg"]).paths) == ["[1].jpg"]
 
 
 def test_what_stands_for_no_photo_is_named(folder: Path) -> None:
     (folder / "empty").mkdir()
     (folder / "empty.txt").write_text("\n")
     (folder / "bytes.txt").write_bytes(b"\xff\xfe\x00")
-    photos, failures = find_photos(["empty", "*.gif", "empty.txt", "bytes.txt", "b.jpg"])
-    assert names(photos) == ["b.jpg"]
+    found = find_photos(["empty", "*.gif", "empty.txt", "bytes.txt", "b.jpg"])
+    failures = found.failures
+    assert names(found.paths) == ["b.jpg"]
     expected = ["holds no photos", "matches no file", "is an empty list", "no UTF-8"]
     assert len(failures) == 4
     for failure, sentence in zip(failures, expected, strict=True):
@@ -102,3 +108,53 @@ def test_boxes_are_found_by_path_and_by_name(folder: Path) -> None:
     with pytest.raises(ValueError, match=r"a\.PNG has no box"):
         boxes_of(Path("a.PNG"), GREY, boxes, table)
     assert [failure.source for failure in boxes_without_photo(boxes, table)] == ["er/gone.jpg"]
+
+
+def test_numbers_in_names_count(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("frame10.jpg", "frame2.jpg", "frame1.jpg", "x/9.jpg", "x/010.jpg"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    expected = ["frame1.jpg", "frame2.jpg", "frame10.jpg", "x/9.jpg", "x/010.jpg"]
+    assert names(find_photos(["."]).paths) == names(find_photos(["**/*.jpg"]).paths) == expected
+
+
+def test_linked_folders_are_searched_and_circles_ended(folder: Path, tmp_path_factory) -> None:
+    store = tmp_path_factory.mktemp("store")
+    (store / "x.jpg").touch()
+    (folder / "deep/linked").symlink_to(store)
+    (folder / "deep/circle").symlink_to(folder / "deep")
+    assert names(find_photos(["deep"]).paths) == ["deep/er/c.jpeg", "deep/linked/x.jpg"]
+
+
+def test_pictures_that_cannot_be_read_are_named(folder: Path) -> None:
+    for name in ("raw.CR2", "drawing.svg", "phone.HEIC"):
+        (folder / "deep" / name).touch()
+    found = find_photos(["deep"])
+    assert names(found.paths) == ["deep/er/c.jpeg", "deep/phone.HEIC"]
+    assert [failure.source for failure in found.failures] == ["deep/drawing.svg", "deep/raw.CR2"]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_lists_and_boxes_from_windows(folder: Path, encoding: str, end: str) -> None:
+    (folder / "list.txt").write_bytes(end.join(["it's 顔.jpg", "", "deep\\er\\c.jpeg"]).encode(encoding))
+    assert names(find_photos(["list.txt"]).paths) == ["it's 顔.jpg", "deep/er/c.jpeg"]
+    tables = {
+        "a.csv": ["file,x,y,w,h", ".\\b.jpg,1.5,2,3,4", "deep\\er\\c.jpeg,5,6,7,8"],
+        "b.csv": ["file;x;y;w;h", ".\\b.jpg;1,5;2;3;4", "deep\\er\\c.jpeg;5;6;7;8"],
+        "c.json": ['{".\\\\b.jpg": [1.5, 2, 3, 4],', '"deep/er/c.jpeg": [[5, 6, 7, 8]]}'],
+    }
+    for name, lines in tables.items():
+        (folder / name).write_bytes(end.join(lines).encode(encoding))
+        boxes = read_boxes(folder / name)
+        np.testing.assert_array_equal(boxes_of(Path("b.jpg"), GREY, boxes, folder / name), [[1.5, 2, 3, 4]])
+        np.testing.assert_array_equal(boxes["deep/er/c.jpeg"], [[5, 6, 7, 8]])
+
+
+def test_a_list_is_seen_from_here_and_from_its_folder(folder: Path) -> None:
+    (folder / "deep/list.txt").write_text("er/c.jpeg\nb.jpg\n")
+    assert names(find_photos([str(folder / "deep/list.txt")]).paths) == [
+        str(folder / "deep/er/c.jpeg"),
+        "b.jpg",
+    ]

@@ -66,6 +66,9 @@ def test_a_video_that_breaks_off_gives_what_it_has(tmp_path: Path) -> None:
     frames = list(video.frames)
     assert 3 < len(frames) < N_FRAMES
     assert video.n_frames == N_FRAMES
+    assert [f"breaks off after {len(frames)} frames" in failure.reason for failure in video.failures] == [
+        True
+    ]
 
 
 def test_what_is_no_video_is_a_sentence(tmp_path: Path, capfd) -> None:
@@ -77,13 +80,14 @@ def test_what_is_no_video_is_a_sentence(tmp_path: Path, capfd) -> None:
     cases = {
         str(tmp_path / "nowhere.mp4"): "does not exist",
         str(tmp_path / "empty.mp4"): "is empty",
-        str(tmp_path / "text.mp4"): "no video that OpenCV can read",
-        str(tmp_path / "cut.mp4"): "no video that OpenCV can read",
+        str(tmp_path / "text.mp4"): "no video that FFmpeg can read",
+        str(tmp_path / "cut.mp4"): "no video that FFmpeg can read",
         str(tmp_path / "bare"): "holds no photos",
         str(tmp_path / "*.mov"): "matches no file",
-        "99": "no camera 99",
     }
     for source, sentence in cases.items():
         with pytest.raises(ValueError, match=sentence):
             open_video(source)
     assert capfd.readouterr().err == ""
+    with pytest.raises(ValueError, match="no camera 99"):
+        open_video("99")

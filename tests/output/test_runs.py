@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import os
 from pathlib import Path
 
@@ -8,7 +9,9 @@ import polars as pl
 import pytest
 
 from jaxclnf.media.inputs import Failure
-from jaxclnf.output.runs import Table, make_folder, write_failures, write_whole
+from jaxclnf.output.files import path_cell, write_whole
+from jaxclnf.output.folder import make_folder
+from jaxclnf.output.runs import Table, write_failures
 
 COLUMNS = ["face", "x_0", "source", "status"]
 SOURCES = ["a.jpg", 'quo"te, and\nnewline.jpg', "žluťoučký 顔.jpg", "d.jpg"]
@@ -101,3 +104,61 @@ def test_failures_are_a_table_and_leave_none_behind(tmp_path: Path) -> None:
     assert whole(path) == [["source", "reason"], ["a\n.jpg", "a is empty"], ["b", "no, it is not"]]
     write_failures(path, [])
     assert not path.exists()
+
+
+def test_a_resumed_run_that_is_killed_before_its_first_photo_loses_nothing(tmp_path: Path) -> None:
+    out = table(tmp_path)
+    for source in SOURCES:
+        out.add(rows(source))
+    out.close()
+    before = (tmp_path / "landmarks.unfinished.csv").read_bytes()
+    for _ in range(3):
+        table(tmp_path, resume=True).close()
+    assert (tmp_path / "landmarks.unfinished.csv").read_bytes() == before
+
+
+def test_a_photo_that_has_changed_is_done_again(tmp_path: Path) -> None:
+    stamps = {source: [1, 2] for source in SOURCES}
+    out = Table(tmp_path / "landmarks.csv", COLUMNS, "source", {}, False, stamps)
+    for source in SOURCES:
+        out.add(rows(source))
+    out.close()
+    again = Table(tmp_path / "landmarks.csv", COLUMNS, "source", {}, True, stamps | {"a.jpg": [1, 3]})
+    assert again.done == {*SOURCES[1:-1]}
+    again.finish()
+    assert {row[2] for row in whole(tmp_path / "landmarks.csv")[1:]} == {*SOURCES[1:-1]}
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet", "jsonl"])
+def test_no_name_breaks_a_row_or_is_a_formula_or_a_pattern(tmp_path: Path, suffix: str) -> None:
+    names = [
+        "a\rb.jpg",
+        "=cmd|x.jpg",
+        "+1.jpg",
+        "-1.jpg",
+        "@x.jpg",
+        "\tx.jpg",
+        os.fsdecode(b"\xff.jpg"),
+        'q"x.jpg',
+    ]
+    cells = [
+        "a\rb.jpg",
+        "./=cmd|x.jpg",
+        "./+1.jpg",
+        "./-1.jpg",
+        "./@x.jpg",
+        "./\tx.jpg",
+        r"\xff.jpg",
+        'q"x.jpg',
+    ]
+    folder = tmp_path / "run [1] *?"
+    folder.mkdir()
+    out = table(folder, suffix)
+    for name in names:
+        out.add(rows(path_cell(name), 1))
+    out.finish()
+    data = (folder / f"landmarks.{suffix}").read_bytes()
+    read = {"csv": pl.read_csv, "parquet": pl.read_parquet, "jsonl": pl.read_ndjson}[suffix]
+    assert read(io.BytesIO(data))["source"].to_list() == cells
+    write_failures(folder / "failures.csv", [Failure(names[1], f"{names[1]} is empty")])
+    assert whole(folder / "failures.csv")[1] == [cells[1], f"{cells[1]} is empty"]

@@ -79,7 +79,7 @@ def test_a_fit_that_came_to_nothing_has_no_numbers() -> None:
     values = read(names, photo_row("a.jpg", 0, found(Status.BOX_OUTSIDE)))
     assert values["status"] == "box outside the photo"
     assert all(np.isnan(values[name]) for name in names[2:-3])
-    assert [usable(s) for s in Status] == [True, True, False, False, False, False]
+    assert [usable(s) for s in Status] == [True, True] + [False] * (len(Status) - 2)
 
 
 def test_a_frame_without_a_face_has_its_row() -> None:
@@ -94,3 +94,11 @@ def test_a_frame_without_a_face_has_its_row() -> None:
         "no face",
     )
     assert np.isnan(values["x_0"])
+
+
+def test_landmarks_of_a_lost_face_are_no_numbers() -> None:
+    names = columns(N_POINTS, N_MODES, VIDEO)
+    values = read(names, video_row("a.avi", 7, 0.2, 3, found(), success=False))
+    assert (values["status"], values["success"], values["confidence"]) == ("lost", 0, 0.75)
+    assert values["log_likelihood"] == -0.125
+    assert all(np.isnan(values[name]) for name in names[len(VIDEO) : -3])

@@ -1,0 +1,33 @@
+"""The sub-commands: one a module of `jaxclnf.commands`, registered here by one line each."""
+
+from __future__ import annotations
+
+import typer
+
+from jaxclnf.commands.bench import bench
+from jaxclnf.commands.calibrate import calibrate
+from jaxclnf.commands.convert import convert
+from jaxclnf.commands.demo import demo
+from jaxclnf.commands.eval import evaluate
+from jaxclnf.commands.fit import fit
+from jaxclnf.commands.models import models
+from jaxclnf.commands.sweep import sweep
+from jaxclnf.commands.track import track
+from jaxclnf.commands.train import train
+
+app = typer.Typer(
+    help="Facial landmarks and head pose with Constrained Local Neural Fields.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.command()(fit)
+app.command()(track)
+app.command()(demo)
+app.command()(convert)
+app.command("eval")(evaluate)
+app.command()(sweep)
+app.command()(bench)
+app.command()(train)
+app.command()(calibrate)
+app.add_typer(models, name="models")

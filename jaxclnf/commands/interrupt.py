@@ -1,0 +1,97 @@
+"""Ctrl-C: one sentence, at once, and exit status 130, whatever the program is at.
+
+Python tells a program of Ctrl-C when its main thread is next in Python code, which may be many seconds away
+(XLA compiles) or never (an import that swallows every exception). So a thread of its own listens as well: it
+says the sentence at once, gives the main thread a moment to leave things in order, and ends the process if it
+does not.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+STATUS = 130
+GRACE = 2.0
+"""Seconds the main thread has to close its files after Ctrl-C; a second Ctrl-C ends them."""
+
+
+class Interrupted(BaseException):
+    """Ctrl-C was pressed; the sentence has been said."""
+
+
+class _Course:
+    """What the listening thread has to know."""
+
+    sentence = "stopped"
+    in_order = True  # nothing has to be closed: the process may end at once
+    said = False
+
+
+def on_interrupt(sentence: str) -> None:
+    """From now on Ctrl-C says this, and the main thread gets `Interrupted` and a moment to close files."""
+    _Course.sentence, _Course.in_order = sentence, False
+
+
+@contextmanager
+def listening() -> Iterator[None]:
+    """Within it Ctrl-C is treated so; only the main thread can be interrupted."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    _Course.sentence, _Course.in_order, _Course.said = "stopped", True, False
+    woken, wake = os.pipe()
+    os.set_blocking(wake, False)
+    before = signal.signal(signal.SIGINT, _raise)
+    old_wake = signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
+    listener = threading.Thread(target=_listen, args=(woken,), daemon=True)
+    listener.start()
+    try:
+        yield
+    finally:
+        signal.set_wakeup_fd(old_wake)
+        signal.signal(signal.SIGINT, before)
+        os.close(wake)  # the listener ends
+        listener.join()
+        os.close(woken)
+
+
+def leave() -> None:
+    """End the process now, without waiting for threads that may compute for long."""
+    _say()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(STATUS)
+
+
+def _raise(*_: object) -> None:
+    raise Interrupted
+
+
+def _listen(woken: int) -> None:
+    until: float | None = None
+    while True:
+        left = None if until is None else max(0.0, until - time.monotonic())
+        if not select.select([woken], [], [], left)[0]:
+            leave()
+        signals = os.read(woken, 64)
+        if not signals:
+            return
+        for _ in range(signals.count(signal.SIGINT)):
+            if until is not None or _Course.in_order:
+                leave()
+            _say()
+            until = time.monotonic() + GRACE
+
+
+def _say() -> None:
+    if not _Course.said:
+        _Course.said = True
+        os.write(2, f"jaxclnf: {_Course.sentence}\n".encode(errors="backslashreplace"))

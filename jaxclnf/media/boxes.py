@@ -1,0 +1,102 @@
+"""Boxes of faces from a table that comes with the photos."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections import defaultdict
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from jaxclnf.media.inputs import Failure
+from jaxclnf.media.text import read_text
+
+_COLUMNS = ("file", "x", "y", "w", "h")
+
+
+def read_boxes(path: Path) -> dict[str, np.ndarray]:
+    r"""Boxes (k, 4) of files: x, y, w, h in pixels.
+
+    A CSV has the columns file, x, y, w, h and a row a box, with commas, tabs or semicolons between (then
+    numbers may have decimal commas); a JSON object maps each file to its box or its list of boxes. Byte-order
+    marks, Windows's line ends and ``\`` in paths do no harm. Raises ValueError when the table is missing or
+    of another shape.
+    """
+    if not path.is_file():
+        raise ValueError(f"{path} does not exist; give a CSV (file,x,y,w,h) or JSON file of boxes")
+    read = _from_json if path.suffix.lower() == ".json" else _from_csv
+    try:
+        boxes = read(read_text(path))
+    except (OSError, ValueError, TypeError, csv.Error, RecursionError) as error:
+        raise ValueError(f"{path} is no table of boxes (file,x,y,w,h): {error}") from None
+    wrong = next((name for name, rows in boxes.items() if rows.ndim != 2 or rows.shape[1] != 4), None)
+    if wrong is not None:
+        raise ValueError(f"{path}: the boxes of {wrong} have shape {boxes[wrong].shape}, expected (k, 4)")
+    return {_known_as(name, path.parent): rows for name, rows in boxes.items()}
+
+
+def _from_json(text: str) -> dict[str, np.ndarray]:
+    table = json.loads(text)
+    if not isinstance(table, dict):
+        raise ValueError("expected an object that maps files to boxes")
+    return {name: np.atleast_2d(np.array(rows, np.float32)) for name, rows in table.items()}
+
+
+def _from_csv(text: str) -> dict[str, np.ndarray]:
+    first = text.splitlines()[0] if text.strip() else ""
+    between = max(",;\t", key=first.count)
+    rows = csv.reader(io.StringIO(text, newline=""), delimiter=between)
+    header = [name.strip().lower() for name in next(rows, [])]
+    missing = [name for name in _COLUMNS if name not in header]
+    if missing:
+        raise ValueError(f"the first line has no {', '.join(missing)}")
+    name_at, *numbers_at = map(header.index, _COLUMNS)
+    boxes = defaultdict(list)
+    for row in rows:
+        if any(cell.strip() for cell in row):
+            if len(row) <= max(name_at, *numbers_at):
+                raise ValueError(f"line {rows.line_num} ends too early")
+            boxes[row[name_at]].append([_number(row[at], between) for at in numbers_at])
+    return {name: np.array(each, np.float32) for name, each in boxes.items()}
+
+
+def _number(text: str, between: str) -> float:
+    return float(text.replace(",", ".") if between != "," else text)
+
+
+def _known_as(name: str, folder: Path) -> str:
+    r"""A file's name as photos have it: without ``./``, and with ``/`` where Windows wrote ``\``."""
+    if "\\" in name and not (Path(name).exists() or (folder / name).exists()):
+        name = name.replace("\\", "/")
+    return str(Path(name))
+
+
+def boxes_of(path: Path, rgb: np.ndarray, boxes: Mapping[str, np.ndarray], table: Path) -> np.ndarray:
+    """The boxes that a table has of a photo.
+
+    They are looked up by the photo's path as given, its path from the table's folder, and its bare name.
+    """
+    for name in (str(path), _relative(path, table.parent), path.name):
+        if name in boxes:
+            return boxes[name]
+    raise ValueError(f"{path} has no box in {table}")
+
+
+def boxes_without_photo(boxes: Mapping[str, np.ndarray], table: Path) -> list[Failure]:
+    """The files a table of boxes names that do not exist, seen from here or from the table's folder.
+
+    Bare names may stand for photos anywhere and are not judged.
+    """
+    return [
+        Failure(name, f"{name} has a box in {table} but does not exist")
+        for name in boxes
+        if len(Path(name).parts) > 1 and not Path(name).exists() and not (table.parent / name).exists()
+    ]
+
+
+def _relative(path: Path, folder: Path) -> str:
+    path, folder = path.resolve(), folder.resolve()
+    return str(path.relative_to(folder) if path.is_relative_to(folder) else path)

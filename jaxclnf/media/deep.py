@@ -1,0 +1,55 @@
+"""Photos of more than 8 bits a channel: scientific, thermal and raw cameras; scans."""
+
+from __future__ import annotations
+
+from typing import IO
+
+import cv2
+import numpy as np
+from jaxtyping import Num, UInt8
+
+_USED = (0.1, 99.9)  # percentiles of the values that are kept apart
+_SAMPLES = 1 << 20
+_OPAQUE = 65535
+
+
+def deep_pixels(file: IO[bytes]) -> Num[np.ndarray, "height width channels"] | None:
+    """A picture's values as they are stored, grey or RGB or RGBA; None where OpenCV cannot read it."""
+    file.seek(0)
+    values = cv2.imdecode(np.frombuffer(file.read(), np.uint8), cv2.IMREAD_UNCHANGED)
+    if values is None:
+        return None
+    values = values if values.ndim == 3 else values[..., None]
+    return values[..., [2, 1, 0, 3][: values.shape[2]]] if values.shape[2] >= 3 else values
+
+
+def eight_bits(values: Num[np.ndarray, "height width *channels"]) -> UInt8[np.ndarray, "height width 3"]:
+    """Three channels of 8 bits.
+
+    Values of 16 bits of which more than half the range is used keep their upper 8 bits. All others (10, 12
+    and 14 bits in 16, whole numbers of 32 bits, floating-point numbers) are stretched: the range between the
+    0.1th and the 99.9th percentile becomes 0..255. Values that are not finite are black; what is transparent,
+    white.
+    """
+    values = values if values.ndim == 3 else values[..., None]
+    colours = values[..., :3] if values.shape[2] >= 3 else values[..., :1]
+    low, high = _used_range(colours)
+    if colours.dtype == np.uint8:
+        low, high = 0.0, 255.0
+    elif high - low > _OPAQUE / 2 and colours.min() >= 0 and colours.max() <= _OPAQUE:
+        low, high = 0.0, float(_OPAQUE)
+    bits = np.empty((*colours.shape[:2], 3), np.uint8)
+    for row in range(0, len(bits), 256):  # a few rows at a time: floating-point copies are large
+        part = np.nan_to_num(colours[row : row + 256].astype(np.float64), nan=low, posinf=high, neginf=low)
+        bits[row : row + 256] = np.clip(255 * (part - low) / max(high - low, 1e-30), 0, 255)
+    if values.shape[2] == 4:
+        clear = 1 - values[..., 3:] / (np.iinfo(values.dtype).max if values.dtype.kind in "iu" else 1)
+        bits = (bits * (1 - clear) + 255 * clear).astype(np.uint8)
+    return bits
+
+
+def _used_range(colours: np.ndarray) -> tuple[float, float]:
+    sample = colours.reshape(-1)[:: max(1, colours.size // _SAMPLES)].astype(np.float64)
+    sample = sample[np.isfinite(sample)]
+    low, high = np.percentile(sample, _USED) if sample.size else (0.0, 0.0)
+    return float(low), float(high)

@@ -1,0 +1,96 @@
+"""Annotated videos to files."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+from typing import IO, Any
+from uuid import uuid4
+
+import av
+import cv2
+import numpy as np
+
+from jaxclnf.media.images import RGB
+
+_TICKS = 60_000  # a second: the finest that MPEG-4 can count, and a multiple of all usual rates
+_SMALLEST = 16
+
+
+class VideoFile:
+    """An .mp4 that is written frame by frame under a temporary name and moved when it is whole.
+
+    Every frame is shown when its ``time`` (seconds) comes, so that the copy of a video of uneven rate has the
+    same times; without, frames come ``fps`` a second.
+    """
+
+    def __init__(self, path: Path, fps: float) -> None:
+        self.path = path
+        self._part = path.with_name(f".jaxclnf-{uuid4().hex[:12]}.part")
+        self._fps = fps
+        self._file: IO[bytes] | None = None
+        self._container: Any = None
+        self._stream: Any = None
+        self._size = (0, 0)
+        self._n_frames = 0
+        self._ticks = -1
+
+    def add(self, picture: RGB, time: float | None = None) -> None:
+        """Append a frame; frames of other sizes than the first are fitted to it."""
+        if self._container is None:
+            self._begin(picture.shape[1], picture.shape[0])
+        if picture.shape[1::-1] != self._size:
+            picture = cv2.resize(picture, self._size)
+        seconds = self._n_frames / self._fps if time is None else time
+        self._ticks = max(round(seconds * _TICKS), self._ticks + 1)
+        frame = av.VideoFrame.from_ndarray(_even(picture), format="rgb24")
+        frame.pts, frame.time_base = self._ticks, Fraction(1, _TICKS)
+        self._n_frames += 1
+        self._container.mux(self._stream.encode(frame))  # pyright: ignore[reportOptionalMemberAccess]
+
+    def _begin(self, width: int, height: int) -> None:
+        self._size = width, height
+        self._file = self._part.open("xb")
+        self._container = av.open(self._file, "w", format="mp4")
+        codec = "libx264" if "libx264" in av.codecs_available else "mpeg4"
+        options = {"preset": "veryfast", "crf": "20"} if codec == "libx264" else {"q": "3"}
+        rate = Fraction(min(max(self._fps, 0.01), 1000.0)).limit_denominator(1001)
+        self._stream = self._container.add_stream(codec, rate=rate, options=options)
+        self._stream.width, self._stream.height = _even_size(width), _even_size(height)
+        self._stream.pix_fmt = "yuv420p"
+        self._stream.codec_context.time_base = Fraction(1, _TICKS)
+
+    def finish(self, path: Path | None = None) -> None:
+        """Move what was written to its name or another, be it all or what there is of it."""
+        if self._container is None:
+            return
+        container, self._container = self._container, None
+        try:
+            container.mux(self._stream.encode(None))
+            container.close()
+            self._part.replace(path or self.path)
+        finally:
+            self._close()
+
+    def abandon(self) -> None:
+        """Remove what was written."""
+        self._container = None
+        self._close()
+
+    def _close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+        self._part.unlink(missing_ok=True)
+
+
+def _even_size(n: int) -> int:
+    """The usual decoders take even sizes, the encoders no tiny ones."""
+    return max(n + n % 2, _SMALLEST)
+
+
+def _even(picture: RGB) -> RGB:
+    """The picture with its last row and column repeated where its size is odd."""
+    height, width = picture.shape[:2]
+    more = (0, _even_size(height) - height), (0, _even_size(width) - width), (0, 0)
+    return np.ascontiguousarray(np.pad(picture, more, mode="edge") if any(map(any, more)) else picture)

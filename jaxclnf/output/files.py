@@ -1,0 +1,62 @@
+"""Files that appear whole or not at all, and the cells of comma-separated ones."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from uuid import uuid4
+
+PART = ".jaxclnf-*.part"
+"""Temporary names: short, since a file's own name may be as long as names can be."""
+
+
+@contextmanager
+def whole(path: Path) -> Iterator[Path]:
+    """A temporary name beside ``path``; what stands there at the end is moved to ``path``, after an error
+    removed.
+
+    The name is new and random: no link that somebody planted is followed.
+    """
+    part = path.with_name(PART.replace("*", uuid4().hex[:12]))
+    try:
+        yield part
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file under a temporary name and move it when it is whole."""
+    with whole(path) as part, part.open("xb") as file:
+        file.write(data)
+
+
+def remove_parts(folder: Path) -> None:
+    """Remove the temporary files that a killed run left."""
+    for part in folder.glob(PART):
+        part.unlink(missing_ok=True)
+
+
+def path_cell(text: str) -> str:
+    r"""A path, or a sentence that begins with one, as it stands in tables.
+
+    Bytes that are no UTF-8 become ``\xNN``. What a spreadsheet would take for a formula (it begins with
+    ``=``, ``+``, ``-``, ``@``, a tab or a line end) gets ``./`` in front, which is the same path.
+    """
+    text = text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return f"./{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r", "\n")) else text
+
+
+def csv_text(rows: Iterable[Sequence[str]]) -> str:
+    r"""Rows as CSV (RFC 4180 but for ``\n`` at the end of lines).
+
+    Python's writer, before 3.13, leaves a ``\r`` unquoted, which ends the row for every reader.
+    """
+    return "".join(",".join(map(_quoted, row)) + "\n" for row in rows)
+
+
+def _quoted(cell: str) -> str:
+    return '"' + cell.replace('"', '""') + '"' if re.search('[",\r\n]', cell) else cell

@@ -1,0 +1,176 @@
+"""The output folder of a run: its own while it lasts; never an input or a stranger's file is written over."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from jaxclnf.media.own import LIST, read_list
+from jaxclnf.output.files import remove_parts, write_whole
+
+try:
+    import fcntl
+except ImportError:  # Windows: runs are not kept apart
+    fcntl = None
+
+LONGEST_NAME = 255  # bytes, on all usual file systems
+RUN = "the run"  # the owner of files that belong to no source alone
+
+
+def make_folder(path: Path) -> Path:
+    """The output folder, made if it is not there; raises ValueError where it cannot hold files."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        probe = path / ".jaxclnf-probe.part"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise ValueError(f"{path} cannot be the output folder: {error.strerror or error}") from None
+    return path
+
+
+class OutputFolder:
+    """A folder that one run writes to.
+
+    Another run on the same folder is refused. ``jaxclnf.json`` lists the files that runs wrote here with the
+    source of each; only those are written over, and only for the same source. ``done`` keeps, by source, what
+    runs have to remember. Use as a context manager.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = make_folder(path)
+        self._lock = _locked(path)
+        remove_parts(path)
+        said = read_list(path)
+        self._owners: dict[str, str] = said["files"]
+        self._owned: dict[str, list[str]] = defaultdict(list)
+        for name, owner in self._owners.items():
+            self._owned[owner].append(name)
+        self.done: dict[str, Any] = said["done"]
+        self._inputs: set[tuple[int, int]] = set()
+        self._taken: dict[str, str] = {LIST: RUN}
+
+    def __enter__(self) -> OutputFolder:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def protect(self, inputs: Iterable[Path | str]) -> None:
+        """Keep the names of these files, and of the files they link to, from being written to."""
+        for path in inputs:
+            self._inputs |= _identities(Path(path))
+
+    def claim(self, *names: str, replace: bool = False) -> None:
+        """Take names for the whole run; raises ValueError where one is an input's, or a stranger's file.
+
+        With ``replace`` files may be written over that no list tells of; inputs never.
+        """
+        for name in names:
+            path = self.path / name
+            if _identities(path) & self._inputs:
+                raise ValueError(f"{path} is an input and would be written over; choose another --out")
+            if not replace and not self._is_free(name, RUN):
+                raise ValueError(
+                    f"{path} is from no earlier run and would be lost; move it or choose another --out"
+                )
+            self._take(name, RUN)
+
+    def claim_folder(self, name: str) -> Path:
+        """A folder in this one that holds nothing but results; with a number where the name is taken."""
+        for number in range(1, 10**6):
+            numbered = f"{name}{'' if number == 1 else f'-{number}'}"
+            path = self.path / numbered
+            ours = f"{numbered}/" in self._owners or not os.path.lexists(path)
+            if ours and not (path.is_dir() and any(_identities(p) & self._inputs for p in path.iterdir())):
+                self._take(f"{numbered}/", RUN)
+                path.mkdir(exist_ok=True)
+                remove_parts(path)
+                return path
+        raise ValueError(f"{self.path} holds too many folders like {name}")
+
+    def stem(self, source: str, name: str, endings: Sequence[str], longest: str = "") -> str:
+        """A name without ending for the outputs of ``source``, the same in every run into this folder.
+
+        It is ``name``, shortened where ``endings`` (or the ``longest``) make it too long, with a number where
+        another source, an input or a stranger's file has it. A source is told from others by its whole path.
+        """
+        owner = source_key(source)
+        room = LONGEST_NAME - max(len(os.fsencode(ending)) for ending in (*endings, longest))
+        numbers = ("" if number == 1 else f"-{number}" for number in range(1, 10**6))
+        fresh = (_shortened(name, room - len(number)) + number for number in numbers)
+        for stem in chain(self._earlier_stems(owner, endings), fresh):
+            names = [stem + ending for ending in endings]
+            if all(self._is_free(each, owner) for each in names):
+                for each in names:
+                    self._take(each, owner)
+                return stem
+        raise ValueError(f"{self.path} holds too many files like {name}")
+
+    def _earlier_stems(self, owner: str, endings: Sequence[str]) -> list[str]:
+        names = self._owned.get(owner, ())
+        return [name.removesuffix(end) for name in names for end in endings if name.endswith(end)]
+
+    def save(self) -> None:
+        """Write the list."""
+        said = {"files": self._owners, "done": self.done}
+        write_whole(self.path / LIST, json.dumps(said, indent=0).encode())
+
+    def _is_free(self, name: str, owner: str) -> bool:
+        path = self.path / name
+        if self._taken.get(name.casefold(), owner) != owner or _identities(path) & self._inputs:
+            return False
+        if name in self._owners:
+            return self._owners[name] == owner
+        return ".unfinished." in name or not os.path.lexists(path)
+
+    def _take(self, name: str, owner: str) -> None:
+        self._taken[name.casefold()] = owner
+        self._owners[name] = owner
+
+
+def source_key(source: str) -> str:
+    """What tells a source from others of the same name."""
+    return os.path.abspath(source) if os.path.lexists(source) else source
+
+
+def _identities(path: Path) -> set[tuple[int, int]]:
+    """The file and, where it is a link, the link."""
+    found = set()
+    for look in (os.stat, os.lstat):
+        with suppress(OSError, ValueError):
+            status = look(path)
+            found.add((status.st_dev, status.st_ino))
+    return found
+
+
+def _shortened(name: str, most: int) -> str:
+    """A name of at most ``most`` bytes, cut between letters."""
+    while len(os.fsencode(name)) > most:
+        name = name[:-1]
+    return name
+
+
+def _locked(path: Path) -> int | None:
+    if fcntl is None:
+        return None
+    lock = os.open(path, os.O_RDONLY)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(lock)
+        raise ValueError(
+            f"{path} is the output folder of another run that has not ended; choose another --out"
+        ) from None
+    except OSError:  # a file system without locks
+        os.close(lock)
+        return None
+    return lock

@@ -1,0 +1,133 @@
+"""The files that a run on videos leaves: a table and an annotated copy of each."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from jaxclnf.media.encode import VideoFile
+from jaxclnf.media.frames import Video
+from jaxclnf.media.inputs import Failure, failed, find_photos, is_pattern
+from jaxclnf.output.folder import OutputFolder, source_key
+from jaxclnf.output.followed import Followed, annotated, rows_of, video_columns
+from jaxclnf.output.runs import Table, stamp
+from jaxclnf.types import Model
+
+
+class VideoFiles:
+    """The table and the annotated copy of one video, and whether an earlier run has made them."""
+
+    def __init__(self, folder: OutputFolder, source: str, stem: str, format: str, told: dict) -> None:
+        self.source = source
+        self.table = folder.path / f"{stem}.{format}"
+        self.film = folder.path / f"{stem}.mp4"
+        self.unfinished = folder.path / f"{stem}.unfinished.csv"
+        self.n_frames = 0
+        self._folder, self._told = folder, told
+        self._key = source_key(source)
+        self._stamp = _stamp(source)
+        self._table: Table | None = None
+        self._film: VideoFile | None = None
+        self._film_failures: list[Failure] = []
+
+    def is_done(self) -> bool:
+        """Whether the table is there, of this very video, with these settings and this model."""
+        said = self._folder.done.get(self._key, {})
+        return self.table.exists() and bool(self._stamp) and said.items() >= self._said().items()
+
+    def earlier_failures(self) -> list[Failure]:
+        """What was wrong with the video when its table was made."""
+        return [Failure(self.source, reason) for reason in self._folder.done[self._key]["failures"]]
+
+    def _said(self) -> dict[str, Any]:
+        digest = hashlib.sha256(json.dumps(self._told, sort_keys=True, default=str).encode()).hexdigest()
+        return {"table": self.table.name, "stamp": self._stamp, "told": digest}
+
+    def begin(self, model: Model, video: Video, pictures: bool) -> None:
+        """Begin both anew, whatever an earlier run left."""
+        self._table = Table.afresh(self.table, video_columns(model))
+        self._film = VideoFile(self.film, video.fps) if pictures else None
+
+    def draw(self, followed: Followed) -> Followed:
+        """Append a frame to the annotated copy; where that fails the table goes on without it."""
+        if self._film:
+            try:
+                self._film.add(annotated(followed), followed.frame.time)
+            except Exception as error:
+                self._lose_film(error)
+        return followed
+
+    def _lose_film(self, error: Exception) -> None:
+        film, self._film = self._film, None
+        self._film_failures.append(failed(f"{self.film}", error)._replace(source=self.source))
+        if film:
+            with suppress(Exception):
+                film.abandon()
+
+    def add(self, followed: Followed) -> None:
+        """Append a frame's rows to the table."""
+        assert self._table is not None
+        self._table.add(rows_of(self._table.columns, followed))
+        self.n_frames += 1
+
+    def finish(self, video: Video) -> list[Failure]:
+        """Give both their names; returns what was wrong with the video and with its copy."""
+        assert self._table is not None
+        self._finish_film(self.film)
+        self._table.finish()
+        failures = self._film_failures + video.failures
+        if not self.n_frames:
+            failures = [Failure(self.source, f"{self.source} holds no frame that can be read")]
+        self._folder.done[self._key] = self._said() | {"failures": [f.reason for f in failures]}
+        self._folder.save()
+        return failures
+
+    def _finish_film(self, path: Path) -> None:
+        if self._film:
+            try:
+                self._film.finish(path)
+            except Exception as error:
+                self._lose_film(error)
+            self._film = None
+
+    def stop(self) -> None:
+        """Leave what there is under names that say so; the copy plays as far as it goes."""
+        if self._table:
+            self._finish_film(self.film.with_suffix(".unfinished.mp4"))
+            self._table.close()
+            self._table = None
+
+
+def plan_videos(
+    folder: OutputFolder, sources: Iterable[str], format: str, pictures: bool, told: dict
+) -> list[VideoFiles]:
+    """Names for the files of every source, kept from other sources', and written down."""
+    endings = [f".{format}", ".unfinished.csv", ".unfinished.json"]
+    endings += [".mp4", ".unfinished.mp4"] if pictures else []
+    unique = {source_key(source): source for source in sources}
+    plans = [
+        VideoFiles(folder, source, folder.stem(source, _name(source), endings), format, told)
+        for source in unique.values()
+    ]
+    folder.save()
+    return plans
+
+
+def _name(source: str) -> str:
+    """What to call a source's files: a pattern's after its folder."""
+    path = Path(source).parent if is_pattern(source) else Path(source)
+    return {"-": "standard_input"}.get(source) or path.stem or path.resolve().name or "video"
+
+
+def _stamp(source: str) -> list[Any]:
+    """By what a source is known again; empty for cameras and streams, which are never the same."""
+    if Path(source).is_file():
+        return stamp(source)
+    if Path(source).is_dir() or is_pattern(source):
+        pictures = [[str(path), *stamp(path)] for path in find_photos([source]).paths]
+        return [hashlib.sha256(json.dumps(pictures).encode()).hexdigest()] if pictures else []
+    return []

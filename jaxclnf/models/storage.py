@@ -75,7 +75,8 @@ def load_model(path: str | Path | None = None, dtype: DTypeLike = np.float32) ->
         raise ValueError(f"{path}: not a whole model file ({error}); convert or download it again") from None
     try:
         header = _header(arrays.pop("header"))
-        model = _build_model(_nest(arrays), header, np.dtype(dtype), budget)
+        with np.errstate(over="ignore"):  # what becomes infinite is refused
+            model = _build_model(_nest(arrays), header, np.dtype(dtype), budget)
     except _DAMAGE as error:
         raise ValueError(f"{path}: not a model that jaxclnf can use ({_reason(error)})") from None
     return replace(model, calibration=model.calibration or known_calibration(model)).astype(dtype)

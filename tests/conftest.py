@@ -1,7 +1,8 @@
 """Strict by default: no silent rank or dtype promotion, warnings are errors, shapes are checked.
 
 The import hook makes the annotations of functions (``Float[Array, "n_points 2"]``) assertions while the tests
-run. It leaves out `jaxclnf.types`: JAX rebuilds PyTrees with specs, axes and None in place of their arrays.
+run. It leaves out the modules of PyTrees, which JAX rebuilds with specs, axes and None in place of
+their arrays.
 Compiled programs are kept in ``.cache/jax``, so that a second run is fast.
 """
 
@@ -23,7 +24,8 @@ jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
 
 _modules = {path.stem for path in (ROOT / "jaxclnf").glob("[!_.]*") if path.is_dir() or path.suffix == ".py"}
 _checker = "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))"  # an int is a float
-install_import_hook([f"jaxclnf.{name}" for name in sorted(_modules - {"types"})], _checker)
+_checked = sorted(_modules - {"config", "pytrees", "types"})
+install_import_hook([f"jaxclnf.{name}" for name in _checked], _checker)
 
 
 @pytest.fixture(params=["float64", "float32"])

@@ -9,10 +9,11 @@ import jax.numpy as jnp
 import numpy as np
 from shared_data import shared
 
+from jaxclnf.config import FitConfig, Stage
 from jaxclnf.models.openface import convert_openface
 from jaxclnf.models.sigma import smoothing_matrices
 from jaxclnf.ops.shape import shape_2d
-from jaxclnf.types import PDM, FaceParams, FitConfig, Model, PatchExperts
+from jaxclnf.types import PDM, FaceParams, Model, PatchExperts
 
 PARTS = ("main68", "inner", "left_eye_28", "right_eye_28")
 """The names of OpenFace's models in the goldens."""
@@ -119,16 +120,13 @@ def _grid_laplacian(window: int, step: int) -> np.ndarray:
 
 
 def synthetic_config(**changes) -> FitConfig:
-    """Settings for the synthetic model: the large window on the coarse scale, one start."""
-    settings = {
-        "windows": (7, 5),
-        "reg_factor": np.array([20.0, 10.0], np.float32),
-        "sigma": np.array([1.5, 1.75], np.float32),
-        "weight_factor": np.array([2.0, 3.0], np.float32),
-        "start_rotations": np.zeros((1, 3), np.float32),
-        "parts": {},
-    }
-    return FitConfig(**(settings | changes))
+    """Settings for the synthetic model, changed by name: the large window on the coarse scale, one start."""
+    stages = (
+        Stage(window=7, scale=0, reg_factor=20, sigma=1.5, weight_factor=2),
+        Stage(window=5, scale=1, reg_factor=10, sigma=1.75, weight_factor=3),
+    )
+    config = FitConfig(stages=stages, start_rotations=np.zeros((1, 3), np.float32), parts={})
+    return config.changed(changes)
 
 
 def synthetic_face(seed: int, dtype, size: tuple[int, int] = (160, 200)) -> tuple[np.ndarray, FaceParams]:

@@ -15,7 +15,9 @@ PACKAGE = Path(jaxclnf.__file__).parent
 
 # A room may import from itself and from those in earlier rows.
 ROOMS = (
-    {"native", "types"},
+    {"native", "pytrees"},
+    {"config"},
+    {"types"},
     {"ops"},
     {"fitting"},
     {"models"},

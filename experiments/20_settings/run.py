@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import jax
 import numpy as np
 
 from jaxclnf import FitConfig, convert_openface
+from jaxclnf.config import setting
 from jaxclnf.data.datasets import read_faces
 from jaxclnf.data.evaluate import figures, point_errors
 from jaxclnf.fitting.fit import fit_batch, fit_settings
@@ -34,29 +34,29 @@ def configs() -> list[tuple[str, FitConfig]]:
     ours, best = FitConfig(), FitConfig.best()
     level = ours.start_rotations * np.array([0, 1, 1], np.float32)
     per_stage = ("reg_factor", "sigma", "weight_factor")
-    of_wild = {name: getattr(FitConfig.openface_wild(), name)[[0, 1, 2, 2]] for name in per_stage}
+    of_wild = {name: setting(FitConfig.openface_wild(), name)[[0, 1, 2, 2]] for name in per_stage}
     inner = best.parts["inner"]
-    nearest = {"inner": replace(inner, between_views=())}
-    large = {"inner": replace(inner, scale_margin=np.float32(0.9))}
+    nearest = {"inner": inner.changed(between_views=())}
+    large = {"inner": inner.changed(scale_margin=np.float32(0.9))}
     return [
         ("OpenFace's default", FitConfig.openface()),
         ("FitConfig()", ours),
         ("OpenFace's wild, five starts", FitConfig.openface_wild(multi_view=True)),
-        ("FitConfig() with one start", replace(ours, start_rotations=ours.start_rotations[:1])),
-        ("  with every start to the end", replace(ours, keep=())),
-        ("  with the likeliest alone after one stage", replace(ours, keep=(3, 1, 1, 1))),
-        ("  with starts that do not nod", replace(ours, start_rotations=level)),
-        ("  without the second pass on the last scale", replace(ours, windows=(*ours.windows[:3], 0))),
-        ("  with OpenFace's wild regularisation, sigma", replace(ours, **of_wild)),
-        ("  with maps of the nearest view alone", replace(ours, between_views=())),
-        ("  without the inner face", replace(ours, parts={})),
+        ("FitConfig() with one start", ours.changed(start_rotations=ours.start_rotations[:1])),
+        ("  with every start to the end", ours.changed(keep=())),
+        ("  with the likeliest alone after one stage", ours.changed(keep=(3, 1, 1, 1))),
+        ("  with starts that do not nod", ours.changed(start_rotations=level)),
+        ("  without the second pass on the last scale", ours.changed(windows=(11, 9, 7))),
+        ("  with OpenFace's wild regularisation, sigma", ours.changed(**of_wild)),
+        ("  with maps of the nearest view alone", ours.changed(between_views=())),
+        ("  without the inner face", ours.changed(parts={})),
         ("FitConfig.best()", best),
-        ("  with maps of the nearest view alone", replace(best, between_views=(), parts=nearest)),
-        ("  without the inner face", replace(best, parts={})),
-        ("  with the inner face of large faces alone", replace(best, parts=large)),
-        ("  with the likeliest try alone", replace(best, temperature=0.0)),
-        ("  without the shape's prior", replace(best, prior=np.float32(0))),
-        ("  with the nine starts that do not roll", replace(best, start_rotations=best.start_rotations[:9])),
+        ("  with maps of the nearest view alone", best.changed(between_views=(), parts=nearest)),
+        ("  without the inner face", best.changed(parts={})),
+        ("  with the inner face of large faces alone", best.changed(parts=large)),
+        ("  with the likeliest try alone", best.changed(temperature=0.0)),
+        ("  without the shape's prior", best.changed(prior=np.float32(0))),
+        ("  with the nine starts that do not roll", best.changed(start_rotations=best.start_rotations[:9])),
     ]
 
 
@@ -89,9 +89,9 @@ def print_throughput(model, photos: Photos) -> None:
     rng, faces = np.random.default_rng(0), slice(0, FACES_AT_ONCE)
     for name, config in {
         "one start": ONE_START,
-        "three starts": replace(FitConfig(), keep=(3, 1, 1, 1)),
+        "three starts": FitConfig().changed(keep=(3, 1, 1, 1)),
     }.items():
-        usual = {n: np.asarray(getattr(config, n)) for n in ("reg_factor", "sigma", "weight_factor")}
+        usual = {n: setting(config, n) for n in ("reg_factor", "sigma", "weight_factor")}
         times = []
         for _ in range(4):
             changes = {

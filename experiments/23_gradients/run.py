@@ -16,6 +16,7 @@ import jax
 import numpy as np
 
 from jaxclnf import FitConfig, convert_openface
+from jaxclnf.config import setting
 from jaxclnf.data.datasets import read_faces
 from jaxclnf.fitting.fit import fit_settings
 from jaxclnf.sweeps.run import Photos, draw_photos
@@ -35,7 +36,7 @@ def main() -> None:
     folders = tuple(SHARED / "faces" / name for name in ("lfpw_train", "helen_train"))
     photos = draw_photos(read_faces(folders), Spec(folders, (), faces=N_FACES, seed=3))
     starts = np.radians(np.array([[10, 0, 0]], np.float32))
-    config = FitConfig(start_rotations=starts, between_views=())
+    config = FitConfig().changed(start_rotations=starts, between_views=())
     config = jax.tree.map(jax.numpy.asarray, config)
     if sys.argv[1:] == ["unrolled"]:
         unrolled(model, take(photos, np.arange(2)), config)
@@ -79,7 +80,7 @@ def drawn(model, photos: Photos, config: FitConfig, seconds: float) -> tuple[Fit
     found: list[tuple[float, FitConfig]] = []
     begun = None
     while begun is None or time.process_time() - begun < seconds:
-        usual = {name: np.asarray(getattr(config, name)) for name in DRAWN}
+        usual = {name: setting(config, name) for name in DRAWN}
         scatter = {"reg_factor": 0.7, "sigma": 0.2}
         changes = {
             n: (v * np.exp(scatter[n] * rng.normal(size=(at_once, *v.shape)))).astype(np.float32)
@@ -92,7 +93,7 @@ def drawn(model, photos: Photos, config: FitConfig, seconds: float) -> tuple[Fit
         distance = np.linalg.norm(np.concatenate(landmarks, axis=1) - photos.points, axis=-1).mean(-1)
         errors = np.minimum(100 * distance / photos.eye_distances, LOST).mean(axis=1)
         found += [
-            (float(e), replace(config, **{n: v[k] for n, v in changes.items()})) for k, e in enumerate(errors)
+            (float(e), config.changed(**{n: v[k] for n, v in changes.items()})) for k, e in enumerate(errors)
         ]
         begun = begun or time.process_time()  # the first round also compiles
     return min(found, key=lambda pair: pair[0])[1], len(found)
@@ -116,7 +117,7 @@ def unrolled(model, photos: Photos, config: FitConfig) -> None:
     """Memory and value of the derivative of one stage's error, by the number of iterations."""
     print("iterations   memory of the derivative, MB   d error / d log reg_factor, d log sigma")
     for iterations in (5, 10, 20, 80):
-        one = replace(config, windows=(11, 0, 0, 0), iterations=iterations, tolerance=np.float32(0))
+        one = config.changed(windows=(11, 0, 0, 0), iterations=iterations, tolerance=np.float32(0))
         free = freed(one, DRAWN)
         gradient = jax.jit(jax.grad(loss)).lower(free, model, photos, one).compile()
         memory = gradient.memory_analysis().temp_size_in_bytes / 1e6

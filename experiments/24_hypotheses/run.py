@@ -35,8 +35,8 @@ def main() -> None:
     model = replace(convert_openface(SHARED / "openface" / "model" / "main_clnf_general.txt"), parts=())
     folders = tuple(SHARED / "faces" / name for name in ("lfpw_train", "helen_train"))
     photos = draw_photos(read_faces(folders), Spec(folders, (), faces=N_FACES, seed=0))
-    config = FitConfig(between_views=())
-    tries = [fits(model, photos, replace(config, start_rotations=s[None])) for s in STARTS]
+    config = FitConfig().changed(between_views=())
+    tries = [fits(model, photos, config.changed(start_rotations=s[None])) for s in STARTS]
     result = jax.tree.map(lambda *a: np.stack(a, axis=1), *tries)  # faces, starts
     errors = np.stack(
         [point_errors(r.landmarks, photos.points, photos.eye_distances).mean(1) for r in tries], axis=1

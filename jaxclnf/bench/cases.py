@@ -63,7 +63,7 @@ def fit_cases(
 
 def tracking_case(model: Model, images: Images, boxes: Boxes) -> Case:
     """A face followed into the next picture, with windows 9 and 7."""
-    config = replace(FitConfig.openface(), windows=(0, 9, 7, 0))
+    config = FitConfig.openface().changed(windows=(0, 9, 7, 0))
     start = jax.device_get(fit(model, images[0], boxes[0], FitConfig.openface())).params
     faces = [(images[0], start)] * IN_A_ROW
     run = partial(_one_by_one, lambda *face: fit_from(model, *face, config), faces)

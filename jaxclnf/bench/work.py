@@ -38,14 +38,13 @@ def fit_work(model: Model, config: FitConfig) -> Work:
     """Work of one face that goes through all stages to the end."""
     total, starts = np.zeros(3), len(config.start_rotations)
     banded = not maps_in_c(model)
-    for i, (stage, scale) in enumerate(config.stages(len(model.experts))):
-        starts = min([starts, *config.keep[i : i + 1]])
-        _, points, neurons, height, width = model.experts[scale].weights.shape
+    for _, stage in config.stages_on(len(model.experts)):
+        starts = min(starts, stage.keep or starts)
+        experts = model.experts[stage.scale]
+        _, points, neurons, height, width = experts.weights.shape
         sizes = points, neurons, height, width, model.pdm.n_modes
-        smoothed = config.windows[stage] in model.experts[scale].sigma
-        total += starts * np.array(
-            _stage_work(config.windows[stage], config.iterations, smoothed, banded, *sizes)
-        )
+        smoothed = stage.window in experts.sigma
+        total += starts * np.array(_stage_work(stage.window, stage.iterations, smoothed, banded, *sizes))
     return Work(*map(float, total))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import fields, replace
+from dataclasses import replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -65,7 +65,7 @@ SetOption = Annotated[
     typer.Option(
         "--set",
         metavar="NAME=VALUE",
-        help="A setting of FitConfig: windows=11,9,7, iterations=10, kernel=exact, sigma=1.5, ...",
+        help="A setting of FitConfig: windows=11,9,7, iterations=10, kernel=exact, sigma.0=1.5, ...",
     ),
 ]
 CameraOption = Annotated[
@@ -135,8 +135,8 @@ def fit_config(
     preset: Preset, multi_view: bool, parts: str | None, settings: list[str] | None, model: Model
 ) -> FitConfig:
     """The settings a user asks for, by default the model's; raises ValueError for a setting that is none."""
+    from jaxclnf.config import FitConfig
     from jaxclnf.models.openface import is_openfaces
-    from jaxclnf.types import FitConfig
 
     part_names = _part_names(parts, model)
     match preset:
@@ -151,12 +151,7 @@ def fit_config(
             config = replace(model.settings, start_rotations=starts) if multi_view else model.settings
     if part_names is not None:
         config = replace(config, parts=_chosen_parts(config, part_names, preset))
-    for setting in settings or ():
-        name, _, text = setting.partition("=")
-        if name not in (names := [f.name for f in fields(FitConfig) if f.name != "parts"]):
-            raise ValueError(f"--set {setting}: {name!r} is no setting; settings are {', '.join(names)}")
-        config = replace(config, **{name: _parse(setting, text, getattr(config, name))})
-    return config
+    return config.changed(dict(map(_parse, settings or ()))) if settings else config
 
 
 def _part_names(text: str | None, model: Model) -> list[str] | None:
@@ -181,37 +176,15 @@ def _chosen_parts(config: FitConfig, names: list[str], preset: Preset) -> dict[s
     return {name: config.parts[name] for name in names}
 
 
-def _parse(setting: str, text: str, old: Any) -> Any:
-    """A setting's value, of the kind and shape it has."""
-    import numpy as np
+def _parse(setting: str) -> tuple[str, Any]:
+    """A setting's name and value."""
+    from jaxclnf.config import from_text
 
-    if isinstance(old, str):
-        if text not in ("exact", "grid"):
-            raise ValueError(f"--set {setting}: expected exact or grid")
-        return text
-    if isinstance(old, tuple) and not text and setting != "windows=":
-        return ()
+    name, _, text = setting.partition("=")
     try:
-        numbers = [float(part) for part in text.split(",")]
-    except ValueError:
-        raise ValueError(f"--set {setting}: expected numbers, separated by commas") from None
-    if isinstance(old, tuple | int):
-        if any(n != int(n) or n < 0 for n in numbers) or (isinstance(old, int) and len(numbers) != 1):
-            raise ValueError(f"--set {setting}: expected whole numbers like {old}")
-        return tuple(map(int, numbers)) if isinstance(old, tuple) else int(numbers[0])
-    if isinstance(old, float):
-        if len(numbers) != 1:
-            raise ValueError(f"--set {setting}: expected one number")
-        return numbers[0]
-    shape = np.shape(old)
-    values = np.array(numbers, np.float32)
-    if len(shape) == 2 and values.size % shape[1] == 0:
-        return values.reshape(-1, shape[1])
-    if not np.isfinite(values).all() or values.size not in (1, *shape):
-        raise ValueError(
-            f"--set {setting}: expected {np.prod(shape, dtype=int)} finite numbers, or one for all"
-        )
-    return np.broadcast_to(values if shape else values[0], shape)
+        return name, from_text(name, text)
+    except ValueError as error:
+        raise ValueError(f"--set {setting}: {error}") from None
 
 
 def description(model: Model, config: FitConfig) -> dict:

@@ -1,6 +1,5 @@
 """Fitting of faces, one or many: start rotations in every box, stages, parts of the face, the best try."""
 
-from dataclasses import replace
 from functools import partial
 
 import jax
@@ -55,7 +54,7 @@ def fit_batch(
     best, landmarks = best_tries(model, images, tries, config, len(boxes))
     image_size = jnp.array(images.shape[:-3:-1], boxes.dtype)
     status = jax.vmap(box_status, in_axes=(0, None))(boxes, image_size)
-    return _result(best, landmarks, status, len(config.stages(len(model.experts))))
+    return _result(best, landmarks, status, len(config.stages_on(len(model.experts))))
 
 
 def _of_no_faces(model: Model, images: Array, config: FitConfig | None) -> FitResult:
@@ -76,10 +75,11 @@ def fit_settings(
 ) -> FitResult:
     """Fit many faces under many settings; leading axes of the result: settings, faces.
 
-    ``changes`` holds fields of ``config`` that are no static ones, with the values of every setting along
-    a leading axis. What they leave the same, as the first stage's response maps, is computed once.
+    ``changes`` holds settings that are not static, by the names of `FitConfig.changed`, with the values of
+    each setting along a leading axis. What they leave the same, as the first stage's response maps, is
+    computed once.
     """
-    return jax.vmap(lambda change: fit_batch(model, images, boxes, replace(config, **change)))(changes)
+    return jax.vmap(lambda change: fit_batch(model, images, boxes, config.changed(change)))(changes)
 
 
 @jax.jit
@@ -95,7 +95,7 @@ def fit_from(
     _check_images(images, 3)
     start = jax.tree.map(lambda a: jnp.asarray(a, model.pdm.mean.dtype)[None, None], params)
     tries = fit_tries(model, images, start, config)
-    n_stages = len(config.stages(len(model.experts)))
+    n_stages = len(config.stages_on(len(model.experts)))
     return _first(_result(*best_tries(model, images, tries, config, 1), jnp.zeros(1, jnp.int32), n_stages))
 
 
@@ -167,14 +167,24 @@ def _check_images(images, ndim):
 
 
 def _in_one_dtype(model: Model, config: FitConfig | None) -> tuple[Model, FitConfig]:
-    """The model and the settings, without any the model's own, in the precision of its mean shape."""
+    """The model and settings, its own where none are given, in the precision of its mean shape."""
     config, dtype = model.settings if config is None else config, model.pdm.mean.dtype
+    _check_settings(model, config)
 
     def converted(a):
         number = jnp.issubdtype(a.dtype, jnp.number)
         return a.astype(dtype if jnp.issubdtype(a.dtype, jnp.floating) else jnp.int32) if number else a
 
     return jax.tree.map(converted, model), jax.tree.map(lambda a: jnp.asarray(a, dtype), config)
+
+
+def _check_settings(model: Model, config: FitConfig) -> None:
+    """Refuse settings for other numbers of landmarks or modes."""
+    for name, n in (("landmark_weights", model.pdm.n_points), ("mode_stiffness", model.pdm.n_modes)):
+        if np.size(getattr(config, name)) not in (1, n):
+            raise ValueError(
+                f"expected one value of {name}, or {n} for the model's; got {np.size(getattr(config, name))}"
+            )
 
 
 def _first(result: FitResult) -> FitResult:

@@ -11,9 +11,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
+from jaxclnf.config import FitConfig, Stage
 from jaxclnf.fitting.nurlms import Settings, iterate, log_likelihood
 from jaxclnf.fitting.responses import frame, image_responses, responses_between_views
-from jaxclnf.types import PDM, FaceParams, FitConfig, Model, PatchExperts
+from jaxclnf.types import PDM, FaceParams, Model, PatchExperts
 
 T = TypeVar("T")
 
@@ -34,24 +35,25 @@ class Tries(NamedTuple):
 def fit_tries(model: Model, images: Array, starts: FaceParams, config: FitConfig, n_starts: int = 1) -> Tries:
     """Every stage, for the tries on every image that get so far; ``n_starts`` in a row are one face's."""
     tries = _untried(model, starts, config)
-    for i, scale in config.stages(len(model.experts)):
-        experts = model.experts[scale]
+    for nth, (i, stage) in enumerate(config.stages_on(len(model.experts))):
+        n_kept = min(n_starts, stage.keep or n_starts)
+        if nth > 0 and n_kept < n_starts:
+            score = scores(model.pdm, tries, config)
+            tries, n_starts = likeliest(tries, score, n_starts, n_kept), n_kept
+        experts = model.experts[stage.scale]
         skipped = tries.too_small | ~has_pixels(experts, tries.params, config)
         after = _stage(model, experts, images, tries, config, i)
         tries = jax.tree.map(partial(where, skipped), tries, after)
-        n_kept = min([n_starts, *config.keep[i + 1 : i + 2]])
-        if n_kept < n_starts:
-            score = scores(model.pdm, tries, config)
-            tries, n_starts = likeliest(tries, score, n_starts, n_kept), n_kept
     return tries
 
 
 def _stage(
     model: Model, experts: PatchExperts, images: Array, tries: Tries, config: FitConfig, i: int
 ) -> Tries:
-    settings = _stage_settings(config, i, tries.view.shape)
+    stage = config.stages[i]
+    settings = _stage_settings(config, stage, tries.view.shape)
     arguments = model.pdm, experts, images, tries.params, settings, config.min_scale
-    static = config.windows[i], config.iterations, config.kernel, i in config.between_views
+    static = stage.window, stage.iterations, config.kernel, stage.between_views
     after = _look_and_move(*arguments, *static)
     return after._replace(iterations=tries.iterations.at[:, :, i].set(after.iterations))
 
@@ -102,19 +104,19 @@ def _untried(model: Model, starts: FaceParams, config: FitConfig) -> Tries:
         log_likelihood=jnp.full(batch, -jnp.inf, dtype),
         landmark_likelihoods=jnp.zeros((*batch, n_points), dtype),
         view=jnp.zeros(batch, jnp.int32),
-        iterations=jnp.zeros((*batch, len(config.windows), 2), jnp.int32),
+        iterations=jnp.zeros((*batch, len(config.stages), 2), jnp.int32),
         converged=jnp.zeros(batch, bool),
         astray=jnp.zeros(batch, bool),
         too_small=starts.scale < config.scale_margin * config.min_scale,
     )
 
 
-def _stage_settings(config: FitConfig, i: int, batch: tuple[int, ...]) -> Settings:
+def _stage_settings(config: FitConfig, stage: Stage, batch: tuple[int, ...]) -> Settings:
     """The settings of a stage, an entry for every try of every image."""
     settings = Settings(
-        reg_factor=config.reg_factor[..., i] * config.mode_stiffness,
-        sigma=config.sigma[..., i],
-        weight_factor=config.weight_factor[..., i],
+        reg_factor=stage.reg_factor * config.mode_stiffness,
+        sigma=stage.sigma,
+        weight_factor=stage.weight_factor,
         tolerance=config.tolerance,
         landmark_weights=config.landmark_weights,
     )

@@ -32,5 +32,5 @@ def comparable(model: Model, result: FitResult, config: FitConfig) -> Float[np.n
 
     A landmark's likelihood is its response map summed under the kernel, so it grows with the kernel's area.
     """
-    last, _ = config.stages(len(model.experts))[-1]
-    return np.asarray(result.log_likelihood, np.float64) - 2 * np.log(np.asarray(config.sigma)[last])
+    _, last = config.stages_on(len(model.experts))[-1]
+    return np.asarray(result.log_likelihood, np.float64) - 2 * np.log(np.asarray(last.sigma))

@@ -8,7 +8,7 @@ rest, are left out and computed anew when a model is loaded. Nothing that a file
 from __future__ import annotations
 
 import json
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,21 +16,21 @@ import jax
 import numpy as np
 from jax.typing import DTypeLike
 
+from jaxclnf.config.described import from_description
 from jaxclnf.models.budget import Budget
 from jaxclnf.models.experts import KINDS, kind_of
 from jaxclnf.models.fields import checked_fields
 from jaxclnf.models.known import known_calibration
 from jaxclnf.models.npz import read_checked, write_arrays
-from jaxclnf.types import PDM, Calibration, FitConfig, Model, Part, Provenance
+from jaxclnf.types import PDM, Calibration, Model, Part, Provenance
 
-_FORMAT, _VERSION = "jaxclnf model", 1
+_FORMAT, _VERSION = "jaxclnf model", 2
+_READABLE = (1, 2)  # version 1 has a column of values for each setting of the stages
 _MAX_HEADER = 2**20  # bytes; what JSON is read into takes up to twenty times as much
 _NOT_ARRAYS = {"settings"}.union(*(kind.derived for kind in KINDS.values()))
 _TEXTS = ("name", "source", "licence")  # of a provenance
 _DIGEST = 8  # bytes of a photo's digest
 _SHIPPED = "model.npz"
-_BEFORE: dict[str, Any] = {"between_views": [], "parts": {}}
-"""What settings meant that were saved before there was a choice."""
 _DAMAGE = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RuntimeError, MemoryError)
 """What comes of a header or arrays that are not those of a model."""
 
@@ -147,9 +147,9 @@ def _header(content: np.ndarray) -> dict[str, Any]:
     if content.nbytes > _MAX_HEADER:
         raise ValueError(f"a header of {content.nbytes} bytes, expected at most {_MAX_HEADER}")
     header = json.loads(content.tobytes(), parse_constant=_refuse)
-    if header["format"] != _FORMAT or header["version"] != _VERSION:
+    if header["format"] != _FORMAT or header["version"] not in _READABLE:
         found = f"{header['format']} version {header['version']}"
-        raise ValueError(f"{found}, expected {_FORMAT} version {_VERSION}")
+        raise ValueError(f"{found}, expected {_FORMAT} version {_VERSION} or older")
     return header
 
 
@@ -192,7 +192,7 @@ def _build_model(tree: dict[str, Any], header: dict[str, Any], dtype: np.dtype, 
         for i, part in enumerate(header["parts"])
     ]
     calibration = _build_calibration(tree["calibration"], dtype) if "calibration" in tree else None
-    settings = _build_settings(header.get("settings", {}))
+    settings = from_description(header.get("settings", {}))
     return Model(pdm, tuple(experts), tuple(parts), _build_provenance(tree, header), settings, calibration)
 
 
@@ -234,24 +234,3 @@ def _text(value: Any) -> str:
     if not isinstance(value, str):
         raise ValueError(f"{value!r:.40} in the header, expected text")
     return value
-
-
-def _build_settings(description: dict[str, Any]) -> FitConfig:
-    """The settings that a header describes, of files without any the default ones."""
-    usual, given = FitConfig(), {}
-    described = _BEFORE | description if description else description
-    for f in fields(FitConfig):
-        value, old = described.get(f.name), getattr(usual, f.name)
-        if value is None:
-            continue
-        if f.name == "parts":
-            given[f.name] = {str(name): _build_settings(part) for name, part in value.items()}
-        elif f.metadata.get("static"):
-            given[f.name] = tuple(map(int, value)) if isinstance(old, tuple) else type(old)(value)
-        else:
-            given[f.name] = np.asarray(value, np.float32)
-            if given[f.name].ndim < np.ndim(old) or not np.isfinite(given[f.name]).all():
-                raise ValueError(f"settings/{f.name}: {value!r:.80}, expected finite numbers like {old}")
-    settings = replace(usual, **given)
-    settings.stages(0)
-    return settings

@@ -24,7 +24,7 @@ from jaxclnf.batch.faces import canvas_side, surroundings
 from jaxclnf.data.datasets import Faces
 from jaxclnf.data.evaluate import not_learned, point_errors, start_boxes
 from jaxclnf.fitting.fit import fit_batch
-from jaxclnf.sweeps.spec import Setting, Spec, changed_fields, configure, static_part
+from jaxclnf.sweeps.spec import Setting, Spec, changed_values, configure, static_part
 from jaxclnf.training.recipe import Recipe
 from jaxclnf.types import FitConfig, Model, Status
 
@@ -243,7 +243,7 @@ def _outcomes(
     """Every setting of a chunk, in a program for ``width`` of them, on the faces from first to last."""
     filled = chunk + chunk[-1:] * (width - len(chunk))
     configs = [configure(base, setting) for setting in filled]
-    changes = [changed_fields(c, s) for c, s in zip(configs, filled, strict=True)]
+    changes = [changed_values(c, s) for c, s in zip(configs, filled, strict=True)]
     # Settings that vary static fields only still need something that says how many there are.
     changes = [change or {"tolerance": np.asarray(configs[0].tolerance)} for change in changes]
     stacked = {name: np.stack([change[name] for change in changes]) for name in changes[0]}

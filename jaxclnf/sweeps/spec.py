@@ -13,6 +13,7 @@
     [vary]
     windows = [[11, 9, 7], [15, 11, 9]]   # static: compiled anew for each
     reg_factor = [10, 20, 40]             # of every stage
+    "parts.inner.vote" = [0, 1]           # of a part
     "sigma.2" = { low = 0.8, high = 2.0 } # of stage 2; a range is for random and halving
     start_rotations = [[[0, 0, 0]], [[0, 0, 0], [0, 30, 0], [0, -30, 0]]]   # degrees
 
@@ -24,28 +25,17 @@ from __future__ import annotations
 import itertools
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from jaxclnf.types import FitConfig, Model
+from jaxclnf.config import FitConfig, from_plain, is_static
+from jaxclnf.config import setting as value_of
+from jaxclnf.config.presets import PRESETS
+from jaxclnf.types import Model
 
-STATIC = ("windows", "scales", "iterations", "kernel", "keep", "between_views", "start_rotations")
-"""What is compiled anew for every value; of the start rotations it is their number."""
-
-TRACED = (
-    "reg_factor",
-    "sigma",
-    "weight_factor",
-    "box_correction",
-    "tolerance",
-    "min_scale",
-    "prior",
-    "scale_margin",
-)
-PRESETS = {"default": FitConfig, "openface": FitConfig.openface, "openface-wild": FitConfig.openface_wild}
 BASES = ("model", *PRESETS)
 SEARCHES = ("grid", "random", "halving")
 _OPTIONS = {"datasets": list, "model": str, "faces": int, "seed": int, "search": str, "count": int}
@@ -147,61 +137,20 @@ def _one(name: str, values: Any, rng: np.random.Generator) -> Any:
     raise ValueError(f"{name} = {values!r}, expected a list or {{ low = …, high = …, log = true }}")
 
 
-def is_static(name: str) -> bool:
-    return name in STATIC
-
-
 def configure(base: FitConfig, setting: Setting) -> FitConfig:
     """The settings of a fit, those of ``base`` changed; raises ValueError for what is none."""
-    changed = base
-    for name, value in setting.items():
-        field, _, stage = name.partition(".")
-        if field not in (*STATIC, *TRACED) or (stage and field in STATIC):
-            raise ValueError(f"{name!r} is no setting; settings are {', '.join((*STATIC, *TRACED))}")
-        changed = replace(changed, **{field: _value(changed, field, stage, value)})
-    changed.stages(len(changed.windows))
-    lengths = {
-        len(np.atleast_1d(getattr(changed, name))) for name in ("reg_factor", "sigma", "weight_factor")
-    }
-    if min(lengths) < len(changed.windows):
-        raise ValueError(f"{len(changed.windows)} windows, but only {min(lengths)} stages have settings")
-    return changed
-
-
-def _value(config: FitConfig, field: str, stage: str, value: Any) -> Any:
-    old = getattr(config, field)
-    if field == "start_rotations":
-        value = np.radians(np.array(value, np.float32))
-        if value.ndim != 2 or value.shape[1] != 3:
-            raise ValueError("start_rotations are lists of three angles x, y, z in degrees")
-        return value.astype(np.float32)
-    if field in STATIC:
-        value = tuple(value) if isinstance(value, list) else value
-        whole = all(isinstance(v, int) and v >= 0 for v in value) if isinstance(value, tuple) else value
-        if (
-            type(value) is not type(old)
-            or not whole
-            or (field == "kernel" and value not in ("exact", "grid"))
-        ):
-            raise ValueError(f"{field} = {value!r}, expected something like {old!r}")
-        return value
-    numbers = np.array(value, np.float32)
-    if not np.isfinite(numbers).all():
-        raise ValueError(f"{field} = {value!r}, expected finite numbers")
-    if not stage:
-        return np.broadcast_to(numbers, np.shape(old)).copy()
-    if not stage.isdecimal() or int(stage) >= np.size(old) or numbers.ndim:
-        raise ValueError(f"{field}.{stage} = {value!r}, expected one number for one of {np.size(old)} stages")
-    new = np.array(old, np.float32)
-    new[int(stage)] = numbers
-    return new
+    return base.changed({name: from_plain(name, value) for name, value in setting.items()})
 
 
 def static_part(setting: Setting) -> Setting:
-    return {name: value for name, value in setting.items() if is_static(name)}
+    """What of a setting is compiled anew: values of static settings, numbers of values of the others."""
+    return {
+        name: value if is_static(name) else f"{len(value)} values"
+        for name, value in setting.items()
+        if is_static(name) or isinstance(value, list)
+    }
 
 
-def changed_fields(config: FitConfig, setting: Setting) -> dict[str, np.ndarray]:
+def changed_values(config: FitConfig, setting: Setting) -> dict[str, np.ndarray]:
     """The arrays that a setting gives its own values, as `jaxclnf.fit_settings` takes them."""
-    names = {name.partition(".")[0] for name in setting if not is_static(name)}
-    return {f.name: np.asarray(getattr(config, f.name)) for f in fields(config) if f.name in names}
+    return {name: np.asarray(value_of(config, name)) for name in setting if not is_static(name)}

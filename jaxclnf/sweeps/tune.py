@@ -8,16 +8,16 @@ that another start might win, another view be nearest or a step be clamped.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from jaxclnf.config import FitConfig, setting
 from jaxclnf.fitting.fit import fit_batch
 from jaxclnf.sweeps.run import Photos
-from jaxclnf.types import FitConfig, Model
+from jaxclnf.types import Model
 
 POSITIVE = ("reg_factor", "sigma", "weight_factor", "landmark_weights", "mode_stiffness")
 """Settings that are learned by their logarithm."""
@@ -41,7 +41,7 @@ def face_errors(model: Model, photos: Photos, config: FitConfig) -> Float[Array,
 
 def freed(config: FitConfig, names: Sequence[str], sizes: dict[str, int] | None = None) -> Free:
     """The settings to learn; ``sizes`` gives one of its own to every landmark or mode."""
-    values = {name: np.asarray(getattr(config, name)) for name in names}
+    values = {name: np.asarray(setting(config, name)) for name in names}
     for name, size in (sizes or {}).items():
         values[name] = np.broadcast_to(values[name], size)
     return {n: jnp.log(jnp.asarray(v)) if n in POSITIVE else jnp.asarray(v) for n, v in values.items()}
@@ -49,7 +49,7 @@ def freed(config: FitConfig, names: Sequence[str], sizes: dict[str, int] | None 
 
 def settled(config: FitConfig, free: Free) -> FitConfig:
     """The settings with those learned in place."""
-    return replace(config, **{n: jnp.exp(v) if n in POSITIVE else v for n, v in free.items()})
+    return config.changed({n: jnp.exp(v) if n in POSITIVE else v for n, v in free.items()})
 
 
 def loss(free: Free, model: Model, photos: Photos, config: FitConfig) -> Float[Array, ""]:

@@ -6,7 +6,6 @@ while it is lost. Detections start new faces and bring lost ones back; their num
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import NamedTuple
 
 import jax
@@ -14,9 +13,10 @@ import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Float, UInt8
 
+from jaxclnf.config import FitConfig, setting
 from jaxclnf.fitting.fit import fit, fit_from
 from jaxclnf.models.calibration import confidences
-from jaxclnf.types import FaceParams, FitConfig, FitResult, Model, usable
+from jaxclnf.types import FaceParams, FitResult, Model, usable
 
 Box = Float[np.ndarray, "4"]
 
@@ -42,10 +42,9 @@ class TrackConfig(NamedTuple):
     retry_every: int = 4  # frames between looks for lost ones
     forget_after: int = 150  # frames a lost face keeps its number
 
-    def following(self) -> FitConfig:
-        """The settings with which a face goes on from its last place."""
-        weight_factor = self.follow_weight * np.asarray(self.fit.weight_factor)
-        return replace(self.fit.tracking(), weight_factor=weight_factor)
+    def following(self, settings: FitConfig) -> FitConfig:
+        """Settings as they are for a face that goes on from its last place."""
+        return settings.changed(weight_factor=self.follow_weight * setting(settings, "weight_factor"))
 
 
 class Track(NamedTuple):
@@ -144,10 +143,11 @@ def _follow(model: Model, config: TrackConfig, track: Track, frame: np.ndarray) 
 
 def _following(model: Model, config: TrackConfig, params: FaceParams) -> FitConfig:
     """The settings to go on with: all windows for a face too small for the scales of the small ones."""
-    settings = config.following()
-    scales = [float(model.experts[scale].patch_scale) for _, scale in settings.stages(len(model.experts))]
-    too_small = not scales or float(settings.scale_margin) * min(scales) > float(params.scale)
-    return replace(settings, windows=config.fit.windows) if too_small else settings
+    small = config.following(config.fit.tracking())
+    stages = small.stages_on(len(model.experts))
+    scales = [float(model.experts[stage.scale].patch_scale) for _, stage in stages]
+    too_small = not scales or float(small.scale_margin) * min(scales) > float(params.scale)
+    return config.following(config.fit) if too_small else small
 
 
 def _judged(model: Model, settings: FitConfig, face_id: int, result: FitResult, least: float) -> Tracked:

@@ -214,8 +214,8 @@ def _run(
 
 def stage_settings(recipe: Recipe, i: int) -> Settings:
     """The settings of the fit's stage i, without an early end."""
-    config = recipe.fit_config()
-    values = (config.reg_factor[i], config.sigma[i], config.weight_factor[i], 0.0)
+    stage = recipe.fit_config().stages[i]
+    values = (stage.reg_factor, stage.sigma, stage.weight_factor, 0.0)
     return Settings(*(jnp.asarray(v, jnp.float32) for v in values))
 
 

@@ -12,7 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from jaxclnf.types import PatchExperts, pytree
+from jaxclnf.pytrees import pytree
+from jaxclnf.types import PatchExperts
 
 STEEPNESS = 10.0  # unit of the neurons' steepness and bias
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-from jaxclnf.types import FitConfig
+from jaxclnf.config import FitConfig, Stage
 
 
 @dataclass(frozen=True)
@@ -55,22 +54,11 @@ class Recipe:
 
     def fit_config(self) -> FitConfig:
         """The fit that the experts are trained for."""
-        n = len(self.scales)
         starts = np.zeros((len(self.start_yaws), 3), np.float32)
         starts[:, 1] = np.radians(self.start_yaws)
-        per_stage: dict[str, Any] = {
-            "reg_factor": np.asarray(self.reg_factors, np.float32),
-            "sigma": np.asarray(self.sigmas, np.float32),
-            "weight_factor": np.ones(n, np.float32),
-            "start_rotations": starts,
-        }
-        return FitConfig(
-            windows=self.windows,
-            scales=tuple(range(n)),
-            keep=(len(starts), *(1,) * (n - 1)),
-            between_views=(),
-            parts={},
-            iterations=self.iterations,
-            kernel="exact",
-            **per_stage,
-        )
+        columns = zip(self.windows, self.reg_factors, self.sigmas, strict=True)
+        stages = [
+            Stage(window, i, self.iterations, keep=1 if i else None, reg_factor=reg, sigma=sigma)
+            for i, (window, reg, sigma) in enumerate(columns)
+        ]
+        return FitConfig(stages=tuple(stages), start_rotations=starts, parts={})

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +20,7 @@ from jaxclnf.bench.synthetic import synthetic_faces
 from jaxclnf.bench.synthetic import synthetic_model as large_model
 from jaxclnf.bench.timing import Case, Figure, measure
 from jaxclnf.bench.work import fit_work, roofline_ms
-from jaxclnf.types import FitConfig
+from jaxclnf.config import setting
 
 SMALL = synthetic_config()
 
@@ -45,12 +44,12 @@ def test_medians_are_a_face_and_cases_take_turns() -> None:
 
 def test_work_counts_the_correlations_of_every_stage_and_start() -> None:
     model = synthetic_model(np.float32)
-    one = fit_work(model, replace(SMALL, windows=(7, 0)))
+    one = fit_work(model, SMALL.changed(windows=(7, 0)))
     assert one.useful > 2 * 3 * 7 * 7 * 7**2 * 12
-    two = fit_work(model, replace(SMALL, windows=(7, 0), start_rotations=np.zeros((2, 3), np.float32)))
+    two = fit_work(model, SMALL.changed(windows=(7, 0), start_rotations=np.zeros((2, 3), np.float32)))
     assert np.allclose(two, 2 * np.array(one))
     both = fit_work(model, SMALL)
-    assert np.allclose(both, np.array(one) + fit_work(model, replace(SMALL, windows=(0, 5))))
+    assert np.allclose(both, np.array(one) + fit_work(model, SMALL.changed(windows=(0, 5))))
 
 
 def test_the_roofline_is_the_slower_of_operations_and_traffic() -> None:
@@ -128,5 +127,5 @@ def test_fresh_processes_are_told_with_and_without_the_cache(tmp_path: Path) -> 
 
 
 def test_openfaces_settings_are_timed_as_they_are() -> None:
-    assert cases.CONFIGS[cases.OPENFACE].windows[:3] == FitConfig.openface().windows[:3] == (11, 9, 7)
+    assert setting(cases.CONFIGS[cases.OPENFACE], "windows")[:3] == (11, 9, 7)
     assert len(cases.CONFIGS[cases.WILD].start_rotations) == 5

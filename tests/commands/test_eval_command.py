@@ -54,7 +54,8 @@ def errors_by_hand(folder: Path) -> list[float]:
     """Of the same fits, made one by one."""
     with np.load(folder / "faces/points.npz") as table:
         points, boxes = table["points"], table["boxes"].astype(np.float32)
-    model, config = synthetic_model(np.float32), FitConfig(windows=(7, 5), start_rotations=jnp.zeros((1, 3)))
+    model = synthetic_model(np.float32)
+    config = FitConfig().changed(windows=(7, 5), start_rotations=jnp.zeros((1, 3)))
     errors = []
     for i in range(3):
         image = np.asarray(Image.open(folder / f"faces/{i}.png"))

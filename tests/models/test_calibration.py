@@ -121,6 +121,7 @@ def test_a_curve_is_found_again_and_few_faces_make_no_step() -> None:
 def test_landmarks_of_a_calibrated_model_are_those_of_the_model(model: Model) -> None:
     """The calibration is no part of a fit."""
     image = np.random.default_rng(0).uniform(0, 255, (120, 120)).astype(np.float32)
-    box, config = np.array([20, 20, 80, 80], np.float32), FitConfig(windows=(7,), scales=(0,), keep=())
+    box = np.array([20, 20, 80, 80], np.float32)
+    config = FitConfig().changed(windows=(7,), scales=(0,), keep=())
     with_it, without = (jaxclnf.fit(m, image, box, config) for m in (model, replace(model, calibration=None)))
     np.testing.assert_array_equal(with_it.landmarks, without.landmarks)

@@ -58,10 +58,11 @@ def test_a_grid_is_every_combination_and_a_draw_repeats(tmp_path):
 
 
 def test_a_setting_changes_what_it_names():
-    setting = {"reg_factor.1": 3, "sigma": 2, "start_rotations": [[0, 90, 0]], "windows": [9, 7]}
-    config = configure(FitConfig(), setting)
-    assert config.reg_factor[1] == 3 and config.reg_factor[0] == FitConfig().reg_factor[0]
-    assert (config.sigma == 2).all() and config.windows == (9, 7)
+    changes = {"reg_factor.1": 3, "sigma": 2, "start_rotations": [[0, 90, 0]], "windows": [9, 7]}
+    config = configure(FitConfig(), changes)
+    coarse, fine = config.stages
+    assert fine.reg_factor == 3 and coarse.reg_factor == FitConfig().stages[0].reg_factor
+    assert (coarse.sigma, fine.sigma) == (2, 2) and (coarse.window, fine.window) == (9, 7)
     np.testing.assert_allclose(config.start_rotations, [[0, np.pi / 2, 0]], rtol=1e-6)
 
 
@@ -69,11 +70,11 @@ def test_a_setting_changes_what_it_names():
     ("vary", "options", "complaint"),
     [
         ("sigmas = [1]", "", "'sigmas' is no setting"),
-        ('"sigma.9" = [1]', "", "one number for one of 4 stages"),
+        ('"sigma.9" = [1]', "", "number of one of 4 stages"),
         ("sigma = { low = 1, high = 2 }", "", "is no list"),
         ('kernel = ["round"]', "", "kernel = 'round'"),
-        ("windows = [[11, 9, 7, 5, 3]]", "", "expected a scale for every window"),
-        ("windows = [[9, 9, 7, 7, 7]]\nscales = [[0, 1, 2, 2, 2]]", "", "5 windows, but only 4 stages"),
+        ("windows = [[11, 9, 7, 5, 3]]", "", "expected scales for every one of 5"),
+        ("windows = [[9, 9, 7, 7, 7]]\nscales = [[0, 1, 2, 2, 2]]", "", "expected reg_factor for every"),
         (GOOD, 'search = "best"', "expected one of grid"),
         (GOOD, "faces = 0", "expected at least 1"),
         (GOOD, "colour = 1", "is no option of a sweep"),
@@ -168,8 +169,8 @@ def test_the_best_setting_can_become_the_models_own(tmp_path, monkeypatch, capfd
     )  # the model says that it learned none of them
     tuned = load_model(tmp_path / "tuned.npz")
     # Noise has no landmarks: the prior that keeps the mean shape in its box is best.
-    assert tuned.settings.windows == (11, 0, 0, 0) and tuned.settings.reg_factor[0] == 1e6
-    np.testing.assert_array_equal(tuned.settings.sigma, model.settings.sigma)
+    assert len(tuned.settings.stages) == 1 and tuned.settings.stages[0].reg_factor == 1e6
+    assert tuned.settings.stages[0].sigma == model.settings.stages[0].sigma
     np.testing.assert_array_equal(tuned.settings.box_correction, model.settings.box_correction)
     np.testing.assert_array_equal(tuned.experts[0].weights, model.experts[0].weights)
     assert (tmp_path / "tuned.npz").stat().st_size < 8e6

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from engine import box_of, synthetic_config, synthetic_face, synthetic_model
 
+from jaxclnf.config import setting
 from jaxclnf.ops.shape import shape_2d
 from jaxclnf.sweeps.run import Photos
 from jaxclnf.sweeps.tune import face_errors, freed, loss, settled, tune
@@ -68,7 +69,7 @@ def test_learned_settings_fit_better():
 def test_settings_are_learned_by_their_logarithm_if_positive():
     config = synthetic_config(box_correction=np.array([0.1, 0, 0, 0], np.float32))
     again = settled(config, freed(config, NAMES, SIZES))
-    np.testing.assert_allclose(again.reg_factor, config.reg_factor, rtol=1e-6)
+    np.testing.assert_allclose(setting(again, "reg_factor"), setting(config, "reg_factor"), rtol=1e-6)
     np.testing.assert_allclose(again.box_correction, config.box_correction)
     assert again.landmark_weights.shape == (12,)
     assert replace(again).mode_stiffness.shape == (4,)

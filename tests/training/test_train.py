@@ -13,6 +13,7 @@ from jaxtyping import Array
 from shared_data import shared
 
 from jaxclnf.commands.train import train
+from jaxclnf.config import setting
 from jaxclnf.data.datasets import Faces, read_faces
 from jaxclnf.data.evaluate import fit_annotated, not_learned
 from jaxclnf.fitting.fit import corrected_boxes
@@ -199,6 +200,6 @@ def test_edge_terms_say_what_they_penalise() -> None:
 def test_a_recipe_fits_what_it_trains() -> None:
     recipe = Recipe()
     config = recipe.fit_config()
-    assert config.windows == recipe.windows
-    assert config.stages(len(recipe.scales)) == [(i, i) for i in range(len(recipe.scales))]
+    assert setting(config, "windows") == recipe.windows
+    assert setting(config, "scales") == tuple(range(len(recipe.scales)))
     np.testing.assert_allclose(np.degrees(config.start_rotations)[:, 1], recipe.start_yaws, rtol=1e-5)

@@ -32,7 +32,7 @@ def test_settings_at_once_are_settings_one_by_one(faces):
     together = fit_settings(*faces, config, changes)
     assert together.landmarks.shape == (3, 4, 12, 2)
     for k in range(3):
-        alone = fit_batch(*faces, replace(config, **{name: v[k] for name, v in changes.items()}))
+        alone = fit_batch(*faces, config.changed(**{name: v[k] for name, v in changes.items()}))
         np.testing.assert_allclose(together.landmarks[k], alone.landmarks, atol=2e-3)
         np.testing.assert_array_equal(together.view[k], alone.view)
     moved = np.abs(np.diff(together.landmarks, axis=0)).max((1, 2, 3))
@@ -48,7 +48,7 @@ def test_a_fit_may_be_mapped_over_faces(faces):
 
 def test_ones_for_landmarks_and_modes_change_nothing(faces):
     config = synthetic_config()
-    ones = replace(config, landmark_weights=np.ones(12, np.float32), mode_stiffness=np.ones(4, np.float32))
+    ones = config.changed(landmark_weights=np.ones(12, np.float32), mode_stiffness=np.ones(4, np.float32))
     plain, same = fit_batch(*faces, config), fit_batch(*faces, ones)
     np.testing.assert_allclose(plain.landmarks, same.landmarks, atol=1e-3)
 
@@ -84,7 +84,7 @@ def test_a_corrected_box_is_that_box(faces):
 def test_the_likeliest_tries_of_each_face_go_on(faces):
     model, images, boxes = faces
     ended = synthetic_config(windows=(7, 0), start_rotations=STARTS)
-    one_stage = [fit_batch(*faces, replace(ended, start_rotations=s[None])) for s in STARTS]
+    one_stage = [fit_batch(*faces, ended.changed(start_rotations=s[None])) for s in STARTS]
     likelihood = np.stack([r.log_likelihood for r in one_stage])
     kept = fit_batch(*faces, synthetic_config(start_rotations=STARTS, keep=(3, 1)))
     alone = [fit_batch(*faces, synthetic_config(start_rotations=s[None])) for s in STARTS]
@@ -101,7 +101,7 @@ def test_a_stage_may_return_to_a_scale(faces):
     assert (result.iterations[:, :, 1] > 0).all()
     lacking = synthetic_config(windows=(7, 5, 5), scales=(0, 1, 7), **per_stage)
     assert (fit_batch(*faces, lacking).iterations[:, 2] == 0).all()
-    with pytest.raises(ValueError, match="scale for every window"):
+    with pytest.raises(ValueError, match="expected scales for every one of 2"):
         fit_batch(*faces, synthetic_config(windows=(7, 5), scales=(0,)))
 
 
@@ -118,7 +118,7 @@ def test_a_fit_without_settings_takes_those_of_the_model(faces, tmp_path):
     own = synthetic_config(sigma=np.array([2.5, 1.1], np.float32), landmark_weights=np.linspace(1, 2, 12))
     save_model(replace(model, settings=own), tmp_path / "model.npz")
     loaded = load_model(tmp_path / "model.npz")
-    assert loaded.settings.windows == own.windows and loaded.settings.kernel == own.kernel
+    assert loaded.settings.stages[0].window == own.stages[0].window and loaded.settings.kernel == own.kernel
     np.testing.assert_allclose(loaded.settings.landmark_weights, own.landmark_weights, rtol=1e-6)
     found, expected = fit_batch(loaded, images, boxes), fit_batch(model, images, boxes, own)
     np.testing.assert_allclose(found.landmarks, expected.landmarks, atol=1e-4)

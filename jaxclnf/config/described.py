@@ -1,0 +1,60 @@
+"""Settings said in JSON, and read again; those of model files from before there were stages too."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Any
+
+import numpy as np
+
+from jaxclnf.config.names import COLUMNS, changed
+from jaxclnf.config.settings import FitConfig, Stage
+
+_BEFORE: dict[str, Any] = {"between_views": [], "parts": {}}
+"""What was meant by model files that do not name these settings: there was no choice yet."""
+
+
+def description(config: FitConfig) -> dict[str, Any]:
+    """Say settings in what JSON knows; those of parts only if there are any."""
+    own = (f.name for f in fields(config) if f.name not in ("stages", "parts"))
+    told = {name: _plain(getattr(config, name)) for name in own}
+    stages = [{f.name: _plain(getattr(stage, f.name)) for f in fields(stage)} for stage in config.stages]
+    parts = {name: description(part) for name, part in config.parts.items()}
+    return {"stages": stages, **told, **({"parts": parts} if parts else {})}
+
+
+def from_description(told: dict[str, Any]) -> FitConfig:
+    """Read settings that `description` said; what they do not name is the default, of nothing all of it.
+
+    Raises ValueError for values that no setting can have.
+    """
+    if not told:
+        return FitConfig()
+    parts = {str(name): from_description(part) for name, part in told.get("parts", {}).items()}
+    if "windows" in told:
+        return _from_columns({**_BEFORE, **told}, parts)
+    stages = tuple(Stage(**_known(Stage, stage)) for stage in told["stages"])
+    return FitConfig(stages=stages, parts=parts, **_known(FitConfig, told))
+
+
+def _from_columns(told: dict[str, Any], parts: dict[str, FitConfig]) -> FitConfig:
+    """Read settings of model files whose stages were columns: a window each, a sigma each."""
+    keep = told.get("keep")
+    if keep:
+        told = told | {"keep": [None, *keep[1:]]}  # before the first stage it had no effect
+    by_name = {name: told[name] for name in COLUMNS if name in told}
+    return changed(FitConfig(**_known(FitConfig, told), parts=parts), by_name)
+
+
+def _known(cls: type, told: dict[str, Any]) -> dict[str, Any]:
+    """The values for a class's own settings, as numpy arrays where they are arrays."""
+    names = {f.name: f for f in fields(cls) if f.name not in ("stages", "parts")}
+    return {
+        name: value if names[name].metadata.get("static") else np.asarray(value, np.float32)
+        for name, value in told.items()
+        if name in names
+    }
+
+
+def _plain(value: Any) -> Any:
+    return None if value is None else np.asarray(value).tolist()

@@ -1,0 +1,129 @@
+"""How settings are declared: each once, with what it is to JAX and which values it may have.
+
+A traced setting is an array that a compiled fit takes as an argument; a static one is part of the program,
+which is compiled anew for each value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import MISSING, dataclass, field, fields
+from numbers import Integral
+from typing import Any, NamedTuple, dataclass_transform
+
+import jax
+import numpy as np
+
+
+class Rule(NamedTuple):
+    """Which values a setting may have, in words and as a test."""
+
+    expected: str
+    allows: Callable[[Any], bool]
+
+
+def whole(least: int) -> Rule:
+    """Allow whole numbers."""
+
+    def allows(value: Any) -> bool:
+        if not isinstance(value, Integral) or isinstance(value, bool):
+            return False
+        return int(value) >= least
+
+    return Rule(f"a whole number of at least {least}", allows)
+
+
+def whole_or_none(least: int) -> Rule:
+    """Allow whole numbers and None."""
+    return Rule(f"{whole(least).expected}, or None", lambda v: v is None or whole(least).allows(v))
+
+
+def one_of(*choices: str) -> Rule:
+    """Allow some words."""
+    return Rule(f"one of {', '.join(choices)}", lambda value: value in choices)
+
+
+def numbers(
+    expected: str, allows: Callable[[np.ndarray], Any] = lambda a: a.ndim == 0, least: float = 0.0
+) -> Rule:
+    """Allow finite numbers of at least ``least`` whose array passes a test: by default, that of one."""
+
+    def fine(value: Any) -> bool:
+        try:
+            array = np.asarray(value, np.float64)
+        except (TypeError, ValueError):
+            return False
+        return bool(np.isfinite(array).all() and (array >= least).all() and allows(array))
+
+    return Rule(expected, fine)
+
+
+FLAG = Rule("True or False", lambda value: isinstance(value, bool | np.bool_))
+ABOVE_ZERO = numbers("a finite number above 0", lambda a: a.ndim == 0 and a > 0)
+NOT_NEGATIVE = numbers("a finite number of at least 0")
+ONE_OR_EACH = numbers("a finite number of at least 0, or one for each", lambda a: a.ndim < 2 and a.size)
+BOX = numbers("four finite numbers", lambda a: a.shape == (4,), least=-np.inf)
+ANGLES = numbers(
+    "rows of three finite angles", lambda a: a.ndim == 2 and a.shape[1] == 3 and len(a), least=-np.inf
+)
+
+
+def static(rule: Rule, default: Any = MISSING) -> Any:
+    """Declare a setting that is part of the compiled program."""
+    return field(default=default, metadata={"static": True, "rule": rule})
+
+
+def traced(rule: Rule, default: Any = MISSING, default_factory: Any = MISSING) -> Any:
+    """Declare a setting whose values share one compiled program."""
+    default = default if default is MISSING else np.float32(default)
+    return field(default=default, default_factory=default_factory, metadata={"rule": rule})
+
+
+@dataclass_transform(frozen_default=True, eq_default=False, field_specifiers=(field, static, traced))
+def settings(cls):
+    """Make a frozen dataclass of settings a PyTree. JAX rebuilds it without the tests of its values."""
+    cls = dataclass(frozen=True, eq=False)(cls)
+    kept = [f.name for f in fields(cls) if f.metadata.get("static")]
+    leaves = [f.name for f in fields(cls) if f.name not in kept]
+
+    def flatten(tree):
+        return tuple(getattr(tree, n) for n in leaves), tuple(getattr(tree, n) for n in kept)
+
+    def flatten_with_keys(tree):
+        keyed = tuple((jax.tree_util.GetAttrKey(n), getattr(tree, n)) for n in leaves)
+        return keyed, tuple(getattr(tree, n) for n in kept)
+
+    def unflatten(structure, children):
+        tree = object.__new__(cls)
+        for name, value in zip((*leaves, *kept), (*children, *structure), strict=True):
+            object.__setattr__(tree, name, value)
+        return tree
+
+    jax.tree_util.register_pytree_with_keys(cls, flatten_with_keys, unflatten, flatten)
+    return cls
+
+
+class Settings:
+    """What settings have in common: values are tested when they are set, and settings can be compared."""
+
+    def __post_init__(self) -> None:
+        for f in fields(self):  # pyright: ignore[reportArgumentType]
+            value, rule = getattr(self, f.name), f.metadata.get("rule")
+            if rule is None or isinstance(value, jax.Array):
+                continue
+            if not rule.allows(value):
+                raise ValueError(f"{f.name} = {_plain(value)!r}, expected {rule.expected}")
+            if not f.metadata.get("static") and not isinstance(value, np.ndarray | np.generic):
+                object.__setattr__(self, f.name, np.asarray(value, np.float32)[()])
+
+    def __eq__(self, other: object) -> bool:
+        if type(self) is not type(other) or jax.tree.structure(self) != jax.tree.structure(other):
+            return False
+        pairs = zip(jax.tree.leaves(self), jax.tree.leaves(other), strict=True)
+        return all(np.array_equal(a, b) for a, b in pairs)
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+def _plain(value: Any) -> Any:
+    return value.tolist() if isinstance(value, np.ndarray | np.generic) else value

@@ -1,0 +1,59 @@
+"""Settings in what text files and command lines can say: numbers, words, lists; angles in degrees."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from jaxclnf.config.names import COLUMNS, NAMES, WHOLE
+
+
+def from_plain(name: str, value: Any) -> Any:
+    """Turn what a file says of a setting into what `FitConfig.changed` takes."""
+    field = _field(name)
+    if field == "start_rotations":
+        try:
+            return np.radians(np.array(value, np.float32))
+        except (TypeError, ValueError):
+            raise ValueError(f"{name} = {value!r}, expected lists of three angles in degrees") from None
+    traced = field in WHOLE and field != "parts" and not WHOLE[field].metadata.get("static")
+    return np.array(value, np.float32) if traced and isinstance(value, list) else value
+
+
+def from_text(name: str, text: str) -> Any:
+    """Turn what a command line says of a setting, its values separated by commas, into the same."""
+    field = _field(name)
+    if field == "parts":
+        return text.split(",") if text else []
+    if field in ("kernel",):
+        return text
+    if field == "on_pdm":
+        return {"true": True, "false": False}.get(text.lower(), text)
+    if not text and field in ("keep", "between_views", "scales"):
+        return []
+    try:
+        values = [_number(part) for part in text.split(",")]
+    except ValueError:
+        raise ValueError("expected numbers, separated by commas") from None
+    if field == "start_rotations":
+        if len(values) % 3:
+            raise ValueError("expected angles x, y, z in degrees, three for each start")
+        return from_plain(name, [values[i : i + 3] for i in range(0, len(values), 3)])
+    return from_plain(name, values if len(values) > 1 else values[0])
+
+
+def _field(name: str) -> str:
+    """The setting that a name means, without its part and stage."""
+    own = name.split(".", 2)[-1] if name.startswith("parts.") else name
+    head = own.partition(".")[0]
+    if head not in COLUMNS and head not in WHOLE:
+        raise ValueError(f"{name!r} is no setting; settings are {', '.join(NAMES)}")
+    return head
+
+
+def _number(text: str) -> int | float:
+    try:
+        return int(text)
+    except ValueError:
+        return float(text)

@@ -1,0 +1,175 @@
+"""The settings of a fit, each declared once; `jaxclnf.config.names` says how they are named."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import field
+from typing import Any, Literal
+
+import numpy as np
+from jaxtyping import Float
+
+from jaxclnf.config.fields import (
+    ABOVE_ZERO,
+    ANGLES,
+    BOX,
+    FLAG,
+    NOT_NEGATIVE,
+    ONE_OR_EACH,
+    Settings,
+    one_of,
+    settings,
+    static,
+    traced,
+    whole,
+    whole_or_none,
+)
+
+
+@settings
+class Stage(Settings):
+    """A stage of a fit: response maps on one scale, then rigid and as many non-rigid steps on them."""
+
+    # side of the search window, in reference pixels
+    window: int = static(whole(1))
+    # place of the scale among the model's; a stage on a scale that the model lacks is left out
+    scale: int = static(whole(0))
+    # at most so many rigid, then so many non-rigid steps
+    iterations: int = static(whole(1), default=5)
+    # where a head is between two views, the response maps are those of both, each by its nearness
+    between_views: bool = static(FLAG, default=False)
+    # tries of a face that enter the stage, the likeliest so far; None: all that are left
+    keep: int | None = static(whole_or_none(1), default=None)
+    reg_factor: Float[Any, ""] = traced(NOT_NEGATIVE, default=1)
+    # of the mean-shift kernel, in reference pixels
+    sigma: Float[Any, ""] = traced(ABOVE_ZERO, default=1.5)
+    # of the patch confidences; 0: all landmarks weigh the same
+    weight_factor: Float[Any, ""] = traced(NOT_NEGATIVE, default=1)
+
+
+def degrees(*angles: tuple[float, float, float]) -> Any:
+    """Start rotations by Euler angles in degrees."""
+    return np.radians(np.array(angles, np.float32))
+
+
+def _stages() -> tuple[Stage, ...]:
+    return (
+        Stage(window=11, scale=0, reg_factor=15, sigma=1.6),
+        Stage(window=9, scale=1, reg_factor=10, sigma=1.4, keep=2),
+        Stage(window=7, scale=2, reg_factor=5, sigma=1.25, keep=1),
+        Stage(window=7, scale=2, reg_factor=0.75, sigma=1.15, keep=1, between_views=True),
+    )
+
+
+def _parts() -> dict[str, FitConfig]:
+    stage = Stage(window=9, scale=0, reg_factor=0.5, sigma=1.5, weight_factor=2.5)
+    return {"inner": FitConfig.part((stage,), scale_margin=0.5, vote=1)}
+
+
+@settings
+class FitConfig(Settings):
+    """Settings of a fit: its stages, and what holds for all of them.
+
+    Changing a static setting compiles anew; changing any other does not. The default is the best that
+    experiments/20_settings found for OpenFace's general model at no more than three times the cost of
+    OpenFace's own default. A fit without settings takes those of its model.
+    """
+
+    stages: tuple[Stage, ...] = field(default_factory=_stages)
+    # grid: OpenFace's table, steps of 0.1 pixel
+    kernel: Literal["exact", "grid"] = static(one_of("exact", "grid"), default="exact")
+    # Euler angles, radians; the likeliest result is kept, or with a temperature their average
+    start_rotations: Float[Any, "n_starts 3"] = traced(
+        ANGLES, default_factory=lambda: degrees((10, 0, 0), (10, 25, 0), (10, -25, 0))
+    )
+    # a stage ends when the whole shape moves less, in pixels (2-norm)
+    tolerance: Float[Any, ""] = traced(NOT_NEGATIVE, default=0.01)
+    # smaller faces, in pixels per model unit, are given up
+    min_scale: Float[Any, ""] = traced(NOT_NEGATIVE, default=0.25)
+    # a scale is skipped when this share of its pixels per model unit exceeds the face's
+    scale_margin: Float[Any, ""] = traced(NOT_NEGATIVE, default=0.9)
+    # what each landmark weighs in a step, beside its patch confidence
+    landmark_weights: Float[Any, "*n_points"] = traced(ONE_OR_EACH, default=1)
+    # how much more than by its variance each mode is held back
+    mode_stiffness: Float[Any, "*n_modes"] = traced(ONE_OR_EACH, default=1)
+    # shift of the box in its sizes, then the logarithm of what its width and height are multiplied by
+    box_correction: Float[Any, "4"] = traced(BOX, default_factory=lambda: np.zeros(4, np.float32))
+    # settings of the parts (the inner face, an eye) that are fitted after the whole, where the model has them
+    parts: dict[str, FitConfig] = field(default_factory=_parts)
+    # of a part: what its likelihood counts, beside the whole's, in the choice among tries
+    vote: Float[Any, ""] = traced(NOT_NEGATIVE, default=0)
+    # OpenFace's way: its search for the parameters, whose landmarks all are; else a part's are its own
+    on_pdm: bool = static(FLAG, default=False)
+    # faces of more pixels per model unit are reduced to so many where they are cut out of photos; 0: never
+    resolution: float = static(NOT_NEGATIVE, default=1.25)
+    # what the shape's prior counts in the choice among tries: 1 by its probability, 0 not at all
+    prior: Float[Any, ""] = traced(NOT_NEGATIVE, default=0)
+    # above 0, a face's last tries are averaged, each weighing exp(score / temperature)
+    temperature: float = static(NOT_NEGATIVE, default=0.0)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.stages or not all(isinstance(stage, Stage) for stage in self.stages):
+            raise ValueError(f"stages = {self.stages!r}, expected one Stage or more")
+        object.__setattr__(self, "stages", tuple(self.stages))
+        first, n_starts = self.stages[0].keep, len(self.start_rotations)
+        if first is not None and first < n_starts:
+            raise ValueError(
+                f"keep = {first} of the first stage, expected None or at least the {n_starts} start "
+                "rotations: before it no try is likelier than another"
+            )
+
+    @classmethod
+    def part(cls, stages: tuple[Stage, ...], **changes: Any) -> FitConfig:
+        """Settings of a part: one start, which the whole face gives, and no parts of its own."""
+        return cls(stages=stages, start_rotations=degrees((0, 0, 0)), parts={}, **changes)
+
+    @classmethod
+    def best(cls) -> FitConfig:
+        """Give the most accurate settings for OpenFace's general model: `jaxclnf.config.presets.best`."""
+        from jaxclnf.config import presets
+
+        return presets.best()
+
+    @classmethod
+    def openface(cls, multi_view: bool = False, parts: Sequence[str] = ()) -> FitConfig:
+        """Give OpenFace's default settings: `jaxclnf.config.presets.openface`."""
+        from jaxclnf.config import presets
+
+        return presets.openface(multi_view, parts)
+
+    @classmethod
+    def openface_wild(cls, multi_view: bool = False, parts: Sequence[str] = ()) -> FitConfig:
+        """Give OpenFace's settings for photos in the wild: `jaxclnf.config.presets.openface_wild`."""
+        from jaxclnf.config import presets
+
+        return presets.openface_wild(multi_view, parts)
+
+    def changed(self, changes: Mapping[str, Any] | None = None, /, **more: Any) -> FitConfig:
+        """Change settings by name: ``config.changed({"sigma.2": 1.2}, iterations=10)``.
+
+        The names are those of `jaxclnf.config.names`. Raises ValueError for an unknown name and for a value
+        that the setting cannot have.
+        """
+        from jaxclnf.config.names import changed
+
+        return changed(self, {**(changes or {}), **more})
+
+    def tracking(self) -> FitConfig:
+        """Settings for going on from a face's last place: OpenFace's small window on each scale.
+
+        Stages on the coarsest scale are left out, unless there are no others.
+        """
+        from jaxclnf.config.presets import tracking
+
+        return tracking(self)
+
+    def described(self) -> dict[str, Any]:
+        """Say the settings in what JSON knows; `jaxclnf.config.described.from_description` reads it."""
+        from jaxclnf.config.described import description
+
+        return description(self)
+
+    def stages_on(self, n_scales: int) -> list[tuple[int, Stage]]:
+        """List the stages, with their places, that a model of so many scales goes through."""
+        return [(i, stage) for i, stage in enumerate(self.stages) if stage.scale < n_scales]

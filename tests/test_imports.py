@@ -23,6 +23,7 @@ ROOMS = (
     {"models"},
     {"batch"},
     {"media"},
+    {"detect", "images"},  # earlier names
     {"tracking"},
     {"output"},
     {"data"},

@@ -15,6 +15,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Float, Num
 
+from jaxclnf.batch.forked import refuse_if_inherited
 from jaxclnf.fitting.fit import fit_batch, fit_settings
 from jaxclnf.types import FitConfig, FitResult, Model
 
@@ -105,6 +106,7 @@ def fit_settings_on_cores(
 
 def _beside_others(fit: Callable[..., FitResult], model: Model, images: Any, *rest: Any) -> FitResult:
     """The first call of its kind runs alone: others at the same time would compile the same program again."""
+    refuse_if_inherited()
     sizes = [np.shape(a) for a in jax.tree.leaves(rest)]
     kind = fit, jax.tree.structure((model, *rest)), images.shape, images.dtype, *sizes
     with nullcontext() if kind in _compiled_kinds else _compiling:

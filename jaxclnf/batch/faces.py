@@ -17,6 +17,7 @@ from jaxtyping import Array, Float
 
 from jaxclnf.batch.canvas import MARGIN, MIN_SIDE, Canvas, cut, usual_side
 from jaxclnf.batch.devices import fit_beside_others, fit_sharded, n_cores, replicate
+from jaxclnf.batch.forked import fit_elsewhere, is_inherited
 from jaxclnf.batch.pipeline import ahead
 from jaxclnf.fitting.fit import box_status, fit_batch
 from jaxclnf.ops.rotation import euler_to_matrix, matrix_to_euler
@@ -81,6 +82,9 @@ def fit_stream(
     for long. Where JAX sees several devices on this host, they share every batch. A pair that is none, or an
     error of ``faces``, is raised after the results of all faces before it.
     """
+    if is_inherited():
+        yield from fit_elsewhere(model, faces, config)
+        return
     devices = jax.local_devices()
     place = partial(replicate, devices=devices) if len(devices) > 1 else jax.device_put
     reduced = partial(reduction, np.ptp(model.pdm.mean[:, :2], axis=0), _settings(model, config).resolution)

@@ -1,0 +1,97 @@
+"""Fits in processes that were forked from one in which JAX had run.
+
+There JAX waits for ever for threads that the fork has not taken along. Such a process has its fits done by a
+fresh one, which it starts at the first of them; workers of a "spawn" pool need none and start as fast.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator
+from functools import cache
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from jax._src.xla_bridge import backends_are_initialized
+
+from jaxclnf.types import FitConfig, FitResult, Model
+
+AT_A_TIME = 64  # faces handed over before their results are waited for
+_inherited = False
+
+
+def is_inherited() -> bool:
+    """Whether this process was forked from one in which JAX had run already."""
+    return _inherited
+
+
+def refuse_if_inherited() -> None:
+    """Raise RuntimeError, rather than wait for ever, where JAX cannot run."""
+    if _inherited:
+        raise RuntimeError(
+            "this process was forked after JAX had run, which cannot run in both; expected a fresh process: "
+            'start workers by multiprocessing.get_context("spawn"), or call fit_faces or fit_stream'
+        )
+
+
+def fit_elsewhere(
+    model: Model, faces: Iterable[tuple[np.ndarray, np.ndarray]], config: FitConfig | None
+) -> Iterator[FitResult]:
+    """`jaxclnf.fit_stream` in the fresh process."""
+    helper, remaining = _helper(os.getpid()), iter(faces)
+    settings = jax.tree.map(np.asarray, (model, config))
+    while some := list(islice(remaining, AT_A_TIME)):
+        pickle.dump((settings, [tuple(map(np.asarray, face)) for face in some]), helper.stdin)
+        helper.stdin.flush()
+        results, error = pickle.load(helper.stdout)
+        yield from results
+        if error is not None:
+            raise error
+
+
+@cache
+def _helper(pid: int) -> Any:
+    """The fresh process of this one; it ends when this one does."""
+    package = str(Path(__file__).resolve().parents[2])
+    paths = os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")]))
+    kept = jax.config.jax_compilation_cache_dir, jax.config.jax_enable_x64
+    program = f"from jaxclnf.batch.forked import serve; serve(*{kept!r})"
+    environment = os.environ | {"PYTHONPATH": paths}
+    command, pipe = [sys.executable, "-c", program], subprocess.PIPE
+    return subprocess.Popen(command, env=environment, stdin=pipe, stdout=pipe)
+
+
+def serve(compiled: str | None, x64: bool) -> None:
+    """Fit what comes on standard input until it ends."""
+    from jaxclnf.batch.faces import fit_stream
+
+    jax.config.update("jax_compilation_cache_dir", compiled)
+    jax.config.update("jax_enable_x64", x64)
+    answers, sys.stdout = os.fdopen(os.dup(1), "wb"), sys.stderr
+    while True:
+        try:
+            (model, config), faces = pickle.load(sys.stdin.buffer)
+        except EOFError:
+            return
+        results, error = [], None
+        try:
+            results.extend(fit_stream(model, faces, config))
+        except Exception as failure:  # for the caller to raise
+            error = failure
+        pickle.dump((results, error), answers)
+        answers.flush()
+
+
+def _note() -> None:
+    global _inherited
+    _inherited = _inherited or backends_are_initialized()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_note)

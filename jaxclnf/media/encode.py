@@ -89,7 +89,7 @@ def _even_size(n: int) -> int:
     return max(n + n % 2, _SMALLEST)
 
 
-def _even(picture: RGB) -> RGB:
+def _even(picture: RGB) -> np.ndarray:
     """The picture with its last row and column repeated where its size is odd."""
     height, width = picture.shape[:2]
     more = (0, _even_size(height) - height), (0, _even_size(width) - width), (0, 0)

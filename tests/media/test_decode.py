@@ -1,0 +1,179 @@
+"""Videos of every kind, made here by PyAV: when frames are shown, which way up, and where a file ends."""
+
+from __future__ import annotations
+
+import os
+import threading
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from PIL import Image
+
+from jaxclnf.media.decode import _turned
+from jaxclnf.media.encode import VideoFile
+from jaxclnf.media.video import open_video
+
+UNEVEN = [0, 0.01, 0.05, 0.3, 0.31, 0.32, 1.0, 1.6, 2.5, 2.533]
+SIZE = (64, 96)
+
+
+def picture(i: int) -> np.ndarray:
+    rgb = np.full((*SIZE, 3), 20 * (i % 12), np.uint8)
+    rgb[:16, :24] = (250, 20, 20)  # top left is red
+    return rgb
+
+
+def write(
+    path: Path, codec: str, times: list[float], pix_fmt: str = "yuv420p", turn: int = 0, **options
+) -> Path:
+    clock = Fraction(1, 60000 if codec == "mpeg4" else 90000)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=30, options={k: str(v) for k, v in options.items()})
+        stream.height, stream.width, stream.pix_fmt = *SIZE, pix_fmt
+        stream.codec_context.time_base = clock
+        if turn:
+            stream.set_display_rotation(turn)
+        for i, time in enumerate(times):
+            frame = av.VideoFrame.from_ndarray(picture(i), format="rgb24")
+            frame.pts, frame.time_base = round(time / clock), clock
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return path
+
+
+def times(path: Path | str) -> list[float]:
+    video = open_video(str(path))
+    found = [frame.time for frame in video.frames]
+    assert video.failures == []
+    return found
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "options"),
+    [
+        ("a.mp4", "mpeg4", {}),
+        ("b.mp4", "libx264", {"bf": 2, "crf": 20}),
+        ("c.mkv", "libx264", {"bf": 3, "crf": 20}),
+        ("d.mkv", "ffv1", {}),
+        ("e.mov", "mjpeg", {}),
+        ("f.ts", "libx264", {"bf": 2}),
+    ],
+)
+def test_frames_have_the_times_of_the_file(tmp_path: Path, name: str, codec: str, options: dict) -> None:
+    pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
+    found = times(write(tmp_path / name, codec, UNEVEN, pix_fmt, **options))
+    np.testing.assert_allclose(found, UNEVEN, atol=1e-3)
+
+
+def test_frames_that_were_left_out_are_no_break(tmp_path: Path) -> None:
+    """A header that promises 81 frames by its length and rate, of which 50 were recorded."""
+    recorded = [i / 30 for i in range(81) if i % 8 not in (2, 5, 7)]
+    found = times(write(tmp_path / "a.mkv", "libx264", recorded))
+    np.testing.assert_allclose(found, recorded, atol=1e-3)
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.avi"])
+def test_a_file_that_was_cut_off_breaks_off(tmp_path: Path, name: str) -> None:
+    codec, even = ("mpeg4", [i / 30 for i in range(40)])
+    options = {"movflags": "faststart"} if name == "a.mp4" else {}
+    path = tmp_path / name
+    with av.open(str(path), "w", options=options) as container:
+        stream = container.add_stream(codec, rate=30)
+        stream.height, stream.width, stream.pix_fmt = *SIZE, "yuv420p"
+        for i, _ in enumerate(even):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture(i), format="rgb24")))
+        container.mux(stream.encode(None))
+    assert len(times(path)) == 40
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) * 2 // 3])
+    video = open_video(str(path))
+    n_frames = len(list(video.frames))
+    assert 3 < n_frames < 40
+    assert len(video.failures) == 1
+    assert f"breaks off after {n_frames} frames" in video.failures[0].reason
+
+
+def test_damage_inside_is_named_and_the_rest_is_read(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.mkv", "ffv1", [i / 30 for i in range(12)], g=1)
+    with av.open(str(path)) as container:
+        packets = [bytes(p) for p in container.demux(video=0) if p.size]
+    data = path.read_bytes()
+    at = data.index(packets[5])
+    path.write_bytes(data[:at] + bytes(len(packets[5])) + data[at + len(packets[5]) :])
+    video = open_video(str(path))
+    assert len(list(video.frames)) >= 10
+    assert all("cannot be decoded" in failure.reason for failure in video.failures)
+
+
+@pytest.mark.parametrize(("turn", "quarters"), [(90, 1), (180, 2), (270, 3)])
+def test_frames_stand_upright(tmp_path: Path, turn: int, quarters: int) -> None:
+    (frame, *_) = open_video(str(write(tmp_path / "a.mp4", "libx264", [0, 0.1], turn=turn))).frames
+    expected = np.rot90(picture(0), quarters)
+    assert frame.rgb.shape == expected.shape
+    assert np.abs(frame.rgb.astype(int) - expected).mean() < 6
+
+
+def test_a_display_matrix_may_mirror() -> None:
+    image = np.arange(6).reshape(2, 3, 1)
+    one = 1 << 16
+    mirrored = np.array([[-one, 0, 0], [0, one, 0], [0, 0, 1 << 30]], np.int32)
+    np.testing.assert_array_equal(_turned(image, mirrored), image[:, ::-1])
+
+
+@pytest.mark.parametrize("pix_fmt", ["yuv444p", "yuv420p10le", "gray", "bgr0", "bgra"])
+def test_pixel_formats(tmp_path: Path, pix_fmt: str) -> None:
+    frames = list(open_video(str(write(tmp_path / "a.mkv", "ffv1", [0, 0.1], pix_fmt))).frames)
+    grey = frames[1].rgb[40:, 40:].astype(int)
+    assert np.abs(grey - 20).max() <= 3
+
+
+@pytest.mark.parametrize("suffix", ["gif", "webp", "png"])
+def test_animations_have_the_delays_of_the_file(tmp_path: Path, suffix: str) -> None:
+    pictures = [Image.fromarray(picture(i)) for i in range(5)]
+    delays = [40, 200, 500, 120, 80]
+    path = tmp_path / f"a.{suffix}"
+    pictures[0].save(path, save_all=True, append_images=pictures[1:], duration=delays, loop=0)
+    np.testing.assert_allclose(times(path), np.cumsum([0, *delays[:-1]]) / 1000, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["clip:1.avi", "2024-01-01T12:30:00.avi", "a%03d.avi", "[x]*?.avi", "http:127.0.0.1:9.avi", "pipe:0.avi"],
+)
+def test_names_are_files(tmp_path: Path, monkeypatch, name: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "plain.avi", "mpeg4", [0, 1 / 30, 2 / 30])
+    os.rename("plain.avi", name)
+    assert len(times(name)) == 3
+    os.rename(name, os.fsencode("caf") + b"\xe9.avi")
+    assert len(times(os.fsdecode(b"caf\xe9.avi"))) == 3
+
+
+def test_a_text_opens_no_other_files(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "other.avi", "mpeg4", [0, 0.1])
+    for text in ("ffconcat version 1.0\nfile other.avi\n", "#EXTM3U\n#EXTINF:1,\nother.avi\n"):
+        (tmp_path / "list.mp4").write_text(text)
+        with pytest.raises(ValueError, match="list.mp4 is no video that FFmpeg can read"):
+            open_video("list.mp4")
+
+
+def test_a_pipe_is_read(tmp_path: Path) -> None:
+    data = write(tmp_path / "a.mkv", "ffv1", [0, 0.1, 0.25]).read_bytes()
+    os.mkfifo(tmp_path / "pipe.mkv")
+    writer = threading.Thread(target=(tmp_path / "pipe.mkv").write_bytes, args=(data,))
+    writer.start()
+    np.testing.assert_allclose(times(tmp_path / "pipe.mkv"), [0, 0.1, 0.25], atol=1e-3)
+    writer.join()
+
+
+@pytest.mark.parametrize("fps", [239.843, 0.5, 1000, 23.976, 7 / 3])
+def test_films_of_odd_rates_are_written(tmp_path: Path, fps: float) -> None:
+    film = VideoFile(tmp_path / "a.mp4", fps)
+    for i in range(6):
+        film.add(picture(i)[: 63 if i else 64, :95])  # odd sizes, too
+    film.finish()
+    np.testing.assert_allclose(times(tmp_path / "a.mp4"), np.arange(6) / fps, atol=1e-3)

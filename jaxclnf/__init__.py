@@ -4,14 +4,18 @@ Start here: a `Model` holds a 3D point distribution model and CCNF patch experts
 face is and how it is bent; a `FitConfig` says how to search; a `FitResult` says what was found.
 """
 
-from jaxclnf.batch.devices import fit_on_cores, fit_sharded
-from jaxclnf.batch.faces import fit_faces, fit_stream
-from jaxclnf.fitting.compiled import compile_fit
-from jaxclnf.fitting.fit import fit, fit_batch, fit_from, fit_settings
-from jaxclnf.fitting.pose import landmarks
-from jaxclnf.models.openface import convert_openface
-from jaxclnf.models.storage import load_model, save_model
-from jaxclnf.types import FaceParams, FitConfig, FitResult, Model, Status
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from jaxclnf.batch.devices import fit_on_cores, fit_sharded
+    from jaxclnf.batch.faces import fit_faces, fit_stream
+    from jaxclnf.fitting.compiled import compile_fit
+    from jaxclnf.fitting.fit import fit, fit_batch, fit_from, fit_settings
+    from jaxclnf.fitting.pose import landmarks
+    from jaxclnf.models.openface import convert_openface
+    from jaxclnf.models.storage import load_model, save_model
+    from jaxclnf.types import FaceParams, FitConfig, FitResult, Model, Status
 
 __all__ = [
     "FaceParams",
@@ -33,3 +37,27 @@ __all__ = [
     "load_model",
     "save_model",
 ]
+
+# Loaded when they are asked for: JAX takes a second, in which the command line already has to hear Ctrl-C.
+_HOMES = {
+    "batch.devices": ("fit_on_cores", "fit_sharded"),
+    "batch.faces": ("fit_faces", "fit_stream"),
+    "fitting.compiled": ("compile_fit",),
+    "fitting.fit": ("fit", "fit_batch", "fit_from", "fit_settings"),
+    "fitting.pose": ("landmarks",),
+    "models.openface": ("convert_openface",),
+    "models.storage": ("load_model", "save_model"),
+    "types": ("FaceParams", "FitConfig", "FitResult", "Model", "Status"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    for home, names in _HOMES.items():
+        if name in names:
+            globals()[name] = getattr(import_module(f"jaxclnf.{home}"), name)
+            return globals()[name]
+    raise AttributeError(f"module 'jaxclnf' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -104,3 +104,10 @@ def test_importing_the_package_is_cheap() -> None:
     seconds, modules = out.split(" ", 1)
     assert modules.strip() == "[]"
     assert float(seconds) < 2
+
+
+def test_every_public_name_is_there() -> None:
+    assert all(getattr(jaxclnf, name).__name__ == name for name in jaxclnf.__all__)
+    assert set(jaxclnf.__all__) <= set(dir(jaxclnf))
+    with pytest.raises(AttributeError, match="no attribute 'fitt'"):
+        _ = jaxclnf.fitt

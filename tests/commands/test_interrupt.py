@@ -1,0 +1,96 @@
+"""Ctrl-C at any moment: one sentence, at once, status 130, no traceback."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from command_line import write_faces, write_model
+from video_files import write_video
+
+# Puts the program into a state and says so; what follows is where Ctrl-C finds it.
+IN_IMPORT = """
+import sys, time
+class Slow:
+    def find_spec(self, name, path=None, target=None):
+        if name == "jaxclnf.commands.app":
+            print("ready", flush=True)
+            for _ in range(200):
+                try:
+                    time.sleep(0.1)
+                except BaseException:
+                    pass  # as some extensions do while they are imported
+sys.meta_path.insert(0, Slow())
+sys.argv = ["jaxclnf", "--help"]
+from jaxclnf.cli import main
+main()
+"""
+IN_LONG_C = """
+import ctypes
+from jaxclnf.commands import app, interrupt
+from jaxclnf import cli
+def compile_for_long():
+    interrupt.on_interrupt("stopped; nothing is lost")
+    print("ready", flush=True)
+    ctypes.CDLL(None).poll(None, 0, 20000), ctypes.CDLL(None).poll(None, 0, 20000)
+app.app = compile_for_long
+cli.main()
+"""
+
+
+def interrupted(code: str, twice: bool = False) -> tuple[int, str, float]:
+    """Exit status, standard error, and seconds from Ctrl-C to the end."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    begun = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    if twice:
+        time.sleep(0.3)
+        process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    return process.returncode, err, time.monotonic() - begun
+
+
+def test_during_imports_that_swallow_it() -> None:
+    status, err, seconds = interrupted(IN_IMPORT)
+    assert (status, err) == (130, "jaxclnf: stopped\n")
+    assert seconds < 2
+
+
+@pytest.mark.parametrize("twice", [False, True])
+def test_while_the_main_thread_is_in_c(twice: bool) -> None:
+    status, err, seconds = interrupted(IN_LONG_C, twice)
+    assert (status, err) == (130, "jaxclnf: stopped; nothing is lost\n")
+    assert seconds < (2 if twice else 5)
+
+
+@pytest.mark.parametrize("command", ["fit", "track"])
+def test_at_any_moment_inputs_and_rows_stay_whole(tmp_path: Path, command: str) -> None:
+    write_model(tmp_path)
+    write_faces(tmp_path / "photos", [f"{i}.png" for i in range(40)])
+    write_video(tmp_path / "clip.mp4", n_frames=300)
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*.*")}
+    source = ["photos", "--boxes", "photos/boxes.csv"] if command == "fit" else ["clip.mp4"]
+    arguments = [sys.executable, "-m", "jaxclnf", command, *source, "--model", "model.npz", "--out", "."]
+    arguments += ["--set", "windows=7,5", "--set", "start_rotations=0,0,0", "--no-report"]
+    for seconds in (0.2, 2.0, 6.0):
+        process = subprocess.Popen(
+            arguments, cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        time.sleep(seconds)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=60)
+        if seconds > 1:
+            assert process.returncode in (0, 130), err
+            assert "Traceback" not in err and err.count("\n") <= 1
+        arguments += ["--resume"] * (command == "fit" and "--resume" not in arguments)
+    assert {path: path.read_bytes() for path in before} == before
+    assert not [name for name in os.listdir(tmp_path) if name.endswith(".part")]

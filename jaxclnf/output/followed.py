@@ -14,7 +14,7 @@ from jaxclnf.media.images import RGB, to_grey
 from jaxclnf.output.draw import draw_name
 from jaxclnf.output.photos import measure
 from jaxclnf.output.pictures import draw_face
-from jaxclnf.output.tables import VIDEO, Face, columns, empty_row, video_row
+from jaxclnf.output.tables import VIDEO, Face, columns, empty_row, percent, video_row
 from jaxclnf.tracking.tracker import TrackConfig, Tracked, TrackerState, landmark_box, step, wants_detections
 from jaxclnf.types import Camera, Model
 
@@ -79,5 +79,6 @@ def annotated(followed: Followed) -> RGB:
     for i, face, seen in followed.faces:
         if seen:
             draw_face(picture, face, followed.camera, i)
-            draw_name(picture, f"{i}: {face.confidence:.0%}", landmark_box(face.result.landmarks)[:2] - 8)
+            place = landmark_box(face.result.landmarks)[:2] - 8
+            draw_name(picture, f"{i}: {percent(face.confidence)}", place)
     return picture

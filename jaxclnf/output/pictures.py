@@ -14,7 +14,7 @@ from jaxclnf.media.images import RGB
 from jaxclnf.output.draw import colour_of, draw_axes, draw_box, draw_landmarks, draw_name
 from jaxclnf.output.files import write_whole
 from jaxclnf.output.photos import Photo
-from jaxclnf.output.tables import Face
+from jaxclnf.output.tables import Face, percent
 from jaxclnf.types import Camera, HeadPose, usable
 
 LONGEST = 1600  # sides of pictures, in pixels; larger photos are shrunk
@@ -29,7 +29,7 @@ def overlay(photo: Photo) -> RGB:
     for i, (box, face) in enumerate(zip(photo.boxes, photo.faces, strict=True)):
         draw_box(picture, np.append(scale * box[:4], box[4:]), colour_of(i))
         draw_face(picture, face, photo.camera, i, scale)
-        draw_name(picture, f"{i}: {face.confidence:.0%}", box[:2] * scale)
+        draw_name(picture, f"{i}: {percent(face.confidence)}", box[:2] * scale)
     return picture
 
 

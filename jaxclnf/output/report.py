@@ -63,7 +63,7 @@ def _photo_card(order: int, row: dict[str, Any], picture: Path | None) -> Card:
 
 
 def _sure(confidence: float) -> str:
-    return f"{confidence:.0%} sure" if np.isfinite(confidence) else "nobody knows how sure"
+    return f"{confidence:.0%} sure" if np.isfinite(confidence) else "how sure is unknown"
 
 
 def report_videos(path: Path, videos: dict[Path, Path], failures: Sequence[Failure]) -> None:

@@ -45,6 +45,11 @@ class Face(NamedTuple):
     landmarks_camera: Float[np.ndarray, "n_points 3"]  # millimetres
 
 
+def percent(confidence: float) -> str:
+    """A confidence as it stands in pictures; a question mark where it is unknown."""
+    return f"{confidence:.0%}" if np.isfinite(confidence) else "?"
+
+
 def columns(n_points: int, n_modes: int, leading: Sequence[str] = PHOTO) -> list[str]:
     """Names of a table's columns, in order, for models with ``n_points`` landmarks and ``n_modes`` modes."""
     pose = [f"pose_{what}{axis}" for what in "TR" for axis in "xyz"]

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import jax
 import numpy as np
 import pytest
@@ -8,10 +10,14 @@ from engine import box_of, draw_face, synthetic_config, synthetic_face, syntheti
 from jaxclnf.config import setting
 from jaxclnf.ops.shape import shape_2d
 from jaxclnf.tracking.tracker import TrackConfig, TrackerState, _following, overlap, step, wants_detections
+from jaxclnf.types import Calibration
 
 SIZE = (160, 400)
 NONE = np.zeros((0, 4), np.float32)
 CONFIG = TrackConfig(synthetic_config(), forget_after=5)
+SURE = Calibration(
+    np.float32(-0.76), np.float32(5.8)
+)  # parts the synthetic model's faces from blank pictures
 
 
 def scene(*places: tuple[int, float, float]) -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
@@ -28,8 +34,15 @@ def scene(*places: tuple[int, float, float]) -> tuple[np.ndarray, np.ndarray, li
     return image, np.array(boxes, np.float32).reshape(-1, 4), points
 
 
-def run(state: TrackerState, image: np.ndarray, boxes: np.ndarray = NONE, config: TrackConfig = CONFIG):
-    return step(synthetic_model(np.float32), config, state, image, boxes)
+def run(
+    state: TrackerState,
+    image: np.ndarray,
+    boxes: np.ndarray = NONE,
+    config: TrackConfig = CONFIG,
+    calibration: Calibration | None = SURE,
+):
+    model = replace(synthetic_model(np.float32), calibration=calibration)
+    return step(model, config, state, image, boxes)
 
 
 def ids(tracked) -> list[int]:
@@ -155,6 +168,14 @@ def test_detections_are_asked_for_when_they_are_of_use() -> None:
         False,
         True,
     ]
+
+
+def test_faces_of_a_model_that_does_not_say_how_sure_it_is_are_followed() -> None:
+    image, boxes, _ = scene((0, 90, 80))
+    state, tracked = run(TrackerState(), image, boxes, calibration=None)
+    for _ in range(2):
+        assert ids(tracked) == [0] and np.isnan(tracked[0].confidence)
+        state, tracked = run(state, image, calibration=None)
 
 
 def test_overlap() -> None:

@@ -22,15 +22,19 @@ class Rule(NamedTuple):
     allows: Callable[[Any], bool]
 
 
-def whole(least: int) -> Rule:
-    """Allow whole numbers."""
+MOST = 1000
+"""Steps of a stage, stages of a fit, its starts: more would run for ever, or were never meant."""
+
+
+def whole(least: int, most: int = MOST) -> Rule:
+    """Allow whole numbers of a range."""
 
     def allows(value: Any) -> bool:
         if not isinstance(value, Integral) or isinstance(value, bool):
             return False
-        return int(value) >= least
+        return least <= int(value) <= most
 
-    return Rule(f"a whole number of at least {least}", allows)
+    return Rule(f"a whole number of at least {least} and at most {most}", allows)
 
 
 def whole_or_none(least: int) -> Rule:
@@ -64,7 +68,9 @@ NOT_NEGATIVE = numbers("a finite number of at least 0")
 ONE_OR_EACH = numbers("a finite number of at least 0, or one for each", lambda a: a.ndim < 2 and a.size)
 BOX = numbers("four finite numbers", lambda a: a.shape == (4,), least=-np.inf)
 ANGLES = numbers(
-    "rows of three finite angles", lambda a: a.ndim == 2 and a.shape[1] == 3 and len(a), least=-np.inf
+    f"rows of three finite angles, at most {MOST}",
+    lambda a: a.ndim == 2 and a.shape[1] == 3 and 0 < len(a) <= MOST,
+    least=-np.inf,
 )
 
 

@@ -14,6 +14,7 @@ from jaxclnf.config.fields import (
     ANGLES,
     BOX,
     FLAG,
+    MOST,
     NOT_NEGATIVE,
     ONE_OR_EACH,
     Settings,
@@ -25,13 +26,16 @@ from jaxclnf.config.fields import (
     whole_or_none,
 )
 
+MAX_WINDOW = 101
+"""Pixels; a stage takes memory and time by the square of its window."""
+
 
 @settings
 class Stage(Settings):
     """A stage of a fit: response maps on one scale, then rigid and as many non-rigid steps on them."""
 
     # side of the search window, in reference pixels
-    window: int = static(whole(1))
+    window: int = static(whole(1, MAX_WINDOW))
     # place of the scale among the model's; a stage on a scale that the model lacks is left out
     scale: int = static(whole(0))
     # at most so many rigid, then so many non-rigid steps
@@ -110,7 +114,9 @@ class FitConfig(Settings):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not self.stages or not all(isinstance(stage, Stage) for stage in self.stages):
-            raise ValueError(f"stages = {self.stages!r}, expected one Stage or more")
+            raise ValueError(f"stages = {self.stages!r:.200}, expected one Stage or more")
+        if len(self.stages) > MOST:
+            raise ValueError(f"{len(self.stages)} stages, expected at most {MOST}")
         object.__setattr__(self, "stages", tuple(self.stages))
         first, n_starts = self.stages[0].keep, len(self.start_rotations)
         if first is not None and first < n_starts:

@@ -28,7 +28,7 @@ def test_equal_settings_are_equal() -> None:
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"keep": [0]}, "keep = 0, expected a whole number of at least 1, or None"),
+        ({"keep": [0]}, "keep = 0, expected a whole number of at least 1 and at most 1000, or None"),
         ({"keep": [2, 1]}, "keep = 2 of the first stage, expected None or at least the 3 start rotations"),
         ({"kernel": "gird"}, "kernel = 'gird', expected one of exact, grid"),
         ({"sigma": float("nan")}, "sigma = nan, expected a finite number above 0"),
@@ -39,6 +39,10 @@ def test_equal_settings_are_equal() -> None:
         ({"windows": [7, 0.5]}, "window = 0.5, expected a whole number of at least 1"),
         ({"windows": [0, 0, 0, 0]}, "stages = .*, expected one Stage or more"),
         ({"windows": [7] * 5}, "expected scales for every one of 5 stages; got 4"),
+        ({"windows": [4001]}, "window = 4001, expected a whole number of at least 1 and at most 101"),
+        ({"iterations": 2 * 10**9}, "iterations = 2000000000, expected a whole number of .* at most 1000"),
+        ({"start_rotations": [[0, 0, 0]] * 2000}, "expected rows of three finite angles, at most 1000"),
+        ({"scales": [-1, 0, 1, 2]}, "scale = -1, expected a whole number of at least 0"),
         ({"iterations": True}, "iterations = True, expected a whole number"),
         ({"start_rotations": [0, 1, 2]}, "expected rows of three finite angles"),
         ({"box_correction": [0, 1]}, "expected four finite numbers"),

@@ -23,10 +23,10 @@ from jaxclnf.ops.sample import sample_patches
 from jaxclnf.types import FitConfig, Model
 
 IN_A_ROW = 16
-"""Single faces that one call of their case fits, one after the other."""
+"""Number of single faces that one call of their case fits, one after the other."""
 
 COMPARED = 64
-"""Faces of the batch that is timed both shared out over the cores and as one program."""
+"""Size of the batch that is timed twice: spread over the cores, and as one program."""
 
 Images = Num[np.ndarray, "n height width"]
 Boxes = Float[np.ndarray, "n 4"]
@@ -71,7 +71,7 @@ def tracking_case(model: Model, images: Images, boxes: Boxes) -> Case:
 
 
 def _one_by_one(fitted: Callable, faces: Sequence[tuple]) -> None:
-    """Fits in a row, as the yardstick's are: what a face costs whoever fits one at a time."""
+    """Fits of single faces in a row, as the yardstick does them: the cost of a face that is fitted alone."""
     for face in faces:
         jax.block_until_ready(fitted(*face))
 
@@ -119,5 +119,5 @@ def stage_cases(model: Model, images: Images, boxes: Boxes, n: int = 64, window:
 
 
 def _repeated(array: np.ndarray, n: int) -> np.ndarray:
-    """``n`` rows, the array's over and over."""
+    """``n`` rows, which repeat those of the array."""
     return array[np.arange(n) % len(array)]

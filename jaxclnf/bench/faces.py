@@ -23,7 +23,7 @@ class BenchFaces(NamedTuple):
 
 
 def sample_faces(n: int = 64, seed: int = 0) -> BenchFaces:
-    """The portrait of Grace Hopper that comes with matplotlib, in boxes that miss a little differently."""
+    """The portrait of Grace Hopper that comes with matplotlib, with boxes that are displaced at random."""
     from matplotlib import cbook
 
     from jaxclnf.media.detection import detect_faces
@@ -38,7 +38,7 @@ def sample_faces(n: int = 64, seed: int = 0) -> BenchFaces:
 
 
 def dataset_faces(folders: Sequence[Path], n: int = 256) -> BenchFaces:
-    """The first annotated faces of datasets, in their boxes or, without, in those of the landmarks."""
+    """The first annotated faces of datasets, in their boxes or in boxes around their landmarks."""
     from jaxclnf.data.datasets import read_faces
 
     faces = read_faces(folders)

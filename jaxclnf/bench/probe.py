@@ -1,4 +1,4 @@
-"""Fits faces in a process of its own and says what that took.
+"""Fits faces in a separate process and prints the time and memory that it took.
 
     python -m jaxclnf.bench.probe FOLDER SETTINGS N
 
@@ -36,7 +36,7 @@ def main(folder: Path, name: str, n: int) -> None:
 
 
 def peak_bytes() -> int | None:
-    """The most memory that this process has held; None where the system does not tell (only Linux does)."""
+    """The most memory that this process has used; None on systems other than Linux, which do not tell."""
     status = Path("/proc/self/status")
     found = re.search(r"VmHWM:\s+(\d+) kB", status.read_text()) if status.exists() else None
     return 1024 * int(found[1]) if found else None

@@ -37,7 +37,7 @@ class Report:
         return next((f for f in self.figures if f.group == "dlib"), None)
 
     def growth(self) -> dict[str, dict[str, float]]:
-        """Cost of 1024 faces over 16 times that of 64: 1 where cost grows as the work does."""
+        """Cost of 1024 faces divided by 16 times the cost of 64: 1 if the cost grows with the work."""
         by_case = {(f.group, f.faces): f for f in self.figures if f.name == f"batch of {f.faces}"}
         pairs = {
             g: (by_case[g, 1024], by_case[g, 64]) for g, n in by_case if n == 1024 and (g, 64) in by_case

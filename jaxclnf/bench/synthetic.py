@@ -1,4 +1,4 @@
-"""A model and faces made from a seed, with the sizes of OpenFace's: for timing where its files are not.
+"""A model and faces made from a seed, of the sizes of OpenFace's, for timing where its files are missing.
 
 Landmarks are bright spots, and the experts are such spots with noise, so that fits do settle.
 """
@@ -31,7 +31,7 @@ def synthetic_model(windows: tuple[int, ...] = (11, 9, 7), seed: int = 0) -> Mod
 def synthetic_faces(
     model: Model, n: int, side: int = 256, seed: int = 1
 ) -> tuple[UInt8[np.ndarray, "n side side"], Float[np.ndarray, "n 4"]]:
-    """Grey images of random faces of the model, and boxes that miss them a little."""
+    """Grey images of random faces of the model, and boxes that are a little displaced."""
     rng = np.random.default_rng(seed)
     faces = [_face(model.pdm, side, rng) for _ in range(n)]
     return np.stack([image for image, _ in faces]), np.stack([box for _, box in faces])

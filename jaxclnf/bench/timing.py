@@ -1,4 +1,4 @@
-"""Interleaved medians: every case once a round, so that what else the machine does hits all alike."""
+"""Interleaved timing: every case runs once in each round, so that other load affects all of them alike."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a fit asks of the machine, counted from its sizes, and what the machine gives at best."""
+"""The operations and memory traffic of a fit, counted from its sizes, and the best the machine does."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def _stage_work(window, iterations, smoothed, banded, points, neurons, height, w
 
 
 class Ceilings(NamedTuple):
-    """What the machine reaches in a plain float32 matrix product and in a plain copy, a second."""
+    """Operations and bytes a second that the machine reaches in a float32 matrix product and in a copy."""
 
     operations: float
     bytes: float
@@ -95,5 +95,5 @@ def _least_seconds(function, argument, rounds: int) -> float:
 
 
 def roofline_ms(work: Work, machine: Ceilings) -> float:
-    """Least milliseconds a face can take where operations and traffic overlap fully."""
+    """Least milliseconds that a face can take if operations and memory traffic overlap fully."""
     return 1e3 * max(work.performed / machine.operations, work.bytes / machine.bytes)

@@ -12,7 +12,7 @@ from jaxclnf.data.evaluate import LARGE_ERROR, cumulative, figures
 
 
 def draw_cumulative_errors(path: Path, errors: Mapping[str, Float[np.ndarray, " n"]]) -> None:
-    """Draw the share of faces below each error (percent of the eye distance), a curve a name."""
+    """Draw the share of faces below each error (percent of the eye distance), with a curve for each name."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(6.4, 4.2), layout="constrained")

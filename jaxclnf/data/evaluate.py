@@ -74,7 +74,7 @@ def by_group(
 
 
 def by_yaw(errors: Float[np.ndarray, " n"], yaws: Float[np.ndarray, " n"]) -> dict[str, Figures]:
-    """Summaries of the faces turned so far to either side; ``yaws`` in degrees."""
+    """Summaries of the faces by how far they are turned to either side; ``yaws`` in degrees."""
     bins = zip(YAW_BINS, YAW_BINS[1:], strict=False)
     turned = np.abs(yaws)
     return {f"{low}-{high}°": figures(errors[(turned >= low) & (turned < high)]) for low, high in bins}
@@ -92,7 +92,7 @@ def true_yaws(pdm: PDM, points: Float[np.ndarray, "n n_points 2"]) -> Float[np.n
 
 
 def start_boxes(faces: Faces) -> Float[np.ndarray, "n 4"]:
-    """The dataset's boxes, or where it has none those tight around the true landmarks."""
+    """The boxes of the dataset; if it has none, boxes tight around the true landmarks."""
     if faces.boxes is not None:
         return faces.boxes
     low = faces.points.min(axis=1)
@@ -100,7 +100,7 @@ def start_boxes(faces: Faces) -> Float[np.ndarray, "n 4"]:
 
 
 def check(model: Model, faces: Faces) -> None:
-    """Raise ValueError if the model's landmarks are not the dataset's or these have no unit of error."""
+    """Raise ValueError if the dataset has other landmarks than the model, or no eyes to measure errors by."""
     if model.pdm.n_points != faces.n_points:
         raise ValueError(
             f"the model has {model.pdm.n_points} landmarks and the dataset {faces.n_points}; "
@@ -125,7 +125,7 @@ def not_learned(faces: Faces, model: Model) -> Faces:
 
 
 def learned_warning(faces: Faces, model: Model, left_out: bool = False) -> str:
-    """What there is to say of faces that a model learned from; nothing if there are none.
+    """Warning of faces that a model learned from; empty if there are none.
 
     ``left_out`` tells whether they are, or should be, left out.
     """
@@ -146,7 +146,7 @@ def fit_annotated(model: Model, faces: Faces, config: FitConfig | None = None) -
 
 
 def errors_of(results: Sequence[FitResult], faces: Faces) -> Float[np.ndarray, "n n_points"]:
-    """Errors of the landmarks of fits, one a face of a dataset whose eye distances are known."""
+    """Errors of fitted landmarks, for one fit of every face of a dataset whose eye distances are known."""
     assert faces.eye_distances is not None
     landmarks = np.stack([np.asarray(r.landmarks) for r in results])
     fitted = np.array([int(r.status) in (Status.OK, Status.NOT_CONVERGED) for r in results])

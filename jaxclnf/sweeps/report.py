@@ -71,7 +71,7 @@ def heat_axes(settings: Sequence[Setting]) -> tuple[str, str] | None:
 
 
 def draw_heat_map(path: Path, outcomes: Sequence[Outcome], reg: str, sigma: str) -> None:
-    """Mean error by regularisation and sigma: of all other settings, the best."""
+    """Mean error by regularisation and sigma, with the best choice of all other settings."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(6.4, 4.2), layout="constrained")
@@ -96,7 +96,7 @@ def draw_heat_map(path: Path, outcomes: Sequence[Outcome], reg: str, sigma: str)
 
 
 def draw_pareto(path: Path, rows: Sequence[dict]) -> None:
-    """Error against time: every setting, and those that nothing beats in both."""
+    """Error against time of every setting; a line joins those that no other beats in both."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(6.4, 4.2), layout="constrained")

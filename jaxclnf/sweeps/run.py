@@ -88,11 +88,11 @@ class Results:
         return _key(setting, first, last) in self.outcomes
 
     def time_of(self, setting: Setting) -> float | None:
-        """Milliseconds a face of settings that compile alike, alone."""
+        """Milliseconds for each face under settings of the same compiled program, timed alone."""
         return self.milliseconds.get(_key(static_part(setting)))
 
     def whole(self, setting: Setting) -> Outcome | None:
-        """A setting's outcomes put together, as far as they go without a gap."""
+        """A setting's outcomes joined into one, up to the first faces that are missing."""
         parts = sorted(
             (o for o in self.outcomes.values() if o.setting == setting), key=lambda o: (o.first, o.last)
         )
@@ -121,7 +121,7 @@ def _key(*parts) -> str:
 
 
 def _whole_lines(path: Path) -> list[dict]:
-    """The file's lines; one that was cut short by a kill is taken off."""
+    """The file's lines, without a last one that was cut short when the program was killed."""
     if not path.exists():
         return []
     text = path.read_text(encoding="utf-8")
@@ -220,7 +220,7 @@ def grouped(settings: Sequence[Setting]) -> list[list[Setting]]:
 def _try(
     spec: Spec, model: Model, photos: Photos, results: Results, group: list[Setting], first: int, last: int
 ) -> Iterator[int]:
-    """Try settings that compile alike on the faces from first to last; yields numbers of fits done."""
+    """Try settings of one compiled program on the faces from first to last; yields numbers of fits done."""
     base = spec.base_config(model)
     # By the whole specification, so that a search that has dropped some compiles nothing anew.
     alike = sum(static_part(setting) == static_part(group[0]) for setting in spec.settings)
@@ -240,7 +240,7 @@ def _try(
 def _outcomes(
     model: Model, photos: Photos, base: FitConfig, chunk: list[Setting], width: int, first: int, last: int
 ) -> list[Outcome]:
-    """Every setting of a chunk, in a program for ``width`` of them, on the faces from first to last."""
+    """Outcomes of a chunk's settings on the faces from first to last, by a program for ``width`` settings."""
     filled = chunk + chunk[-1:] * (width - len(chunk))
     configs = [configure(base, setting) for setting in filled]
     changes = [changed_values(c, s) for c, s in zip(configs, filled, strict=True)]

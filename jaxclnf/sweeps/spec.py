@@ -61,13 +61,13 @@ class Spec:
     factor: int = 3  # of the settings one in so many goes on, to so many times the faces
 
     def base_config(self, model: Model | None = None) -> FitConfig:
-        """The settings that are not varied; of a model that is not there yet, those of none."""
+        """The settings that are varied from; without a model, the default ones in place of the model's."""
         if self.base == "model":
             return model.settings if model else FitConfig()
         return PRESETS[self.base]()
 
     def rungs(self, n_faces: int) -> list[int]:
-        """Numbers of faces after which a halving search sorts out; the last is all of them."""
+        """Numbers of faces after which a halving search drops settings; the last is all of them."""
         rungs = [n_faces]
         if self.search == "halving":
             n = self.first_faces
@@ -138,12 +138,12 @@ def _one(name: str, values: Any, rng: np.random.Generator) -> Any:
 
 
 def configure(base: FitConfig, setting: Setting) -> FitConfig:
-    """The settings of a fit, those of ``base`` changed; raises ValueError for what is none."""
+    """Change settings of a fit, ``base``; raises ValueError for a name or value that no setting has."""
     return base.changed({name: from_plain(name, value) for name, value in setting.items()})
 
 
 def static_part(setting: Setting) -> Setting:
-    """What of a setting is compiled anew: values of static settings, numbers of values of the others."""
+    """What makes a setting need its own compiled program: static values, and the sizes of the others."""
     return {
         name: value if is_static(name) else f"{len(value)} values"
         for name, value in setting.items()

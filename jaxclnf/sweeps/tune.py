@@ -23,7 +23,7 @@ POSITIVE = ("reg_factor", "sigma", "weight_factor", "landmark_weights", "mode_st
 """Settings that are learned by their logarithm."""
 
 LOST = 12.0
-"""Percent; faces that are further off teach nothing."""
+"""Percent; faces with larger errors do not contribute to the gradient."""
 
 Free = dict[str, Float[Array, "..."]]
 """What is learned: settings by name, the positive ones by their logarithm."""

@@ -16,11 +16,11 @@ GOOD = 5.0
 """Percent of the outer eye corners' distance; a confidence is the probability of a mean error below it."""
 
 _USUAL_SLOPE, _SPREAD = 4.5, 1.0
-"""Slope of the models known so far, and how far the logarithms of others' may lie from its logarithm."""
+"""Slope of the models known so far, and the standard deviation of the logarithm of others'."""
 
 
 def fit_calibration(model: Model, faces: Faces, config: FitConfig | None = None) -> Calibration:
-    """The calibration of a model of whatever experts, from fits of annotated faces from their boxes.
+    """Learn the calibration of a model, of any kind of experts, from fits of annotated faces.
 
     ``config`` is what the faces are fitted with, by default the model's settings. Faces that the model
     learned from are easier for it than others and make it too sure: leave them out
@@ -39,10 +39,10 @@ def fit_calibration(model: Model, faces: Faces, config: FitConfig | None = None)
 
 
 def logistic_curve(likelihoods: Float[np.ndarray, " n"], good: Bool[np.ndarray, " n"]) -> Calibration:
-    """The likeliest curve, given which of the faces turned out to be good.
+    """Find the likeliest curve, given which faces were fitted well.
 
-    As few faces, or faces all good, would make a step of it, its slope is expected near that of other models
-    and their shares half a face from none and all. Source: Platt 1999, with a prior of the slope.
+    A few faces, or only good ones, would make the curve a step. A prior therefore holds its slope near those
+    of other models, and the shares aimed at stay short of 0 and 1 (Platt 1999).
     """
     from scipy.optimize import minimize
 

@@ -55,7 +55,7 @@ class Checkpoint:
         return jax.tree.unflatten(tree, loaded)
 
     def unfinished(self, number: int) -> bool:
-        """Whether a stage has still to be learned."""
+        """Tell whether a stage still has to be learned."""
         return number >= self._number
 
     def resume(self, number: int, neurons: Any, state: Any) -> tuple[Any, Any, int]:

@@ -1,4 +1,4 @@
-"""What the experts of one stage are asked for: the conditional likelihood of the true positions, and
+"""What the experts of one stage are trained for: the conditional likelihood of the true positions, and
 landmarks that the stage's iterations bring to them.
 """
 

@@ -31,7 +31,7 @@ class Neurons:
 
 
 def learned_yaws(yaws: tuple[float, ...], mirrored: bool) -> list[float]:
-    """Yaw of every view that is learned; without a mirror table the other side is learned for itself."""
+    """Yaw of every view that is learned: with a mirror table those of one side, else those of both."""
     return [0.0, *yaws] if mirrored else [0.0, *yaws, *(-y for y in yaws)]
 
 
@@ -108,7 +108,7 @@ def _mirrored(views: dict[str, Array], mirror: np.ndarray) -> dict[str, Array]:
 
 
 def _symmetric(views: dict[str, Array], mirror: np.ndarray) -> dict[str, Array]:
-    """The views with the frontal one its own mirror image: of each pair the first landmark is learned."""
+    """The views, the frontal one made symmetric: the first landmark of each pair is learned for both."""
     frontal = {k: v[:1] for k, v in views.items()}
     second = np.arange(len(mirror)) > mirror
     image = _mirrored(frontal, mirror)

@@ -211,7 +211,7 @@ def _orthonormal(
 def _without_rigid_motion(
     deformations: Float[Array, "n_coordinates n"], mean: Float[Array, "n_points 3"], stiffness: Array
 ) -> Float[Array, "n_coordinates n"]:
-    """Deformations of the mean less the move, turn and scaling that fits them best, stiff landmarks first."""
+    """Deformations of the mean without their rigid part, fitted with most weight on stiff landmarks."""
     axes = jnp.eye(3)
     moves = [jnp.broadcast_to(a, mean.shape) for a in axes]
     turns = [jnp.cross(jnp.broadcast_to(a, mean.shape), mean) for a in axes]

@@ -75,7 +75,7 @@ def _radii(points: np.ndarray) -> np.ndarray:
 
 
 class _Views(NamedTuple):
-    """A shape model and how the training faces stand to the camera."""
+    """A shape model and how the training faces are turned to the camera."""
 
     mean: np.ndarray
     basis: np.ndarray
@@ -84,7 +84,7 @@ class _Views(NamedTuple):
 
 
 def _in_standard_frame(state: State, points: np.ndarray, eye_distances: np.ndarray | None) -> PDM:
-    """The model with the near side, straight ahead and the unit of length settled."""
+    """The model with its depth sign, frontal direction and unit of length settled."""
     rotations = jax.vmap(euler_to_matrix)(state.params.rotation)
     scales = np.asarray(state.params.scale) * _radii(points)
     views = _Views(np.asarray(state.pdm.mean), np.asarray(state.pdm.basis), np.asarray(rotations), scales)
@@ -98,7 +98,7 @@ def _in_standard_frame(state: State, points: np.ndarray, eye_distances: np.ndarr
 
 
 def _convex(views: _Views) -> _Views:
-    """The model or its depth reversal, which explains landmarks as well: the one whose rim lies behind."""
+    """The model or its mirror image in depth, which explains landmarks as well: that with its rim behind."""
     radius = (views.mean[:, :2] ** 2).sum(axis=1)
     if np.cov(views.mean[:, 2], radius)[0, 1] >= 0:
         return views
@@ -107,7 +107,7 @@ def _convex(views: _Views) -> _Views:
 
 
 def _straight_ahead(views: _Views) -> _Views:
-    """The model in the frame in which the mean rotation of the faces is none."""
+    """The model in the frame in which the mean rotation of the faces is zero."""
     left, _, right = np.linalg.svd(views.rotations.sum(axis=0))
     turn = left @ right
     rotations = views.rotations @ turn.T

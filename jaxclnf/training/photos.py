@@ -40,7 +40,7 @@ class Photos(NamedTuple):
 
 
 def gather(faces: Faces, pdm: PDM, with_mirrored: bool = True) -> Photos:
-    """Read and crop every photo; each face comes twice, as it is and mirrored, if its markup allows."""
+    """Read and crop every photo. If the markup has a mirror table, every face comes mirrored too."""
     sizes = np.asarray(_explain(pdm, jnp.asarray(faces.points)).scale)
     crops = [_crop(faces.image(i), faces.points[i], float(sizes[i])) for i in range(len(faces))]
     scale = np.array([c.scale for c in crops], np.float32)[:, None, None]

@@ -60,7 +60,7 @@ def box_starts(pdm: PDM, photos: Photos, config: FitConfig) -> Starts:
 
 
 def box_correction(photos: Photos) -> Float[Array, "4"]:
-    """What makes the faces' boxes tight around their landmarks on average: a `FitConfig.box_correction`."""
+    """Find the `FitConfig.box_correction` that makes boxes tight around their landmarks on average."""
     low, high = photos.points.min(1), photos.points.max(1)
     size = photos.boxes[:, 2:]
     shift = ((low + high) / 2 - photos.boxes[:, :2] - size / 2) / size
@@ -70,7 +70,7 @@ def box_correction(photos: Photos) -> Float[Array, "4"]:
 
 @jax.jit
 def displaced(pdm: PDM, truth: FaceParams, starts: FaceParams, spread: Spread, key: Array) -> FaceParams:
-    """Starts with errors as on faces that were not learned from: drawn out or in, and jittered."""
+    """Starts with errors like those on new faces: moved away from or towards the truth, and jittered."""
     keys = jax.random.split(key, 5)
     n = len(starts.scale)
     stretch = jax.random.uniform(keys[0], (n,), minval=0.7, maxval=1.6)
@@ -94,7 +94,7 @@ def advance(
     settings: Settings,
     iterations: int,
 ) -> Starts:
-    """Where one stage of the fit brings every start."""
+    """Move every start by one stage of the fit."""
     n = len(starts.face)
     ends = []
     for first in range(0, n, BLOCK):

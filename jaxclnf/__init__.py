@@ -12,17 +12,22 @@ if TYPE_CHECKING:
     from jaxclnf.batch.faces import fit_faces, fit_stream
     from jaxclnf.fitting.compiled import compile_fit
     from jaxclnf.fitting.fit import fit, fit_batch, fit_from, fit_settings
+    from jaxclnf.fitting.gaze import gaze
     from jaxclnf.fitting.pose import landmarks
+    from jaxclnf.fitting.validate import validate
     from jaxclnf.models.openface import convert_openface
+    from jaxclnf.models.openface.validator import load_validator
     from jaxclnf.models.storage import load_model, save_model
-    from jaxclnf.types import FaceParams, FitConfig, FitResult, Model, Status
+    from jaxclnf.types import EyeGaze, FaceParams, FitConfig, FitResult, Model, Status, Validator
 
 __all__ = [
+    "EyeGaze",
     "FaceParams",
     "FitConfig",
     "FitResult",
     "Model",
     "Status",
+    "Validator",
     "compile_fit",
     "convert_openface",
     "fit",
@@ -33,9 +38,12 @@ __all__ = [
     "fit_settings",
     "fit_sharded",
     "fit_stream",
+    "gaze",
     "landmarks",
     "load_model",
+    "load_validator",
     "save_model",
+    "validate",
 ]
 
 # Loaded when they are asked for: JAX takes a second, in which the command line already has to hear Ctrl-C.
@@ -44,10 +52,13 @@ _HOMES = {
     "batch.faces": ("fit_faces", "fit_stream"),
     "fitting.compiled": ("compile_fit",),
     "fitting.fit": ("fit", "fit_batch", "fit_from", "fit_settings"),
+    "fitting.gaze": ("gaze",),
     "fitting.pose": ("landmarks",),
+    "fitting.validate": ("validate",),
     "models.openface": ("convert_openface",),
+    "models.openface.validator": ("load_validator",),
     "models.storage": ("load_model", "save_model"),
-    "types": ("FaceParams", "FitConfig", "FitResult", "Model", "Status"),
+    "types": ("EyeGaze", "FaceParams", "FitConfig", "FitResult", "Model", "Status", "Validator"),
 }
 
 

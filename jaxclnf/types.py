@@ -134,6 +134,10 @@ class Model:
         return jax.tree.map(convert, self)
 
 
+EYES = ("left_eye_28", "right_eye_28")
+"""Names of the parts that are eyes; first the one on the left of the image."""
+
+
 @pytree
 class FaceParams:
     """Pose and shape of a face: ``x = scale * (R (mean + basis q))_xy + translation``.
@@ -166,6 +170,15 @@ def usable(status: int) -> bool:
 
 
 @pytree
+class PartFit:
+    """What was fitted of a part of a face; where the face is too small, what follows from the whole."""
+
+    landmarks: Float[Array, "*batch n_part_points 2"]  # the part's own, pixels
+    params: FaceParams  # of its own PDM
+    log_likelihood: Float[Array, "*batch"]
+
+
+@pytree
 class FitResult:
     """What a fit found; batches carry a leading axis on every field."""
 
@@ -178,6 +191,7 @@ class FitResult:
     iterations: Int[Array, "*batch n_stages 2"]  # rigid, non-rigid
     converged: Bool[Array, "*batch"]  # the last step was within the tolerance; five steps seldom suffice
     status: Int[Array, "*batch"]  # a `Status`
+    parts: dict[str, PartFit] = field(default_factory=dict)  # that the settings name and the model has
 
 
 @pytree

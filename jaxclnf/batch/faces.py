@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -21,7 +21,9 @@ from jaxclnf.batch.forked import fit_elsewhere, is_inherited
 from jaxclnf.batch.pipeline import ahead
 from jaxclnf.fitting.fit import box_status, fit_batch
 from jaxclnf.ops.rotation import euler_to_matrix, matrix_to_euler
-from jaxclnf.types import FaceParams, FitConfig, FitResult, Model, Status
+from jaxclnf.types import FitConfig, FitResult, Model, PartFit, Status
+
+Fit = TypeVar("Fit", FitResult, PartFit)
 
 IN_FLIGHT = 2
 """Batches computed while the next ones are prepared; on a CPU as many as it has cores, up to `MOST`."""
@@ -234,20 +236,25 @@ def _finish(batch: list[Face], result: FitResult) -> Iterator[tuple[int, FitResu
     """Each face's index and result, in its photo's pixels."""
     for i, face in enumerate(batch):
         own = jax.tree.map(lambda a, i=i: a[i], result)
-        landmarks, params = in_photo(face.canvas, np.asarray(own.landmarks), own.params)
         of_box = box_status(face.box, face.photo_size)
         status = own.status if of_box == Status.OK else of_box
-        yield face.index, replace(own, landmarks=landmarks, params=params, status=status)
+        yield face.index, replace(in_photo(face.canvas, own), status=status)
 
 
-def in_photo(canvas: Canvas, landmarks: np.ndarray, params: FaceParams) -> tuple[np.ndarray, FaceParams]:
-    """A face's landmarks and parameters in its photo, by those on its canvas."""
+def in_photo(canvas: Canvas, found: FitResult) -> FitResult:
+    """A fit and its parts in a face's photo, by those on its canvas."""
+    parts = {name: _in_photo(canvas, part) for name, part in found.parts.items()}
+    return replace(_in_photo(canvas, found), parts=parts)
+
+
+def _in_photo(canvas: Canvas, found: Fit) -> Fit:
+    params, landmarks = found.params, np.asarray(found.landmarks)
     dtype = landmarks.dtype
     rotation = _turned(params.rotation, np.asarray(canvas.roll, dtype)) if canvas.roll else params.rotation
     translation = canvas.in_photo(np.asarray(params.translation)).astype(dtype)
     scale = np.asarray(params.scale / canvas.scale, dtype)
     moved = replace(params, scale=scale, rotation=np.asarray(rotation), translation=translation)
-    return canvas.in_photo(landmarks).astype(dtype), moved
+    return replace(found, landmarks=canvas.in_photo(landmarks).astype(dtype), params=moved)
 
 
 @jax.jit

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
     from jaxclnf.media.inputs import Failure
+    from jaxclnf.output.openface_table import OpenFaceTables
     from jaxclnf.types import Camera, FitConfig, Model
 
 
@@ -66,6 +67,16 @@ SetOption = Annotated[
         "--set",
         metavar="NAME=VALUE",
         help="A setting of FitConfig: windows=11,9,7, iterations=10, kernel=exact, sigma.0=1.5, ...",
+    ),
+]
+GazeOption = Annotated[
+    bool, typer.Option("--gaze", help="Fit the eyes too: gaze and eye landmarks, with OpenFace's models.")
+]
+OpenFaceOption = Annotated[
+    Literal["2.2", "2.1"] | None,
+    typer.Option(
+        "--openface-columns",
+        help="Also write tables in openface/, a file each, exactly as this release of OpenFace does.",
     ),
 ]
 CameraOption = Annotated[
@@ -132,26 +143,48 @@ def _keep_compiled() -> None:
 
 
 def fit_config(
-    preset: Preset, multi_view: bool, parts: str | None, settings: list[str] | None, model: Model
+    preset: Preset,
+    multi_view: bool,
+    parts: str | None,
+    settings: list[str] | None,
+    model: Model,
+    gaze: bool = False,
 ) -> FitConfig:
     """The settings a user asks for, by default the model's; raises ValueError for a setting that is none."""
     from jaxclnf.config import FitConfig
+    from jaxclnf.fitting.gaze import check_eyes
     from jaxclnf.models.openface import is_openfaces
+    from jaxclnf.types import EYES
 
     part_names = _part_names(parts, model)
+    if gaze:
+        check_eyes(model)
+    openfaces = [*(part_names or ()), *(EYES if gaze else ())]
     match preset:
         case Preset.best if is_openfaces(model):
             config = FitConfig.best()
         case Preset.openface:
-            config = FitConfig.openface(multi_view, part_names or ())
+            config = FitConfig.openface(multi_view, openfaces)
         case Preset.openface_wild:
-            config = FitConfig.openface_wild(multi_view, part_names or ())
+            config = FitConfig.openface_wild(multi_view, openfaces)
         case _:  # of other models the best settings known are their own
             starts = FitConfig.openface(multi_view=True).start_rotations
             config = replace(model.settings, start_rotations=starts) if multi_view else model.settings
-    if part_names is not None:
+    if part_names is not None and preset not in (Preset.openface, Preset.openface_wild):
         config = replace(config, parts=_chosen_parts(config, part_names, preset))
+    config = config.with_eyes() if gaze else config
     return config.changed(dict(map(_parse, settings or ()))) if settings else config
+
+
+def openface_tables(release: str | None, model: Model, config: FitConfig) -> OpenFaceTables | None:
+    """The tables that OpenFace would write, if they are asked for."""
+    from jaxclnf.fitting.gaze import n_eye_points
+    from jaxclnf.output.openface_table import OpenFaceTables, Release
+
+    if release is None:
+        return None
+    sizes = model.pdm.n_points, model.pdm.n_modes, n_eye_points(model, config)
+    return OpenFaceTables(Release(release), *sizes)
 
 
 def _part_names(text: str | None, model: Model) -> list[str] | None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from jaxclnf.output.photo_files import PhotoFiles
     from jaxclnf.output.photos import BoxSource, Photo
     from jaxclnf.output.runs import Table
-    from jaxclnf.types import Model
+    from jaxclnf.types import FitConfig, Model
 
 
 class Faces(StrEnum):
@@ -41,8 +41,10 @@ def fit(
     multi_view: common.MultiViewOption = False,
     parts: common.PartsOption = None,
     set_: common.SetOption = None,
+    gaze: common.GazeOption = False,
     camera: common.CameraOption = None,
     format: common.FormatOption = common.Format.csv,
+    openface_columns: common.OpenFaceOption = None,
     pictures: Annotated[bool, typer.Option(help="Draw the landmarks on each photo.")] = True,
     crops: Annotated[int, typer.Option(min=0, max=4096, help="Cut faces out, of so many pixels.")] = 0,
     margin: Annotated[float, typer.Option(min=0, max=5, help="Around the face in crops.")] = 0.3,
@@ -63,7 +65,7 @@ def fit(
         folder.protect([*photos, *found, *filter(None, (boxes, model))])
         folder.claim(f"landmarks.{format}", "failures.csv", "report.html")
         engine = common.open_model(model)
-        config = common.fit_config(preset, multi_view, parts, set_, engine)
+        config = common.fit_config(preset, multi_view, parts, set_, engine, gaze)
         told = {
             "boxes": _digest(boxes),
             "faces": faces,
@@ -71,9 +73,10 @@ def fit(
             "camera": camera,
             **common.description(engine, config),
         }
-        files = PhotoFiles(folder, found, engine, pictures, crops, margin)
+        also = common.openface_tables(openface_columns, engine, config)
+        files = PhotoFiles(folder, found, engine, pictures, crops, margin, also)
         folder.save()
-        table = _table(out / f"landmarks.{format}", engine, told, found, resume)
+        table = _table(out / f"landmarks.{format}", engine, config, told, found, resume)
         todo = [path for path in found if path_cell(str(path)) not in table.done]
         fitted = fit_photos(engine, todo, box_source, config, view)
         failures += _write(table, files, fitted, len(found) - len(todo), len(todo))
@@ -101,13 +104,17 @@ def _inputs(
     return found.paths, source, boxes_without_photo(own, boxes) + found.failures
 
 
-def _table(path: Path, model: Model, told: dict, photos: Sequence[Path], resume: bool) -> Table:
+def _table(
+    path: Path, model: Model, config: FitConfig, told: dict, photos: Sequence[Path], resume: bool
+) -> Table:
     """The run's table, which knows each photo again by its size and time of change."""
+    from jaxclnf.fitting.gaze import n_eye_points
     from jaxclnf.output.files import path_cell
     from jaxclnf.output.runs import Table, stamp
     from jaxclnf.output.tables import columns
 
-    names = columns(model.pdm.n_points, model.pdm.n_modes)
+    eye_points = n_eye_points(model, config)
+    names = columns(model.pdm.n_points, model.pdm.n_modes, n_eye_points=eye_points)
     here = os.getcwd() if any(not photo.is_absolute() for photo in photos) else ""
     stamps = {path_cell(str(photo)): stamp(photo) for photo in photos}
     return Table(path, names, "source", {"folder": here, **told}, resume, stamps)

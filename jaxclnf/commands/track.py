@@ -35,10 +35,12 @@ def track(
     multi_view: common.MultiViewOption = False,
     parts: common.PartsOption = None,
     set_: common.SetOption = None,
+    gaze: common.GazeOption = False,
     camera: common.CameraOption = None,
     fps: Annotated[float | None, typer.Option(min=0.01, help="Frames a second, over the file's.")] = None,
     frames: Annotated[int | None, typer.Option(min=1, help="Stop after so many frames.")] = None,
     format: common.FormatOption = common.Format.csv,
+    openface_columns: common.OpenFaceOption = None,
     pictures: Annotated[bool, typer.Option(help="Write the annotated video.")] = True,
     report: Annotated[bool, typer.Option(help="Write report.html.")] = True,
     resume: Annotated[bool, typer.Option("--resume", help="Leave out videos that have a table.")] = False,
@@ -63,10 +65,11 @@ def track(
         folder.protect([*videos, *found.sources, *found.passed_over, *filter(None, (model,))])
         folder.claim("failures.csv", "report.html")
         engine = common.open_model(model)
-        settings = jax.device_put(common.fit_config(preset, multi_view, parts, set_, engine))
+        settings = jax.device_put(common.fit_config(preset, multi_view, parts, set_, engine, gaze))
         config = TrackConfig(settings, max_faces=faces)
         told = {"faces": faces, "detector": chosen, "camera": camera, "fps": fps, "frames": frames}
         told |= common.description(engine, settings)
+        also = common.openface_tables(openface_columns, engine, settings)
         plan = plan_videos(folder, found.sources, format, pictures, told)
         for files in plan:
             if resume and files.is_done():
@@ -74,7 +77,7 @@ def track(
                 continue
             try:
                 video = open_video(files.source, fps)
-                files.begin(engine, video, pictures)
+                files.begin(engine, settings, video, pictures, also)
                 run = islice(follow(engine, config, video, view, chosen), frames)
                 failures += _write(video, run, files, frames)
             except ValueError as error:

@@ -68,6 +68,17 @@ def openface_wild(multi_view: bool = False, parts: Sequence[str] = ()) -> FitCon
     return replace(openface(multi_view, parts), stages=stages)
 
 
+def with_eyes(config: FitConfig) -> FitConfig:
+    """Add settings of the eyes' own models.
+
+    Unless settings already name the eyes (as OpenFace's may), the face's landmarks stay as they are. Faces on
+    photos keep the pixels that the eyes' finer scale asks for.
+    """
+    eyes = {name: replace(_openface_part(name), merged=False) for name in ("left_eye_28", "right_eye_28")}
+    resolution = max(config.resolution, 1.8) if config.resolution else 0.0
+    return replace(config, parts=eyes | config.parts, resolution=resolution)
+
+
 def tracking(config: FitConfig) -> FitConfig:
     """Change settings to go on from a face's last place: see `FitConfig.tracking`."""
     small = tuple(

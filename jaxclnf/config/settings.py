@@ -104,6 +104,8 @@ class FitConfig(Settings):
     vote: Float[Any, ""] = traced(NOT_NEGATIVE, default=0)
     # OpenFace's way: its search for the parameters, whose landmarks all are; else a part's are its own
     on_pdm: bool = static(FLAG, default=False)
+    # of a part: whether its landmarks take the place of the whole's
+    merged: bool = static(FLAG, default=True)
     # faces of more pixels per model unit are reduced to so many where they are cut out of photos; 0: never
     resolution: float = static(NOT_NEGATIVE, default=1.25)
     # what the shape's prior counts in the choice among tries: 1 by its probability, 0 not at all
@@ -150,6 +152,12 @@ class FitConfig(Settings):
         from jaxclnf.config import presets
 
         return presets.openface_wild(multi_view, parts)
+
+    def with_eyes(self) -> FitConfig:
+        """Add the eyes, which gaze needs: `jaxclnf.config.presets.with_eyes`."""
+        from jaxclnf.config.presets import with_eyes
+
+        return with_eyes(self)
 
     def changed(self, changes: Mapping[str, Any] | None = None, /, **more: Any) -> FitConfig:
         """Change settings by name: ``config.changed({"sigma.2": 1.2}, iterations=10)``.

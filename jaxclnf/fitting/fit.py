@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, Int, Num
 from jaxclnf.fitting.parts import best_tries
 from jaxclnf.fitting.pose import in_full_precision, params_from_box
 from jaxclnf.fitting.stages import Tries, fit_tries
-from jaxclnf.types import FaceParams, FitConfig, FitResult, Model, Status
+from jaxclnf.types import FaceParams, FitConfig, FitResult, Model, PartFit, Status
 
 
 @jax.jit
@@ -51,10 +51,10 @@ def fit_batch(
         starts = jax.tree.map(lambda a: a.reshape(1, -1, *a.shape[2:]), starts)
     n_starts = len(config.start_rotations)
     tries = fit_tries(model, images, starts, config, n_starts)
-    best, landmarks = best_tries(model, images, tries, config, len(boxes))
+    best, landmarks, parts = best_tries(model, images, tries, config, len(boxes))
     image_size = jnp.array(images.shape[:-3:-1], boxes.dtype)
     status = jax.vmap(box_status, in_axes=(0, None))(boxes, image_size)
-    return _result(best, landmarks, status, len(config.stages_on(len(model.experts))))
+    return _result(best, landmarks, parts, status, len(config.stages_on(len(model.experts))))
 
 
 def _of_no_faces(model: Model, images: Array, config: FitConfig | None) -> FitResult:
@@ -114,7 +114,11 @@ def corrected_boxes(boxes: Float[Array, "n_faces 4"], by: Float[Array, "1 4"]) -
 
 
 def _result(
-    best: Tries, landmarks: Array, status: Int[Array | np.ndarray, " n_faces"], n_stages: int
+    best: Tries,
+    landmarks: Array,
+    parts: dict[str, PartFit],
+    status: Int[Array | np.ndarray, " n_faces"],
+    n_stages: int,
 ) -> FitResult:
     untried = Status.FACE_TOO_SMALL if n_stages else Status.NO_STAGE
     finite = jnp.isfinite(best.params.scale) & jnp.isfinite(best.params.shape).all(-1)
@@ -133,6 +137,7 @@ def _result(
         iterations=best.iterations,
         converged=best.converged,
         status=jnp.where(status == Status.OK, found, status).astype(jnp.int32),
+        parts=parts,
     )
 
 

@@ -17,10 +17,10 @@ from jaxclnf.ops.camera import project
 from jaxclnf.ops.gaze import gaze_angles, gaze_direction
 from jaxclnf.ops.rotation import euler_to_matrix
 from jaxclnf.ops.shape import shape_2d
-from jaxclnf.types import PDM, Camera, EyeGaze, FaceParams, Model
+from jaxclnf.types import EYES, PDM, Camera, EyeGaze, FaceParams, FitConfig, FitResult, Model
 
-EYES = {"left_eye_28": (36, 39), "right_eye_28": (42, 45)}
-"""The parts that are eyes, and the landmarks of their corners in the whole face."""
+CORNERS = ((36, 39), (42, 45))
+"""The landmarks of the eyes' corners in the whole face."""
 
 IRIS = slice(0, 8)
 """The landmarks of an eye's model around its iris, whose middle is the pupil."""
@@ -40,53 +40,67 @@ OPENFACE = Eyeballs((0.0, -3.5, 0.0), perspective=False)
 OPENFACE2 = Eyeballs((0.0, -3.5, 7.0), perspective=True)
 
 
-def has_eyes(model: Model) -> bool:
-    """Whether a model has the eyes that gaze needs."""
-    return set(EYES) <= {part.name for part in model.parts}
+def check_eyes(model: Model) -> None:
+    """Raises ValueError for a model without the eyes that gaze needs."""
+    if not set(EYES) <= {part.name for part in model.parts}:
+        raise ValueError(
+            f"gaze needs a model of both eyes, which {model.provenance.name or 'this model'} has not: use "
+            "OpenFace's, for research (`jaxclnf models install`, then --model main_clnf_general)"
+        )
+
+
+def n_eye_points(model: Model, config: FitConfig) -> int:
+    """Landmarks of both eyes together; 0 where a model has or settings fit fewer than two."""
+    eyes = [
+        part.model.pdm.n_points for part in model.parts if part.name in EYES and part.name in config.parts
+    ]
+    return sum(eyes) if len(eyes) == len(EYES) else 0
 
 
 @in_full_precision
 def gaze(
     model: Model,
-    params: FaceParams,
-    eyes: dict[str, FaceParams],
+    result: FitResult,
     camera: Camera,
     eyeballs: Eyeballs = OPENFACE2,
 ) -> EyeGaze:
-    """Gaze of faces, one or with a leading axis, whose eyes were fitted: a pure, differentiable function.
+    """Gaze of fitted faces, one or with a leading axis: a pure, differentiable function.
 
-    ``params`` are the whole face's, ``eyes`` those of the parts "left_eye_28" and "right_eye_28", as in
-    `FitResult.params` and `FitResult.parts`; ``camera`` has the same leading axis, or none.
-
-    Raises ValueError if the model or ``eyes`` lacks an eye.
+    Their settings must have fitted the eyes (`FitConfig.with_eyes`); ``camera`` has the faces' leading axis,
+    or none. Raises ValueError if an eye is missing.
     """
-    parts = {part.name: part.model.pdm for part in model.parts}
-    if missing := [name for name in EYES if name not in parts or name not in eyes]:
+    check_eyes(model)
+    if missing := [name for name in EYES if name not in result.parts]:
         raise ValueError(
-            f"gaze needs the parts {', '.join(EYES)}, but {', '.join(missing)} is not there: use OpenFace's "
-            "models (`jaxclnf models install`) and settings that fit their eyes (FitConfig.with_eyes)"
+            f"gaze needs fits of {', '.join(EYES)}, but {', '.join(missing)} was not fitted: use settings "
+            "with eyes, as FitConfig().with_eyes()"
         )
-    pdms = {name: parts[name] for name in EYES}
-    of_face = _of_face
-    if params.scale.ndim:
-        of_face = jax.vmap(_of_face, in_axes=(None, None, 0, 0, 0 if jnp.ndim(camera.fx) else None, None))
-    return of_face(model.pdm, pdms, params, {name: eyes[name] for name in EYES}, camera, eyeballs)
+    pdms = [part.model.pdm for name in EYES for part in model.parts if part.name == name]
+    eyes = [result.parts[name].params for name in EYES]
+
+    def of_face(params, eyes, camera):
+        return _of_face(model.pdm, pdms, params, eyes, camera, eyeballs)
+
+    if jnp.ndim(result.params.scale):
+        of_face = jax.vmap(of_face, in_axes=(0, 0, 0 if jnp.ndim(camera.fx) else None))
+    return of_face(result.params, eyes, camera)
 
 
 def _of_face(
     pdm: PDM,
-    eye_pdms: dict[str, PDM],
+    eye_pdms: list[PDM],
     params: FaceParams,
-    eyes: dict[str, FaceParams],
+    eyes: list[FaceParams],
     camera: Camera,
     eyeballs: Eyeballs,
 ) -> EyeGaze:
     face = landmarks_camera(pdm, params, camera)
     rotation = head_pose(pdm, params, camera).rotation if eyeballs.perspective else params.rotation
     behind = euler_to_matrix(rotation) @ jnp.array(eyeballs.behind_corners, face.dtype)
-    landmarks = jnp.stack([shape_2d(eye_pdms[name], eyes[name]) for name in EYES])
-    points = jnp.stack([landmarks_camera(eye_pdms[name], eyes[name], camera) for name in EYES])
-    centres = [face[jnp.array(corners)].mean(0) + behind for corners in EYES.values()]
+    pairs = list(zip(eye_pdms, eyes, strict=True))
+    landmarks = jnp.stack([shape_2d(pdm, eye) for pdm, eye in pairs])
+    points = jnp.stack([landmarks_camera(pdm, eye, camera) for pdm, eye in pairs])
+    centres = [face[jnp.array(corners)].mean(0) + behind for corners in CORNERS]
     directions = jnp.stack(
         [gaze_direction(eye[IRIS].mean(0), centre) for eye, centre in zip(points, centres, strict=True)]
     )

@@ -13,32 +13,32 @@ from jaxtyping import Array, Bool, Float
 from jaxclnf.fitting.pose import params_from_landmarks, params_near
 from jaxclnf.fitting.stages import Tries, fit_tries, has_pixels, likeliest, over_tries, scores, where
 from jaxclnf.ops.shape import shape_2d
-from jaxclnf.types import PDM, FaceParams, FitConfig, Model, Part
+from jaxclnf.types import PDM, FaceParams, FitConfig, Model, Part, PartFit
 
 
 def best_tries(
     model: Model, images: Array, tries: Tries, config: FitConfig, n_faces: int
-) -> tuple[Tries, Float[Array, "n_faces n_points 2"]]:
-    """The likeliest try of each face, a leading axis of both results, and its landmarks.
+) -> tuple[Tries, Float[Array, "n_faces n_points 2"], dict[str, PartFit]]:
+    """The likeliest try of each face, a leading axis of all results, its landmarks and what its parts found.
 
     All tries that are left get those of the model's parts fitted first that ``config.parts`` names. A part's
     landmarks take the place of the whole's, whose parameters are found anew from all of them.
     """
     n_tries = tries.view.size // n_faces
     parts = [part for part in model.parts if part.name in config.parts]
-    votes = jnp.zeros_like(tries.log_likelihood)
+    votes, fitted = jnp.zeros_like(tries.log_likelihood), {}
     landmarks = over_tries(partial(shape_2d, model.pdm))(tries.params)
     if parts:
-        tries, landmarks, votes = _refined(model.pdm, images, tries, landmarks, parts, config)
+        tries, landmarks, votes, fitted = _refined(model.pdm, images, tries, landmarks, parts, config)
     score = scores(model.pdm, tries, config, _if_all_vote(votes, n_tries))
-    best = likeliest((tries, landmarks), score, n_tries, 1)
-    best, best_landmarks = jax.tree.map(lambda a: a.reshape(n_faces, *a.shape[2:]), best)
+    best = likeliest((tries, landmarks, fitted), score, n_tries, 1)
+    best, best_landmarks, fitted = jax.tree.map(lambda a: a.reshape(n_faces, *a.shape[2:]), best)
     if config.temperature > 0 and n_tries > 1:
         by_face = landmarks.reshape(n_faces, n_tries, *landmarks.shape[2:]), score.reshape(n_faces, n_tries)
         best_landmarks = _averaged(*by_face, best_landmarks, config.temperature)
         params = jax.vmap(partial(params_near, model.pdm))(best_landmarks, best.params.rotation)
         best = best._replace(params=params)
-    return best, best_landmarks
+    return best, best_landmarks, fitted
 
 
 def _averaged(
@@ -57,8 +57,9 @@ def _averaged(
 
 def _refined(
     pdm: PDM, images: Array, tries: Tries, landmarks: Array, parts: list[Part], config: FitConfig
-) -> tuple[Tries, Array, Array]:
-    """Tries and landmarks with their parts fitted, and what these think of them (NaN where none was)."""
+) -> tuple[Tries, Array, Array, dict[str, PartFit]]:
+    """Tries and landmarks with their parts, what these think of them (NaN: too small), and the parts."""
+    fitted: dict[str, PartFit] = {}
     merged, votes = landmarks, jnp.zeros_like(tries.log_likelihood)
     large = jnp.zeros_like(tries.too_small)
     rotations = tries.params.rotation
@@ -67,10 +68,12 @@ def _refined(
         settings = config.parts[part.name]
         enough = has_pixels(part.model.experts[0], tries.params, settings)
         starts = over_tries(partial(_start, part, near))(landmarks, rotations)
-        found, likelihood = _fit_part(part, images, starts, enough, settings)
-        merged = merged.at[:, :, jnp.array(part.main_points)].set(found)
-        votes = votes + jnp.where(enough, settings.vote * likelihood, jnp.nan)
-        large |= enough
+        fitted[part.name] = own = _fit_part(part, images, starts, enough, settings)
+        if settings.merged:
+            shared = own.landmarks[:, :, jnp.array(part.part_points)]
+            merged = merged.at[:, :, jnp.array(part.main_points)].set(shared)
+            votes = votes + jnp.where(enough, settings.vote * own.log_likelihood, jnp.nan)
+            large |= enough
     # A part too small to be fitted follows the whole, and is heeded where another was fitted.
     large &= jnp.isfinite(merged).all((-2, -1))
     merged = where(large, merged, landmarks)
@@ -78,7 +81,7 @@ def _refined(
     params = jax.tree.map(partial(where, large), refound, tries.params)
     if config.on_pdm:
         merged = over_tries(partial(shape_2d, pdm))(params)
-    return tries._replace(params=params), merged, votes
+    return tries._replace(params=params), merged, votes, fitted
 
 
 def _as_openface(pdm: PDM, landmarks_img: Array, rotation: Array, visible: Array | None = None) -> FaceParams:
@@ -101,12 +104,12 @@ def _start(
 
 def _fit_part(
     part: Part, images: Array, starts: FaceParams, enough: Bool[Array, "n_images n_tries"], config: FitConfig
-) -> tuple[Float[Array, "n_images n_tries n_shared 2"], Float[Array, "n_images n_tries"]]:
-    """The landmarks that a part shares with the whole, fitted where ``enough`` pixels show it."""
+) -> PartFit:
+    """A part of every try, fitted where ``enough`` pixels show it."""
     tries = fit_tries(part.model, images, starts, config)
     params = jax.tree.map(partial(where, enough), tries.params, starts)
     found = over_tries(partial(shape_2d, part.model.pdm))(params)
-    return found[:, :, jnp.array(part.part_points)], tries.log_likelihood
+    return PartFit(found, params, tries.log_likelihood)
 
 
 def _if_all_vote(votes: Float[Array, "n_images n_tries"], n_tries: int) -> Float[Array, "n_images n_tries"]:

@@ -24,6 +24,10 @@ CURVES_68 = (
 COLOURS = ((64, 224, 208), (255, 176, 59), (160, 220, 90), (255, 120, 150), (150, 170, 255), (240, 230, 90))
 AXIS_COLOURS = ((235, 80, 70), (90, 210, 90), (80, 140, 255))  # x, y, z
 
+EYE_CURVES = (slice(0, 8), slice(20, 28))  # iris, pupil
+EYE_COLOURS = ((60, 120, 255), (255, 60, 60))
+RAY_COLOUR = (60, 230, 60)
+
 _SHIFT = 4  # OpenCV takes points in units of 2^-4 pixel
 _SHADE = (20, 20, 20)
 
@@ -72,6 +76,21 @@ def draw_name(rgb: RGB, name: str, corner: Float[np.ndarray, "2"]) -> None:
     x, y = np.clip(corner, -1e4, 1e4).astype(int) - (0, base + 2)
     cv2.rectangle(rgb, (x, y - height - 2), (x + width + 4, y + base), _SHADE, -1)
     cv2.putText(rgb, name, (x + 2, y), cv2.FONT_HERSHEY_SIMPLEX, size, (255, 255, 255), 1, cv2.LINE_AA)
+
+
+def draw_gaze(
+    rgb: RGB, eyes: Float[np.ndarray, "2 n_eye_points 2"], rays: Float[np.ndarray, "2 2 2"]
+) -> None:
+    """Draw into ``rgb``, for each eye, the contours of iris and pupil and a ray, given by its ends.
+
+    ``eyes`` are landmarks of OpenFace's 28-point eyes.
+    """
+    for points, ray in zip(eyes, rays, strict=True):
+        if np.isfinite(points).all() and np.isfinite(ray).all():
+            thickness = _thickness(5 * np.ptp(points, axis=0).max())
+            for curve, colour in zip(EYE_CURVES, EYE_COLOURS, strict=True):
+                _line(rgb, points[curve], True, colour, 1)
+            _line(rgb, ray, False, RAY_COLOUR, thickness)
 
 
 def draw_axes(rgb: RGB, axes: Float[np.ndarray, "4 2"]) -> None:

@@ -8,15 +8,17 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
+from jaxclnf.fitting.gaze import n_eye_points
 from jaxclnf.media.detection import Detector, detect_faces, named_detector
 from jaxclnf.media.frames import Frame, Video
 from jaxclnf.media.images import RGB, to_grey
 from jaxclnf.output.draw import draw_name
+from jaxclnf.output.openface_table import video_line
 from jaxclnf.output.photos import measure
 from jaxclnf.output.pictures import draw_face
 from jaxclnf.output.tables import VIDEO, Face, columns, empty_row, percent, video_row
 from jaxclnf.tracking.tracker import TrackConfig, Tracked, TrackerState, landmark_box, step, wants_detections
-from jaxclnf.types import Camera, Model
+from jaxclnf.types import Camera, FitConfig, Model
 
 NO_BOXES = np.zeros((0, 4), np.float32)
 
@@ -61,9 +63,9 @@ def _measured(model: Model, tracked: list[Tracked], camera: Camera) -> Iterator[
         yield t.face_id, face, t.success
 
 
-def video_columns(model: Model) -> list[str]:
+def video_columns(model: Model, config: FitConfig) -> list[str]:
     """Names of the columns of a video's table."""
-    return columns(model.pdm.n_points, model.pdm.n_modes, VIDEO)
+    return columns(model.pdm.n_points, model.pdm.n_modes, VIDEO, n_eye_points(model, config))
 
 
 def rows_of(names: list[str], followed: Followed) -> list[list[str]]:
@@ -71,6 +73,12 @@ def rows_of(names: list[str], followed: Followed) -> list[list[str]]:
     frame, source = followed.frame, followed.frame.source
     rows = [video_row(source, frame.number, frame.time, i, face, ok) for i, face, ok in followed.faces]
     return rows or [empty_row(names, source, frame=frame.number, timestamp=f"{frame.time:.6f}")]
+
+
+def openface_lines(followed: Followed) -> list[str]:
+    """The lines of a frame in OpenFace's own table; a frame in which no face is followed has none."""
+    frame = followed.frame
+    return [video_line(frame.number, i, frame.time, ok, face) for i, face, ok in followed.faces]
 
 
 def annotated(followed: Followed) -> RGB:

@@ -9,6 +9,7 @@ import numpy as np
 
 from jaxclnf.media.inputs import Failure, failed
 from jaxclnf.output.folder import OutputFolder
+from jaxclnf.output.openface_table import OpenFaceTables
 from jaxclnf.output.photos import Photo
 from jaxclnf.output.pictures import overlay, save_crops, save_picture
 from jaxclnf.types import Model
@@ -25,11 +26,14 @@ class PhotoFiles:
         pictures: bool,
         crops: int,
         margin: float,
+        openface: OpenFaceTables | None = None,
     ) -> None:
         self._folder, self._mean = folder.path, np.asarray(model.pdm.mean)
         self._crops, self._margin = crops, margin
         self._crop_folder = folder.claim_folder("crops") if crops else None
-        endings = [".png"] if pictures or crops else []
+        self._openface = openface
+        self._openface_folder = folder.claim_folder("openface") if openface else None
+        endings = [".png"] if pictures or crops or openface else []
         crop_room = "_99999.png" if crops else ""
         self._stems = {
             str(path): folder.stem(str(path), path.stem or "out", endings, crop_room)
@@ -54,5 +58,7 @@ class PhotoFiles:
     def _write(self, photo: Photo, stem: str) -> None:
         if self._pictures:
             save_picture(self._folder / f"{stem}.png", overlay(photo))
+        if self._openface and self._openface_folder:
+            self._openface.write_photo(self._openface_folder / f"{stem}.csv", photo.faces)
         if self._crop_folder:
             save_crops(self._crop_folder, stem, photo, self._mean, self._crops, self._margin)

@@ -12,13 +12,14 @@ from jaxtyping import Float
 
 from jaxclnf.batch.faces import fit_faces
 from jaxclnf.batch.pipeline import ahead, in_groups
+from jaxclnf.fitting.gaze import gaze
 from jaxclnf.fitting.headpose import head_pose, landmarks_camera
 from jaxclnf.media.detection import Detector, detect_faces, largest, named_detector
 from jaxclnf.media.images import RGB, n_pixels, read_photo, to_grey
 from jaxclnf.media.inputs import Failure, failed
 from jaxclnf.models.calibration import confidences
 from jaxclnf.output.tables import Face
-from jaxclnf.types import PDM, Camera, FaceParams, FitConfig, FitResult, Model
+from jaxclnf.types import EYES, Camera, FitConfig, FitResult, Model
 
 GROUP_PIXELS = 32e6  # photos fitted together: what a few of them hold in memory
 GROUP_PHOTOS = 16
@@ -118,22 +119,24 @@ def measure(
     n_faces = len(result.status)
     padded = 1 << (n_faces - 1).bit_length()  # few sizes to compile
     take = np.minimum(np.arange(padded), n_faces - 1)
-    params, cameras = jax.tree.map(lambda a: np.asarray(a)[take], (result.params, cameras))
-    pose, points = jax.device_get(_geometry(model.pdm, params, cameras))
+    padded_result, cameras = jax.tree.map(lambda a: np.asarray(a)[take], (result, cameras))
+    pose, points, looks = jax.device_get(_geometry(model, padded_result, cameras))
     return [
         Face(
             result=jax.tree.map(lambda a, i=i: a[i], result),
             confidence=float(sure[i]),
             pose=np.concatenate([pose.translation[i], pose.rotation[i]]),
             landmarks_camera=points[i],
+            gaze=jax.tree.map(lambda a, i=i: a[i], looks),
         )
         for i in range(n_faces)
     ]
 
 
 @jax.jit
-def _geometry(pdm: PDM, params: FaceParams, cameras: Camera):
+def _geometry(model: Model, result: FitResult, cameras: Camera):
     def one(params, camera):
-        return head_pose(pdm, params, camera), landmarks_camera(pdm, params, camera)
+        return head_pose(model.pdm, params, camera), landmarks_camera(model.pdm, params, camera)
 
-    return jax.vmap(one)(params, cameras)
+    looks = gaze(model, result, cameras) if set(EYES) <= set(result.parts) else None
+    return *jax.vmap(one)(result.params, cameras), looks

@@ -5,13 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import cv2
+import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxclnf.fitting.gaze import ray_image
 from jaxclnf.fitting.headpose import axes_image
 from jaxclnf.media.crops import aligned_crop
 from jaxclnf.media.images import RGB
-from jaxclnf.output.draw import colour_of, draw_axes, draw_box, draw_landmarks, draw_name
+from jaxclnf.output.draw import colour_of, draw_axes, draw_box, draw_gaze, draw_landmarks, draw_name
 from jaxclnf.output.files import write_whole
 from jaxclnf.output.photos import Photo
 from jaxclnf.output.tables import Face, percent
@@ -38,6 +40,10 @@ def draw_face(picture: RGB, face: Face, camera: Camera, number: int, scale: floa
     if usable(int(face.result.status)):
         draw_landmarks(picture, scale * np.asarray(face.result.landmarks, np.float64), colour_of(number))
         pose = HeadPose(translation=jnp.asarray(face.pose[:3]), rotation=jnp.asarray(face.pose[3:]))
+        if face.gaze is not None:
+            rays = jax.vmap(ray_image, in_axes=(0, 0, None))
+            ends = rays(face.gaze.landmarks_camera, face.gaze.directions, camera)
+            draw_gaze(picture, scale * np.asarray(face.gaze.landmarks), scale * np.asarray(ends))
         draw_axes(picture, scale * np.asarray(axes_image(pose, camera), np.float64))
 
 

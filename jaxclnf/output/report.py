@@ -21,6 +21,7 @@ MOST_CARDS = 1000
 FRAMES_SHOWN = 24  # of a video
 DOUBTFUL = 0.5  # confidence below which a face is marked
 
+_LOOKS = ("gaze_angle_x", "gaze_angle_y")
 _TABLE = ("confidence", "status", "source")
 
 
@@ -118,11 +119,16 @@ def _course(rows: list[dict[str, Any]]) -> str:
 
     from jaxclnf.output.draw import colour_of
 
-    figure = Figure(figsize=(10, 6.6), layout="constrained")
-    panels = figure.subplots(3, 1, sharex=True)
+    looks = bool(rows) and _LOOKS[0] in rows[0]
+    n_panels = 4 if looks else 3
+    figure = Figure(figsize=(10, 2.2 * n_panels), layout="constrained")
+    panels = figure.subplots(n_panels, 1, sharex=True)
     panels[0].set(ylabel="confidence", ylim=(0, 1.02))
     panels[1].set(ylabel="rotation, degrees")
-    panels[2].set(ylabel="distance, mm", xlabel="seconds")
+    panels[2].set(ylabel="distance, mm")
+    panels[-1].set(xlabel="seconds")
+    if looks:
+        panels[3].set(ylabel="gaze, degrees")
     for face in sorted({row["face_id"] for row in rows if row["status"] != "no face"}):
         seen = [row for row in rows if row["face_id"] == face and row["success"]]
         time = [row["timestamp"] for row in seen]
@@ -132,9 +138,12 @@ def _course(rows: list[dict[str, Any]]) -> str:
             degrees = np.degrees([row[f"pose_R{axis}"] for row in seen])
             panels[1].plot(time, degrees, style, color=colour, label=f"face {face}, {axis}")
         panels[2].plot(time, [row["pose_Tz"] for row in seen], color=colour)
+        for angle, style in zip(_LOOKS if looks else (), ("-", "--"), strict=False):
+            degrees = np.degrees([row[angle] for row in seen])
+            panels[3].plot(time, degrees, style, color=colour, label=f"face {face}, {angle[-1]}")
     for panel in panels:
         panel.grid(alpha=0.3)
-    for panel in panels[:2]:
+    for panel in (*panels[:2], *panels[3:]):
         if panel.lines:
             panel.legend(loc="upper left", bbox_to_anchor=(1, 1), fontsize="small", frameon=False)
     text = io.StringIO()
@@ -150,15 +159,22 @@ def _read(table: Path, names: Sequence[str] | None) -> list[dict[str, Any]]:
     texts: dict[str, Any] = {"source": pl.String, "status": pl.String}
     if table.suffix == ".csv":  # polars would take [, * and ? for patterns
         rows = pl.scan_csv(table.absolute(), infer_schema_length=None, schema_overrides=texts, glob=False)
-        rows = rows.select(names).collect()
+        rows = rows.select(_shown(rows.collect_schema().names(), names)).collect()
     elif table.suffix == ".parquet":
-        rows = pl.read_parquet(io.BytesIO(table.read_bytes()), columns=list(names))
+        rows = pl.read_parquet(io.BytesIO(table.read_bytes()))
+        rows = rows.select(_shown(rows.columns, names))
     elif table.stat().st_size:
-        rows = pl.read_ndjson(table.read_bytes(), infer_schema_length=None).select(names)
+        rows = pl.read_ndjson(table.read_bytes(), infer_schema_length=None)
+        rows = rows.select(_shown(rows.columns, names))
     else:  # where no photo could be read
         return []
     floats = pl.exclude("source", "status", "frame", "face", "face_id", "success")
     return rows.with_columns(floats.cast(pl.Float64).fill_null(np.nan)).to_dicts()
+
+
+def _shown(there: Sequence[str], names: Sequence[str]) -> list[str]:
+    """The columns to read: those named, and of gaze those that are there."""
+    return [*names, *(name for name in _LOOKS if name in there)]
 
 
 def _rotations() -> list[str]:

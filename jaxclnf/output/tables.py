@@ -17,7 +17,7 @@ import numpy as np
 from jaxtyping import Float
 
 from jaxclnf.output.files import path_cell
-from jaxclnf.types import FitResult, Status, usable
+from jaxclnf.types import EyeGaze, FitResult, Status, usable
 
 PHOTO = ("face", "confidence")
 VIDEO = ("frame", "face_id", "timestamp", "confidence", "success")
@@ -43,6 +43,7 @@ class Face(NamedTuple):
     confidence: float  # 0..1
     pose: Float[np.ndarray, "6"]  # Tx, Ty, Tz in millimetres, Rx, Ry, Rz in radians
     landmarks_camera: Float[np.ndarray, "n_points 3"]  # millimetres
+    gaze: EyeGaze | None = None  # where eyes were fitted
 
 
 def percent(confidence: float) -> str:
@@ -50,13 +51,25 @@ def percent(confidence: float) -> str:
     return f"{confidence:.0%}" if np.isfinite(confidence) else "?"
 
 
-def columns(n_points: int, n_modes: int, leading: Sequence[str] = PHOTO) -> list[str]:
-    """Names of a table's columns, in order, for models with ``n_points`` landmarks and ``n_modes`` modes."""
+def columns(
+    n_points: int,
+    n_modes: int,
+    leading: Sequence[str] = PHOTO,
+    n_eye_points: int = 0,
+    own: Sequence[str] = OWN,
+) -> list[str]:
+    """Names of a table's columns, in order, for models with ``n_points`` landmarks and ``n_modes`` modes.
+
+    Gaze has columns where both eyes have ``n_eye_points`` landmarks together.
+    """
+    directions = [f"gaze_{eye}_{axis}" for eye in (0, 1) for axis in "xyz"]
+    eye_points = [f"eye_lmk_{axis}_{i}" for axis in "xyXYZ" for i in range(n_eye_points)]
+    gaze = [*directions, "gaze_angle_x", "gaze_angle_y", *eye_points] if n_eye_points else []
     pose = [f"pose_{what}{axis}" for what in "TR" for axis in "xyz"]
     points = [f"{axis}_{i}" for axis in "xyXYZ" for i in range(n_points)]
     rigid = [f"p_{name}" for name in ("scale", "rx", "ry", "rz", "tx", "ty")]
     shape = [f"p_{i}" for i in range(n_modes)]
-    return [*leading, *pose, *points, *rigid, *shape, *OWN]
+    return [*leading, *gaze, *pose, *points, *rigid, *shape, *own]
 
 
 def photo_row(source: str, face: int, found: Face) -> list[str]:
@@ -85,13 +98,34 @@ def empty_row(names: Sequence[str], source: str, **known: object) -> list[str]:
     return [str(known.get(name, "NaN")) for name in names]
 
 
+class Group(NamedTuple):
+    """Values of columns that stand together, and the decimals that OpenFace 2 writes of them."""
+
+    values: np.ndarray
+    decimals: int
+
+
+def groups(found: Face) -> list[Group]:
+    """What a row says of a face, in OpenFace's order."""
+    params, pose = found.result.params, np.asarray(found.pose)
+    points = [np.transpose(found.result.landmarks), found.landmarks_camera.T]
+    rigid = np.array([params.scale, *params.rotation, *params.translation])
+    face = [Group(pose[:3], 1), Group(pose[3:], 3), *(Group(p.ravel(), 1) for p in points)]
+    return [*_gaze_groups(found.gaze), *face, Group(np.concatenate([rigid, params.shape]), 3)]
+
+
+def _gaze_groups(gaze: EyeGaze | None) -> list[Group]:
+    if gaze is None:
+        return []
+    by_axis = [np.concatenate(eyes).T for eyes in (gaze.landmarks, gaze.landmarks_camera)]
+    points = [Group(axes.ravel(), 1) for axes in by_axis]
+    return [Group(np.ravel(gaze.directions), 6), Group(np.asarray(gaze.angles), 3), *points]
+
+
 def _values(found: Face, trusted: bool) -> list[str]:
-    params, blank = found.result.params, np.nan
-    rigid = [params.scale, *params.rotation, *params.translation]
-    points = [*np.transpose(found.result.landmarks), *found.landmarks_camera.T]
-    values = np.concatenate([found.pose, *points, rigid, params.shape])
+    values = np.concatenate([group.values for group in groups(found)])
     trusted = trusted and usable(int(found.result.status))
-    return _numbers(values if trusted else np.full_like(values, blank))
+    return _numbers(values if trusted else np.full_like(values, np.nan))
 
 
 def _own(source: str, found: Face, success: bool) -> list[str]:

@@ -13,9 +13,10 @@ from jaxclnf.media.encode import VideoFile
 from jaxclnf.media.frames import Video
 from jaxclnf.media.inputs import Failure, failed, find_photos, is_pattern
 from jaxclnf.output.folder import OutputFolder, source_key
-from jaxclnf.output.followed import Followed, annotated, rows_of, video_columns
+from jaxclnf.output.followed import Followed, annotated, openface_lines, rows_of, video_columns
+from jaxclnf.output.openface_table import OpenFaceTables, VideoTable
 from jaxclnf.output.runs import Table, stamp
-from jaxclnf.types import Model
+from jaxclnf.types import FitConfig, Model
 
 
 class VideoFiles:
@@ -32,6 +33,7 @@ class VideoFiles:
         self._stamp = _stamp(source)
         self._table: Table | None = None
         self._film: VideoFile | None = None
+        self._openface: VideoTable | None = None
         self._film_failures: list[Failure] = []
 
     def is_done(self) -> bool:
@@ -47,9 +49,19 @@ class VideoFiles:
         digest = hashlib.sha256(json.dumps(self._told, sort_keys=True, default=str).encode()).hexdigest()
         return {"table": self.table.name, "stamp": self._stamp, "told": digest}
 
-    def begin(self, model: Model, video: Video, pictures: bool) -> None:
-        """Begin both anew, whatever an earlier run left."""
-        self._table = Table.afresh(self.table, video_columns(model))
+    def begin(
+        self,
+        model: Model,
+        config: FitConfig,
+        video: Video,
+        pictures: bool,
+        openface: OpenFaceTables | None = None,
+    ) -> None:
+        """Begin all anew, whatever an earlier run left."""
+        self._table = Table.afresh(self.table, video_columns(model, config))
+        if openface:
+            folder = self._folder.claim_folder("openface")
+            self._openface = openface.video(folder / f"{self.table.stem}.csv")
         self._film = VideoFile(self.film, video.fps) if pictures else None
 
     def draw(self, followed: Followed) -> Followed:
@@ -72,6 +84,8 @@ class VideoFiles:
         """Append a frame's rows to the table."""
         assert self._table is not None
         self._table.add(rows_of(self._table.columns, followed))
+        if self._openface:
+            self._openface.add(openface_lines(followed))
         self.n_frames += 1
 
     def finish(self, video: Video) -> list[Failure]:
@@ -79,6 +93,9 @@ class VideoFiles:
         assert self._table is not None
         self._finish_film(self.film)
         self._table.finish()
+        if self._openface:
+            self._openface.finish()
+            self._openface = None
         failures = self._film_failures + video.failures
         if not self.n_frames:
             failures = [Failure(self.source, f"{self.source} holds no frame that can be read")]
@@ -99,6 +116,8 @@ class VideoFiles:
         if self._table:
             self._finish_film(self.film.with_suffix(".unfinished.mp4"))
             self._table.close()
+            if self._openface:
+                self._openface.close()
             self._table = None
 
 

@@ -247,3 +247,27 @@ def test_without_a_model_one_sentence_says_what_to_do(run, tmp_path: Path, monke
     assert outcome.status == 1
     assert "jaxclnf models install" in outcome.err
     assert len(outcome.err.splitlines()) == 1
+
+
+def test_gaze_needs_eyes(run, faces: Path) -> None:
+    outcome = fit(run, "photos", "--out", "out", "--gaze")
+    assert outcome.status == 1
+    assert "gaze needs a model of both eyes" in outcome.err
+    assert "jaxclnf models install" in outcome.err
+
+
+def test_gaze_of_a_photo(run, tmp_path: Path, monkeypatch) -> None:
+    """Its columns, in both kinds of table, and its drawing."""
+    monkeypatch.chdir(tmp_path)
+    model = shared("openface", "model", "main_clnf_general.txt")
+    photo = shared("samples", "sample1.jpg")
+    outcome = run("fit", photo, "--model", model, "--gaze", "--openface-columns", "2.2", "--out", "out")
+    assert outcome.status == 0, outcome.err
+    (row,) = read_table(tmp_path / "out/landmarks.csv")
+    look = np.array([float(row[f"gaze_0_{axis}"]) for axis in "xyz"])
+    assert np.linalg.norm(look) == pytest.approx(1, abs=1e-5)
+    assert look[2] < -0.7
+    (theirs,) = read_table(tmp_path / "out/openface/sample1.csv")
+    assert list(row)[:-3] == list(theirs)
+    for name, value in theirs.items():
+        assert float(value) == pytest.approx(float(row[name]), abs=0.0501), name

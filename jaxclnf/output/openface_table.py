@@ -1,0 +1,92 @@
+"""Tables exactly as OpenFace 2 writes them: its columns alone, in its decimals, one file a photo or video.
+
+`tables` writes the same columns with more decimals and what else is known. Source: OpenFace's
+`RecorderCSV.cpp`; golden files in tests.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from jaxclnf.output.files import write_whole
+from jaxclnf.output.tables import PHOTO, VIDEO, Face, columns, groups
+
+
+class Release(StrEnum):
+    """Of OpenFace 2; they differ by a blank after each comma."""
+
+    v2_2 = "2.2"
+    v2_1 = "2.1"
+
+
+def photo_lines(faces: Sequence[Face]) -> list[str]:
+    """The lines of a photo's faces."""
+    return [",".join([str(i), f"{face.confidence:.3f}", *_numbers(face)]) for i, face in enumerate(faces)]
+
+
+def video_line(frame: int, face_id: int, timestamp: float, success: bool, found: Face) -> str:
+    """The line of a face in a video's frame."""
+    sure = f"{found.confidence:.2f}"
+    return ",".join([str(frame), str(face_id), f"{timestamp:.3f}", sure, str(int(success)), *_numbers(found)])
+
+
+def header(n_points: int, n_modes: int, video: bool, n_eye_points: int = 0) -> str:
+    """The first line of a table."""
+    return ",".join(columns(n_points, n_modes, VIDEO if video else PHOTO, n_eye_points, own=()))
+
+
+def spaced(line: str, release: Release) -> str:
+    """A line as a release writes it, with its end."""
+    return (line.replace(",", ", ") if release is Release.v2_1 else line) + "\n"
+
+
+class OpenFaceTables(NamedTuple):
+    """The tables of a run's faces, of models with so many points and modes."""
+
+    release: Release
+    n_points: int
+    n_modes: int
+    n_eye_points: int
+
+    def write_photo(self, path: Path, faces: Sequence[Face]) -> None:
+        """Write the table of a photo; without faces it has no more than its first line."""
+        first = header(self.n_points, self.n_modes, False, self.n_eye_points)
+        lines = [first, *photo_lines(faces)]
+        write_whole(path, "".join(spaced(line, self.release) for line in lines).encode())
+
+    def video(self, path: Path) -> VideoTable:
+        """Begin the table of a video."""
+        return VideoTable(path, header(self.n_points, self.n_modes, True, self.n_eye_points), self.release)
+
+
+class VideoTable:
+    """A video's table, which grows by lines and gets its name when it is finished."""
+
+    def __init__(self, path: Path, first: str, release: Release) -> None:
+        self._path, self._part, self._release = path, path.with_name(f"{path.name}.unfinished"), release
+        self._file = self._part.open("w", encoding="utf-8", newline="")
+        self.add([first])
+
+    def add(self, lines: Sequence[str]) -> None:
+        """Append lines and hand them to the system."""
+        self._file.writelines(spaced(line, self._release) for line in lines)
+        self._file.flush()
+
+    def finish(self) -> None:
+        self.close()
+        os.replace(self._part, self._path)
+
+    def close(self) -> None:
+        """Leave the lines, under the name of an unfinished table."""
+        self._file.close()
+
+
+def _numbers(found: Face) -> list[str]:
+    """As C's printf would; what did not come to numbers is 0, as in OpenFace's first frames."""
+    return [f"{float(v):.{g.decimals}f}" for g in groups(found) for v in np.nan_to_num(g.values)]

@@ -2,34 +2,61 @@
 
 Start here: a `Model` holds a 3D point distribution model and CCNF patch experts; `FaceParams` say where a
 face is and how it is bent; a `FitConfig` says how to search; a `FitResult` says what was found.
+
+Fitting arrays needs jax, jaxlib, numpy and jaxtyping alone. What reads photos and finds faces in them is
+imported when it is first used.
 """
 
-from importlib import import_module
+from importlib import import_module, metadata
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from jaxclnf.batch.devices import fit_on_cores, fit_sharded
     from jaxclnf.batch.faces import fit_faces, fit_stream
+    from jaxclnf.config import FitConfig, Stage
     from jaxclnf.fitting.compiled import compile_fit
     from jaxclnf.fitting.fit import fit, fit_batch, fit_from, fit_settings
     from jaxclnf.fitting.gaze import gaze
+    from jaxclnf.fitting.headpose import head_pose
     from jaxclnf.fitting.pose import landmarks
     from jaxclnf.fitting.validate import validate
+    from jaxclnf.media.detection import detect_faces
+    from jaxclnf.media.images import read_photo, to_grey
     from jaxclnf.models.openface import convert_openface
     from jaxclnf.models.openface.validator import load_validator
     from jaxclnf.models.storage import load_model, save_model
-    from jaxclnf.types import EyeGaze, FaceParams, FitConfig, FitResult, Model, Status, Validator
+    from jaxclnf.tracking.tracker import TrackConfig, TrackerState
+    from jaxclnf.types import (
+        PDM,
+        Camera,
+        EyeGaze,
+        FaceParams,
+        FitResult,
+        HeadPose,
+        Model,
+        PatchExperts,
+        Status,
+        Validator,
+    )
 
 __all__ = [
+    "Camera",
     "EyeGaze",
     "FaceParams",
     "FitConfig",
     "FitResult",
+    "HeadPose",
     "Model",
+    "PDM",
+    "PatchExperts",
+    "Stage",
     "Status",
+    "TrackConfig",
+    "TrackerState",
     "Validator",
     "compile_fit",
     "convert_openface",
+    "detect_faces",
     "fit",
     "fit_batch",
     "fit_faces",
@@ -39,10 +66,13 @@ __all__ = [
     "fit_sharded",
     "fit_stream",
     "gaze",
+    "head_pose",
     "landmarks",
     "load_model",
     "load_validator",
+    "read_photo",
     "save_model",
+    "to_grey",
     "validate",
 ]
 
@@ -50,19 +80,37 @@ __all__ = [
 _HOMES = {
     "batch.devices": ("fit_on_cores", "fit_sharded"),
     "batch.faces": ("fit_faces", "fit_stream"),
+    "config": ("FitConfig", "Stage"),
     "fitting.compiled": ("compile_fit",),
     "fitting.fit": ("fit", "fit_batch", "fit_from", "fit_settings"),
     "fitting.gaze": ("gaze",),
+    "fitting.headpose": ("head_pose",),
     "fitting.pose": ("landmarks",),
     "fitting.validate": ("validate",),
+    "media.detection": ("detect_faces",),
+    "media.images": ("read_photo", "to_grey"),
     "models.openface": ("convert_openface",),
     "models.openface.validator": ("load_validator",),
     "models.storage": ("load_model", "save_model"),
-    "types": ("EyeGaze", "FaceParams", "FitConfig", "FitResult", "Model", "Status", "Validator"),
+    "tracking.tracker": ("TrackConfig", "TrackerState"),
+    "types": (
+        "PDM",
+        "Camera",
+        "EyeGaze",
+        "FaceParams",
+        "FitResult",
+        "HeadPose",
+        "Model",
+        "PatchExperts",
+        "Status",
+        "Validator",
+    ),
 }
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return metadata.version("jaxclnf")
     for home, names in _HOMES.items():
         if name in names:
             globals()[name] = getattr(import_module(f"jaxclnf.{home}"), name)

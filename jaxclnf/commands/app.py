@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
 from jaxclnf.commands.bench import bench
@@ -10,6 +12,7 @@ from jaxclnf.commands.convert import convert
 from jaxclnf.commands.demo import demo
 from jaxclnf.commands.eval import evaluate
 from jaxclnf.commands.fit import fit
+from jaxclnf.commands.info import info
 from jaxclnf.commands.models import models
 from jaxclnf.commands.sweep import sweep
 from jaxclnf.commands.track import track
@@ -21,6 +24,26 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+
+def _say_version(wanted: bool | None) -> None:
+    if wanted:
+        import jaxclnf
+
+        typer.echo(jaxclnf.__version__)
+        raise typer.Exit
+
+
+VersionOption = Annotated[
+    bool | None, typer.Option("--version", callback=_say_version, is_eager=True, help="Say the version.")
+]
+
+
+@app.callback()
+def _options(version: VersionOption = None) -> None:
+    """Facial landmarks and head pose with Constrained Local Neural Fields."""
+
+
 app.command()(fit)
 app.command()(track)
 app.command()(demo)
@@ -30,4 +53,5 @@ app.command()(sweep)
 app.command()(bench)
 app.command()(train)
 app.command()(calibrate)
+app.command()(info)
 app.add_typer(models, name="models")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
-from threadpoolctl import threadpool_limits
 
 from jaxclnf.models.budget import Budget
 
@@ -17,6 +17,15 @@ _MOST = 2**30  # bytes of a scale's smoothing matrices, where no budget is given
 _CHUNK = (
     2**18
 )  # numbers in the matrices computed at a time, so that what they pass through stays in the cache
+
+
+def _one_thread_in_blas() -> AbstractContextManager[object]:
+    """Let each thread do its matrix products alone; without threadpoolctl they disturb each other."""
+    try:
+        from threadpoolctl import threadpool_limits
+    except ImportError:
+        return nullcontext()
+    return threadpool_limits(1, user_api="blas")
 
 
 def smoothing_matrices(
@@ -50,7 +59,7 @@ def smoothing_matrices(
         needed = len(distinct) * window**4 * alpha.dtype.itemsize
         budget.take(needed, f"window {window}: {len(distinct)} smoothing matrices of {window**2} rows")
     # The matrices are small: threads within a product would wait for each other; those of the pool do not.
-    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(os.cpu_count()) as pool:
+    with _one_thread_in_blas(), ThreadPoolExecutor(os.cpu_count()) as pool:
         sigma = {window: _invert(distinct, edges[window], window, alpha.dtype, pool) for window in edges}
     return sigma, index
 

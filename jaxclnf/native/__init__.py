@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import warnings
 from functools import cache
 from pathlib import Path
 
@@ -31,18 +32,37 @@ MOST_WINDOW, MOST_SUPPORT = 181, 128
 
 
 @cache
-def available() -> bool:
-    """Whether the library is there and XLA takes it; from the first call on, XLA has its functions."""
-    if os.environ.get("JAXCLNF_NATIVE") == "0" or not LIBRARY.exists():
-        return False
+def missing() -> str:
+    """Say why C is not called; empty where it is. From the first call on, XLA has its functions."""
+    if os.environ.get("JAXCLNF_NATIVE") == "0":
+        return "JAXCLNF_NATIVE is 0"
+    if not LIBRARY.exists():
+        return f"{LIBRARY.name} was not compiled when jaxclnf was installed"
     try:
         library = ctypes.CDLL(str(LIBRARY))
         for name in (RESPONSE_MAPS, SOLVE):
             jax.ffi.register_ffi_target(name, jax.ffi.pycapsule(library[name]), platform="cpu")
-    except (OSError, AttributeError, RuntimeError, ValueError):
+    except (OSError, AttributeError, RuntimeError, ValueError) as error:
         # Another machine's library, or an XLA that calls in another way.
-        return False
-    return True
+        return f"{LIBRARY.name} cannot be used here: {error}"
+    return ""
+
+
+def available() -> bool:
+    """Whether the library is there and XLA takes it."""
+    return not missing()
+
+
+@cache
+def _warn_once() -> None:
+    """Say that C is missing, but to those who have left it out themselves."""
+    if missing() and os.environ.get("JAXCLNF_NATIVE") != "0":
+        warnings.warn(
+            f"fits on CPUs take about twice as long as they could: {missing()}. Install jaxclnf anew where a "
+            "C compiler or the package index can be reached, or set JAXCLNF_NATIVE=0 to be content with it.",
+            RuntimeWarning,
+            stacklevel=2,
+        )
 
 
 def export_checks() -> list[jax.export.DisabledSafetyCheck]:
@@ -55,6 +75,7 @@ def export_checks() -> list[jax.export.DisabledSafetyCheck]:
 
 def serves(*arrays: Num[Array, "..."] | Bool[Array, "..."]) -> bool:
     """Whether C can be called with arrays of these types, on the platforms that are CPUs."""
+    _warn_once()
     return all(a.dtype in KINDS for a in arrays) and available()
 
 
@@ -102,4 +123,4 @@ def solve(
     return jax.ffi.ffi_call(SOLVE, shape, vmap_method="broadcast_all")(hessian, gradient)
 
 
-available()  # so that stored programs find C's functions
+missing()  # so that stored programs find C's functions

@@ -1,0 +1,18 @@
+from __future__ import annotations
+
+import jax
+from command_line import runner
+
+import jaxclnf
+
+
+def test_the_version_is_said(monkeypatch, capfd) -> None:
+    outcome = runner(monkeypatch, capfd)("--version")
+    assert (outcome.status, outcome.out.strip()) == (0, jaxclnf.__version__)
+
+
+def test_info_says_what_a_report_needs(monkeypatch, capfd) -> None:
+    out = runner(monkeypatch, capfd)("info").out
+    for what in ("jaxclnf", "jax ", "devices", "native code", "model", "cache"):
+        assert f"\n{what}" in "\n" + out
+    assert jaxclnf.__version__ in out and jax.__version__ in out

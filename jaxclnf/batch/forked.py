@@ -60,7 +60,8 @@ def _helper(pid: int) -> Any:
     """The fresh process of this one; it ends when this one does."""
     package = str(Path(__file__).resolve().parents[2])
     paths = os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")]))
-    kept = jax.config.jax_compilation_cache_dir, jax.config.jax_enable_x64
+    config: Any = jax.config
+    kept = config.jax_compilation_cache_dir, config.jax_enable_x64
     program = f"from jaxclnf.batch.forked import serve; serve(*{kept!r})"
     environment = os.environ | {"PYTHONPATH": paths}
     command, pipe = [sys.executable, "-c", program], subprocess.PIPE

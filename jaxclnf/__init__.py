@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from jaxclnf.batch.faces import fit_faces, fit_stream
     from jaxclnf.config import FitConfig, Stage
     from jaxclnf.fitting.compiled import compile_fit
-    from jaxclnf.fitting.fit import fit, fit_batch, fit_from, fit_settings
+    from jaxclnf.fitting.fit import fit, fit_batch, fit_batch_from, fit_from, fit_settings
     from jaxclnf.fitting.gaze import gaze
     from jaxclnf.fitting.headpose import head_pose
     from jaxclnf.fitting.pose import landmarks
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from jaxclnf.models.openface import convert_openface
     from jaxclnf.models.openface.validator import load_validator
     from jaxclnf.models.storage import load_model, save_model
-    from jaxclnf.tracking.tracker import TrackConfig, TrackerState
+    from jaxclnf.tracking.tracks import TrackConfig, TrackerState
     from jaxclnf.types import (
         PDM,
         Camera,
@@ -59,6 +59,7 @@ __all__ = [
     "detect_faces",
     "fit",
     "fit_batch",
+    "fit_batch_from",
     "fit_faces",
     "fit_from",
     "fit_on_cores",
@@ -82,7 +83,7 @@ _HOMES = {
     "batch.faces": ("fit_faces", "fit_stream"),
     "config": ("FitConfig", "Stage"),
     "fitting.compiled": ("compile_fit",),
-    "fitting.fit": ("fit", "fit_batch", "fit_from", "fit_settings"),
+    "fitting.fit": ("fit", "fit_batch", "fit_batch_from", "fit_from", "fit_settings"),
     "fitting.gaze": ("gaze",),
     "fitting.headpose": ("head_pose",),
     "fitting.pose": ("landmarks",),
@@ -92,7 +93,7 @@ _HOMES = {
     "models.openface": ("convert_openface",),
     "models.openface.validator": ("load_validator",),
     "models.storage": ("load_model", "save_model"),
-    "tracking.tracker": ("TrackConfig", "TrackerState"),
+    "tracking.tracks": ("TrackConfig", "TrackerState"),
     "types": (
         "PDM",
         "Camera",

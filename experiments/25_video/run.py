@@ -17,7 +17,7 @@ from jaxclnf.fitting.headpose import head_pose, weak_head_pose
 from jaxclnf.media.detection import detect_faces
 from jaxclnf.media.images import to_grey
 from jaxclnf.media.video import open_video
-from jaxclnf.tracking.tracker import TrackConfig, TrackerState, step, wants_detections
+from jaxclnf.tracking import TrackConfig, TrackerState, step, wants_detections
 from jaxclnf.types import Camera, FaceParams, FitConfig, Model
 
 SHARED = Path(__file__).resolve().parents[3] / "shared"

@@ -55,7 +55,7 @@ def track(
     from jaxclnf.output.report import report_videos
     from jaxclnf.output.runs import write_failures
     from jaxclnf.output.video_files import plan_videos
-    from jaxclnf.tracking.tracker import TrackConfig
+    from jaxclnf.tracking import TrackConfig
 
     view, chosen = common.camera(camera), common.detector_name(detector, preset)
     with OutputFolder(out) as folder:

@@ -83,7 +83,6 @@ def fit_settings(
 
 
 @jax.jit
-@in_full_precision
 def fit_from(
     model: Model,
     image: Num[Array | np.ndarray, "height width"],
@@ -91,12 +90,26 @@ def fit_from(
     config: FitConfig | None = None,
 ) -> FitResult:
     """Fit one face, started from parameters (of the frame before, say); start rotations are not used."""
-    (model, config), images = _in_one_dtype(model, config), jnp.asarray(image)[None]
-    _check_images(images, 3)
-    start = jax.tree.map(lambda a: jnp.asarray(a, model.pdm.mean.dtype)[None, None], params)
-    tries = fit_tries(model, images, start, config)
-    n_stages = len(config.stages_on(len(model.experts)))
-    return _first(_result(*best_tries(model, images, tries, config, 1), jnp.zeros(1, jnp.int32), n_stages))
+    _check_images(image[None], 3)
+    start = jax.tree.map(lambda a: jnp.asarray(a)[None], params)
+    return _first(fit_batch_from(model, image[None], start, config))
+
+
+@jax.jit
+@in_full_precision
+def fit_batch_from(
+    model: Model,
+    images: Num[Array | np.ndarray, "n_faces height width"],
+    params: FaceParams,
+    config: FitConfig | None = None,
+) -> FitResult:
+    """`fit_from` of many faces: each on its image, from its row of ``params``."""
+    (model, config), images = _in_one_dtype(model, config), jnp.asarray(images)
+    starts = jax.tree.map(lambda a: jnp.asarray(a, model.pdm.mean.dtype)[:, None], params)
+    tries = fit_tries(model, images, starts, config)
+    n_faces, n_stages = len(images), len(config.stages_on(len(model.experts)))
+    best = best_tries(model, images, tries, config, n_faces)
+    return _result(*best, jnp.zeros(n_faces, jnp.int32), n_stages)
 
 
 def _starts(model: Model, boxes: Float[Array, "n_faces 4"], config: FitConfig) -> FaceParams:

@@ -17,10 +17,11 @@ from jaxclnf.output.openface_table import video_line
 from jaxclnf.output.photos import measure
 from jaxclnf.output.pictures import draw_face
 from jaxclnf.output.tables import VIDEO, Face, columns, empty_row, percent, video_row
-from jaxclnf.tracking.tracker import TrackConfig, Tracked, TrackerState, landmark_box, step, wants_detections
+from jaxclnf.tracking import TrackConfig, Tracked, TrackerState, look_scale, step, wants_detections
+from jaxclnf.tracking.association import landmark_box
 from jaxclnf.types import Camera, FitConfig, Model
 
-NO_BOXES = np.zeros((0, 4), np.float32)
+NO_BOXES = np.zeros((0, 5), np.float32)
 
 
 class Followed(NamedTuple):
@@ -43,14 +44,19 @@ def follow(
     state = TrackerState()
     for frame in video.frames:
         grey = to_grey(frame.rgb)
-        looked = wants_detections(config, state)
-        boxes = detect_faces(frame.rgb, find).boxes if looked else NO_BOXES
+        looked = wants_detections(config, state, grey)
+        boxes = _detected(config, state, frame.rgb, find) if looked else NO_BOXES
         after, tracked = step(model, config, state, grey, boxes)
         if not looked and any(track.lost == 1 for track in after.tracks):  # it may only have moved far
-            after, tracked = step(model, config, state, grey, detect_faces(frame.rgb, find).boxes)
+            after, tracked = step(model, config, state, grey, _detected(config, state, frame.rgb, find))
         state = after
         own = camera or Camera.default(*frame.rgb.shape[1::-1])
         yield Followed(frame, own, tuple(_measured(model, tracked, own)))
+
+
+def _detected(config: TrackConfig, state: TrackerState, rgb: RGB, find: Detector) -> np.ndarray:
+    """The boxes of a frame's faces, seen as large as is of use."""
+    return detect_faces(rgb, find, look_scale(config, state)).tilted
 
 
 def _measured(model: Model, tracked: list[Tracked], camera: Camera) -> Iterator[tuple[int, Face, bool]]:

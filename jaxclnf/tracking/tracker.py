@@ -1,86 +1,67 @@
 """Faces followed through the frames of a video: a pure step from one frame's state to the next.
 
-Each face goes on from its last place with the small windows (`FitConfig.tracking`), or with the large ones
-while it is lost. Detections start new faces and bring lost ones back; their numbers stay.
+Each face goes on from where its motion leads it, with the small windows (`FitConfig.tracking`); all faces of
+a frame are fitted together. Where a detection says otherwise, the fit starts from it, or yields to it.
+Detections start new faces and bring lost ones back; their numbers stay until a cut.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from dataclasses import replace
 
 import jax
 import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Float, UInt8
 
-from jaxclnf.config import FitConfig, setting
-from jaxclnf.fitting.fit import fit, fit_from
-from jaxclnf.models.calibration import confidences
-from jaxclnf.types import FaceParams, FitResult, Model, usable
+from jaxclnf.tracking.association import UNLIKELY, Box, assigned, distance, landmark_box, middle, overlap
+from jaxclnf.tracking.following import Expected
+from jaxclnf.tracking.fresh import Fresh, fresh_fits
+from jaxclnf.tracking.shots import is_cut, sketch
+from jaxclnf.tracking.tracks import HURRIED, Track, TrackConfig, Tracked, TrackerState, fits
+from jaxclnf.types import Model, Status
 
-Box = Float[np.ndarray, "4"]
+CORRECTS = 0.08
+"""Widths that a face is off its detection, from which on its fit starts from there ..."""
 
-MAX_SETTLING = 20
-SETTLED = 0.005
-"""A new face is at rest when no landmark moves by more pixels in another fit of its frame."""
+OVERRULES = 0.3
+"""... and from which on its fit is not believed."""
 
+CALMS_DOWN = 0.7
+"""Of its pace that a face is thought to keep a frame after it stands still: it may be turning round."""
 
-class TrackConfig(NamedTuple):
-    """Settings of a tracker.
-
-    Following, landmarks weigh less unequally than in a photo, which steadies them: on OpenFace's sample video
-    the acceleration falls by 3 %, on training photos followed for five frames the median error by 1 %
-    (experiments/25_video).
-    """
-
-    fit: FitConfig
-    follow_weight: float = 0.4  # of the weight factor that the settings have
-    max_faces: int = 8
-    succeeds: float = 0.1  # least confidence of a face that is followed
-    appears: float = 0.3  # least confidence of a new one
-    detect_every: int = 8  # frames between looks for new faces
-    retry_every: int = 4  # frames between looks for lost ones
-    forget_after: int = 150  # frames a lost face keeps its number
-
-    def following(self, settings: FitConfig) -> FitConfig:
-        """Settings as they are for a face that goes on from its last place."""
-        return settings.changed(weight_factor=self.follow_weight * setting(settings, "weight_factor"))
+SEEN_AGAIN = 48
+"""Pixels of the smallest face in a frame that is reduced to see known faces again."""
 
 
-class Track(NamedTuple):
-    """A face that is followed: its number, and where it was last seen, ``lost`` frames ago."""
-
-    face_id: int
-    params: FaceParams
-    box: Box  # of the landmarks
-    lost: int = 0
-
-
-class TrackerState(NamedTuple):
-    """What a tracker knows between frames."""
-
-    tracks: tuple[Track, ...] = ()
-    next_id: int = 0
-    frame: int = 0
-
-
-class Tracked(NamedTuple):
-    """What a step says of a face in its frame; the landmarks of an unsuccessful fit are not to be trusted."""
-
-    face_id: int
-    result: FitResult
-    confidence: float  # NaN: unknown
-    success: bool
-
-
-def wants_detections(config: TrackConfig, state: TrackerState) -> bool:
-    """Whether the next step should be given the detections of its frame."""
-    lost = [track.lost for track in state.tracks if track.lost]
-    if any(n % config.retry_every == 1 for n in lost):
+def wants_detections(
+    config: TrackConfig, state: TrackerState, frame: UInt8[np.ndarray, "height width"] | None = None
+) -> bool:
+    """Whether the next step should be given detections; without its ``frame`` (grey) no cut is seen."""
+    if frame is not None and _cut(state, frame):
         return True
-    followed = len(state.tracks) - len(lost)
-    every = config.detect_every if followed else config.retry_every
-    return followed < config.max_faces and state.frame % every == 0
+    followed = [track for track in state.tracks if not track.lost]
+    if any(track.lost % config.retry_every == 1 for track in state.tracks):
+        return True
+    if any(track.is_young or track.pace > HURRIED for track in followed):
+        return True
+    doubted = any(track.confidence < config.doubtful for track in followed)
+    if doubted and state.frame % config.retry_every == 0:
+        return True
+    return state.frame % (config.detect_every if followed else config.retry_every) == 0
+
+
+def look_scale(config: TrackConfig, state: TrackerState) -> float:
+    """By how much a frame may be reduced before faces are detected in it.
+
+    While a face is lost, and every so often if there may be new ones, the whole frame is searched. Else the
+    faces that are followed are to be seen again, for which a reduced frame does at a fraction of the time.
+    """
+    widths = [track.box[2] for track in state.tracks if not track.lost]
+    for_new_ones = len(widths) < config.max_faces and state.frame % config.detect_every == 0
+    if for_new_ones or len(widths) < max(len(state.tracks), 1):
+        return 1.0
+    return min(1.0, SEEN_AGAIN / float(min(widths)))
 
 
 def step(
@@ -88,119 +69,157 @@ def step(
     config: TrackConfig,
     state: TrackerState,
     frame: UInt8[np.ndarray, "height width"],
-    detections: Float[np.ndarray, "n_faces 4"],
+    detections: Float[np.ndarray, "n_faces box"],
 ) -> tuple[TrackerState, list[Tracked]]:
-    """Follow every face into ``frame`` (grey) and take in what was detected there, boxes x, y, w, h.
+    """Follow every face into ``frame`` (grey) and take in what was detected there.
 
-    Returns the next state and each face's fit, lost faces with ``success`` False.
+    ``detections`` are boxes x, y, w, h and, tilted, a roll, as `fit_faces` takes them. Returns the next state
+    and each face's fit, lost faces with ``success`` False.
     """
-    seen = [_follow(model, config, track, frame) for track in state.tracks]
-    seen = _without_doubles(state.tracks, seen)
-    tracks = [_after(track, found) for track, found in zip(state.tracks, seen, strict=True)]
-    next_id = state.next_id
-    for box in detections:
-        if any(not t.lost and overlap(t.box, box) > 0.2 for t in tracks):
-            continue
-        found = _begin(model, config, box, frame, next_id)
+    tracks = [] if _cut(state, frame) else list(state.tracks)
+    of_track = _matches(tracks, detections)
+    seen = _followed(model, config, tracks, frame, detections, of_track)
+    seen = _without_doubles(tracks, seen)
+    after = [_after(track, found) for track, found in zip(tracks, seen, strict=True)]
+    for fresh in fresh_fits(model, config, frame, detections, after, of_track):
+        _take_in(fresh, after, seen, of_track, state.next_id)
+    next_id = max([state.next_id, *(track.face_id + 1 for track in after)])
+    after = [
+        _beside(track, detections[of_track[i]]) if i in of_track else track for i, track in enumerate(after)
+    ]
+    kept = tuple(track for track in after if track.lost <= config.forget_after)
+    return TrackerState(kept, next_id, state.frame + 1, sketch(frame)), seen
+
+
+def _cut(state: TrackerState, frame: np.ndarray) -> bool:
+    return state.sketch is not None and is_cut(state.sketch, sketch(frame))
+
+
+def _matches(tracks: list[Track], detections: np.ndarray) -> dict[int, int]:
+    """The detection of each track that has one."""
+    boxes = [_predicted_box(track) for track in tracks]
+    most = [UNLIKELY if track.lost else UNLIKELY / 2 for track in tracks]
+    return assigned(boxes, [d[:4] for d in detections], most)
+
+
+def _predicted_box(track: Track) -> Box:
+    moved = track.velocity if track.is_fast and not track.lost else np.zeros(2)
+    return track.box + np.concatenate([moved, np.zeros(2)])
+
+
+def _followed(
+    model: Model,
+    config: TrackConfig,
+    tracks: list[Track],
+    frame: np.ndarray,
+    detections: np.ndarray,
+    of_track: dict[int, int],
+) -> list[Tracked]:
+    """Every track's fit in the next frame, without success where it is lost or its detection overrules it."""
+    here = [i for i, track in enumerate(tracks) if not track.lost]
+    said = [detections[of_track[i]] if i in of_track else None for i in range(len(tracks))]
+    results = fits(model, config, frame, [_expected(tracks[i], said[i]) for i in here])
+    seen = [_absent(track) for track in tracks]
+    for i, found in zip(here, results, strict=True):
+        detection = said[i]
         place = landmark_box(found.result.landmarks)
-        if not found.success or any(not t.lost and overlap(t.box, place) > 0.2 for t in tracks):
-            continue
-        i = _returning(tracks, place, config)
-        if i is None and sum(not t.lost for t in tracks) >= config.max_faces:
-            continue
-        if i is None:
-            tracks.append(Track(next_id, found.result.params, place))
-            seen.append(found)
-            next_id += 1
-        else:
-            seen[i] = found._replace(face_id=tracks[i].face_id)
-            tracks[i] = _after(tracks[i], seen[i])
-    kept = tuple(track for track in tracks if track.lost <= config.forget_after)
-    return TrackerState(kept, next_id, state.frame + 1), seen
+        overruled = detection is not None and _off(tracks[i], detection, place) > OVERRULES
+        seen[i] = found._replace(face_id=tracks[i].face_id, success=found.success and not overruled)
+    return seen
 
 
-def _begin(model: Model, config: TrackConfig, box: Box, frame: np.ndarray, face_id: int) -> Tracked:
-    """A new face, followed within its first frame until it rests.
-
-    A fit stops while it still creeps. What is left of its way is not to be seen as motion in later frames.
-    """
-    result = jax.device_get(fit(model, frame, np.asarray(box, np.float32), config.fit))
-    for _ in range(MAX_SETTLING if usable(int(result.status)) else 0):
-        before = result.landmarks
-        settings = _following(model, config, result.params)
-        result = jax.device_get(fit_from(model, frame, result.params, settings))
-        if np.abs(result.landmarks - before).max() < SETTLED:
-            break
-    return _judged(model, config.fit, face_id, result, config.appears)
+def _expected(track: Track, detection: np.ndarray | None) -> Expected:
+    """Where a face is expected: where its motion leads it or, if that is far off, its detection."""
+    box = _predicted_box(track)
+    tolerated = CORRECTS if track.is_young or track.is_fast else OVERRULES
+    if detection is not None and _off(track, detection, box) > tolerated:
+        box = box + np.append(_said(track, detection) - middle(box), [0, 0])
+    move = (box - track.box)[:2].astype(np.asarray(track.params.translation).dtype)
+    params = replace(track.params, translation=track.params.translation + move)
+    return Expected(params, box, track.reduction)
 
 
-def _follow(model: Model, config: TrackConfig, track: Track, frame: np.ndarray) -> Tracked:
-    """The face's fit in the next frame, from where it was last seen."""
-    settings = config.fit if track.lost else _following(model, config, track.params)
-    result = jax.device_get(fit_from(model, frame, track.params, settings))
-    return _judged(model, settings, track.face_id, result, config.succeeds)
+def _said(track: Track, detection: np.ndarray) -> Float[np.ndarray, "2"]:
+    """The face's middle as a detection tells it, which is off as it was last time."""
+    offset = np.zeros(2) if track.offset is None else track.offset
+    return middle(detection[:4]) + offset * detection[2]
 
 
-def _following(model: Model, config: TrackConfig, params: FaceParams) -> FitConfig:
-    """The settings to go on with: all windows for a face too small for the scales of the small ones."""
-    small = config.following(config.fit.tracking())
-    stages = small.stages_on(len(model.experts))
-    scales = [float(model.experts[stage.scale].patch_scale) for _, stage in stages]
-    too_small = not scales or float(small.scale_margin) * min(scales) > float(params.scale)
-    return config.following(config.fit) if too_small else small
+def _off(track: Track, detection: np.ndarray, box: Box) -> float:
+    """How far a face is off its detection, in widths."""
+    return float(np.linalg.norm(_said(track, detection) - middle(box)) / detection[2])
 
 
-def _judged(model: Model, settings: FitConfig, face_id: int, result: FitResult, least: float) -> Tracked:
-    batch = jax.tree.map(lambda a: np.asarray(a)[None], result)
-    sure = float(confidences(model, batch, settings)[0])
-    doubtful = sure < least  # unknown, as of a model without calibration, is no doubt
-    return Tracked(face_id, result, sure, usable(int(result.status)) and not doubtful)
+def _absent(track: Track) -> Tracked:
+    """What is said of a lost face: nothing but its number."""
+    result = replace(jax.tree.map(_unknown, track.result), status=np.int32(Status.NOT_CONVERGED))
+    return Tracked(track.face_id, result, 0.0, False)
 
 
-def _after(track: Track, found: Tracked) -> Track:
+def _unknown(a: ArrayLike) -> ArrayLike:
+    """NaN in place of numbers."""
+    return np.full_like(a, np.nan) if np.issubdtype(np.asarray(a).dtype, np.floating) else a
+
+
+def _after(track: Track, found: Tracked, reduction: float | None = None) -> Track:
     """A track after its fit: where it was found, or one frame longer lost."""
     if not found.success:
-        return track._replace(lost=track.lost + 1)
-    return Track(track.face_id, found.result.params, landmark_box(found.result.landmarks))
+        return track._replace(lost=track.lost + 1, age=0)
+    box = landmark_box(found.result.landmarks)
+    velocity = np.zeros(2) if track.lost else middle(box) - middle(track.box)
+    speed = float(np.linalg.norm(velocity) / box[2])
+    return track._replace(
+        result=found.result,
+        box=box,
+        reduction=track.reduction if reduction is None else reduction,
+        confidence=found.confidence,
+        velocity=velocity,
+        pace=max(speed, CALMS_DOWN * track.pace),
+        age=0 if track.lost else track.age + 1,
+        lost=0,
+    )
 
 
-def _without_doubles(tracks: tuple[Track, ...], seen: list[Tracked]) -> list[Tracked]:
+def _beside(track: Track, detection: np.ndarray) -> Track:
+    """A track that knows where its detection lies."""
+    if track.lost:
+        return track
+    return track._replace(offset=(middle(track.box) - middle(detection[:4])) / detection[2])
+
+
+def _without_doubles(tracks: list[Track], seen: list[Tracked]) -> list[Tracked]:
     """Of two faces that ended up on one, the one that came farther is lost."""
     boxes = [landmark_box(found.result.landmarks) for found in seen]
-    stayed = [
-        overlap(track.box, box) - 2 * (track.lost > 0) for track, box in zip(tracks, boxes, strict=True)
-    ]
+    came = [distance(_predicted_box(track), box) for track, box in zip(tracks, boxes, strict=True)]
     kept: list[int] = []
-    for i in sorted(range(len(seen)), key=lambda i: -stayed[i]):
+    for i in sorted(range(len(seen)), key=lambda i: came[i]):
         if seen[i].success and all(overlap(boxes[i], boxes[j]) < 0.5 for j in kept):
             kept.append(i)
     return [found if i in kept else found._replace(success=False) for i, found in enumerate(seen)]
 
 
-def _returning(tracks: list[Track], box: Box, config: TrackConfig) -> int | None:
-    """The lost face that a new one is taken for: the only face there can be, or the nearest of like size."""
-    lost = [i for i, track in enumerate(tracks) if track.lost]
-    if config.max_faces == 1:
-        return lost[0] if lost else None
-    near = [(_distance(tracks[i].box, box), i) for i in lost]
-    return min((pair for pair in near if pair[0] < 1.5), default=(0.0, None))[1]
+def _take_in(
+    fresh: Fresh,
+    tracks: list[Track],
+    seen: list[Tracked],
+    of_track: dict[int, int],
+    next_id: int,
+) -> None:
+    """Give a fresh fit to its track, or make it a new one, unless another face is followed there."""
+    box = landmark_box(fresh.found.result.landmarks)
+    if not fresh.found.success or any(not t.lost and overlap(t.box, box) > 0.2 for t in tracks):
+        return
+    if fresh.track is None:
+        number = max([next_id, *(track.face_id + 1 for track in tracks)])
+        tracks.append(_new(number, fresh, box))
+        seen.append(fresh.found._replace(face_id=number))
+        of_track[len(tracks) - 1] = fresh.detection
+    else:
+        seen[fresh.track] = fresh.found._replace(face_id=tracks[fresh.track].face_id)
+        of_track[fresh.track] = fresh.detection
+        tracks[fresh.track] = _after(tracks[fresh.track], seen[fresh.track], fresh.reduction)
 
 
-def _distance(a: Box, b: Box) -> float:
-    """How far two boxes' middles lie apart, in widths, plus how unlike their sizes are, in octaves."""
-    apart = np.linalg.norm(a[:2] + a[2:] / 2 - b[:2] - b[2:] / 2) / np.sqrt(a[2] * b[2])
-    return float(apart + abs(np.log2(a[2] * a[3] / (b[2] * b[3])) / 2))
-
-
-def landmark_box(landmarks: ArrayLike) -> Box:
-    """The tight box x, y, w, h of landmarks (n, 2)."""
-    points = np.asarray(landmarks)
-    return np.concatenate([points.min(axis=0), np.ptp(points, axis=0)])
-
-
-def overlap(a: Box, b: Box) -> float:
-    """Area that two boxes share, divided by the area of both."""
-    shared = np.minimum(a[:2] + a[2:], b[:2] + b[2:]) - np.maximum(a[:2], b[:2])
-    area = float(np.prod(np.maximum(shared, 0)))
-    both = float(a[2] * a[3] + b[2] * b[3]) - area
-    return area / both if both > 0 else 0.0
+def _new(number: int, fresh: Fresh, box: Box) -> Track:
+    found = fresh.found
+    return Track(number, found.result, box, fresh.reduction, found.confidence, velocity=np.zeros(2))

@@ -9,7 +9,10 @@ from engine import box_of, draw_face, synthetic_config, synthetic_face, syntheti
 
 from jaxclnf.config import setting
 from jaxclnf.ops.shape import shape_2d
-from jaxclnf.tracking.tracker import TrackConfig, TrackerState, _following, overlap, step, wants_detections
+from jaxclnf.tracking.association import assigned, overlap
+from jaxclnf.tracking.shots import is_cut, sketch
+from jaxclnf.tracking.tracker import step, wants_detections
+from jaxclnf.tracking.tracks import TrackConfig, TrackerState, settings_of, too_small
 from jaxclnf.types import Calibration
 
 SIZE = (160, 400)
@@ -116,7 +119,7 @@ def test_no_more_faces_than_asked_for_and_none_where_there_is_none() -> None:
 def test_two_tracks_never_stay_on_one_face() -> None:
     image, boxes, _ = scene((0, 150, 80), (1, 300, 80))
     state, _ = run(TrackerState(), image, boxes)
-    stray = state.tracks[1]._replace(params=state.tracks[0].params)
+    stray = state.tracks[1]._replace(result=state.tracks[0].result, box=state.tracks[0].box)
     state = state._replace(tracks=(state.tracks[0], stray))
     _, tracked = run(state, image)
     assert ids(tracked) == [0]
@@ -141,8 +144,10 @@ def test_a_face_too_small_for_the_small_windows_is_followed_with_all() -> None:
     _, params = synthetic_face(0, np.float32)
     small = params.__class__(np.float32(0.8 * fine), params.rotation, params.translation, params.shape)
     assert coarse < small.scale
-    assert setting(_following(model, settings, params), "windows") == (9,)
-    assert setting(_following(model, settings, small), "windows") == (7, 5)
+    assert not too_small(model, settings, params)
+    assert setting(settings_of(settings, False), "windows") == (9,)
+    assert too_small(model, settings, small)
+    assert setting(settings_of(settings, True), "windows") == (7, 5)
 
 
 def test_detections_are_asked_for_when_they_are_of_use() -> None:
@@ -152,9 +157,11 @@ def test_detections_are_asked_for_when_they_are_of_use() -> None:
     state = TrackerState()
     assert wants_detections(one, state)
     state, _ = run(state, image, boxes, one)
-    for _ in range(9):
-        assert not wants_detections(one, state)  # one face is all there can be
+    asked = []
+    for _ in range(16):
+        asked.append(wants_detections(one, state))
         state, _ = run(state, image, config=one)
+    assert 2 <= sum(asked) <= 4  # the first frames, then one in eight
     asked = []
     for _ in range(9):
         state, _ = run(state, blank, config=one)
@@ -184,3 +191,65 @@ def test_overlap() -> None:
     assert overlap(a, a + [5, 0, 0, 0]) == pytest.approx(1 / 3)
     assert overlap(a, a + [10, 10, 0, 0]) == 0
     assert overlap(0 * a, 0 * a) == 0
+
+
+def test_association_is_the_best_for_all_together() -> None:
+    """Each track has a nearest detection of its own only if the other takes the farther one."""
+    tracks = [np.array([0, 0, 10, 10.0]), np.array([6, 0, 10, 10.0])]
+    boxes = [np.array([5, 0, 10, 10.0]), np.array([13, 0, 10, 10.0]), np.array([90, 90, 10, 10.0])]
+    assert assigned(tracks, boxes, [1.5, 1.5]) == {0: 0, 1: 1}
+    assert assigned(tracks, boxes, [0.1, 1.5]) == {1: 0}
+    assert assigned([], boxes, []) == assigned(tracks, [], [1, 1]) == {}
+
+
+def test_a_cut_ends_numbers_and_motion_does_not() -> None:
+    rng = np.random.default_rng(0)
+    first, second = (
+        np.kron(rng.integers(0, 256, (6, 8)), np.ones((40, 40))).astype(np.uint8) for _ in range(2)
+    )
+    assert is_cut(sketch(first), sketch(second))
+    assert not is_cut(sketch(first), sketch(np.roll(first, 5, axis=1)))
+    assert not is_cut(sketch(first), sketch((first * 0.8).astype(np.uint8)))
+    image, boxes, _ = scene((0, 90, 80))
+    state, _ = run(TrackerState(), image, boxes)
+    other = np.where(np.arange(SIZE[1]) < 200, 255, 0).astype(np.uint8) * np.ones((SIZE[0], 1), np.uint8)
+    assert not wants_detections(CONFIG._replace(detect_every=100), state._replace(frame=1, tracks=()))
+    assert wants_detections(CONFIG, state._replace(frame=1, tracks=()), other)
+    state, tracked = run(state, other)
+    assert tracked == [] and state.tracks == ()
+    state, tracked = run(state, image, boxes)
+    assert ids(tracked) == [1]
+
+
+def test_where_there_is_room_for_one_it_is_the_largest() -> None:
+    image, boxes, _ = scene((0, 90, 80), (1, 300, 80))
+    boxes[1] += [-1, -1, 2, 2] if boxes[1, 2] > boxes[0, 2] else [0, 0, 0, 0]
+    big = int(boxes[:, 2:].prod(axis=1).argmax())
+    for order in ([0, 1], [1, 0]):
+        _, (found,) = run(TrackerState(), image, boxes[order], CONFIG._replace(max_faces=1))
+        x, _, w, _ = boxes[big]
+        assert x < found.result.landmarks[:, 0].mean() < x + w
+
+
+def test_a_fast_face_is_followed_where_its_motion_leads_and_detections_correct_it() -> None:
+    """A third of its width a frame: without its motion or detections it would be lost at once."""
+    image, boxes, _ = scene((0, 40, 80))
+    state, _ = run(TrackerState(), image, boxes)
+    step_px = 0.3 * boxes[0, 2]
+    for i in range(1, 5):
+        image, boxes, (points,) = scene((0, 40 + step_px * i, 80))
+        assert wants_detections(CONFIG, state, image)
+        state, tracked = run(state, image, boxes)
+        assert ids(tracked) == [0]
+        assert np.linalg.norm(tracked[0].result.landmarks - points, axis=1).mean() < 4
+
+
+def test_a_follow_that_disagrees_with_its_detection_yields() -> None:
+    image, boxes, (truth,) = scene((0, 90, 80))
+    state, _ = run(TrackerState(), image, boxes)
+    track = state.tracks[0]
+    moved, boxes, (truth,) = scene((0, 130, 80))
+    stale = state._replace(tracks=(track._replace(age=9),), frame=9)
+    _, tracked = run(stale, moved, boxes)
+    assert ids(tracked) == [0]
+    assert np.linalg.norm(tracked[0].result.landmarks - truth, axis=1).mean() < 4

@@ -12,6 +12,7 @@ from jaxtyping import UInt8
 from jaxclnf.media.detection import hog, libface
 from jaxclnf.media.detection.found import Detections, Detector
 from jaxclnf.media.detection.level import with_rolls
+from jaxclnf.media.detection.sizes import enlarged, reduced
 
 
 class DetectorName(StrEnum):
@@ -36,17 +37,20 @@ def named_detector(name: str | None = None) -> Detector:
 
 
 def detect_faces(
-    photo: UInt8[np.ndarray, "height width *channels"], detector: Detector | str | None = None
+    photo: UInt8[np.ndarray, "height width *channels"],
+    detector: Detector | str | None = None,
+    scale: float = 1.0,
 ) -> Detections:
     """Find the faces of a photo, RGB (height, width, 3) or grey, 8 bits; tilted ones in tilted boxes.
 
     ``detector`` is a built-in one's name or a function from a photo to `Detections`. Networks see more in
-    colour.
+    colour. With a ``scale`` below 1 the photo is reduced first, where only large faces are looked for.
     """
     if photo.ndim not in (2, 3) or photo.shape[2:] not in ((), (3,)):
         raise ValueError(f"expected a photo (height, width) or (height, width, 3); got {photo.shape}")
     rgb = np.repeat(photo[:, :, None], 3, axis=2) if photo.ndim == 2 else photo
-    return with_rolls(detector if callable(detector) else named_detector(detector), rgb)
+    find = detector if callable(detector) else named_detector(detector)
+    return enlarged(with_rolls(find, reduced(rgb, scale)), min(scale, 1.0))
 
 
 def _libface() -> Detector:

@@ -1,0 +1,55 @@
+"""Which of the faces detected in a frame is which of those that are followed."""
+
+from __future__ import annotations
+
+import numpy as np
+from jax.typing import ArrayLike
+from jaxtyping import Float
+
+Box = Float[np.ndarray, "4"]
+"""x, y, width, height in pixels."""
+
+UNLIKELY = 1.5
+"""Boxes further apart than this `distance` are not of one face."""
+
+
+def landmark_box(landmarks: ArrayLike) -> Box:
+    """The tight box x, y, w, h of landmarks (n, 2)."""
+    points = np.asarray(landmarks)
+    return np.concatenate([points.min(axis=0), np.ptp(points, axis=0)])
+
+
+def overlap(a: Box, b: Box) -> float:
+    """Area that two boxes share, divided by the area of both."""
+    shared = np.minimum(a[:2] + a[2:], b[:2] + b[2:]) - np.maximum(a[:2], b[:2])
+    area = float(np.prod(np.maximum(shared, 0)))
+    both = float(a[2] * a[3] + b[2] * b[3]) - area
+    return area / both if both > 0 else 0.0
+
+
+def distance(a: Box, b: Box) -> float:
+    """How far two boxes' middles lie apart, in widths, plus how unlike their sizes are, in octaves."""
+    size_a, size_b = np.maximum(a[2:], 1e-6), np.maximum(b[2:], 1e-6)
+    apart = np.linalg.norm(middle(a) - middle(b)) / np.sqrt(size_a[0] * size_b[0])
+    return float(apart + abs(np.log2(size_a.prod() / size_b.prod()) / 2))
+
+
+def middle(box: Box) -> Float[np.ndarray, "2"]:
+    """Of a box."""
+    return box[:2] + box[2:] / 2
+
+
+def assigned(tracks: list[Box], boxes: list[Box], most: list[float]) -> dict[int, int]:
+    """For each track that has one, its detection: all distances together are the least there can be.
+
+    No distance is larger than the ``most`` that a track allows.
+    """
+    from scipy.optimize import linear_sum_assignment
+
+    if not tracks or not boxes:
+        return {}
+    cost = np.array([[distance(a, b) for b in boxes] for a in tracks])
+    impossible = 1e3
+    cost = np.where(cost <= np.array(most)[:, None], cost, impossible)
+    rows, columns = linear_sum_assignment(cost)
+    return {int(i): int(j) for i, j in zip(rows, columns, strict=True) if cost[i, j] < impossible}

@@ -1,0 +1,27 @@
+"""Where a film is cut: the next frame shows something else."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from jaxtyping import Float, UInt8
+
+_SIZE = 32, 24
+_ALIKE = 0.5  # correlation of two frames, and ...
+_APART = 20.0  # ... mean difference of their grey levels, beyond which a cut lies between them
+
+Sketch = Float[np.ndarray, "24 32"]
+
+
+def sketch(frame: UInt8[np.ndarray, "height width"]) -> Sketch:
+    """A frame so small that only a cut, and no motion, changes it much."""
+    return cv2.resize(frame, _SIZE, interpolation=cv2.INTER_AREA).astype(np.float32)
+
+
+def is_cut(before: Sketch, after: Sketch) -> bool:
+    """Whether two frames in a row are of different shots."""
+    if np.abs(before - after).mean() < _APART:
+        return False
+    a, b = before - before.mean(), after - after.mean()
+    norm = float(np.linalg.norm(a) * np.linalg.norm(b))
+    return norm == 0 or float(np.sum(a * b)) / norm < _ALIKE

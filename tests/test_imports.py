@@ -111,3 +111,25 @@ def test_every_public_name_is_there() -> None:
     assert set(jaxclnf.__all__) <= set(dir(jaxclnf))
     with pytest.raises(AttributeError, match="no attribute 'fitt'"):
         _ = jaxclnf.fitt
+
+
+def test_importing_changes_nothing_of_the_process() -> None:
+    """No warning filter, environment variable, log level or setting of JAX: those are the program's."""
+    code = """
+import os, pkgutil, warnings
+import cv2, jax, matplotlib, optax, PIL.Image, polars, typer
+jax.devices()
+def state():
+    level = cv2.utils.logging.getLogLevel()
+    pillow = PIL.Image.MAX_IMAGE_PIXELS
+    return dict(os.environ), list(warnings.filters), level, dict(jax.config.values), pillow
+before = state()
+import jaxclnf
+for module in pkgutil.walk_packages(jaxclnf.__path__, "jaxclnf."):
+    if not module.name.endswith(("__main__", "_native")):
+        __import__(module.name)
+names = "environment", "filters", "log", "jax", "pillow"
+print([name for name, a, b in zip(names, before, state()) if a != b])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout.strip() == "[]", done.stderr

@@ -29,6 +29,10 @@ class Preset(StrEnum):
     best = "best"
     openface = "openface"
     openface_wild = "openface-wild"
+    openface2 = "openface2"
+
+
+OPENFACES = (Preset.openface, Preset.openface_wild, Preset.openface2)
 
 
 class Format(StrEnum):
@@ -101,7 +105,7 @@ DetectorOption = Annotated[
 
 def detector_name(name: str | None, preset: Preset) -> str | None:
     """The detector that a user asks for, or the one that OpenFace's settings go with; None: the default."""
-    openfaces = preset in (Preset.openface, Preset.openface_wild)
+    openfaces = preset in OPENFACES
     return "hog" if name is None and openfaces else name
 
 
@@ -167,10 +171,16 @@ def fit_config(
             config = FitConfig.openface(multi_view, openfaces)
         case Preset.openface_wild:
             config = FitConfig.openface_wild(multi_view, openfaces)
+        case Preset.openface2:
+            fitted = (part.name for part in model.parts) if part_names is None else openfaces
+            config = FitConfig.openface2(multi_view, tuple(fitted))
+        case Preset.openface2:
+            fitted = (part.name for part in model.parts) if part_names is None else openfaces
+            config = FitConfig.openface2(multi_view, tuple(fitted))
         case _:  # of other models the best settings known are their own
             starts = FitConfig.openface(multi_view=True).start_rotations
             config = replace(model.settings, start_rotations=starts) if multi_view else model.settings
-    if part_names is not None and preset not in (Preset.openface, Preset.openface_wild):
+    if part_names is not None and preset not in OPENFACES:
         config = replace(config, parts=_chosen_parts(config, part_names, preset))
     config = config.with_eyes() if gaze else config
     return config.changed(dict(map(_parse, settings or ()))) if settings else config

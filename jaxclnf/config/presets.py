@@ -16,6 +16,16 @@ _NODS_AND_ROLLS = ((-10, 0, 0), (25, 0, 0), (10, 0, 20), (10, 0, -20), (5, 0, 35
 # OpenFace adapts its settings to a scale by L = log2(patch_scale / 0.25) of its four usual scales.
 _OPENFACE_LEVELS = np.log2(np.array([0.25, 0.35, 0.5, 1.0]) / 0.25)
 _OPENFACE_STARTS = np.pi / 6 * np.array([[0, 0, 0], [0, 1, 0], [0, -1, 0], [1, 0, 0], [-1, 0, 0.0]])
+_OPENFACE2_LEVELS = np.minimum(_OPENFACE_LEVELS, 1)  # the fourth scale counts as the third
+_OPENFACE2_STARTS = np.array(
+    [
+        *[(0, yaw, 0) for yaw in (0, -0.5236, 0.5236, -0.96, 0.96)],
+        *[(0, 0, roll) for roll in (0.5236, -0.5236)],
+        *[(0, yaw, 0) for yaw in (-1.57, 1.57)],
+        *[(0, -1.22, 0.698), (0, 1.22, -0.698)],
+    ],
+    np.float32,
+)
 _SMALL_WINDOWS = {1: 9, 2: 7, 3: 5}  # by scale
 
 
@@ -68,6 +78,35 @@ def openface_wild(multi_view: bool = False, parts: Sequence[str] = ()) -> FitCon
     return replace(openface(multi_view, parts), stages=stages)
 
 
+def openface2(
+    multi_view: bool = False,
+    parts: Sequence[str] = ("left_eye_28", "right_eye_28"),
+    wild: bool = False,
+    cen: bool = False,
+) -> FitConfig:
+    """Give OpenFace 2's settings; ``multi_view`` tries its eleven start rotations, ``wild`` is its ``-wild``.
+
+    ``cen`` are those of its default model, main_ceclm_general; else those for CCNF experts. Its programs fit
+    whatever parts a model has.
+    """
+    windows = (15, 13, 11, 11) if wild else (11, 9, 7, 5)
+    sigma, reg = (1.25, 35.0) if wild else (1.5, 25.0)
+    sigma, reg = (1.5 * sigma, 0.9 * reg) if cen else (sigma, reg)
+    weight, iterations = (2.5, 10) if wild else (0.0, 5)
+    settings = replace(
+        openface(parts=parts),
+        stages=_openface_stages(windows, reg, sigma, weight, iterations, _OPENFACE2_LEVELS),
+        start_rotations=_OPENFACE2_STARTS if multi_view else _OPENFACE2_STARTS[:1],
+    )
+    own = {name: _as_openface2(part) for name, part in settings.parts.items()}
+    return replace(_as_openface2(settings), parts=own)
+
+
+def _as_openface2(config: FitConfig) -> FitConfig:
+    """Settings as OpenFace 2 understands them: it ends no turn."""
+    return replace(config, as_openface2=True, turn_limit=100)
+
+
 def with_eyes(config: FitConfig) -> FitConfig:
     """Add settings of the eyes' own models.
 
@@ -84,12 +123,18 @@ def tracking(config: FitConfig) -> FitConfig:
     small = tuple(
         replace(stage, window=_SMALL_WINDOWS.get(stage.scale, stage.window)) for stage in config.stages
     )
-    finer = tuple(stage for stage in small if stage.scale > 0) or small
+    left_out = (0, 3) if config.as_openface2 else (0,)
+    finer = tuple(stage for stage in small if stage.scale not in left_out) or small
     return replace(config, stages=(replace(finer[0], keep=None), *finer[1:]))
 
 
 def _openface_stages(
-    windows: Sequence[int], reg: float, sigma: float, weight: float, iterations: int
+    windows: Sequence[int],
+    reg: float,
+    sigma: float,
+    weight: float,
+    iterations: int,
+    levels: np.ndarray = _OPENFACE_LEVELS,
 ) -> tuple[Stage, ...]:
     """Every scale once, on maps of the nearest view."""
     return tuple(
@@ -101,7 +146,7 @@ def _openface_stages(
             sigma=np.float32(sigma + 0.25 * level),
             weight_factor=np.float32(weight * (1 + 2 * level)),
         )
-        for scale, (window, level) in enumerate(zip(windows, _OPENFACE_LEVELS, strict=True))
+        for scale, (window, level) in enumerate(zip(windows, levels, strict=True))
     )
 
 
@@ -114,4 +159,10 @@ def _openface_part(name: str) -> FitConfig:
     return FitConfig.part(stages, kernel="grid", on_pdm=True, resolution=0.0)
 
 
-PRESETS = {"default": FitConfig, "best": best, "openface": openface, "openface-wild": openface_wild}
+PRESETS = {
+    "default": FitConfig,
+    "best": best,
+    "openface": openface,
+    "openface-wild": openface_wild,
+    "openface2": openface2,
+}

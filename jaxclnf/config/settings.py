@@ -104,6 +104,10 @@ class FitConfig(Settings):
     vote: Float[Any, ""] = traced(NOT_NEGATIVE, default=0)
     # OpenFace's way: its search for the parameters, whose landmarks all are; else a part's are its own
     on_pdm: bool = static(FLAG, default=False)
+    # OpenFace 2's way: pixels in steps of 1/32, 0 beyond the border; every scale, however small the face
+    as_openface2: bool = static(FLAG, default=False)
+    # a head is turned no further about each axis, radians
+    turn_limit: Float[Any, ""] = traced(NOT_NEGATIVE, default=np.pi / 2)
     # of a part: whether its landmarks take the place of the whole's
     merged: bool = static(FLAG, default=True)
     # faces of more pixels per model unit are reduced to so many where they are cut out of photos; 0: never
@@ -158,6 +162,19 @@ class FitConfig(Settings):
         from jaxclnf.config.presets import with_eyes
 
         return with_eyes(self)
+
+    @classmethod
+    def openface2(
+        cls,
+        multi_view: bool = False,
+        parts: Sequence[str] = ("left_eye_28", "right_eye_28"),
+        wild: bool = False,
+        cen: bool = False,
+    ) -> FitConfig:
+        """Give OpenFace 2's settings: `jaxclnf.config.presets.openface2`."""
+        from jaxclnf.config import presets
+
+        return presets.openface2(multi_view, parts, wild, cen)
 
     def changed(self, changes: Mapping[str, Any] | None = None, /, **more: Any) -> FitConfig:
         """Change settings by name: ``config.changed({"sigma.2": 1.2}, iterations=10)``.

@@ -8,6 +8,7 @@ from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxclnf.fitting.responses import Frame
@@ -31,6 +32,7 @@ class Settings(NamedTuple):
     weight_factor: Float[Array, ""]
     tolerance: Float[Array, ""]
     landmark_weights: Float[Array, "*n_points"] | float = 1.0
+    turn_limit: Float[Array, ""] | float = np.pi / 2
 
 
 class Outcome(NamedTuple):
@@ -79,7 +81,7 @@ def newton_step(
         delta = jnp.concatenate([delta, jnp.zeros_like(params.shape)])
     else:
         delta = step(*normal_equations(pdm, params, shifts_img, weights, settings.reg_factor, products))
-    return clamp(pdm, update(params, delta))
+    return clamp(pdm, update(params, delta), settings.turn_limit)
 
 
 def iterate(

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from jaxclnf.fitting.pose import params_from_landmarks, params_near
+from jaxclnf.fitting.pose import OPENFACE, OPENFACE2, Search, params_from_landmarks, params_near
 from jaxclnf.fitting.stages import Tries, fit_tries, has_pixels, likeliest, over_tries, scores, where
 from jaxclnf.ops.shape import shape_2d
 from jaxclnf.types import PDM, FaceParams, FitConfig, Model, Part, PartFit
@@ -63,7 +63,9 @@ def _refined(
     merged, votes = landmarks, jnp.zeros_like(tries.log_likelihood)
     large = jnp.zeros_like(tries.too_small)
     rotations = tries.params.rotation
-    near = _as_openface if config.on_pdm else params_near
+    near = params_near
+    if config.on_pdm:
+        near = partial(_as_openface, search=OPENFACE2 if config.as_openface2 else OPENFACE)
     for part in parts:
         settings = config.parts[part.name]
         enough = has_pixels(part.model.experts[0], tries.params, settings)
@@ -84,9 +86,11 @@ def _refined(
     return tries._replace(params=params), merged, votes, fitted
 
 
-def _as_openface(pdm: PDM, landmarks_img: Array, rotation: Array, visible: Array | None = None) -> FaceParams:
+def _as_openface(
+    pdm: PDM, landmarks_img: Array, rotation: Array, visible: Array | None = None, *, search: Search
+) -> FaceParams:
     """OpenFace's search in place of `params_near`: from the frontal face, and stopped a little early."""
-    return params_from_landmarks(pdm, landmarks_img, visible)
+    return params_from_landmarks(pdm, landmarks_img, visible, search)
 
 
 def _start(

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import wraps
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -13,8 +14,18 @@ from jaxclnf.ops.shape import shape_2d, update
 from jaxclnf.types import PDM, FaceParams
 
 MAX_ITERATIONS = 1000
-MAX_FAILURES = 5
-STEP_LENGTH = 0.5
+
+
+class Search(NamedTuple):
+    """How a release of OpenFace looks for the parameters of landmarks."""
+
+    step_length: float  # of a Gauss-Newton step
+    max_failures: int  # steps that gain less than a thousandth
+    whole_units: bool  # whether the mean face's extents are cut to whole units
+
+
+OPENFACE = Search(0.5, 5, whole_units=True)
+OPENFACE2 = Search(0.75, 3, whole_units=False)
 
 
 def in_full_precision(function: Callable) -> Callable:
@@ -56,19 +67,22 @@ def box_from_params(pdm: PDM, params: FaceParams) -> Float[Array, "4"]:
 
 
 def params_from_landmarks(
-    pdm: PDM, landmarks_img: Float[Array, "n_points 2"], visible: Bool[Array, " n_points"] | None = None
+    pdm: PDM,
+    landmarks_img: Float[Array, "n_points 2"],
+    visible: Bool[Array, " n_points"] | None = None,
+    search: Search = OPENFACE,
 ) -> FaceParams:
     """Parameters that best explain landmarks, under the PDM's prior (regularisation strength 1).
 
     Landmarks that are not ``visible`` have no say. Damped Gauss-Newton from a frontal mean face,
-    ended as OpenFace's `PDM::CalcParams` does: when five steps have gained less than a thousandth.
+    ended as OpenFace's `PDM::CalcParams` does: when a few steps have gained less than a thousandth.
     Unlike there, the start is sized by the visible landmarks' own extent.
     """
     if visible is None:
         visible = jnp.ones(len(landmarks_img), bool)
     weights = visible.astype(landmarks_img.dtype)
     target = jnp.where(visible[:, None], landmarks_img, 0)
-    start = _frontal_start(pdm, target, visible)
+    start = _frontal_start(pdm, target, visible, search.whole_units)
 
     def residuals(params):
         return weights[:, None] * (target - shape_2d(pdm, params))
@@ -76,7 +90,7 @@ def params_from_landmarks(
     def body(state):
         params, error, failures, count = state
         delta = step(*normal_equations(pdm, params, residuals(params), weights, jnp.ones_like(error)))
-        moved = update(params, STEP_LENGTH * delta)
+        moved = update(params, search.step_length * delta)
         # OpenFace measures a step with the pose after it and the shape before it.
         half_moved = FaceParams(moved.scale, moved.rotation, moved.translation, params.shape)
         new_error = jnp.linalg.norm(residuals(half_moved))
@@ -84,7 +98,7 @@ def params_from_landmarks(
         return moved, new_error, failures, count + 1
 
     def unfinished(state):
-        return (state[2] < MAX_FAILURES) & (state[3] < MAX_ITERATIONS)
+        return (state[2] < search.max_failures) & (state[3] < MAX_ITERATIONS)
 
     error = jnp.linalg.norm(residuals(start))
     params, *_ = jax.lax.while_loop(unfinished, body, (start, error, jnp.int32(0), jnp.int32(0)))
@@ -132,14 +146,13 @@ def _turned_mean(pdm, target, rotation, weights):
     )
 
 
-def _frontal_start(pdm, target, visible):
+def _frontal_start(pdm, target, visible, whole_units):
     def extent(points):
         hidden = ~visible[:, None]
         return jnp.where(hidden, jnp.inf, points).min(0), jnp.where(hidden, -jnp.inf, points).max(0)
 
     low, high = extent(pdm.mean[:, :2])
-    # OpenFace cuts the mean face's extents to whole units.
-    size = jnp.trunc(high - low)
+    size = jnp.trunc(high - low) if whole_units else high - low
     target_low, target_high = extent(target)
     return FaceParams(
         scale=jnp.mean((target_high - target_low) / size),

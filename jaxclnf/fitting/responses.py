@@ -14,6 +14,7 @@ from jaxtyping import Array, Bool, Float, Int, Num
 
 from jaxclnf import native
 from jaxclnf.ops import ccnf
+from jaxclnf.ops.fixed_point import sample_in_steps_of
 from jaxclnf.ops.sample import sample_patches, sample_patches_of
 from jaxclnf.ops.shape import reference_shape, shape_2d
 from jaxclnf.ops.similarity import inverse, similarity
@@ -138,19 +139,22 @@ def _field_responses(
     return jax.vmap(of_landmark, in_axes=(0, 1), out_axes=1)(field, patches)
 
 
-@partial(jax.custom_jvp, nondiff_argnums=(3,))
+@partial(jax.custom_jvp, nondiff_argnums=(3, 4))
 def image_responses(
     experts: PatchExperts,
     images: Num[Array, "n_images height width"],
     faces: Frame,
     window: int,
+    in_steps: bool = False,
 ) -> Float[Array, "n_images n_tries n_points window window"]:
     """Response maps of the faces tried on each image, of any views; leading axes: images, tries.
+
+    ``in_steps`` reads pixels as OpenFace 2 does (`ops.fixed_point`).
 
     Loops over the views that occur and their blocks of faces; such loops have no reverse derivative,
     so derivatives are those of the same maps computed face by face.
     """
-    by_view = jax.custom_batching.custom_vmap(partial(_by_view, window=window))
+    by_view = jax.custom_batching.custom_vmap(partial(_by_view, window=window, in_steps=in_steps))
     by_view.def_vmap(partial(_more_faces, by_view))
     return by_view(experts, images, faces)
 
@@ -161,20 +165,21 @@ def responses_between_views(
     faces: Frame,
     rotations: Float[Array, "n_images n_tries 3"],
     window: int,
+    in_steps: bool = False,
 ) -> Float[Array, "n_images n_tries n_points window window"]:
     """`image_responses` interpolated linearly between the two views nearest to each face's Euler angles.
 
     Landmarks that one of them cannot see keep the nearest's maps.
     """
     if len(experts.view_centres) == 1:
-        return image_responses(experts, images, faces, window)
+        return image_responses(experts, images, faces, window, in_steps)
     of_tries = jax.vmap(jax.vmap(partial(second_view, experts)))
     second, share = of_tries(rotations, faces.view)
     visible = experts.visibility[second]
     both = jax.tree.map(
         lambda a, b: jnp.concatenate([a, b], axis=1), faces, faces._replace(view=second, visible=visible)
     )
-    nearest, other = jnp.split(image_responses(experts, images, both, window), 2, axis=1)
+    nearest, other = jnp.split(image_responses(experts, images, both, window, in_steps), 2, axis=1)
     share = jnp.where(faces.visible & visible, share[..., None], 0)[..., None, None]
     return (1 - share) * nearest + share * other
 
@@ -196,14 +201,13 @@ def _more_faces(by_view: Callable, n: int, batched, experts: PatchExperts, image
     return jnp.moveaxis(maps.reshape(len(maps), n, -1, *maps.shape[2:]), 1, 0), True
 
 
-def _by_view(experts: PatchExperts, images: Array, faces: Frame, window: int) -> Array:
+def _by_view(experts: PatchExperts, images: Array, faces: Frame, window: int, in_steps: bool) -> Array:
     flat = jax.tree.map(lambda a: a.reshape(-1, *a.shape[2:]), faces)
     on_cpu, elsewhere = (
-        partial(_sampled_blockwise, window=window, largest=n) for n in (MOST_ON_CPU, MOST_ELSEWHERE)
+        partial(_sampled_blockwise, window=window, in_steps=in_steps, largest=n)
+        for n in (MOST_ON_CPU, MOST_ELSEWHERE)
     )
-    if native.serves(*_for_c(experts, flat, window)) and native.can_map(
-        images.shape[1:], experts.support, window
-    ):
+    if not in_steps and _c_serves(experts, images, flat, window):
         on_cpu = partial(_natively, window=window)
     maps = jax.lax.platform_dependent(experts, images, flat, cpu=on_cpu, default=elsewhere)
     return maps.reshape(*faces.view.shape, *maps.shape[1:])
@@ -217,18 +221,28 @@ def _for_c(experts: PatchExperts, flat: Frame, window: int) -> list[Array]:
     return [*faces, experts.visibility, *neurons, experts.sigma_index, *sigma]
 
 
+def _c_serves(experts: PatchExperts, images: Array, flat: Frame, window: int) -> bool:
+    served = native.serves(*_for_c(experts, flat, window))
+    return served and native.can_map(images.shape[1:], experts.support, window)
+
+
 def _natively(experts: PatchExperts, images: Array, flat: Frame, window: int) -> Array:
     """`_sampled_blockwise` in C, which needs no blocks."""
     return native.response_maps(images, *_for_c(experts, flat, window), window=window)
 
 
 def _sampled_blockwise(
-    experts: PatchExperts, images: Array, flat: Frame, window: int, largest: int = MOST_ON_CPU
+    experts: PatchExperts,
+    images: Array,
+    flat: Frame,
+    window: int,
+    in_steps: bool = False,
+    largest: int = MOST_ON_CPU,
 ) -> Array:
     """Response maps of faces, an equal number in a row on each image."""
     size = window + experts.support[0] - 1
     which = jnp.repeat(jnp.arange(len(images)), len(flat.view) // len(images))
-    sample = partial(sample_patches_of, images, size=size)
+    sample = partial(sample_in_steps_of if in_steps else sample_patches_of, images, size=size)
 
     def patches_of(members: Int[Array, " block"]) -> Float[Array, "block n_points size size"]:
         base, img_from_ref = flat.base[members], flat.img_from_ref[members]
@@ -240,7 +254,8 @@ def _sampled_blockwise(
 
 
 @image_responses.defjvp
-def _(window, primals, tangents):
+def _(window, in_steps, primals, tangents):
+    """Steps have no derivative; that of pixels read between them stands for it."""
     return jax.jvp(partial(_each_on_image, window=window), primals, tangents)
 
 

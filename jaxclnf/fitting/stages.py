@@ -41,7 +41,9 @@ def fit_tries(model: Model, images: Array, starts: FaceParams, config: FitConfig
             score = scores(model.pdm, tries, config)
             tries, n_starts = likeliest(tries, score, n_starts, n_kept), n_kept
         experts = model.experts[stage.scale]
-        skipped = tries.too_small | ~has_pixels(experts, tries.params, config)
+        skipped = tries.too_small
+        if not config.as_openface2:
+            skipped |= ~has_pixels(experts, tries.params, config)
         after = _stage(model, experts, images, tries, config, i)
         tries = jax.tree.map(partial(where, skipped), tries, after)
     return tries
@@ -53,12 +55,12 @@ def _stage(
     stage = config.stages[i]
     settings = _stage_settings(config, stage, tries.view.shape)
     arguments = model.pdm, experts, images, tries.params, settings, config.min_scale
-    static = stage.window, stage.iterations, config.kernel, stage.between_views
+    static = stage.window, stage.iterations, config.kernel, stage.between_views, config.as_openface2
     after = _look_and_move(*arguments, *static)
     return after._replace(iterations=tries.iterations.at[:, :, i].set(after.iterations))
 
 
-@partial(jax.jit, static_argnums=(6, 7, 8, 9))  # stages of the same sizes are traced once
+@partial(jax.jit, static_argnums=(6, 7, 8, 9, 10))  # stages of the same sizes are traced once
 def _look_and_move(
     pdm: PDM,
     experts: PatchExperts,
@@ -70,13 +72,14 @@ def _look_and_move(
     max_iterations: int,
     kernel: Literal["exact", "grid"],
     between_views: bool,
+    in_steps: bool,
 ) -> Tries:
     """Response maps about the current landmarks, then rigid and non-rigid steps on them."""
     faces = over_tries(partial(frame, pdm, experts))(params)
     if between_views:
-        maps = responses_between_views(experts, images, faces, params.rotation, window)
+        maps = responses_between_views(experts, images, faces, params.rotation, window, in_steps)
     else:
-        maps = image_responses(experts, images, faces, window)
+        maps = image_responses(experts, images, faces, window, in_steps)
 
     def steps(face, maps, params, settings):
         run = partial(iterate, max_iterations=max_iterations, kernel=kernel)
@@ -119,6 +122,7 @@ def _stage_settings(config: FitConfig, stage: Stage, batch: tuple[int, ...]) -> 
         weight_factor=stage.weight_factor,
         tolerance=config.tolerance,
         landmark_weights=config.landmark_weights,
+        turn_limit=config.turn_limit,
     )
     return jax.tree.map(lambda s: jnp.broadcast_to(s, (*batch, *s.shape)), settings)
 

@@ -45,6 +45,28 @@ def read(
     return (1 - dy) * top + dy * bottom
 
 
+def sample_in_steps_of(
+    images: Num[Array, "n_images height width"],
+    which: Int[Array, ""],
+    centres: Float[Array, "n 2"],
+    img_from_ref: Float[Array, "2 2"],
+    size: int,
+) -> Float[Array, "n {size} {size}"]:
+    """`jaxclnf.ops.sample.sample_patches_of` as OpenFace 2 samples.
+
+    OpenCV's `warpAffine` rounds what rows and what columns add to a coordinate to 1/1024 pixel each, then
+    their sum to 1/32.
+    """
+    offset = jnp.arange(size).astype(centres.dtype)
+    corner = centres - (size - 1) / 2 * img_from_ref.sum(1)[None]  # n, xy
+    of_row = jnp.round((offset[None, :, None] * img_from_ref[None, None, :, 1] + corner[:, None]) * 1024)
+    of_col = jnp.round(offset[:, None] * img_from_ref[None, :, 0] * 1024)
+    far = 2.0**30
+    total = jnp.clip(jnp.nan_to_num(of_row[:, :, None] + of_col[None, None], nan=-far), -far, far)
+    steps = (total.astype(jnp.int32) + STEPS // 2) >> 5
+    return read(images[which], steps[..., 0], steps[..., 1], centres.dtype)
+
+
 def steps_of(x: Float[Array, "*grid"]) -> Int[Array, "*grid"]:
     """Coordinates in 1/32 pixels; those that are no numbers or far away lie outside every image."""
     far = 2.0**24

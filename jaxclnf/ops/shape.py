@@ -4,6 +4,7 @@ Source: OpenFace `PDM.cpp`; Saragih, Lucey & Cohn 2011, section 2.
 """
 
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from jaxclnf.ops.rotation import compose_small_rotation, euler_to_matrix
@@ -62,12 +63,17 @@ def update(params: FaceParams, delta: Float[Array, " n_params"]) -> FaceParams:
     )
 
 
-def clamp(pdm: PDM, params: FaceParams, n_deviations: float = 3.0) -> FaceParams:
-    """Local parameters within ``n_deviations`` of their standard deviation, angles within a quarter turn."""
+def clamp(
+    pdm: PDM,
+    params: FaceParams,
+    turn_limit: Float[Array, ""] | float = np.pi / 2,
+    n_deviations: float = 3.0,
+) -> FaceParams:
+    """Local parameters within ``n_deviations`` of their standard deviation, angles within ``turn_limit``."""
     limit = n_deviations * jnp.sqrt(pdm.eigenvalues)
     return FaceParams(
         scale=params.scale,
-        rotation=jnp.clip(params.rotation, -jnp.pi / 2, jnp.pi / 2),
+        rotation=jnp.clip(params.rotation, -turn_limit, turn_limit),
         translation=params.translation,
         shape=jnp.clip(params.shape, -limit, limit),
     )

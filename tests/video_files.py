@@ -21,6 +21,7 @@ def picture(i: int, size: tuple[int, int] = (64, 96)) -> np.ndarray:
 
 
 def write_video(path: Path, n_frames: int = N_FRAMES, fps: float = 12.5) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
     film = VideoFile(path, fps)
     for i in range(n_frames):
         film.add(picture(i))

@@ -122,12 +122,11 @@ def _deep_alone(file: IO[bytes], start: bytes) -> Image.Image | None:
 
 def picture_pixels(image: Image.Image) -> RGB:
     """The pixels of the picture that an opened file is at."""
-    orientation = image.getexif().get(_ORIENTATION, 1)
-    file = getattr(image, "fp", None)
-    deep = None
+    deep_colour, file, deep = _is_deep_colour(image), getattr(image, "fp", None), None
+    orientation = image.getexif().get(_ORIENTATION, 1)  # which reads a PNG to its end
     if image.mode in ("F", "I") or image.mode.startswith("I;"):
         deep = np.asarray(image)
-    elif _is_deep_colour(image) and file is not None:
+    elif deep_colour and file is not None:
         deep = deep_pixels(file)
     return np.ascontiguousarray(_turned(_in_strips(image) if deep is None else eight_bits(deep), orientation))
 

@@ -271,3 +271,51 @@ def test_gaze_of_a_photo(run, tmp_path: Path, monkeypatch) -> None:
     assert list(row)[:-3] == list(theirs)
     for name, value in theirs.items():
         assert float(value) == pytest.approx(float(row[name]), abs=0.0501), name
+
+
+def test_inputs_stay_what_they_were(run, faces: Path) -> None:
+    photos = faces / "photos"
+    (faces / "linked").symlink_to(photos)
+    (photos / "link.png").symlink_to(photos / "plain.png")
+    before = {path: path.read_bytes() for path in photos.rglob("*.*")}
+    for out in ("photos", "linked", "photos/deep"):
+        outcome = fit(run, "photos", "--out", out, "--crops", "32")
+        assert not set(outcome.out.split()) & {"-1", "0"}
+        assert {path: path.read_bytes() for path in before} == before
+    again = fit(run, "photos", "--out", "photos")
+    assert "6 photos" in again.out  # pictures of the runs before are no photos
+
+
+def test_the_boxes_are_not_written_over(run, faces: Path) -> None:
+    boxes = (faces / "photos/boxes.csv").read_bytes()
+    (faces / "photos/landmarks.csv").write_bytes(boxes)
+    arguments = ["fit", "photos/plain.png", "--model", "model.npz", *SETTINGS, "--out", "photos"]
+    outcome = run(*arguments, "--boxes", "photos/landmarks.csv")
+    assert outcome.status == 1
+    assert "landmarks.csv is an input and would be written over" in outcome.err
+    assert (faces / "photos/landmarks.csv").read_bytes() == boxes
+
+
+def test_where_every_photo_is_bad_the_tables_are_empty(run, faces: Path) -> None:
+    (faces / "bad.png").write_bytes(b"broken")
+    for kind in ("csv", "jsonl", "parquet"):
+        outcome = fit(run, "bad.png", "--out", kind, "--format", kind)
+        assert outcome.status == 1
+        assert outcome.err.splitlines() == ["jaxclnf: bad.png is not a picture in a format that can be read"]
+        assert f"{kind}/landmarks.{kind}: 0 photos" in outcome.out
+
+
+@pytest.mark.parametrize(
+    "name", [b"caf\xe9.png", b"x" * 248 + b".png", b"=cmd.png", b"a\rb.png", b"[1]*?.png"]
+)
+def test_any_name_a_file_can_have(run, faces: Path, name: bytes) -> None:
+    source = os.fsdecode(name)
+    (faces / "photos/plain.png").rename(faces / source)
+    code = f"{source.encode('utf-8', 'surrogateescape').decode('utf-8', 'backslashreplace')}"
+    (faces / "photos/boxes.csv").write_bytes(b'file,x,y,w,h\n"' + name + b'",50,40,100,86\n')
+    for kind in ("csv", "parquet"):
+        outcome = fit(run, source, "--out", "out [1]", "--format", kind)
+        assert outcome.status == 0, outcome.err
+    (row,) = read_table(faces / "out [1]/landmarks.csv")
+    assert row["source"] == ("./=cmd.png" if name == b"=cmd.png" else code)
+    assert len(list((faces / "out [1]").glob("*.png"))) == 1

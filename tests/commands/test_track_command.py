@@ -115,3 +115,66 @@ def test_a_face_is_followed_and_read_by_openface_s_column_names(run, tmp_path: P
     assert np.abs(np.diff(nose, axis=0)).max() < 15
     assert all(300 < float(row["pose_Tz"]) < 1000 and 300 < float(row["Z_8"]) < 1000 for row in rows)
     assert len(list(open_video(str(tmp_path / "default.mp4")).frames)) == 20
+
+
+def test_inputs_stay_and_every_video_has_its_own_table(run, folder: Path) -> None:
+    (folder / "a.mp4").rename(folder / "clip.mp4")
+    write_video(folder / "d/clip.mp4", n_frames=3)
+    write_video(folder / "clip-2.mp4", n_frames=4)
+    write_video(folder / "failures.mp4", n_frames=5)
+    inputs = {path: path.read_bytes() for path in folder.rglob("*.mp4")}
+    sources = ["clip.mp4", "d/clip.mp4", "clip-2.mp4", "failures.mp4"]
+    outcome = run("track", *sources, *SETTINGS, "--out", ".", "--no-report")
+    assert outcome.status == 0, outcome.err
+    assert {path: path.read_bytes() for path in inputs} == inputs
+    tables = [read_table(path) for path in folder.glob("*.csv")]
+    assert sorted((rows[0]["source"], len(rows)) for rows in tables) == sorted(
+        zip(sources, (N_FRAMES, 3, 4, 5), strict=True)
+    )
+
+
+def test_a_table_counts_for_its_own_video_settings_and_model(run, folder: Path) -> None:
+    write_video(folder / "d/a.mp4", n_frames=3)
+    assert run("track", "a.mp4", *SETTINGS, "--no-pictures").status == 0
+    assert run("track", "d/a.mp4", *SETTINGS, "--no-pictures", "--resume").status == 0
+    assert [len(read_table(folder / f"out/{name}.csv")) for name in ("a", "a-2")] == [N_FRAMES, 3]
+    assert "2 frames" in run("track", "a.mp4", *SETTINGS, "--no-pictures", "--resume", "--frames", "2").out
+    assert f"{N_FRAMES} frames" in run("track", "a.mp4", *SETTINGS, "--no-pictures", "--resume").out
+    assert "frames" not in run("track", "a.mp4", *SETTINGS, "--no-pictures", "--resume").out
+    write_video(folder / "a.mp4", n_frames=5)
+    assert "5 frames" in run("track", "a.mp4", *SETTINGS, "--no-pictures", "--resume").out
+
+
+def test_a_film_that_cannot_be_written_costs_no_table(run, folder: Path, monkeypatch) -> None:
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("jaxclnf.media.encode.VideoFile.add", full)
+    (folder / "b.mp4").write_bytes((folder / "a.mp4").read_bytes())
+    outcome = run("track", "a.mp4", "b.mp4", *SETTINGS)
+    assert outcome.status == 1
+    assert outcome.err.count("No space left on device") == len(outcome.err.splitlines()) == 2
+    assert [len(read_table(folder / f"out/{name}.csv")) for name in "ab"] == [N_FRAMES, N_FRAMES]
+    assert not (folder / "out/a.mp4").exists()
+
+
+def test_folders_and_patterns_of_videos(run, folder: Path) -> None:
+    for name in ("one.mp4", "two [2].mp4", "deep/three.mp4"):
+        write_video(folder / "session" / name, n_frames=2)
+    for argument, tables in (("session", 3), ("session/*.mp4", 2), ("session/two [2].mp4", 1)):
+        out = folder / f"out{tables}"
+        outcome = run("track", argument, *SETTINGS, "--no-pictures", "--out", out, "--format", "parquet")
+        assert outcome.status == 0, outcome.err
+        assert len(list(out.glob("*.parquet"))) == tables
+
+
+def test_rows_of_numbered_pictures_name_them_in_order(run, folder: Path) -> None:
+    from PIL import Image
+
+    (folder / "frames").mkdir()
+    for i in (1, 2, 10, 11):
+        Image.new("RGB", (64, 48), (20 * i, 0, 0)).save(folder / f"frames/f{i}.png")
+    assert run("track", "frames", *SETTINGS, "--fps", "10").status == 0
+    rows = read_table(folder / "out/frames.csv")
+    assert [row["source"] for row in rows] == [f"frames/f{i}.png" for i in (1, 2, 10, 11)]
+    assert [float(row["timestamp"]) for row in rows] == [0, 0.1, 0.2, 0.3]

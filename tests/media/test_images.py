@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 from shared_data import golden, shared
 
 from jaxclnf.media import images
@@ -92,3 +95,90 @@ def test_grey_photos_equal_opencv_s() -> None:
     for name, grey in golden("images_gray").items():
         photo = read_photo(shared("samples", f"{name}.jpg"))
         np.testing.assert_array_equal(to_grey(photo), grey)
+
+
+PORTRAIT = np.clip(np.hypot(*np.mgrid[-60:60, -50:50]) * 3.3, 0, 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("name", "pixels"),
+    [
+        ("10-bit.tif", PORTRAIT.astype(np.uint16) * 4),
+        ("12-bit.png", PORTRAIT.astype(np.uint16) * 16),
+        ("thermal.tif", 7000 + 8 * PORTRAIT.astype(np.uint16)),
+        ("int32.tif", PORTRAIT.astype(np.int32) * 100_000 - 5_000_000),
+        ("float.tif", PORTRAIT.astype(np.float32) / 255),
+        ("kelvin.tif", 273 + PORTRAIT.astype(np.float32) / 10),
+    ],
+)
+def test_deep_pictures_are_stretched_to_the_range_they_use(
+    tmp_path: Path, name: str, pixels: np.ndarray
+) -> None:
+    photo = read_photo(save(tmp_path / name, pixels)).astype(int)
+    assert np.abs(photo - PORTRAIT[..., None]).max() <= 8  # a thousandth at either end is clipped
+
+
+def test_deep_colours_are_stretched_too(tmp_path: Path) -> None:
+    colours = np.stack([PORTRAIT, PORTRAIT[::-1], PORTRAIT.T[:100].repeat(2, 0)[:120, :100] // 2], axis=2)
+    for name, deep in (
+        ("10.png", colours.astype(np.uint16) * 4),
+        ("10.tif", colours.astype(np.uint16) * 4),
+        ("16.png", colours.astype(np.uint16) * 257),
+        ("float.tiff", colours.astype(np.float32) / 255),
+    ):
+        assert cv2.imwrite(str(tmp_path / name), deep[..., ::-1])
+        assert np.abs(read_photo(tmp_path / name).astype(int) - colours).max() <= 8, name
+
+
+def test_values_that_are_not_finite_are_black(tmp_path: Path) -> None:
+    pixels = PORTRAIT.astype(np.float32)
+    pixels[:5] = np.nan
+    photo = read_photo(save(tmp_path / "a.tif", pixels))
+    assert (photo[:5] == 0).all()
+    assert np.abs(photo[5:].astype(int) - PORTRAIT[5:, :, None]).max() <= 8
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_every_orientation_of_exif(tmp_path: Path, orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    path = save(tmp_path / "a.png", RAMP, exif=exif)
+    with Image.open(path) as image:
+        expected = np.asarray(ImageOps.exif_transpose(image))
+    np.testing.assert_array_equal(read_photo(path), expected)
+
+
+@pytest.mark.parametrize("name", ["a.jfif", "a.jpe", "a.avif", "a.webp", "a.heic"])
+def test_formats_of_phones(tmp_path: Path, name: str) -> None:
+    kind = {"jfif": "JPEG", "jpe": "JPEG", "heic": "HEIF"}.get(name[2:])
+    if kind == "HEIF":
+        pillow_heif = pytest.importorskip("pillow_heif", reason="needs pillow-heif")
+        heif = pillow_heif.from_pillow(Image.fromarray(RAMP))
+        heif.save(tmp_path / name, quality=95)
+    else:
+        save(tmp_path / name, RAMP, format=kind, quality=95)
+    assert Path(name).suffix in images.SUFFIXES
+    assert np.abs(read_photo(tmp_path / name).astype(int) - RAMP).mean() < 4
+
+
+def test_no_program_is_started_for_a_picture(tmp_path: Path) -> None:
+    """Pillow hands EPS to Ghostscript, whatever the file is called."""
+    Image.fromarray(RAMP).save(tmp_path / "a.eps")
+    (tmp_path / "a.eps").rename(tmp_path / "a.png")
+    with pytest.raises(ValueError, match="is not a picture in a format that can be read"):
+        read_photo(tmp_path / "a.png")
+
+
+def test_large_photos_are_read_in_bounded_memory(tmp_path: Path) -> None:
+    """108 million pixels, as phones have: at most 8 bytes a pixel."""
+    Image.new("RGB", (9000, 12000), (200, 100, 50)).save(tmp_path / "a.png", compress_level=1)
+    code = (
+        "import resource, sys; from jaxclnf.media.images import read_photo;"
+        "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss;"
+        "assert read_photo(sys.argv[1])[-1, -1].tolist() == [200, 100, 50];"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)"
+    )
+    out = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "a.png")], capture_output=True, check=True
+    )
+    assert int(out.stdout) * 1024 < 8.5 * 9000 * 12000

@@ -130,7 +130,7 @@ def _spread(name: str, value: Any, n: int, n_before: int) -> list[Any]:
         return list(range(n)) if name == "scales" and not values else values
     if not np.ndim(value):
         return [value] * n
-    if len(value) != n and not n < len(value) <= n_before:
+    if len(value) not in (n, max(n, n_before)):
         raise ValueError(f"{name} = {value!r}, expected one value, or {n}, for {n} stages")
     return [value[i] for i in range(len(value))]
 

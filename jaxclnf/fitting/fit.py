@@ -7,7 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Num
 
-from jaxclnf.fitting.parts import best_tries
+from jaxclnf.fitting.choose import choose
+from jaxclnf.fitting.parts import refine_parts
 from jaxclnf.fitting.pose import in_full_precision, params_from_box
 from jaxclnf.fitting.stages import Tries, fit_tries
 from jaxclnf.types import FaceParams, FitConfig, FitResult, Model, PartFit, Status
@@ -51,10 +52,11 @@ def fit_batch(
         starts = jax.tree.map(lambda a: a.reshape(1, -1, *a.shape[2:]), starts)
     n_starts = len(config.start_rotations)
     tries = fit_tries(model, images, starts, config, n_starts)
-    best, landmarks, parts = best_tries(model, images, tries, config, len(boxes))
+    refined = refine_parts(model, images, tries, config)
+    chosen = choose(model, refined, config, len(boxes))
     image_size = jnp.array(images.shape[:-3:-1], boxes.dtype)
     status = jax.vmap(box_status, in_axes=(0, None))(boxes, image_size)
-    return _result(best, landmarks, parts, status, len(config.stages_on(len(model.experts))))
+    return _result(*chosen, status, len(config.stages_on(len(model.experts))))
 
 
 def _of_no_faces(model: Model, images: Array, config: FitConfig | None) -> FitResult:
@@ -108,8 +110,8 @@ def fit_batch_from(
     starts = jax.tree.map(lambda a: jnp.asarray(a, model.pdm.mean.dtype)[:, None], params)
     tries = fit_tries(model, images, starts, config)
     n_faces, n_stages = len(images), len(config.stages_on(len(model.experts)))
-    best = best_tries(model, images, tries, config, n_faces)
-    return _result(*best, jnp.zeros(n_faces, jnp.int32), n_stages)
+    chosen = choose(model, refine_parts(model, images, tries, config), config, n_faces)
+    return _result(*chosen, jnp.zeros(n_faces, jnp.int32), n_stages)
 
 
 def _starts(model: Model, boxes: Float[Array, "n_faces 4"], config: FitConfig) -> FaceParams:

@@ -5,60 +5,43 @@ Source: OpenFace's `CLNF::DetectLandmarks`.
 
 from collections.abc import Callable
 from functools import partial
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from jaxclnf.fitting.pose import OPENFACE, OPENFACE2, Search, params_from_landmarks, params_near
-from jaxclnf.fitting.stages import Tries, fit_tries, has_pixels, likeliest, over_tries, scores, where
+from jaxclnf.fitting.stages import Tries, fit_tries, has_pixels, over_tries, where
 from jaxclnf.ops.shape import shape_2d
 from jaxclnf.types import PDM, FaceParams, FitConfig, Model, Part, PartFit
 
 
-def best_tries(
-    model: Model, images: Array, tries: Tries, config: FitConfig, n_faces: int
-) -> tuple[Tries, Float[Array, "n_faces n_points 2"], dict[str, PartFit]]:
-    """The likeliest try of each face, a leading axis of all results, its landmarks and what its parts found.
+class Refined(NamedTuple):
+    """Tries whose parts are fitted; leading axes: images, tries."""
 
-    All tries that are left get those of the model's parts fitted first that ``config.parts`` names. A part's
-    landmarks take the place of the whole's, whose parameters are found anew from all of them.
+    tries: Tries
+    landmarks: Float[Array, "n_images n_tries n_points 2"]  # with those of merged parts
+    votes: Float[Array, "n_images n_tries"]  # what parts think of a try; NaN: one was too small to say
+    parts: dict[str, PartFit]
+
+
+def refine_parts(model: Model, images: Array, tries: Tries, config: FitConfig) -> Refined:
+    """Fit those of the model's parts that ``config.parts`` names, in all tries that are left.
+
+    A merged part's landmarks take the place of the whole's, whose parameters are found anew from all of them.
     """
-    n_tries = tries.view.size // n_faces
     parts = [part for part in model.parts if part.name in config.parts]
-    votes, fitted = jnp.zeros_like(tries.log_likelihood), {}
     landmarks = over_tries(partial(shape_2d, model.pdm))(tries.params)
-    if parts:
-        tries, landmarks, votes, fitted = _refined(model.pdm, images, tries, landmarks, parts, config)
-    score = scores(model.pdm, tries, config, _if_all_vote(votes, n_tries))
-    best = likeliest((tries, landmarks, fitted), score, n_tries, 1)
-    best, best_landmarks, fitted = jax.tree.map(lambda a: a.reshape(n_faces, *a.shape[2:]), best)
-    if config.temperature > 0 and n_tries > 1:
-        by_face = landmarks.reshape(n_faces, n_tries, *landmarks.shape[2:]), score.reshape(n_faces, n_tries)
-        best_landmarks = _averaged(*by_face, best_landmarks, config.temperature)
-        params = jax.vmap(partial(params_near, model.pdm))(best_landmarks, best.params.rotation)
-        best = best._replace(params=params)
-    return best, best_landmarks, fitted
-
-
-def _averaged(
-    landmarks: Float[Array, "n_faces n_tries n_points 2"],
-    score: Float[Array, "n_faces n_tries"],
-    best: Float[Array, "n_faces n_points 2"],
-    temperature: float,
-) -> Float[Array, "n_faces n_points 2"]:
-    """Means of a face's tries by their scores; those without a finite one keep out."""
-    usable = jnp.isfinite(score) & jnp.isfinite(landmarks).all((-2, -1))
-    weights = jax.nn.softmax(jnp.where(usable, score / temperature, -1e9), axis=1)
-    found = jnp.where(usable[..., None, None], landmarks, 0)
-    mean = jnp.einsum("fk,fkni->fni", weights, found)
-    return jnp.where(usable.any(1)[:, None, None], mean, best)
+    if not parts:
+        return Refined(tries, landmarks, jnp.zeros_like(tries.log_likelihood), {})
+    return _refined(model.pdm, images, tries, landmarks, parts, config)
 
 
 def _refined(
     pdm: PDM, images: Array, tries: Tries, landmarks: Array, parts: list[Part], config: FitConfig
-) -> tuple[Tries, Array, Array, dict[str, PartFit]]:
-    """Tries and landmarks with their parts, what these think of them (NaN: too small), and the parts."""
+) -> Refined:
+    """Tries and landmarks with these parts fitted."""
     fitted: dict[str, PartFit] = {}
     merged, votes = landmarks, jnp.zeros_like(tries.log_likelihood)
     large = jnp.zeros_like(tries.too_small)
@@ -83,7 +66,7 @@ def _refined(
     params = jax.tree.map(partial(where, large), refound, tries.params)
     if config.on_pdm:
         merged = over_tries(partial(shape_2d, pdm))(params)
-    return tries._replace(params=params), merged, votes, fitted
+    return Refined(tries._replace(params=params), merged, votes, fitted)
 
 
 def _as_openface(
@@ -114,10 +97,3 @@ def _fit_part(
     params = jax.tree.map(partial(where, enough), tries.params, starts)
     found = over_tries(partial(shape_2d, part.model.pdm))(params)
     return PartFit(found, params, tries.log_likelihood)
-
-
-def _if_all_vote(votes: Float[Array, "n_images n_tries"], n_tries: int) -> Float[Array, "n_images n_tries"]:
-    """Votes count where every try of the face has one: likelihoods are compared of the same parts alone."""
-    by_face = votes.reshape(-1, n_tries)
-    comparable = jnp.isfinite(by_face).all(1, keepdims=True)
-    return jnp.where(comparable, by_face, 0).reshape(votes.shape)

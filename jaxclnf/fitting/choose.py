@@ -1,0 +1,57 @@
+"""The choice among a face's tries: the likeliest, or the average of all by how likely they are."""
+
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from jaxclnf.fitting.parts import Refined
+from jaxclnf.fitting.pose import params_near
+from jaxclnf.fitting.stages import Tries, likeliest, scores
+from jaxclnf.types import FitConfig, Model, PartFit
+
+
+class Chosen(NamedTuple):
+    """A try of each face; leading axis: faces."""
+
+    best: Tries
+    landmarks: Float[Array, "n_faces n_points 2"]
+    parts: dict[str, PartFit]
+
+
+def choose(model: Model, refined: Refined, config: FitConfig, n_faces: int) -> Chosen:
+    """Take each face's likeliest try; with a ``temperature`` its landmarks are the average of all tries'."""
+    tries, landmarks, votes, parts = refined
+    n_tries = tries.view.size // n_faces
+    score = scores(model.pdm, tries, config, _if_all_vote(votes, n_tries))
+    best = likeliest((tries, landmarks, parts), score, n_tries, 1)
+    chosen = Chosen(*jax.tree.map(lambda a: a.reshape(n_faces, *a.shape[2:]), best))
+    if config.temperature == 0 or n_tries == 1:
+        return chosen
+    by_face = landmarks.reshape(n_faces, n_tries, *landmarks.shape[2:]), score.reshape(n_faces, n_tries)
+    mean = _averaged(*by_face, chosen.landmarks, config.temperature)
+    params = jax.vmap(partial(params_near, model.pdm))(mean, chosen.best.params.rotation)
+    return Chosen(chosen.best._replace(params=params), mean, chosen.parts)
+
+
+def _averaged(
+    landmarks: Float[Array, "n_faces n_tries n_points 2"],
+    score: Float[Array, "n_faces n_tries"],
+    best: Float[Array, "n_faces n_points 2"],
+    temperature: float,
+) -> Float[Array, "n_faces n_points 2"]:
+    """Means of a face's tries by their scores; those without a finite one keep out."""
+    usable = jnp.isfinite(score) & jnp.isfinite(landmarks).all((-2, -1))
+    weights = jax.nn.softmax(jnp.where(usable, score / temperature, -1e9), axis=1)
+    found = jnp.where(usable[..., None, None], landmarks, 0)
+    mean = jnp.einsum("fk,fkni->fni", weights, found)
+    return jnp.where(usable.any(1)[:, None, None], mean, best)
+
+
+def _if_all_vote(votes: Float[Array, "n_images n_tries"], n_tries: int) -> Float[Array, "n_images n_tries"]:
+    """Votes count where every try of the face has one: likelihoods are compared of the same parts alone."""
+    by_face = votes.reshape(-1, n_tries)
+    comparable = jnp.isfinite(by_face).all(1, keepdims=True)
+    return jnp.where(comparable, by_face, 0).reshape(votes.shape)

@@ -52,6 +52,11 @@ def _field(name: str) -> str:
     return head
 
 
+def _is_word(field: str) -> bool:
+    default = (COLUMNS.get(field) or WHOLE[field]).default
+    return isinstance(default, str)
+
+
 def _number(text: str) -> int | float:
     try:
         return int(text)

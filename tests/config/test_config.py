@@ -98,7 +98,7 @@ def test_every_setting_can_be_changed_by_its_name_and_text() -> None:
         *({f.name for f in fields(FitConfig)} - {"stages"}),
         *({f.name for f in fields(Stage)} - {"window", "scale"} | {"windows", "scales"}),
     }
-    texts = {"kernel": "grid", "on_pdm": "true", "parts": "", "start_rotations": "0,30,0"}
+    texts = {"kernel": "grid", "on_pdm": "true", "merged": "false", "parts": "", "start_rotations": "0,30,0"}
     texts |= {"windows": "9,8", "scales": "3,2,1,0", "between_views": "0,2", "keep": "3,3,1"}
     texts |= {"box_correction": "0,0,0.1,0.1", "merged": "false", "as_openface2": "true"}
     for name in NAMES:

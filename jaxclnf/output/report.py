@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,6 +20,7 @@ from jaxclnf.output.tables import LOST
 THUMBNAIL = 240  # pixels of the longer side
 MOST_CARDS = 1000
 FRAMES_SHOWN = 24  # of a video
+MOST_NAMES = 9  # lines of a plot that a legend names
 DOUBTFUL = 0.5  # confidence below which a face is marked
 
 _LOOKS = ("gaze_angle_x", "gaze_angle_y")
@@ -130,7 +132,7 @@ def _course(rows: list[dict[str, Any]]) -> str:
     if looks:
         panels[3].set(ylabel="gaze, degrees")
     for face in sorted({row["face_id"] for row in rows if row["status"] != "no face"}):
-        seen = [row for row in rows if row["face_id"] == face and row["success"]]
+        seen = _seen(rows, face)
         time = [row["timestamp"] for row in seen]
         colour = tuple(0.75 * c / 255 for c in colour_of(face))
         panels[0].plot(time, [row["confidence"] for row in seen], color=colour, label=f"face {face}")
@@ -144,11 +146,23 @@ def _course(rows: list[dict[str, Any]]) -> str:
     for panel in panels:
         panel.grid(alpha=0.3)
     for panel in (*panels[:2], *panels[3:]):
-        if panel.lines:
+        if 0 < len(panel.lines) <= MOST_NAMES:  # a taller legend would push the panels apart
             panel.legend(loc="upper left", bbox_to_anchor=(1, 1), fontsize="small", frameon=False)
     text = io.StringIO()
     figure.savefig(text, format="svg")
     return text.getvalue()[text.getvalue().index("<svg") :]
+
+
+def _seen(rows: list[dict[str, Any]], face: int) -> list[dict[str, Any]]:
+    """The rows of a face where it was seen, and a row of NaNs, which breaks lines, where it was gone."""
+    gap: dict[str, Any] = defaultdict(lambda: np.nan)
+    seen: list[dict[str, Any]] = []
+    for row in rows:
+        if row["face_id"] == face and row["success"]:
+            if seen and row["frame"] > seen[-1]["frame"] + 1:
+                seen.append(gap)
+            seen.append(row)
+    return seen
 
 
 def _read(table: Path, names: Sequence[str] | None) -> list[dict[str, Any]]:

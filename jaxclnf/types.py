@@ -65,6 +65,33 @@ class PatchExperts:
 
 
 @pytree
+class CENExperts:
+    """Convolutional experts (CEN) of one scale, OpenFace 2's: a small network a view and landmark.
+
+    Networks of ``n_experts`` are stored; others are these, seen in a mirror. Zeros pad smaller ones.
+    """
+
+    patch_scale: Float[Array, ""]  # pixels per model unit of the reference frame
+    view_centres: Float[Array, "n_views 3"]  # Euler angles, radians
+    visibility: Bool[Array, "n_views n_points"]
+    patch_confidence: Float[Array, "n_views n_points"]
+    weights: tuple[Float[Array, "n_experts n_out n_in"], ...]  # of each layer
+    biases: tuple[Float[Array, "n_experts n_out"], ...]
+    activations: Int[Array, "n_experts n_layers"]  # `ops.cen`
+    expert: Int[Array, "n_views n_points"]
+    mirrored: Bool[Array, "n_views n_points"]
+    window_size: int = static()
+
+    @property
+    def support(self) -> tuple[int, int]:
+        """Height and width of what a network looks at, in reference pixels."""
+        return self.window_size, self.window_size
+
+
+Experts = PatchExperts | CENExperts
+
+
+@pytree
 class Part:
     """A model of a part of the face (inner face, an eye) and the landmarks it shares with the whole."""
 
@@ -105,7 +132,7 @@ class Model:
     """A landmark model: PDM, patch experts from coarse to fine, parts, suitable settings, calibration."""
 
     pdm: PDM
-    experts: tuple[PatchExperts, ...]
+    experts: tuple[Experts, ...]
     parts: tuple[Part, ...] = ()
     provenance: Provenance = static(default=Provenance())
     settings: FitConfig = field(default_factory=FitConfig)  # of a fit that names none

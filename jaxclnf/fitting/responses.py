@@ -13,12 +13,12 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Num
 
 from jaxclnf import native
-from jaxclnf.ops import ccnf
+from jaxclnf.ops import ccnf, cen
 from jaxclnf.ops.fixed_point import sample_in_steps_of
 from jaxclnf.ops.sample import sample_patches, sample_patches_of
 from jaxclnf.ops.shape import reference_shape, shape_2d
 from jaxclnf.ops.similarity import inverse, similarity
-from jaxclnf.types import PDM, FaceParams, PatchExperts
+from jaxclnf.types import PDM, CENExperts, Experts, FaceParams, PatchExperts
 
 FEW = 8
 """Fewer faces than this go one by one: often they are starts of one face, no two of one view."""
@@ -39,14 +39,14 @@ class Frame(NamedTuple):
     confidence: Float[Array, "*batch n_points"]
 
 
-def nearest_view(experts: PatchExperts, rotation: Float[Array, "3"]) -> Int[Array, ""]:
+def nearest_view(experts: Experts, rotation: Float[Array, "3"]) -> Int[Array, ""]:
     """The view whose centre is nearest to Euler angles (Euclidean); the first wins a tie."""
     distances = jnp.sum((experts.view_centres - rotation[None]) ** 2, axis=1)
     return jnp.argmin(distances).astype(jnp.int32)
 
 
 def second_view(
-    experts: PatchExperts, rotation: Float[Array, "3"], nearest: Int[Array, ""]
+    experts: Experts, rotation: Float[Array, "3"], nearest: Int[Array, ""]
 ) -> tuple[Int[Array, ""], Float[Array, ""]]:
     """The view next to the nearest, and its share: 0 at the nearest's centre, half midway to its own."""
     offsets = experts.view_centres - rotation[None]
@@ -57,7 +57,7 @@ def second_view(
     return second, jnp.clip(share, 0, 0.5)
 
 
-def frame(pdm: PDM, experts: PatchExperts, params: FaceParams) -> Frame:
+def frame(pdm: PDM, experts: Experts, params: FaceParams) -> Frame:
     """The frame of the response maps about a face's current landmarks."""
     base = shape_2d(pdm, params)
     ref_from_img = similarity(base, reference_shape(pdm, params.shape, experts.patch_scale))
@@ -73,7 +73,7 @@ def frame(pdm: PDM, experts: PatchExperts, params: FaceParams) -> Frame:
 
 
 def view_responses(
-    experts: PatchExperts,
+    experts: Experts,
     view: Int[Array, ""],
     patches: Float[Array, "block n_points size size"],
 ) -> Float[Array, "block n_points window window"]:
@@ -82,9 +82,11 @@ def view_responses(
 
 
 def lone_responses(
-    experts: PatchExperts, view: Int[Array, ""], patches: Float[Array, "n_points size size"]
+    experts: Experts, view: Int[Array, ""], patches: Float[Array, "n_points size size"]
 ) -> Float[Array, "n_points window window"]:
     """`view_responses` of a single face, for which it does not pay to lay the experts out."""
+    if isinstance(experts, CENExperts):
+        return _field_responses(_networks(experts, view), patches[None], experts.support)[0]
     neurons = (a[view] for a in (experts.weights, experts.norm_weights, experts.bias, experts.alpha))
     sums = ccnf.neuron_responses(patches, *neurons)
     window = sums.shape[-1]
@@ -113,8 +115,20 @@ class Field(NamedTuple):
     visible: Bool[Array, " n_points"]
 
 
-def view_field(experts: PatchExperts, view: Int[Array, ""], size: int) -> Field:
+class Networks(NamedTuple):
+    """The convolutional experts of a view; leading axis of every array: landmarks."""
+
+    weights: tuple[Float[Array, "n_points n_out n_in"], ...]
+    biases: tuple[Float[Array, "n_points n_out"], ...]
+    activations: Int[Array, "n_points n_layers"]
+    mirrored: Bool[Array, " n_points"]
+    visible: Bool[Array, " n_points"]
+
+
+def view_field(experts: Experts, view: Int[Array, ""], size: int) -> Field | Networks:
     """The experts of a view, laid out for patches of ``size`` samples a side."""
+    if isinstance(experts, CENExperts):
+        return _networks(experts, view)
     weights, norm_weights = experts.weights[view], experts.norm_weights[view]
     bias, alpha = experts.bias[view], experts.alpha[view]
     window = size - experts.support[0] + 1
@@ -127,9 +141,35 @@ def view_field(experts: PatchExperts, view: Int[Array, ""], size: int) -> Field:
     return Field(bank, smoothing, experts.visibility[view])
 
 
-def _field_responses(
-    field: Field, patches: Float[Array, "block n_points size size"], support: tuple[int, int]
+def _networks(experts: CENExperts, view: Int[Array, ""]) -> Networks:
+    which = experts.expert[view]
+    stored = experts.weights, experts.biases, experts.activations
+    weights, biases, activations = jax.tree.map(lambda a: a[which], stored)
+    return Networks(weights, biases, activations, experts.mirrored[view], experts.visibility[view])
+
+
+def _network_responses(
+    networks: Networks, patches: Float[Array, "block n_points size size"], support: int
 ) -> Float[Array, "block n_points window window"]:
+    """One landmark after the other, so that no weights are laid out anew."""
+
+    def of_landmark(networks_and_patches):
+        own, patches = networks_and_patches
+        expert = own.weights, own.biases, own.activations
+        look = partial(cen.mirrored_response, support=support, mirrored=own.mirrored)
+        maps = jax.vmap(lambda patch: look(patch, *expert))(patches)
+        return jnp.where(own.visible, maps, 0)
+
+    maps = jax.lax.map(of_landmark, (networks, patches.swapaxes(0, 1)))
+    return maps.swapaxes(0, 1)
+
+
+def _field_responses(
+    field: Field | Networks, patches: Float[Array, "block n_points size size"], support: tuple[int, int]
+) -> Float[Array, "block n_points window window"]:
+    if isinstance(field, Networks):
+        return _network_responses(field, patches, support[0])
+
     def of_landmark(field: Field, patches: Array):
         sums = ccnf.bank_responses(field.bank, patches, support)
         flat = sums.reshape(len(sums), -1)
@@ -141,7 +181,7 @@ def _field_responses(
 
 @partial(jax.custom_jvp, nondiff_argnums=(3, 4))
 def image_responses(
-    experts: PatchExperts,
+    experts: Experts,
     images: Num[Array, "n_images height width"],
     faces: Frame,
     window: int,
@@ -160,7 +200,7 @@ def image_responses(
 
 
 def responses_between_views(
-    experts: PatchExperts,
+    experts: Experts,
     images: Num[Array, "n_images height width"],
     faces: Frame,
     rotations: Float[Array, "n_images n_tries 3"],
@@ -184,7 +224,7 @@ def responses_between_views(
     return (1 - share) * nearest + share * other
 
 
-def _more_faces(by_view: Callable, n: int, batched, experts: PatchExperts, images: Array, faces: Frame):
+def _more_faces(by_view: Callable, n: int, batched, experts: Experts, images: Array, faces: Frame):
     """Another axis, of `jax.vmap`, is more images or, on the same images, more tries on each.
 
     Only so do faces that share a view still share their matrix products.
@@ -201,13 +241,13 @@ def _more_faces(by_view: Callable, n: int, batched, experts: PatchExperts, image
     return jnp.moveaxis(maps.reshape(len(maps), n, -1, *maps.shape[2:]), 1, 0), True
 
 
-def _by_view(experts: PatchExperts, images: Array, faces: Frame, window: int, in_steps: bool) -> Array:
+def _by_view(experts: Experts, images: Array, faces: Frame, window: int, in_steps: bool) -> Array:
     flat = jax.tree.map(lambda a: a.reshape(-1, *a.shape[2:]), faces)
     on_cpu, elsewhere = (
         partial(_sampled_blockwise, window=window, in_steps=in_steps, largest=n)
         for n in (MOST_ON_CPU, MOST_ELSEWHERE)
     )
-    if not in_steps and _c_serves(experts, images, flat, window):
+    if isinstance(experts, PatchExperts) and not in_steps and _c_serves(experts, images, flat, window):
         on_cpu = partial(_natively, window=window)
     maps = jax.lax.platform_dependent(experts, images, flat, cpu=on_cpu, default=elsewhere)
     return maps.reshape(*faces.view.shape, *maps.shape[1:])
@@ -232,7 +272,7 @@ def _natively(experts: PatchExperts, images: Array, flat: Frame, window: int) ->
 
 
 def _sampled_blockwise(
-    experts: PatchExperts,
+    experts: Experts,
     images: Array,
     flat: Frame,
     window: int,
@@ -259,7 +299,7 @@ def _(window, in_steps, primals, tangents):
     return jax.jvp(partial(_each_on_image, window=window), primals, tangents)
 
 
-def _each_on_image(experts: PatchExperts, images: Array, faces: Frame, window: int) -> Array:
+def _each_on_image(experts: Experts, images: Array, faces: Frame, window: int) -> Array:
     size = window + experts.support[0] - 1
 
     def of_face(image, face):
@@ -271,7 +311,7 @@ def _each_on_image(experts: PatchExperts, images: Array, faces: Frame, window: i
 
 @jax.custom_jvp
 def batch_responses(
-    experts: PatchExperts,
+    experts: Experts,
     views: Int[Array, " n_faces"],
     patches: Float[Array, "n_faces n_points size size"],
 ) -> Float[Array, "n_faces n_points window window"]:
@@ -290,14 +330,14 @@ def _(primals, tangents):
     return jax.jvp(_each_face, primals, tangents)
 
 
-def _each_face(experts: PatchExperts, views: Array, patches: Array) -> Array:
+def _each_face(experts: Experts, views: Array, patches: Array) -> Array:
     def of_face(view, patch):
         return view_responses(experts, view, patch[None])[0]
 
     return jax.vmap(of_face)(views, patches)
 
 
-def _blockwise(experts: PatchExperts, views: Array, patches_of: Callable, window: int, largest: int) -> Array:
+def _blockwise(experts: Experts, views: Array, patches_of: Callable, window: int, largest: int) -> Array:
     """Response maps of faces whose views are given and whose patches ``patches_of(members)`` gives.
 
     ``largest`` is how many faces a block holds at most.
@@ -319,7 +359,7 @@ def _blockwise(experts: PatchExperts, views: Array, patches_of: Callable, window
 
         return jax.lax.fori_loop(first_block[view], first_block[view] + n_blocks[view], of_block, maps)
 
-    maps = jnp.zeros((len(slots), n_points, window, window), experts.weights.dtype)
+    maps = jnp.zeros((len(slots), n_points, window, window), experts.patch_scale.dtype)
     present = jnp.argsort(n_blocks == 0).astype(jnp.int32)
     n_present = jnp.sum(n_blocks > 0, dtype=jnp.int32)
     maps = jax.lax.fori_loop(0, n_present, lambda i, maps: of_view(present[i], maps), maps)

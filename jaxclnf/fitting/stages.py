@@ -14,7 +14,7 @@ from jaxtyping import Array, Bool, Float, Int
 from jaxclnf.config import FitConfig, Stage
 from jaxclnf.fitting.nurlms import Settings, iterate, log_likelihood
 from jaxclnf.fitting.responses import frame, image_responses, responses_between_views
-from jaxclnf.types import PDM, FaceParams, Model, PatchExperts
+from jaxclnf.types import PDM, Experts, FaceParams, Model
 
 T = TypeVar("T")
 
@@ -49,9 +49,7 @@ def fit_tries(model: Model, images: Array, starts: FaceParams, config: FitConfig
     return tries
 
 
-def _stage(
-    model: Model, experts: PatchExperts, images: Array, tries: Tries, config: FitConfig, i: int
-) -> Tries:
+def _stage(model: Model, experts: Experts, images: Array, tries: Tries, config: FitConfig, i: int) -> Tries:
     stage = config.stages[i]
     settings = _stage_settings(config, stage, tries.view.shape)
     arguments = model.pdm, experts, images, tries.params, settings, config.min_scale
@@ -63,7 +61,7 @@ def _stage(
 @partial(jax.jit, static_argnums=(6, 7, 8, 9, 10))  # stages of the same sizes are traced once
 def _look_and_move(
     pdm: PDM,
-    experts: PatchExperts,
+    experts: Experts,
     images: Array,
     params: FaceParams,
     settings: Settings,
@@ -93,9 +91,7 @@ def _look_and_move(
     return over_tries(steps)(faces, maps, params, settings)
 
 
-def has_pixels(
-    experts: PatchExperts, params: FaceParams, config: FitConfig
-) -> Bool[Array, "n_images n_tries"]:
+def has_pixels(experts: Experts, params: FaceParams, config: FitConfig) -> Bool[Array, "n_images n_tries"]:
     """Whether faces are large enough for a scale."""
     return params.scale >= config.scale_margin * experts.patch_scale
 

@@ -33,6 +33,18 @@ def read_bytes(path: Path, budget: Budget, most: int = _MAX_BINARY) -> bytes:
         raise ValueError(f"{path}: cannot be read ({error.strerror})") from None
 
 
+def map_bytes(path: Path) -> np.ndarray:
+    """The content of a regular file, mapped into memory."""
+    try:
+        if not path.is_file():
+            raise ValueError(f"{path}: no such file, expected a file of an OpenFace model")
+        if not path.stat().st_size:
+            raise ValueError(f"{path}: empty, expected a file of an OpenFace model")
+        return np.memmap(path, np.uint8, "r")
+    except OSError as error:
+        raise ValueError(f"{path}: cannot be read ({error.strerror})") from None
+
+
 def read_text(path: Path, budget: Budget) -> str:
     """The content of a text file; ValueError if it holds bytes that no text holds."""
     content = read_bytes(path, budget, _MAX_TEXT)
@@ -69,9 +81,10 @@ class ByteReader:
     ``budget`` is what memory may be taken for what is made of the file, and of others that it is shared with.
     """
 
-    def __init__(self, path: Path, budget: Budget | None = None):
+    def __init__(self, path: Path, budget: Budget | None = None, mapped: bool = False):
+        """With ``mapped``, what is taken stays in the file until it is copied."""
         self.path, self.at, self.budget = path, 0, budget or Budget()
-        self._data = read_bytes(path, self.budget)
+        self._data = map_bytes(path) if mapped else read_bytes(path, self.budget)
 
     def error(self, message: str) -> ValueError:
         return ValueError(f"{self.path}: byte {self.at}: {message}")

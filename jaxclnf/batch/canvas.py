@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -99,8 +100,13 @@ def turn(angle: float) -> Float[np.ndarray, "2 2"]:
 
 
 def usual_side(image: np.ndarray, box: Float[np.ndarray, "4"], reduction: float = 1.0) -> int:
-    """Side of the canvas that holds a face's surroundings, one of a few sizes."""
-    at_least = reduction * min(MARGIN * max(box[2:]), max(image.shape[:2]))
+    """Side of the canvas that holds a face's surroundings, one of a few sizes.
+
+    Its pixels are bounded by the image's: a box as wide as a strip of 60,000 x 200, which is no face, would
+    ask for gigabytes. Faces that fit into their image are not concerned.
+    """
+    most = 2 * math.sqrt(image.shape[0] * image.shape[1])
+    at_least = reduction * min(MARGIN * max(box[2:]), max(image.shape[:2]), most)
     side = MIN_SIDE
     while side < at_least:
         side *= 2

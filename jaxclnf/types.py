@@ -88,7 +88,49 @@ class CENExperts:
         return self.window_size, self.window_size
 
 
+@pytree
+class ConvLayer:
+    """A convolution: its kernel and what is added after it."""
+
+    kernel: Float[Array, "height width n_in n_out"]
+    bias: Float[Array, " n_out"]
+
+
+@pytree
+class ConvLevel:
+    """A level of a network: the layer that leads to it and residual blocks of two layers each."""
+
+    enter: ConvLayer
+    blocks: tuple[tuple[ConvLayer, ConvLayer], ...]
+
+
+@pytree
+class ConvNetwork:
+    """Layers from a picture to response maps: down to a few cells and up again (`jaxclnf.ops.network`)."""
+
+    stem: ConvLayer
+    down: tuple[ConvLevel, ...]
+    up: tuple[ConvLevel, ...]
+    head: ConvLayer  # four logits a landmark and cell
+
+
+@pytree
+class ConvExperts:
+    """A convolutional expert: one network that gives the response maps of all landmarks from one picture.
+
+    The picture is square and shows the face upright, ``patch_scale`` pixels a model unit, the mean face's
+    frontal box in its middle.
+    """
+
+    patch_scale: Float[Array, ""]
+    spread: Float[Array, ""]  # what the covariances of its maps are multiplied by to be those of its errors
+    network: ConvNetwork
+    side: int = static()  # of the picture, in pixels
+    mirror: tuple[int, ...] = static()  # the landmark of a mirrored face that each one is; empty: unknown
+
+
 Experts = PatchExperts | CENExperts
+"""Experts of a landmark each, which look at patches."""
 
 
 @pytree
@@ -129,10 +171,10 @@ class Calibration:
 
 @pytree
 class Model:
-    """A landmark model: PDM, patch experts from coarse to fine, parts, suitable settings, calibration."""
+    """A landmark model: PDM, experts of several scales and kinds, parts, suitable settings, calibration."""
 
     pdm: PDM
-    experts: tuple[Experts, ...]
+    experts: tuple[Experts | ConvExperts, ...]
     parts: tuple[Part, ...] = ()
     provenance: Provenance = static(default=Provenance())
     settings: FitConfig = field(default_factory=FitConfig)  # of a fit that names none
@@ -219,6 +261,8 @@ class FitResult:
     converged: Bool[Array, "*batch"]  # the last step was within the tolerance; five steps seldom suffice
     status: Int[Array, "*batch"]  # a `Status`
     parts: dict[str, PartFit] = field(default_factory=dict)  # that the settings name and the model has
+    # of each landmark's error, pixels squared, by a convolutional expert's maps; None of settings without one
+    covariance: Float[Array, "*batch n_points 2 2"] | None = None
 
 
 @pytree

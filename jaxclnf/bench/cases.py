@@ -13,6 +13,7 @@ from jaxtyping import Array, Float, Num
 
 from jaxclnf.batch.devices import fit_on_cores
 from jaxclnf.bench.timing import Case
+from jaxclnf.bench.work import patch_experts
 from jaxclnf.fitting.fit import fit, fit_batch, fit_from
 from jaxclnf.fitting.pose import params_from_box
 from jaxclnf.fitting.responses import frame, image_responses, view_responses
@@ -81,7 +82,7 @@ def stage_cases(model: Model, images: Images, boxes: Boxes, n: int = 64, window:
 
     Sampling, neurons and Sigma are XLA's, which fits use where no C does the three at once.
     """
-    experts = model.experts[0]
+    experts = patch_experts(model)
     size = window + experts.support[0] - 1
     some, view = jax.device_put(_repeated(images, n)), jnp.int32(0)
     sigma, neurons_only = experts.sigma[window][experts.sigma_index[0]], replace(experts, sigma={})

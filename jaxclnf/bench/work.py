@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxclnf import native
-from jaxclnf.types import FitConfig, Model
+from jaxclnf.types import ConvExperts, FitConfig, Model, PatchExperts
 
 FLOAT = 4  # bytes
 
@@ -31,7 +31,15 @@ class Work(NamedTuple):
 
 def maps_in_c(model: Model) -> bool:
     """Whether this process's fits take their response maps from C."""
-    return jax.local_devices()[0].platform == "cpu" and native.serves(model.experts[0].weights)
+    return jax.local_devices()[0].platform == "cpu" and native.serves(patch_experts(model).weights)
+
+
+def patch_experts(model: Model) -> PatchExperts:
+    """The model's first CCNF patch experts; raises ValueError if it has none."""
+    for experts in model.experts:
+        if isinstance(experts, PatchExperts):
+            return experts
+    raise ValueError("expected a model with CCNF patch experts, whose work the bench counts; it has none")
 
 
 def fit_work(model: Model, config: FitConfig) -> Work:
@@ -41,6 +49,11 @@ def fit_work(model: Model, config: FitConfig) -> Work:
     for _, stage in config.stages_on(len(model.experts)):
         starts = min(starts, stage.keep or starts)
         experts = model.experts[stage.scale]
+        if isinstance(experts, ConvExperts):
+            total += starts * np.array(_network_work(experts, 1 + stage.mirrored))
+            continue
+        if not isinstance(experts, PatchExperts):
+            raise ValueError("the work of CEN experts is not counted; name a model of other experts")
         _, points, neurons, height, width = experts.weights.shape
         sizes = points, neurons, height, width, model.pdm.n_modes
         smoothed = stage.window in experts.sigma
@@ -61,6 +74,23 @@ def _stage_work(window, iterations, smoothed, banded, points, neurons, height, w
     patches, maps = (window + height - 1) * patch * points, area * points
     moved = 2 * patches + 2 * neurons * maps + 2 * maps + (2 * iterations + 1) * maps
     return Work(correlation + rest, products + rest, FLOAT * moved)
+
+
+def _network_work(experts: ConvExperts, n_pictures: int) -> Work:
+    """A network's products; between layers each array is written once and read once."""
+    network, side = experts.network, experts.side // 2
+    layers = [(network.stem, side)]
+    for level in network.down:
+        side //= 2
+        layers += [(layer, side) for layer in (level.enter, *sum(level.blocks, ()))]
+    for level in network.up:
+        layers.append((level.enter, side))
+        side *= 2
+        layers += [(layer, side) for layer in sum(level.blocks, ())]
+    layers.append((network.head, side))
+    operations = n_pictures * sum(2 * layer.kernel.size * cells**2 for layer, cells in layers)
+    moved = n_pictures * sum(2 * layer.bias.size * cells**2 for layer, cells in layers)
+    return Work(operations, operations, FLOAT * moved)
 
 
 class Ceilings(NamedTuple):

@@ -27,6 +27,7 @@ class Preset(StrEnum):
 
     default = "default"
     best = "best"
+    fast = "fast"
     openface = "openface"
     openface_wild = "openface-wild"
     openface2 = "openface2"
@@ -158,13 +159,18 @@ def fit_config(
     from jaxclnf.config import FitConfig
     from jaxclnf.fitting.gaze import check_eyes
     from jaxclnf.models.openface import is_openfaces
+    from jaxclnf.models.presets import has_network, settings_for
     from jaxclnf.types import EYES
 
     part_names = _part_names(parts, model)
+    if preset == Preset.fast and not has_network(model):
+        raise ValueError("--preset fast: expected a model with convolutional experts, as the one that ships")
     if gaze:
         check_eyes(model)
     openfaces = [*(part_names or ()), *(EYES if gaze else ())]
     match preset:
+        case Preset.best | Preset.fast if has_network(model):
+            config = settings_for(model, preset.value)
         case Preset.best if is_openfaces(model):
             config = FitConfig.best()
         case Preset.openface:

@@ -14,6 +14,7 @@ from jaxclnf.commands import common
 
 if TYPE_CHECKING:
     from jaxclnf.data.datasets import Faces
+    from jaxclnf.training.conv.recipe import ConvRecipe
     from jaxclnf.training.recipe import Recipe
     from jaxclnf.types import PDM, Calibration, Model
 
@@ -29,13 +30,22 @@ def train(
     set_: Annotated[
         list[str] | None,
         typer.Option(
-            "--set", metavar="NAME=VALUE", help="A setting of Recipe: neurons=16, steps=500,200, ..."
+            "--set",
+            metavar="NAME=VALUE",
+            help="A setting of Recipe: neurons=16, steps=500,200, ...; of networks: conv.steps=2000, ...",
         ),
     ] = None,
+    experts: Annotated[
+        str,
+        typer.Option(
+            help="What to learn, with commas: ccnf (patch experts), conv (a network for the whole face), "
+            "large and fast (networks for the presets best and fast). Networks take hours without a GPU."
+        ),
+    ] = "ccnf",
     name: Annotated[str, typer.Option(help="The model's name, kept in its file.")] = "",
     licence: Annotated[str, typer.Option(help="The terms of its use, kept in its file.")] = "",
 ) -> None:
-    """Learn a PDM and patch experts from annotated faces; a run that was stopped goes on where it was.
+    """Learn a PDM and experts from annotated faces; a run that was stopped goes on where it was.
 
     The state of a run lies beside the model until it is done, as MODEL.checkpoint.npz.
     """
@@ -46,7 +56,8 @@ def train(
     from jaxclnf.models.storage import save_model
     from jaxclnf.types import Provenance
 
-    recipe = _recipe(set_ or [], seed)
+    networks = _networks(experts, [text for text in set_ or [] if "." in text.partition("=")[0]], seed)
+    recipe = _recipe([text for text in set_ or [] if "." not in text.partition("=")[0]], seed)
     common.check_writable("--out", out, datasets)
     faces = read_faces(datasets)
     typer.echo(faces.summary())
@@ -54,12 +65,56 @@ def train(
         faces = faces.regroup(parse_groups(landmarks))
     learned, held_back = faces.split(recipe.held_back, recipe.seed)
     model = _learn(faces, learned, held_back, recipe, out.with_suffix(".checkpoint.npz"))
+    if networks:
+        model = _with_networks(model, learned, networks, out, _identity(faces, recipe))
     source = "jaxclnf train " + " ".join(path.name for path in datasets)
     terms = licence or "after the terms of the training data"
     provenance = Provenance(name or out.stem, source, terms, frozenset(learned.digests))
     model = replace(model, provenance=provenance, calibration=_calibration(model, held_back))
     save_model(model, out, np.float16)
-    typer.echo(f"{out}: {out.stat().st_size / 1e6:.1f} MB, {len(recipe.scales)} scales")
+    typer.echo(
+        f"{out}: {out.stat().st_size / 1e6:.1f} MB, experts of {len(model.experts)} scales and networks"
+    )
+
+
+def _networks(experts: str, settings: list[str], seed: int) -> dict[str, ConvRecipe]:
+    """The recipes of the networks that are asked for, the one that teaches first."""
+    from jaxclnf.training.conv.recipe import RECIPES
+
+    names = [name.strip() for name in experts.split(",")]
+    if unknown := [name for name in names if name not in ("ccnf", *RECIPES)]:
+        raise ValueError(f"--experts {experts}: {unknown[0]!r} is none of ccnf, {', '.join(RECIPES)}")
+    if "ccnf" not in names:
+        raise ValueError(f"--experts {experts}: expected ccnf among them, which refine what networks find")
+    chosen = {n: replace(r, seed=seed + r.seed) for n, r in RECIPES.items() if n in names}
+    for setting in settings:
+        (network, _, name), text = setting.partition("=")[0].partition("."), setting.partition("=")[2]
+        if network not in chosen or name not in (f.name for f in fields(chosen[network])):
+            raise ValueError(
+                f"--set {setting}: expected a network of --experts, a dot and one of its settings"
+            )
+        value = _parse(setting, text, getattr(chosen[network], name))
+        chosen[network] = replace(chosen[network], **{name: value})
+    return chosen
+
+
+def _with_networks(
+    model: Model, learned: Faces, recipes: dict[str, ConvRecipe], out: Path, run: str
+) -> Model:
+    """The finest patch experts beside the networks, with the settings for both."""
+    from jaxclnf.models.presets import settings_for
+    from jaxclnf.training.conv.train import train_networks
+
+    with common.progress("steps") as bar:
+        lines = {name: bar.add_task(name, total=recipe.steps) for name, recipe in recipes.items()}
+
+        def report(progress) -> None:
+            text = f"{progress.name}: loss {progress.loss:.3f}, {progress.distance:.2f} pixels"
+            bar.update(lines[progress.name], completed=progress.step, description=text)
+
+        networks = train_networks(learned, model.pdm, recipes, out, run, report)
+    model = replace(model, experts=(model.experts[-1], *networks))
+    return replace(model, settings=settings_for(model, "default"))
 
 
 def _calibration(model: Model, held_back: Faces) -> Calibration | None:

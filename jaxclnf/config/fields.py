@@ -37,9 +37,10 @@ def whole(least: int, most: int = MOST) -> Rule:
     return Rule(f"a whole number of at least {least} and at most {most}", allows)
 
 
-def whole_or_none(least: int) -> Rule:
-    """Allow whole numbers and None."""
-    return Rule(f"{whole(least).expected}, or None", lambda v: v is None or whole(least).allows(v))
+def whole_or_none(least: int, most: int = MOST) -> Rule:
+    """Allow whole numbers of a range and None."""
+    rule = whole(least, most)
+    return Rule(f"{rule.expected}, or None", lambda value: value is None or rule.allows(value))
 
 
 def one_of(*choices: str) -> Rule:
@@ -65,6 +66,7 @@ def numbers(
 FLAG = Rule("True or False", lambda value: isinstance(value, bool | np.bool_))
 ABOVE_ZERO = numbers("a finite number above 0", lambda a: a.ndim == 0 and a > 0)
 NOT_NEGATIVE = numbers("a finite number of at least 0")
+SHARE = numbers("a number from 0 to 1", lambda a: a.ndim == 0 and a <= 1)
 ONE_OR_EACH = numbers("a finite number of at least 0, or one for each", lambda a: a.ndim < 2 and a.size)
 BOX = numbers("four finite numbers", lambda a: a.shape == (4,), least=-np.inf)
 ANGLES = numbers(

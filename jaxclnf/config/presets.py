@@ -119,7 +119,12 @@ def with_eyes(config: FitConfig) -> FitConfig:
 
 
 def tracking(config: FitConfig) -> FitConfig:
-    """Change settings to go on from a face's last place: see `FitConfig.tracking`."""
+    """Change settings to go on from a face's last place: see `FitConfig.tracking`.
+
+    A network needs the same look at a face wherever it was last: with one, all stages stay.
+    """
+    if any(stage.window is None for stage in config.stages):
+        return config
     small = tuple(
         replace(stage, window=_SMALL_WINDOWS.get(stage.scale, stage.window)) for stage in config.stages
     )

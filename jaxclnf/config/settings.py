@@ -17,6 +17,7 @@ from jaxclnf.config.fields import (
     MOST,
     NOT_NEGATIVE,
     ONE_OR_EACH,
+    SHARE,
     Settings,
     one_of,
     settings,
@@ -34,8 +35,8 @@ MAX_WINDOW = 101
 class Stage(Settings):
     """A stage of a fit: response maps on one scale, then rigid and as many non-rigid steps on them."""
 
-    # side of the search window, in reference pixels
-    window: int = static(whole(1, MAX_WINDOW))
+    # side of the search window, in reference pixels; None: whole maps, those of a convolutional expert
+    window: int | None = static(whole_or_none(1, MAX_WINDOW))
     # place of the scale among the model's; a stage on a scale that the model lacks is left out
     scale: int = static(whole(0))
     # at most so many rigid, then so many non-rigid steps
@@ -49,6 +50,10 @@ class Stage(Settings):
     sigma: Float[Any, ""] = traced(ABOVE_ZERO, default=1.5)
     # of the patch confidences; 0: all landmarks weigh the same
     weight_factor: Float[Any, ""] = traced(NOT_NEGATIVE, default=1)
+    # after a convolutional expert: the share that what it saw has in where landmarks are drawn to
+    anchor: Float[Any, ""] = traced(SHARE, default=0)
+    # a convolutional expert looks at the mirrored picture too
+    mirrored: bool = static(FLAG, default=False)
 
 
 def degrees(*angles: tuple[float, float, float]) -> Any:

@@ -153,6 +153,7 @@ def _result(
         converged=best.converged,
         status=jnp.where(status == Status.OK, found, status).astype(jnp.int32),
         parts=parts,
+        covariance=None if best.sight is None else best.sight.covariance,
     )
 
 

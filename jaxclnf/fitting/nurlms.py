@@ -35,6 +35,13 @@ class Settings(NamedTuple):
     turn_limit: Float[Array, ""] | float = np.pi / 2
 
 
+class Anchors(NamedTuple):
+    """Places that landmarks are drawn to beside their mean shifts."""
+
+    landmarks_img: Float[Array, "n_points 2"]
+    share: Float[Array, ""]  # of the way that is theirs: 0 nothing, 1 all
+
+
 class Outcome(NamedTuple):
     """Parameters after the iterations and how they went."""
 
@@ -68,6 +75,7 @@ def newton_step(
     settings: Settings,
     kernel: Literal["exact", "grid"],
     products: Float[Array, "6 n_modes n_modes"] | None,
+    anchors: Anchors | None = None,
 ) -> FaceParams:
     """Parameters after one mean shift and the Gauss-Newton step that follows it, clamped.
 
@@ -76,6 +84,20 @@ def newton_step(
     shifts_ref = mean_shift(maps, positions, settings.sigma, kernel)
     weights = landmark_weights(face, settings)
     shifts_img = shifts_ref @ face.img_from_ref.T
+    if anchors is not None:
+        shifts_img += anchors.share * (anchors.landmarks_img - shape_2d(pdm, params) - shifts_img)
+    return _solved(pdm, params, shifts_img, weights, settings, products)
+
+
+def _solved(
+    pdm: PDM,
+    params: FaceParams,
+    shifts_img: Float[Array, "n_points 2"],
+    weights: Float[Array, " n_points"],
+    settings: Settings,
+    products: Float[Array, "6 n_modes n_modes"] | None,
+) -> FaceParams:
+    """Parameters after the Gauss-Newton step that follows the landmarks' shifts, clamped."""
     if products is None:
         delta = step(*rigid_normal_equations(pdm, params, shifts_img, weights))
         delta = jnp.concatenate([delta, jnp.zeros_like(params.shape)])
@@ -93,6 +115,7 @@ def iterate(
     max_iterations: int,
     kernel: Literal["exact", "grid"],
     rigid: bool,
+    anchors: Anchors | None = None,
 ) -> Outcome:
     """Up to ``max_iterations`` steps of the rigid or of all parameters, ended when the shape rests.
 
@@ -108,7 +131,7 @@ def iterate(
         shape = shape_2d(pdm, params)
         resting = resting | ((i > 0) & (_distance(shape, before) < settings.tolerance))
         here = positions_in_maps(face, shape, maps.shape[-1])
-        moved = newton_step(pdm, face, maps, params, here, settings, kernel, products)
+        moved = newton_step(pdm, face, maps, params, here, settings, kernel, products, anchors)
         new = (moved, shape, here, count + 1)
         old = (params, before, positions, count)
         return *jax.tree.map(lambda a, b: jnp.where(resting, a, b), old, new), resting
@@ -120,6 +143,24 @@ def iterate(
     reference_pixel = jnp.sqrt(len(before) / jnp.linalg.det(face.ref_from_img))
     astray = last_move > MAX_LAST_MOVE * reference_pixel
     return Outcome(params, positions, count, resting | (last_move < settings.tolerance), astray)
+
+
+def approach(
+    pdm: PDM,
+    targets_img: Float[Array, "n_points 2"],
+    weights: Float[Array, " n_points"],
+    params: FaceParams,
+    settings: Settings,
+    n_steps: int,
+    rigid: bool,
+) -> FaceParams:
+    """Parameters after steps towards places that stay where they are: mean shifts over whole maps."""
+    products = None if rigid else basis_products(pdm.basis, weights)
+
+    def body(_, params):
+        return _solved(pdm, params, targets_img - shape_2d(pdm, params), weights, settings, products)
+
+    return jax.lax.fori_loop(0, n_steps, body, params)
 
 
 def log_likelihood(

@@ -12,9 +12,11 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxclnf.config import FitConfig, Stage
-from jaxclnf.fitting.nurlms import Settings, iterate, log_likelihood
+from jaxclnf.fitting.network import Sight, certainty_weights, look, nothing_seen, sight_likelihood
+from jaxclnf.fitting.nurlms import Anchors, Settings, approach, iterate, log_likelihood
 from jaxclnf.fitting.responses import frame, image_responses, responses_between_views
-from jaxclnf.types import PDM, Experts, FaceParams, Model
+from jaxclnf.ops.shape import shape_2d
+from jaxclnf.types import PDM, ConvExperts, Experts, FaceParams, Model
 
 T = TypeVar("T")
 
@@ -30,6 +32,7 @@ class Tries(NamedTuple):
     converged: Bool[Array, "n_images n_tries"]
     astray: Bool[Array, "n_images n_tries"]
     too_small: Bool[Array, "n_images n_tries"]
+    sight: Sight | None = None  # of the convolutional experts so far, if there were any
 
 
 def fit_tries(model: Model, images: Array, starts: FaceParams, config: FitConfig, n_starts: int = 1) -> Tries:
@@ -42,23 +45,72 @@ def fit_tries(model: Model, images: Array, starts: FaceParams, config: FitConfig
             tries, n_starts = likeliest(tries, score, n_starts, n_kept), n_kept
         experts = model.experts[stage.scale]
         skipped = tries.too_small
-        if not config.as_openface2:
-            skipped |= ~has_pixels(experts, tries.params, config)
-        after = _stage(model, experts, images, tries, config, i)
+        if isinstance(experts, ConvExperts):
+            tries = _with_sight(tries)
+            after = _look_whole(model.pdm, experts, images, tries, config, i)
+        else:
+            if not config.as_openface2:
+                skipped |= ~has_pixels(experts, tries.params, config)
+            after = _stage(model, experts, images, tries, config, i)
         tries = jax.tree.map(partial(where, skipped), tries, after)
     return tries
 
 
 def _stage(model: Model, experts: Experts, images: Array, tries: Tries, config: FitConfig, i: int) -> Tries:
+    """A stage of patch experts; where a network has looked before, what it saw anchors the landmarks."""
     stage = config.stages[i]
     settings = _stage_settings(config, stage, tries.view.shape)
-    arguments = model.pdm, experts, images, tries.params, settings, config.min_scale
+    anchors = None
+    if tries.sight is not None:
+        share = jnp.broadcast_to(stage.anchor, tries.view.shape)
+        anchors = Anchors(tries.sight.landmarks_img, share)
+    arguments = model.pdm, experts, images, tries.params, settings, config.min_scale, anchors
     static = stage.window, stage.iterations, config.kernel, stage.between_views, config.as_openface2
     after = _look_and_move(*arguments, *static)
-    return after._replace(iterations=tries.iterations.at[:, :, i].set(after.iterations))
+    iterations = tries.iterations.at[:, :, i].set(after.iterations)
+    return after._replace(iterations=iterations, sight=tries.sight)
 
 
-@partial(jax.jit, static_argnums=(6, 7, 8, 9, 10))  # stages of the same sizes are traced once
+def _with_sight(tries: Tries) -> Tries:
+    """Tries with a place for what networks see; not a number before the first has looked."""
+    if tries.sight is not None:
+        return tries
+    n_points, dtype = tries.landmark_likelihoods.shape[-1], tries.log_likelihood.dtype
+    return tries._replace(sight=nothing_seen(tries.view.shape, n_points, dtype))
+
+
+def _look_whole(
+    pdm: PDM, experts: ConvExperts, images: Array, tries: Tries, config: FitConfig, i: int
+) -> Tries:
+    """A stage of a convolutional expert: the shape goes to the means of its maps, heeding how wide they are.
+
+    Where a network has looked before, the landmarks' places are those of both, the earlier having the
+    stage's ``anchor`` as its share.
+    """
+    stage = config.stages[i]
+    sight = look(pdm, experts, images, tries.params, stage.mirrored)
+    before = jnp.asarray(tries.sight.landmarks_img)  # pyright: ignore[reportOptionalMemberAccess]
+    apart = jnp.where(jnp.isfinite(before), before - sight.landmarks_img, 0)
+    sight = sight._replace(landmarks_img=sight.landmarks_img + stage.anchor * apart)
+    settings = _stage_settings(config, stage, tries.view.shape)
+
+    def steps(sight: Sight, params: FaceParams, settings: Settings) -> Tries:
+        weights = certainty_weights(sight.covariance, settings.weight_factor) * settings.landmark_weights
+        run = partial(approach, pdm, sight.landmarks_img, weights, settings=settings)
+        rigid = run(params, n_steps=stage.iterations, rigid=True)
+        full = run(rigid, n_steps=stage.iterations, rigid=False)
+        mean, each = sight_likelihood(sight, shape_2d(pdm, full), params.scale)
+        count = jnp.full(2, stage.iterations, jnp.int32)
+        no = jnp.bool_(False)
+        small = full.scale < config.min_scale
+        return Tries(full, mean, each, jnp.int32(0), count, ~no, no, small, sight)
+
+    after = over_tries(steps)(sight, tries.params, settings)
+    iterations = tries.iterations.at[:, :, i].set(after.iterations)
+    return after._replace(iterations=iterations, view=tries.view)
+
+
+@partial(jax.jit, static_argnums=(7, 8, 9, 10, 11))  # stages of the same sizes are traced once
 def _look_and_move(
     pdm: PDM,
     experts: Experts,
@@ -66,6 +118,7 @@ def _look_and_move(
     params: FaceParams,
     settings: Settings,
     min_scale: Array,
+    anchors: Anchors | None,
     window: int,
     max_iterations: int,
     kernel: Literal["exact", "grid"],
@@ -79,8 +132,8 @@ def _look_and_move(
     else:
         maps = image_responses(experts, images, faces, window, in_steps)
 
-    def steps(face, maps, params, settings):
-        run = partial(iterate, max_iterations=max_iterations, kernel=kernel)
+    def steps(face, maps, params, settings, *anchor):
+        run = partial(iterate, max_iterations=max_iterations, kernel=kernel, anchors=(*anchor, None)[0])
         rigid = run(pdm, face, maps, params, settings, rigid=True)
         full = run(pdm, face, maps, rigid.params, settings, rigid=False)
         likelihood, each = log_likelihood(face, maps, full.positions, settings.sigma)
@@ -88,10 +141,12 @@ def _look_and_move(
         too_small = full.params.scale < min_scale
         return Tries(full.params, likelihood, each, face.view, count, full.converged, full.astray, too_small)
 
-    return over_tries(steps)(faces, maps, params, settings)
+    return over_tries(steps)(faces, maps, params, settings, *([] if anchors is None else [anchors]))
 
 
-def has_pixels(experts: Experts, params: FaceParams, config: FitConfig) -> Bool[Array, "n_images n_tries"]:
+def has_pixels(
+    experts: Experts | ConvExperts, params: FaceParams, config: FitConfig
+) -> Bool[Array, "n_images n_tries"]:
     """Whether faces are large enough for a scale."""
     return params.scale >= config.scale_margin * experts.patch_scale
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float
 
-from jaxclnf.types import Calibration, FitConfig, FitResult, Model, usable
+from jaxclnf.types import Calibration, ConvExperts, FitConfig, FitResult, Model, usable
 
 
 def confidences(model: Model, result: FitResult, config: FitConfig) -> Float[np.ndarray, " n_faces"]:
@@ -28,9 +28,22 @@ def promised(
 
 
 def comparable(model: Model, result: FitResult, config: FitConfig) -> Float[np.ndarray, " n_faces"]:
-    """Log-likelihoods without what the settings put into them.
+    """Log-likelihoods without what the settings put into them, and with how certain the networks were.
 
     A landmark's likelihood is its response map summed under the kernel, so it grows with the kernel's area.
     """
     _, last = config.stages_on(len(model.experts))[-1]
-    return np.asarray(result.log_likelihood, np.float64) - 2 * np.log(np.asarray(last.sigma))
+    likelihood = np.asarray(result.log_likelihood, np.float64)
+    if not isinstance(model.experts[last.scale], ConvExperts):
+        likelihood = likelihood - 2 * np.log(np.asarray(last.sigma))
+    if result.covariance is None:
+        return likelihood
+    return likelihood - _log_spread(result)
+
+
+def _log_spread(result: FitResult) -> Float[np.ndarray, " n_faces"]:
+    """Mean logarithm of the area, in squared model units, that networks leave a landmark."""
+    covariance = np.asarray(result.covariance, np.float64)
+    scale = np.asarray(result.params.scale, np.float64)
+    with np.errstate(all="ignore"):
+        return np.log(np.linalg.det(covariance)).mean(-1) / 2 - 2 * np.log(scale)

@@ -12,8 +12,9 @@ import numpy as np
 
 from jaxclnf.models.budget import Budget
 from jaxclnf.models.fields import checked_fields, finite
+from jaxclnf.models.networks import build_networks
 from jaxclnf.models.sigma import MAX_WINDOW, smoothing_matrices
-from jaxclnf.types import PatchExperts
+from jaxclnf.types import ConvExperts, PatchExperts
 
 Tree = dict[str, Any]
 """Arrays by field, those of a field that is a dictionary by key."""
@@ -68,7 +69,10 @@ def check_ccnf(arrays: Mapping[str, Any]) -> None:
         raise ValueError("a visible landmark has no neurons of alpha above 0, or none is visible")
 
 
-KINDS = {"ccnf": Kind(PatchExperts, _build_ccnf, _DERIVED)}
+KINDS = {
+    "ccnf": Kind(PatchExperts, _build_ccnf, _DERIVED),
+    "conv": Kind(ConvExperts, build_networks),
+}
 
 
 def kind_of(experts: Any) -> str:

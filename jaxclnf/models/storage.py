@@ -17,6 +17,7 @@ import numpy as np
 from jax.typing import DTypeLike
 
 from jaxclnf.config.described import from_description
+from jaxclnf.models import networks
 from jaxclnf.models.budget import Budget
 from jaxclnf.models.experts import KINDS, kind_of
 from jaxclnf.models.fields import checked_fields
@@ -38,7 +39,8 @@ _DAMAGE = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, 
 def save_model(model: Model, path: str | Path, weights_dtype: DTypeLike | None = None) -> None:
     """Write a model to one file, whole or not at all.
 
-    ``weights_dtype`` float16 halves the file by rounding the neurons' weights; nothing else is rounded.
+    ``weights_dtype`` float16 halves the file by rounding the neurons' weights so, and those
+    of networks to eight bits; nothing else is rounded.
     """
     header = json.dumps({"format": _FORMAT, "version": _VERSION, **_description(model)}).encode()
     if len(header) > _MAX_HEADER:
@@ -130,6 +132,8 @@ def _arrays(model: Model, weights_dtype: DTypeLike | None) -> dict[str, np.ndarr
         jax.tree_util.keystr(place, simple=True, separator="/"): np.asarray(leaf) for place, leaf in leaves
     }
     arrays = {name: array for name, array in named.items() if not set(name.split("/")) & _NOT_ARRAYS}
+    arrays |= networks.outlines(model.experts)
+    arrays = arrays if weights_dtype is None else networks.rounded(arrays)
     for name, array in arrays.items():
         if weights_dtype is not None and name.endswith("/weights"):
             with np.errstate(over="ignore"):

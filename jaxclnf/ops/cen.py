@@ -76,5 +76,5 @@ def mirrored_response(
 ) -> Float[Array, "window window"]:
     """`response`, where ``mirrored`` of the patch seen in a mirror, whose map is turned back."""
     patch = jnp.where(mirrored, patch[:, ::-1], patch)
-    found = response(patch, *expert, support)
+    found = response(patch, *expert, support=support)
     return jnp.where(mirrored, found[:, ::-1], found)

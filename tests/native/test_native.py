@@ -233,11 +233,15 @@ def test_float64_and_derivatives_are_xlas() -> None:
         assert native.RESPONSE_MAPS not in jax.jit(maps).lower(wide[0], images, wide[1]).as_text()
 
 
+PLACES = (Path(__file__).parents[1], Path(__file__).parent)
+"""Where this module and what it imports are found by another process."""
+
+
 @needs_library
 def test_a_fit_without_the_library_is_the_same(tmp_path: Path) -> None:
     saved = tmp_path / "landmarks.npy"
     code = f"import numpy, test_native; numpy.save({str(saved)!r}, test_native.fitted_landmarks())"
-    environment = os.environ | {"JAXCLNF_NATIVE": "0", "PYTHONPATH": str(Path(__file__).parents[1])}
+    environment = os.environ | {"JAXCLNF_NATIVE": "0", "PYTHONPATH": os.pathsep.join(map(str, PLACES))}
     subprocess.run([sys.executable, "-c", code], env=environment, check=True)
     np.testing.assert_allclose(fitted_landmarks(), np.load(saved), atol=1e-3)
 

@@ -1,0 +1,61 @@
+"""Settings by name for models with convolutional experts: they depend on the experts that there are."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from jaxclnf.config import FitConfig, Stage
+from jaxclnf.types import ConvExperts, Model
+
+WHOLE = {"window": None, "reg_factor": 1.0, "iterations": 5}
+FINE = {"window": 9, "reg_factor": 3.0, "sigma": 2.0, "iterations": 5}
+
+
+def has_network(model: Model) -> bool:
+    """Whether a convolutional expert is among the model's."""
+    return bool(_networks(model))
+
+
+def settings_for(model: Model, name: str) -> FitConfig:
+    """Give the settings ``default``, ``best`` or ``fast`` of a model with convolutional experts.
+
+    default: the middle one of its networks finds the face, patch experts refine it. fast: its smallest
+    network alone. best: networks look one after the other at the face and its mirror image, averaged.
+    """
+    networks, fine = _networks(model), _fine(model)
+    first = networks[(len(networks) - 1) // 2]
+    if name == "fast":
+        stages = (Stage(scale=networks[0], **WHOLE),)
+    elif name == "best":
+        seen = [Stage(scale=first, **WHOLE)]
+        for i, k in enumerate(reversed(networks)):
+            seen.append(Stage(scale=k, mirrored=True, anchor=i / (i + 1), **WHOLE))
+        stages = (*seen, *(Stage(scale=k, anchor=0.4, **FINE) for k in fine))
+    else:
+        stages = (Stage(scale=first, **WHOLE), *(Stage(scale=k, anchor=0.3, **FINE) for k in fine))
+    return replace(
+        model.settings,
+        stages=stages,
+        start_rotations=np.zeros((1, 3), np.float32),
+        min_scale=np.float32(0.1),
+        parts={},
+        temperature=0.0,
+    )
+
+
+def _networks(model: Model) -> list[int]:
+    """Places of the convolutional experts, smallest first."""
+    places = [i for i, e in enumerate(model.experts) if isinstance(e, ConvExperts)]
+    return sorted(places, key=lambda i: _size(model.experts[i]))
+
+
+def _size(experts) -> int:
+    return sum(level.enter.bias.size for level in experts.network.down)
+
+
+def _fine(model: Model) -> list[int]:
+    """The place of the finest patch experts, if there are any."""
+    places = [i for i, e in enumerate(model.experts) if not isinstance(e, ConvExperts)]
+    return sorted(places, key=lambda i: float(model.experts[i].patch_scale))[-1:]

@@ -1,0 +1,242 @@
+"""The training of a convolutional expert: batch normalisation, losses, steps, the network that is kept."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float
+
+from jaxclnf.ops.network import convolve, logits, normalised
+from jaxclnf.training.conv.pictures import Crops, Lesson, draw
+from jaxclnf.training.conv.recipe import ConvRecipe
+from jaxclnf.types import ConvLayer, ConvLevel, ConvNetwork
+
+EPSILON = 1e-3  # of the variances that normalisation divides by
+MEMORY = 0.99  # of the running means and variances, a step
+WING, CURVATURE = 5.0, 0.7  # of the wing loss, pixels of the picture
+
+
+class Learned(NamedTuple):
+    """What a step changes: weights, the scales of normalisation, the running statistics."""
+
+    network: ConvNetwork
+    gains: list[Float[Array, " n_out"]]  # a layer, in the order in which the network applies them
+
+
+class State(NamedTuple):
+    """A training run between two steps."""
+
+    learned: Learned
+    kept: Learned  # the moving average
+    statistics: list[tuple[Array, Array]]  # running mean and variance of every normalised layer
+    optimiser: Any
+    step: Array
+
+
+def first_network(recipe: ConvRecipe, n_points: int, key: Array) -> ConvNetwork:
+    """A network of random kernels, of which every residual block starts near nothing."""
+    keys = iter(jax.random.split(key, 200))
+
+    def layer(side: int, n_in: int, n_out: int, gain: float = 2.0) -> ConvLayer:
+        deviation = jnp.sqrt(gain / (side * side * n_in))
+        kernel = deviation * jax.random.normal(next(keys), (side, side, n_in, n_out))
+        return ConvLayer(kernel, jnp.zeros(n_out))
+
+    def blocks(n: int, c: int) -> tuple[tuple[ConvLayer, ConvLayer], ...]:
+        return tuple((layer(3, c, c), layer(3, c, c)) for _ in range(n))
+
+    channels = recipe.channels
+    entering = zip((recipe.stem, *channels[:-1]), channels, recipe.blocks, strict=True)
+    down = tuple(ConvLevel(layer(4, a, b), blocks(n, b)) for a, b, n in entering)
+    rising = zip(channels[:0:-1], channels[-2::-1], strict=True)
+    up = tuple(ConvLevel(layer(1, a, b), blocks(1, b)) for a, b in rising)
+    return ConvNetwork(layer(6, 1, recipe.stem), down, up, layer(1, channels[0], 4 * n_points, 0.1))
+
+
+def begin(recipe: ConvRecipe, n_points: int) -> State:
+    """The state of a run before its first step."""
+    network = first_network(recipe, n_points, jax.random.key(recipe.seed))
+    widths: list[int] = []
+
+    def count(layer, x, stride):
+        widths.append(layer.kernel.shape[-1])
+        return convolve(layer, x, stride)
+
+    jax.eval_shape(lambda x: logits(network, x, count), jnp.zeros((1, recipe.side, recipe.side)))
+    learned: Any = Learned(network, [jnp.ones(n) for n in widths])
+    statistics = [(jnp.zeros(n), jnp.ones(n)) for n in widths]
+    kept = jax.tree.map(jnp.copy, learned)
+    return State(learned, kept, statistics, _optimiser(recipe).init(learned), jnp.int32(0))
+
+
+def _optimiser(recipe: ConvRecipe) -> optax.GradientTransformation:
+    """Adam with decoupled weight decay of the kernels, before the rate of a step."""
+
+    def is_kernel(tree):
+        return jax.tree.map(lambda a: a.ndim == 4, tree)
+
+    decay = optax.add_decayed_weights(recipe.decay / recipe.rate, mask=is_kernel)
+    return optax.chain(optax.clip_by_global_norm(1.0), optax.scale_by_adam(b2=0.99), decay)
+
+
+def _rate(recipe: ConvRecipe, share: Array) -> Array:
+    """The learning rate when a share of the steps is done: a short rise, then half a cosine."""
+    rise = jnp.minimum(share / 0.02, 1.0)
+    return recipe.rate * rise * (0.501 + 0.499 * jnp.cos(jnp.pi * jnp.minimum(share, 1.0)))
+
+
+def network_logits(
+    learned: Learned, pictures: Array, dtype: Any = jnp.float32
+) -> tuple[Array, list[tuple[Array, Array]]]:
+    """Logits with every layer normalised over the batch, and the means and variances met."""
+    gains, met = iter(learned.gains), []
+
+    def apply(layer: ConvLayer, x: Array, stride: int) -> Array:
+        plain = ConvLayer(layer.kernel.astype(dtype), jnp.zeros_like(layer.bias, dtype))
+        y = convolve(plain, x, stride).astype(jnp.float32)
+        mean, variance = y.mean((0, 1, 2)), y.var((0, 1, 2))
+        met.append((mean, variance))
+        scale = next(gains) / jnp.sqrt(variance + EPSILON)
+        return ((y - mean[None, None, None]) * scale[None, None, None] + layer.bias[None, None, None]).astype(
+            dtype
+        )
+
+    head = learned.network.head
+    network = ConvNetwork(
+        learned.network.stem,
+        learned.network.down,
+        learned.network.up,
+        ConvLayer(head.kernel.astype(dtype), head.bias.astype(dtype)),
+    )
+    return logits(network, pictures.astype(dtype), apply).astype(jnp.float32), met
+
+
+def folded(learned: Learned, statistics: list[tuple[Array, Array]]) -> ConvNetwork:
+    """The network with the running normalisation in its kernels and biases."""
+    rest = iter(zip(learned.gains, statistics, strict=True))
+
+    def fold(layer: ConvLayer) -> ConvLayer:
+        gain, (mean, variance) = next(rest)
+        scale = gain / jnp.sqrt(variance + EPSILON)
+        return ConvLayer(layer.kernel * scale[None, None, None], layer.bias - mean * scale)
+
+    def level(old: ConvLevel) -> ConvLevel:
+        enter = fold(old.enter)
+        return ConvLevel(enter, tuple((fold(a), fold(b)) for a, b in old.blocks))
+
+    network = learned.network
+    stem = fold(network.stem)
+    down = tuple(level(old) for old in network.down)
+    up = tuple(level(old) for old in network.up)
+    return ConvNetwork(stem, down, up, network.head)
+
+
+def centres(maps_logits: Float[Array, "batch cells cells n_points"]) -> Float[Array, "batch n_points 2"]:
+    """Means of the softmax of logits, in pixels of the picture."""
+    shape = maps_logits.shape
+    shares = jax.nn.softmax(maps_logits.reshape(shape[0], -1, shape[3]), 1).reshape(shape)
+    cells = 2 * jnp.arange(shape[1]) + 0.5
+    x = jnp.einsum("byxn,x->bn", shares, cells)
+    y = jnp.einsum("byxn,y->bn", shares, cells)
+    return jnp.stack([x, y], -1)
+
+
+def losses(found: Array, lesson: Lesson, recipe: ConvRecipe, teacher: Array | None) -> tuple[Array, Array]:
+    """The loss, and the mean distance of the maps' means from the landmarks, pixels of the picture."""
+    n_cells = found.shape[1]
+    cells = 2 * jnp.arange(n_cells) + 0.5
+    away = cells[None, None, None] - lesson.points[..., None]
+    bell = jnp.exp(-(away**2) / (2 * recipe.target_width**2))
+    target = bell[:, :, 1, :, None] * bell[:, :, 0, None, :]
+    target = target / jnp.maximum(target.sum((-2, -1), keepdims=True), 1e-6)
+    target = target.transpose(0, 2, 3, 1)
+    inside = ((lesson.points >= 0) & (lesson.points <= recipe.side - 1)).all(-1)
+    flat = found.reshape(len(found), -1, found.shape[-1])
+    logs = jax.nn.log_softmax(flat, 1)
+    if teacher is not None:
+        shares = jax.nn.softmax(teacher.reshape(flat.shape), 1)
+        target = (1 - recipe.teacher_weight) * target.reshape(flat.shape) + recipe.teacher_weight * shares
+    entropy = -(target.reshape(flat.shape) * logs).sum(1)
+    means = centres(found)
+    wing = _wing(means - lesson.points).sum(-1)
+    if teacher is not None:
+        wing = (wing + _wing(means - centres(teacher)).sum(-1)) / 2
+    weights = inside / jnp.maximum(inside.sum(), 1)
+    distance = jnp.linalg.norm(means - lesson.points + 1e-9, axis=-1)
+    loss = (weights * (entropy + recipe.distance_weight * wing)).sum()
+    return loss, (weights * distance).sum()
+
+
+def _wing(x: Array) -> Array:
+    """Feng et al. 2018: logarithmic near zero, linear beyond."""
+    size = jnp.abs(x)
+    near = WING * jnp.log1p(size / CURVATURE)
+    return jnp.where(size < WING, near, size - WING + WING * jnp.log1p(WING / CURVATURE))
+
+
+@partial(jax.jit, static_argnames=("recipe", "n", "dtype"), donate_argnames=("state",))
+def advance(
+    state: State,
+    crops: Crops,
+    mirror: Array,
+    key: Array,
+    recipe: ConvRecipe,
+    n: int,
+    n_steps: Array,
+    teacher: ConvNetwork | None = None,
+    dtype: Any = jnp.float32,
+) -> tuple[State, Array, Array]:
+    """Take ``n`` of ``n_steps`` steps; returns the state, the mean loss and the mean distance in pixels."""
+
+    def one(state: State, _):
+        lesson = draw(crops, mirror, recipe, jax.random.fold_in(key, state.step))
+        pictures = normalised(lesson.pictures)
+        advice = None
+        if teacher is not None:
+            cast = jax.tree.map(lambda a: a.astype(dtype), teacher)
+            advice = jax.lax.stop_gradient(logits(cast, pictures.astype(dtype)).astype(jnp.float32))
+
+        def loss(learned):
+            found, met = network_logits(learned, pictures, dtype)
+            value, distance = losses(found, lesson, recipe, advice)
+            return value, (distance, met)
+
+        before: Any = state.learned
+        (value, (distance, met)), gradient = jax.value_and_grad(loss, has_aux=True)(before)
+        updates, optimiser = _optimiser(recipe).update(gradient, state.optimiser, before)
+        rate = -_rate(recipe, state.step / n_steps)
+        learned = optax.apply_updates(before, jax.tree.map(lambda u: rate * u, updates))
+        # Early weights are worth little: the average forgets faster at the start.
+        keep = jnp.minimum(recipe.average, (1 + state.step) / (10 + state.step))
+        kept = jax.tree.map(lambda a, b: keep * a + (1 - keep) * b, state.kept, learned)
+        memory = jnp.minimum(MEMORY, (1 + state.step) / (10 + state.step))
+        statistics = jax.tree.map(lambda a, b: memory * a + (1 - memory) * b, state.statistics, met)
+        return State(learned, kept, statistics, optimiser, state.step + 1), (value, distance)  # pyright: ignore
+
+    state, (values, distances) = jax.lax.scan(one, state, None, length=n)
+    return state, values.mean(), distances.mean()
+
+
+@partial(jax.jit, static_argnames=("recipe", "n", "dtype"))
+def settled(
+    state: State,
+    crops: Crops,
+    mirror: Array,
+    key: Array,
+    recipe: ConvRecipe,
+    n: int,
+    dtype: Any = jnp.float32,
+) -> ConvNetwork:
+    """The kept network, folded with statistics of its own over ``n`` batches."""
+
+    def one(_, k):
+        lesson = draw(crops, mirror, recipe, k)
+        return None, network_logits(state.kept, normalised(lesson.pictures), dtype)[1]
+
+    _, met = jax.lax.scan(one, None, jax.random.split(key, n))
+    means = [(mean.mean(0), variance.mean(0) + mean.var(0)) for mean, variance in met]
+    return folded(state.kept, means)

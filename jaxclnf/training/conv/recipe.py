@@ -1,0 +1,44 @@
+"""What the training of a convolutional expert does: the network's size, the disturbances, the steps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class ConvRecipe:
+    """Settings of a convolutional expert's training; the defaults make that of the model that ships."""
+
+    side: int = 128  # pixels of the picture
+    reach: float = 1.5  # side of the picture in longer sides of the mean face's box
+    stem: int = 16  # channels at half the picture's sides
+    channels: tuple[int, ...] = (32, 64, 96, 128)  # of the levels below, each half the sides
+    blocks: tuple[int, ...] = (1, 2, 2, 2)  # residual blocks of each level on the way down
+    steps: int = 24_900
+    batch: int = 128
+    rate: float = 1.5e-3
+    decay: float = 2e-3  # of the weights, a step and rate
+    average: float = 0.999  # of the weights that are kept, a step
+    from_box: float = 0.6  # share of pictures taken from the box; the others lie about the true points
+    target_width: float = 2.5  # of the response asked for, pixels of the picture
+    distance_weight: float = 0.25  # of the wing loss of the maps' means, beside their cross-entropy
+    teacher_weight: float = 0.5  # of a teacher's maps in the target, where there is one
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        halves = 2 ** (len(self.channels) + 1)
+        if len(self.channels) != len(self.blocks) or len(self.channels) < 2 or self.side % halves:
+            raise ValueError(
+                f"channels {self.channels} and blocks {self.blocks}: expected as many of both, at least two, "
+                f"and a side that can be halved {len(self.channels) + 1} times, not {self.side}"
+            )
+        if min(self.steps, self.batch, self.stem, *self.channels) < 1 or min(self.blocks) < 0:
+            raise ValueError("steps, batch, stem and channels must be at least 1, and blocks at least 0")
+
+
+RECIPES = {
+    "large": ConvRecipe(stem=32, channels=(64, 112, 160, 192), steps=34_400, decay=5e-3, seed=1),
+    "conv": ConvRecipe(),
+    "fast": ConvRecipe(channels=(16, 32, 64, 96), blocks=(1, 1, 2, 2), steps=27_100, seed=2),
+}
+"""Networks by name, in the order in which they learn: the first that is asked for teaches the others."""

@@ -28,7 +28,7 @@ def from_text(name: str, text: str) -> Any:
         return text.split(",") if text else []
     if field in ("kernel",):
         return text
-    if field in ("on_pdm", "merged", "as_openface2"):
+    if field in ("on_pdm", "merged", "as_openface2", "mirrored"):
         return {"true": True, "false": False}.get(text.lower(), text)
     if not text and field in ("keep", "between_views", "scales"):
         return []

@@ -6,7 +6,7 @@ levels saw. Strided kernels have even sides, so that a mirrored picture gives mi
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -15,6 +15,7 @@ from jaxtyping import Array, Float
 from jaxclnf.types import ConvLayer, ConvNetwork
 
 
+@runtime_checkable
 class Apply(Protocol):
     """What a layer does to an array at a stride; training has normalisation in it."""
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from jaxclnf.config.fields import FLAG
 from jaxclnf.config.names import COLUMNS, NAMES, WHOLE
 
 
@@ -26,9 +27,9 @@ def from_text(name: str, text: str) -> Any:
     field = _field(name)
     if field == "parts":
         return text.split(",") if text else []
-    if field in ("kernel",):
+    if _is_word(field):
         return text
-    if field in ("on_pdm", "merged", "as_openface2", "mirrored"):
+    if _is_flag(field):
         return {"true": True, "false": False}.get(text.lower(), text)
     if not text and field in ("keep", "between_views", "scales"):
         return []
@@ -55,6 +56,12 @@ def _field(name: str) -> str:
 def _is_word(field: str) -> bool:
     default = (COLUMNS.get(field) or WHOLE[field]).default
     return isinstance(default, str)
+
+
+def _is_flag(field: str) -> bool:
+    """Whether it is true or false; stages that look between views are named by their numbers."""
+    rule = (COLUMNS.get(field) or WHOLE[field]).metadata.get("rule")
+    return rule is FLAG and field != "between_views"
 
 
 def _number(text: str) -> int | float:

@@ -77,7 +77,7 @@ def _crop(
     (left, top), (right, bottom) = low - corner, end - high
     part = cv2.copyMakeBorder(part, top, bottom, left, right, cv2.BORDER_REPLICATE)
     pixels = cv2.resize(part, (side, side), interpolation=cv2.INTER_AREA)
-    return pixels.astype(np.uint8), corner, np.float32(side / extent)
+    return pixels.astype(np.uint8), corner.astype(np.float32), np.float32(side / extent)
 
 
 def _moved(frames: np.ndarray, corners: np.ndarray, scales: np.ndarray) -> jax.Array:

@@ -139,7 +139,7 @@ def centres(maps_logits: Float[Array, "batch cells cells n_points"]) -> Float[Ar
     """Means of the softmax of logits, in pixels of the picture."""
     shape = maps_logits.shape
     shares = jax.nn.softmax(maps_logits.reshape(shape[0], -1, shape[3]), 1).reshape(shape)
-    cells = 2 * jnp.arange(shape[1]) + 0.5
+    cells = 2 * jnp.arange(shape[1], dtype=shares.dtype) + 0.5
     x = jnp.einsum("byxn,x->bn", shares, cells)
     y = jnp.einsum("byxn,y->bn", shares, cells)
     return jnp.stack([x, y], -1)
@@ -148,13 +148,13 @@ def centres(maps_logits: Float[Array, "batch cells cells n_points"]) -> Float[Ar
 def losses(found: Array, lesson: Lesson, recipe: ConvRecipe, teacher: Array | None) -> tuple[Array, Array]:
     """The loss, and the mean distance of the maps' means from the landmarks, pixels of the picture."""
     n_cells = found.shape[1]
-    cells = 2 * jnp.arange(n_cells) + 0.5
+    cells = 2 * jnp.arange(n_cells, dtype=found.dtype) + 0.5
     away = cells[None, None, None] - lesson.points[..., None]
     bell = jnp.exp(-(away**2) / (2 * recipe.target_width**2))
     target = bell[:, :, 1, :, None] * bell[:, :, 0, None, :]
     target = target / jnp.maximum(target.sum((-2, -1), keepdims=True), 1e-6)
     target = target.transpose(0, 2, 3, 1)
-    inside = ((lesson.points >= 0) & (lesson.points <= recipe.side - 1)).all(-1)
+    inside = ((lesson.points >= 0) & (lesson.points <= recipe.side - 1)).all(-1).astype(found.dtype)
     flat = found.reshape(len(found), -1, found.shape[-1])
     logs = jax.nn.log_softmax(flat, 1)
     if teacher is not None:
@@ -208,12 +208,13 @@ def advance(
         before: Any = state.learned
         (value, (distance, met)), gradient = jax.value_and_grad(loss, has_aux=True)(before)
         updates, optimiser = _optimiser(recipe).update(gradient, state.optimiser, before)
-        rate = -_rate(recipe, state.step / n_steps)
+        done = state.step.astype(n_steps.dtype)
+        rate = -_rate(recipe, done / n_steps)
         learned = optax.apply_updates(before, jax.tree.map(lambda u: rate * u, updates))
         # Early weights are worth little: the average forgets faster at the start.
-        keep = jnp.minimum(recipe.average, (1 + state.step) / (10 + state.step))
+        keep = jnp.minimum(recipe.average, (1 + done) / (10 + done))
         kept = jax.tree.map(lambda a, b: keep * a + (1 - keep) * b, state.kept, learned)
-        memory = jnp.minimum(MEMORY, (1 + state.step) / (10 + state.step))
+        memory = jnp.minimum(MEMORY, (1 + done) / (10 + done))
         statistics = jax.tree.map(lambda a, b: memory * a + (1 - memory) * b, state.statistics, met)
         return State(learned, kept, statistics, optimiser, state.step + 1), (value, distance)  # pyright: ignore
 

@@ -65,7 +65,7 @@ def _disturbed(crops: Crops, faces: Array, recipe: ConvRecipe, key: Array) -> Fl
 def _sampled(image: Array, points: Array, frame: Array, side: int) -> tuple[Array, Array]:
     """One face's picture and its points in it."""
     centre = (side - 1) / 2
-    grid = jnp.arange(side) - centre
+    grid = jnp.arange(side, dtype=frame.dtype) - centre
     x = frame[0, 0] * grid[None] + frame[0, 1] * grid[:, None] + frame[0, 2]
     y = frame[1, 0] * grid[None] + frame[1, 1] * grid[:, None] + frame[1, 2]
     height, width = image.shape
@@ -124,7 +124,7 @@ def _lit(pictures: Array, key: Array) -> Array:
 def _blurred(pictures: Array, key: Array) -> Array:
     """Pictures under Gaussians, each of its own width in each direction."""
     widths = jax.random.uniform(key, (len(pictures), 2), minval=0.3, maxval=2.6)
-    taps = jnp.arange(-6, 7)
+    taps = jnp.arange(-6, 7, dtype=pictures.dtype)[None, None]
     kernels = jnp.exp(-(taps**2) / (2 * widths[..., None] ** 2))
     kernels = kernels / kernels.sum(-1, keepdims=True)
     side = pictures.shape[1]
@@ -134,7 +134,7 @@ def _blurred(pictures: Array, key: Array) -> Array:
         wide = jnp.pad(pictures, padding, mode="edge")
         parts = [
             kernels[:, axis - 1, k, None, None] * jax.lax.slice_in_dim(wide, k, k + side, axis=axis)
-            for k in range(len(taps))
+            for k in range(taps.size)
         ]
         pictures = sum(parts[1:], parts[0])
     return pictures

@@ -1,5 +1,5 @@
 """``python -m jaxclnf`` is ``jaxclnf``."""
 
-from jaxclnf.cli import main
+from jaxclnf.cli import program
 
-main()
+program()

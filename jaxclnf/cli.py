@@ -8,6 +8,12 @@ import sys
 from jaxclnf.commands import interrupt
 
 
+def program() -> None:
+    """Be a process of its own: Ctrl-C while it ends, its work done, does not spoil its exit status."""
+    interrupt.ignored_outside()
+    main()
+
+
 def main() -> None:
     """Run the command line; a user's mistake ends in one sentence and exit status 1, Ctrl-C in status 130."""
     with interrupt.listening():

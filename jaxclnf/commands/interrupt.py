@@ -14,8 +14,9 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from typing import Any
 
 STATUS = 130
 GRACE = 2.0
@@ -52,14 +53,21 @@ def listening() -> Iterator[None]:
     old_wake = signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
     listener = threading.Thread(target=_listen, args=(woken,), daemon=True)
     listener.start()
+    old_hook, sys.unraisablehook = sys.unraisablehook, _unless_interrupted(sys.unraisablehook)
     try:
         yield
     finally:
+        sys.unraisablehook = old_hook
         signal.set_wakeup_fd(old_wake)
         signal.signal(signal.SIGINT, before)
         os.close(wake)  # the listener ends
         listener.join()
         os.close(woken)
+
+
+def ignored_outside() -> None:
+    """Ignore Ctrl-C where nothing listens: before the program begins and after its work is done."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def leave() -> None:
@@ -69,6 +77,16 @@ def leave() -> None:
         with suppress(OSError, ValueError):
             stream.flush()
     os._exit(STATUS)
+
+
+def _unless_interrupted(hook: Callable[[Any], Any]) -> Callable[[Any], None]:
+    """Say nothing of an `Interrupted` that Python drops, as in finalisers; the listener ends the run."""
+
+    def heard(unraisable: Any) -> None:
+        if not issubclass(unraisable.exc_type, Interrupted):
+            hook(unraisable)
+
+    return heard
 
 
 def _raise(*_: object) -> None:

@@ -72,6 +72,29 @@ def test_while_the_main_thread_is_in_c(twice: bool) -> None:
     assert seconds < (2 if twice else 5)
 
 
+def test_where_python_drops_exceptions_nothing_is_said_of_it() -> None:
+    """Ctrl-C while a finaliser runs: the listener says the sentence and ends the process."""
+    code = (
+        "import os, signal, time\nfrom jaxclnf.commands import interrupt\n"
+        "class Dropped:\n"
+        "    def __del__(self):\n        os.kill(os.getpid(), signal.SIGINT); time.sleep(0.2)\n"
+        "with interrupt.listening():\n    interrupt.on_interrupt('stopped')\n"
+        "    Dropped()\n    time.sleep(30)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (130, "jaxclnf: stopped\n")
+
+
+def test_while_the_process_ends_its_status_stays() -> None:
+    """Ctrl-C between the end of the work and that of the process."""
+    code = (
+        "import atexit, os, signal, time; from jaxclnf import cli; cli.main = lambda: None;"
+        "atexit.register(lambda: (os.kill(os.getpid(), signal.SIGINT), time.sleep(0.2))); cli.program()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 @pytest.mark.parametrize("command", ["fit", "track"])
 def test_at_any_moment_inputs_and_rows_stay_whole(tmp_path: Path, command: str) -> None:
     write_model(tmp_path)

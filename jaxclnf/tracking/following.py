@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import jax
 import numpy as np
@@ -13,7 +13,9 @@ from jaxclnf.batch.faces import reduction
 from jaxclnf.config import FitConfig
 from jaxclnf.fitting.fit import fit_batch_from
 from jaxclnf.tracking.association import Box
-from jaxclnf.types import FaceParams, FitResult, Model
+from jaxclnf.types import FaceParams, FitResult, Model, PartFit
+
+Found = TypeVar("Found", FitResult, PartFit)
 
 
 class Expected(NamedTuple):
@@ -54,7 +56,7 @@ def _on_canvas(canvas: Canvas, params: FaceParams) -> FaceParams:
     return replace(params, scale=scale, translation=translation.astype(dtype))
 
 
-def _in_frame(canvas: Canvas, found: FitResult) -> FitResult:
+def _in_frame(canvas: Canvas, found: Found) -> Found:
     """A fit on a level canvas, and those of its parts, in the frame's pixels."""
     landmarks = np.asarray(found.landmarks)
     translation = canvas.in_photo(np.asarray(found.params.translation)).astype(landmarks.dtype)

@@ -33,3 +33,16 @@ def dtype(request):
     """Both precisions, one after the other."""
     with jax.enable_x64(request.param == "float64"):
         yield np.dtype(request.param).type
+
+
+MOST_MAPPINGS = 20_000
+"""Of memory, after which compiled programs are dropped: of more than 65,530, Linux's limit, XLA dies."""
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _few_programs():
+    """Drop compiled programs between modules when there are many; each takes some mappings of memory."""
+    yield
+    mappings = Path("/proc/self/maps")
+    if mappings.exists() and mappings.read_bytes().count(b"\n") > MOST_MAPPINGS:
+        jax.clear_caches()

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from jaxclnf.models.openface import convert_openface
     from jaxclnf.models.openface.validator import load_validator
     from jaxclnf.models.storage import load_model, save_model
+    from jaxclnf.output.one_photo import draw, fit_photo
     from jaxclnf.tracking.tracks import TrackConfig, TrackerState
     from jaxclnf.types import (
         PDM,
@@ -57,12 +58,14 @@ __all__ = [
     "compile_fit",
     "convert_openface",
     "detect_faces",
+    "draw",
     "fit",
     "fit_batch",
     "fit_batch_from",
     "fit_faces",
     "fit_from",
     "fit_on_cores",
+    "fit_photo",
     "fit_settings",
     "fit_sharded",
     "fit_stream",
@@ -93,6 +96,7 @@ _HOMES = {
     "models.openface": ("convert_openface",),
     "models.openface.validator": ("load_validator",),
     "models.storage": ("load_model", "save_model"),
+    "output.one_photo": ("draw", "fit_photo"),
     "tracking.tracks": ("TrackConfig", "TrackerState"),
     "types": (
         "PDM",

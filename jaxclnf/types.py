@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import jax
 import jax.numpy as jnp
@@ -15,8 +16,12 @@ import numpy as np
 from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float, Int
 
+from jaxclnf.columns import param_columns, point_columns
 from jaxclnf.config import FitConfig
 from jaxclnf.pytrees import pytree, static
+
+if TYPE_CHECKING:
+    import polars as pl
 
 
 @pytree
@@ -233,6 +238,18 @@ class Status(enum.IntEnum):
     NO_STAGE = 6  # the settings name no scale that the model has
 
 
+STATUS_WORDS = {
+    Status.OK: "ok",
+    Status.NOT_CONVERGED: "not converged",
+    Status.FACE_TOO_SMALL: "face too small",
+    Status.BOX_INVALID: "box is empty, negative or not finite",
+    Status.BOX_OUTSIDE: "box outside the photo",
+    Status.NOT_FINITE: "broke down",
+    Status.NO_STAGE: "no stage of the settings fits the model's scales",
+}
+"""A `Status` in words, as tables have it."""
+
+
 def usable(status: int) -> bool:
     """Whether a fit of this status carries landmarks that mean something."""
     return status in (Status.OK, Status.NOT_CONVERGED)
@@ -263,6 +280,48 @@ class FitResult:
     parts: dict[str, PartFit] = field(default_factory=dict)  # that the settings name and the model has
     # of each landmark's error, pixels squared, by a convolutional expert's maps; None of settings without one
     covariance: Float[Array, "*batch n_points 2 2"] | None = None
+
+    def to_frame(self) -> pl.DataFrame:
+        """Give one face or a batch as a polars data frame of a row a face.
+
+        Its columns are those of the tables of photos that a result knows, in their order: ``face`` (counted
+        from 0), ``x_0`` .. and ``y_0`` .. (landmarks, pixels), ``p_scale``, ``p_rx`` .. ``p_ty``, ``p_0`` ..
+        (the parameters), ``status`` (in words) and ``log_likelihood``. As there, numbers of a fit that came
+        to nothing are NaN. Other libraries take the frame by Arrow or its ``to_pandas``.
+
+        Raises ImportError without polars, and ValueError for results of more axes than one.
+        """
+        try:
+            import polars as pl
+        except ImportError as error:
+            raise ImportError("to_frame makes a polars data frame: `pip install polars` first") from error
+        if np.ndim(self.status) > 1:
+            raise ValueError(
+                f"expected the result of a face or of a row of faces, got {np.shape(self.status)}"
+            )
+        status = np.atleast_1d(self.status)
+        names = point_columns(self.landmarks.shape[-2], "xy") + param_columns(self.params.shape.shape[-1])
+        trusted = np.array([usable(s) for s in status], bool)
+        values = np.where(trusted[:, None], self._numbers(), np.nan).T
+        return pl.DataFrame(
+            {
+                "face": np.arange(len(status)),
+                **dict(zip(names, values, strict=True)),
+                "status": pl.Series([STATUS_WORDS[Status(s)] for s in status], dtype=pl.String),
+                "log_likelihood": np.atleast_1d(np.asarray(self.log_likelihood, np.float64)),
+            }
+        )
+
+    def _numbers(self) -> np.ndarray:
+        """Landmarks and parameters, a row a face."""
+        n_faces, params = np.size(self.status), self.params
+        points = np.swapaxes(self.landmarks, -1, -2)
+        parts = (points, params.scale, params.rotation, params.translation, params.shape)
+        sizes = (2 * self.landmarks.shape[-2], 1, 3, 2, params.shape.shape[-1])
+        rows = [
+            np.reshape(np.asarray(p, np.float64), (n_faces, n)) for p, n in zip(parts, sizes, strict=True)
+        ]
+        return np.concatenate(rows, axis=1)
 
 
 @pytree

@@ -21,7 +21,7 @@ from jaxclnf.sweeps.spec import read_spec
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = sorted((ROOT / "docs").glob("*.md"))
 BRING = ("datasets.md", "sweep-settings.md")  # speak of data to be brought along
-RUN = [page for page in PAGES if page.name not in BRING]
+RUN = [ROOT / "README.md", *(page for page in PAGES if page.name not in BRING)]
 
 
 def blocks(page: Path, language: str) -> list[str]:
@@ -35,6 +35,7 @@ def folder(tmp_path: Path, monkeypatch) -> Path:
     (tmp_path / "photos").mkdir()
     for name, photo in (("grace.jpg", grace), ("mirrored.jpg", grace[:, ::-1])):
         Image.fromarray(photo).save(tmp_path / "photos" / name)
+    (tmp_path / "photo.jpg").symlink_to("photos/grace.jpg")
     boxes = {p.name: detect_faces(to_grey(read_photo(p))).boxes[0] for p in (tmp_path / "photos").iterdir()}
     rows = [f"{name},{','.join(map(str, box))}" for name, box in boxes.items()]
     (tmp_path / "boxes.csv").write_text("\n".join(["file,x,y,w,h", *rows]))
@@ -59,8 +60,9 @@ def test_every_command_and_program_of_a_page_runs(page: Path, folder: Path, monk
             assert program == "jaxclnf"
             outcome = run(*arguments)
             assert outcome.status == 0, (line, outcome.err)
+    names = {"__name__": page.stem}
     for block in blocks(page, "python"):
-        exec(compile(block, str(page), "exec"), {"__name__": page.stem})
+        exec(compile(block, str(page), "exec"), names)
 
 
 def test_every_page_is_linked_and_every_link_leads_somewhere() -> None:

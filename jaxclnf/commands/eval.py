@@ -154,8 +154,7 @@ def _write(
     import csv
 
     from jaxclnf.data.markup import MARKUPS
-    from jaxclnf.output.tables import STATUS_WORDS
-    from jaxclnf.types import Status
+    from jaxclnf.types import STATUS_WORDS, Status
 
     groups = MARKUPS[faces.n_points].groups if faces.n_points in MARKUPS else {}
     with path.open("w", newline="", encoding="utf-8") as file:

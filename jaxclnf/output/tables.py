@@ -16,22 +16,14 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
+from jaxclnf.columns import param_columns, point_columns
 from jaxclnf.output.files import path_cell
-from jaxclnf.types import EyeGaze, FitResult, Status, usable
+from jaxclnf.types import STATUS_WORDS, EyeGaze, FitResult, Status, usable
 
 PHOTO = ("face", "confidence")
 VIDEO = ("frame", "face_id", "timestamp", "confidence", "success")
 OWN = ("source", "status", "log_likelihood")
 
-STATUS_WORDS = {
-    Status.OK: "ok",
-    Status.NOT_CONVERGED: "not converged",
-    Status.FACE_TOO_SMALL: "face too small",
-    Status.BOX_INVALID: "box is empty, negative or not finite",
-    Status.BOX_OUTSIDE: "box outside the photo",
-    Status.NOT_FINITE: "broke down",
-    Status.NO_STAGE: "no stage of the settings fits the model's scales",
-}
 NO_FACE = "no face"
 LOST = "lost"  # of a face followed: the fit has an end, and no face is there
 
@@ -66,10 +58,8 @@ def columns(
     eye_points = [f"eye_lmk_{axis}_{i}" for axis in "xyXYZ" for i in range(n_eye_points)]
     gaze = [*directions, "gaze_angle_x", "gaze_angle_y", *eye_points] if n_eye_points else []
     pose = [f"pose_{what}{axis}" for what in "TR" for axis in "xyz"]
-    points = [f"{axis}_{i}" for axis in "xyXYZ" for i in range(n_points)]
-    rigid = [f"p_{name}" for name in ("scale", "rx", "ry", "rz", "tx", "ty")]
-    shape = [f"p_{i}" for i in range(n_modes)]
-    return [*leading, *gaze, *pose, *points, *rigid, *shape, *own]
+    points = point_columns(n_points, "xyXYZ")
+    return [*leading, *gaze, *pose, *points, *param_columns(n_modes), *own]
 
 
 def photo_row(source: str, face: int, found: Face) -> list[str]:

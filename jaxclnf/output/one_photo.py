@@ -1,0 +1,36 @@
+"""One photo by one call each: its faces found and fitted, and drawn."""
+
+from __future__ import annotations
+
+import numpy as np
+from PIL import Image
+
+from jaxclnf.batch.faces import fit_faces
+from jaxclnf.media.detection import Detector, detect_faces
+from jaxclnf.media.images import RGB, to_grey
+from jaxclnf.output.draw import colour_of, draw_landmarks
+from jaxclnf.types import FitConfig, FitResult, Model, usable
+
+
+def fit_photo(
+    model: Model, photo: RGB, config: FitConfig | None = None, detector: Detector | str | None = None
+) -> FitResult:
+    """Find the faces of a photo and fit them; returns a row a face, in the detector's order.
+
+    ``photo`` is RGB as `jaxclnf.read_photo` gives it. ``detector`` is a name, as for ``--detector``, or a
+    function from pixels to what it found; without it, the default. A photo without faces has no rows.
+    """
+    return fit_faces(model, [to_grey(photo)], [detect_faces(photo, detector).tilted], config)
+
+
+def draw(photo: RGB, result: FitResult) -> Image.Image:
+    """Draw the landmarks of one face or of a batch on a copy of their photo, a colour a face.
+
+    Notebooks show the picture, its ``save`` writes it. Fits that came to nothing are left out.
+    """
+    picture = np.array(photo)
+    points, status = np.asarray(result.landmarks, np.float64), np.atleast_1d(result.status)
+    for i, face in enumerate(points.reshape(len(status), *points.shape[-2:])):
+        if usable(int(status[i])):
+            draw_landmarks(picture, face, colour_of(i))
+    return Image.fromarray(picture)

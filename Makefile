@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: demo test sanitize lint format clean
+.PHONY: demo test sanitize docs lint format clean
 
 demo: $(STAMP)  ## landmarks on a real face: demo/ holds the picture and the table
 	$(BIN)/jaxclnf demo
@@ -13,6 +13,9 @@ test: $(STAMP)  ## the whole test suite, on two processes
 
 sanitize: $(STAMP)  ## 40,000 calls of the C code under address and undefined-behaviour sanitizers
 	JAXCLNF_FUZZ_CALLS=40000 $(BIN)/pytest tests/native/test_sanitizers.py
+
+docs: $(STAMP).docs  ## the site of all pages and the API reference, in .cache/site; a link that leads nowhere is an error
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
@@ -29,4 +32,8 @@ clean:
 $(STAMP): pyproject.toml hatch_build.py $(wildcard jaxclnf/native/*.[ch])
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	touch $@
+
+$(STAMP).docs: $(STAMP)
+	$(BIN)/python -m pip install --quiet --editable '.[docs]'
 	touch $@

@@ -159,7 +159,7 @@ class Provenance:
     name: str = ""
     source: str = ""
     licence: str = ""
-    learned: frozenset[bytes] = frozenset()
+    learned: frozenset[bytes] = field(default=frozenset(), repr=False)  # which has no order
 
 
 @pytree

@@ -103,8 +103,10 @@ def sight_likelihood(
 ) -> tuple[Float[Array, ""], Float[Array, " n_points"]]:
     """Mean log likelihood of landmarks under the maps' Gaussians, and each one's, a squared model unit."""
     away = landmarks_img - sight.landmarks_img
-    precision = jnp.linalg.inv(sight.covariance)
-    square = jnp.einsum("ni,nij,nj->n", away, precision, away)
-    area = 2 * jnp.pi * jnp.sqrt(jnp.linalg.det(sight.covariance)) / scale**2
+    (xx, xy), (_, yy) = sight.covariance.transpose(1, 2, 0)
+    determinant = xx * yy - xy**2
+    x, y = away.T
+    square = (yy * x**2 - 2 * xy * x * y + xx * y**2) / determinant
+    area = 2 * jnp.pi * jnp.sqrt(determinant) / scale**2
     logs = -square / 2 - jnp.log(area)
     return logs.mean(), jnp.exp(logs)

@@ -175,6 +175,18 @@ class Calibration:
 
 
 @pytree
+class EarlyTermination:
+    """When a try is believed after the first stage: OpenFace 2's values for CEN experts, a view each.
+
+    A try is if its log-likelihood times ``weights`` plus ``biases`` is above ``cutoffs``.
+    """
+
+    weights: Float[Array, " n_views"]
+    biases: Float[Array, " n_views"]
+    cutoffs: Float[Array, " n_views"]
+
+
+@pytree
 class Model:
     """A landmark model: PDM, experts of several scales and kinds, parts, suitable settings, calibration."""
 
@@ -184,6 +196,7 @@ class Model:
     provenance: Provenance = static(default=Provenance())
     settings: FitConfig = field(default_factory=FitConfig)  # of a fit that names none
     calibration: Calibration | None = None  # without one, how sure fits are is unknown
+    early_termination: EarlyTermination | None = None  # without one, tries are compared by their likelihoods
 
     @property
     def learned(self) -> frozenset[bytes]:

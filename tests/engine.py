@@ -7,7 +7,7 @@ from functools import cache
 import jax
 import jax.numpy as jnp
 import numpy as np
-from shared_data import shared
+from shared_data import golden, shared
 
 from jaxclnf.config import FitConfig, Stage
 from jaxclnf.models.openface import convert_openface
@@ -57,6 +57,23 @@ def openface_model(dtype, name: str = "main68") -> Model:
 @cache
 def _general_model(dtype) -> Model:
     return convert_openface(shared("openface", "model", "main_clnf_general.txt"), dtype)
+
+
+def still(name: str) -> np.ndarray:
+    """The grey photo of a golden still, as OpenCV makes it grey."""
+    import cv2
+
+    if name.startswith("samples"):
+        return golden("images_gray")[name.split("/")[1].split(".")[0]]
+    image = cv2.imread(str(shared("faces", name)))
+    assert image is not None
+    return cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
+
+
+def padded(images: list[np.ndarray]) -> np.ndarray:
+    """Images as one array, with zeros below and to the right."""
+    height, width = np.max([image.shape for image in images], axis=0)
+    return np.stack([np.pad(i, [(0, height - i.shape[0]), (0, width - i.shape[1])]) for i in images])
 
 
 def synthetic_pdm() -> PDM:

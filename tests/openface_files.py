@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -123,3 +125,46 @@ def write_model(folder: Path) -> Path:
         "DetectionValidator none.txt"
     )
     return main
+
+
+def cen_bytes(
+    patch_scale: float, mirror: np.ndarray, hidden: tuple[int, ...], rng: np.random.Generator
+) -> Iterator[bytes]:
+    """A file of CEN experts, piece by piece: three views, of which the third is the second in a mirror.
+
+    ``mirror`` is the landmark that each one is in a mirror. The second view does not see landmark 0.
+    """
+    n_points, sizes = len(mirror), (122, *hidden, 1)
+    seen = np.ones((3, n_points, 1), "i4")
+    seen[1, 0] = seen[2, mirror[0]] = 0
+    yield struct.pack("<di", patch_scale, 3)
+    for yaw in (0.0, -20, 20):
+        yield matrix(np.array([[0.0], [yaw], [0.0]]))
+    for rows in (*seen, mirror[:, None].astype("i4"), np.array([[0], [2], [1]], "i4")):
+        yield matrix(rows)
+    for view, point in np.ndindex(3, n_points):
+        stored = view < 2 and seen[view, point] and (view == 1 or point <= mirror[point])
+        yield struct.pack("<4i", 6, 11, 11, len(sizes) - 1 if stored else 0)
+        for n_in, n_out in pairwise(sizes) if stored else ():
+            weights = rng.standard_normal((n_out, n_in), "f4") / np.float32(n_in**0.5)
+            yield struct.pack("<i", 2 if n_out > 1 else 0)
+            yield matrix(np.zeros((n_out, 1), "f4")) + matrix(weights)
+        yield struct.pack("<d", 0.5)
+
+
+def write_cen_model(
+    folder: Path, n_points: int = 6, hidden: tuple[tuple[int, ...], ...] = ((5,), (4,)), seed: int = 0
+) -> Path:
+    """A main file of CEN experts with hidden layers of these sizes, each scale; landmarks mirror in pairs."""
+    folder.mkdir(parents=True, exist_ok=True)
+    rng, mirror = np.random.default_rng(seed), np.arange(n_points)[::-1].copy()
+    (folder / "pdm.txt").write_text("".join(map(text_matrix, random_pdm(7, n_points, 2))))
+    lines = ["PDM pdm.txt", "EarlyTermination early.txt"]
+    for k, sizes in enumerate(hidden):
+        with (folder / f"cen_{k}.dat").open("wb") as file:
+            file.writelines(cen_bytes((0.25, 0.35, 0.5, 1)[k], mirror, sizes, rng))
+        lines.append(f"PatchesCEN cen_{k}.dat")
+    (folder / "early.txt").write_text("1 1 1 0 0 0\n-0.2 -0.2 -0.2\n")
+    (folder / "cen.txt").write_text("\n".join(lines) + "\n")
+    (folder / "main_ceclm.txt").write_text("LandmarkDetector cen.txt\n")
+    return folder / "main_ceclm.txt"

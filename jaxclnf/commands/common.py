@@ -159,7 +159,7 @@ def fit_config(
     from jaxclnf.config import FitConfig
     from jaxclnf.fitting.gaze import check_eyes
     from jaxclnf.models.openface import is_openfaces
-    from jaxclnf.models.presets import has_network, settings_for
+    from jaxclnf.models.presets import has_cen, has_network, settings_for
     from jaxclnf.types import EYES
 
     part_names = _part_names(parts, model)
@@ -169,6 +169,10 @@ def fit_config(
         check_eyes(model)
     openfaces = [*(part_names or ()), *(EYES if gaze else ())]
     match preset:
+        case _ if has_cen(model) or preset == Preset.openface2:  # others know nothing of CEN experts
+            fitted = (part.name for part in model.parts) if part_names is None else openfaces
+            wild = preset == Preset.openface_wild
+            config = FitConfig.openface2(multi_view, tuple(fitted), wild, cen=has_cen(model))
         case Preset.best | Preset.fast if has_network(model):
             config = settings_for(model, preset.value)
         case Preset.best if is_openfaces(model):
@@ -177,12 +181,6 @@ def fit_config(
             config = FitConfig.openface(multi_view, openfaces)
         case Preset.openface_wild:
             config = FitConfig.openface_wild(multi_view, openfaces)
-        case Preset.openface2:
-            fitted = (part.name for part in model.parts) if part_names is None else openfaces
-            config = FitConfig.openface2(multi_view, tuple(fitted))
-        case Preset.openface2:
-            fitted = (part.name for part in model.parts) if part_names is None else openfaces
-            config = FitConfig.openface2(multi_view, tuple(fitted))
         case _:  # of other models the best settings known are their own
             starts = FitConfig.openface(multi_view=True).start_rotations
             config = replace(model.settings, start_rotations=starts) if multi_view else model.settings

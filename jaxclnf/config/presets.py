@@ -86,8 +86,9 @@ def openface2(
 ) -> FitConfig:
     """Give OpenFace 2's settings; ``multi_view`` tries its eleven start rotations, ``wild`` is its ``-wild``.
 
-    ``cen`` are those of its default model, main_ceclm_general; else those for CCNF experts. Its programs fit
-    whatever parts a model has.
+    ``cen`` are those of its default model, main_ceclm_general, of whose starts one is good enough after the
+    first stage or the best three go on; else those for CCNF experts. Its programs fit whatever parts a model
+    has.
     """
     windows = (15, 13, 11, 11) if wild else (11, 9, 7, 5)
     sigma, reg = (1.25, 35.0) if wild else (1.5, 25.0)
@@ -98,6 +99,9 @@ def openface2(
         stages=_openface_stages(windows, reg, sigma, weight, iterations, _OPENFACE2_LEVELS),
         start_rotations=_OPENFACE2_STARTS if multi_view else _OPENFACE2_STARTS[:1],
     )
+    if cen:
+        first, second, *others = settings.stages
+        settings = replace(settings, stages=(first, replace(second, keep=3), *others))
     own = {name: _as_openface2(part) for name, part in settings.parts.items()}
     return replace(_as_openface2(settings), parts=own)
 

@@ -116,11 +116,10 @@ class Field(NamedTuple):
 
 
 class Networks(NamedTuple):
-    """The convolutional experts of a view; leading axis of every array: landmarks."""
+    """The convolutional experts of a view; those of a landmark are read when they are needed."""
 
-    weights: tuple[Float[Array, "n_points n_out n_in"], ...]
-    biases: tuple[Float[Array, "n_points n_out"], ...]
-    activations: Int[Array, "n_points n_layers"]
+    experts: CENExperts
+    expert: Int[Array, " n_points"]
     mirrored: Bool[Array, " n_points"]
     visible: Bool[Array, " n_points"]
 
@@ -142,33 +141,37 @@ def view_field(experts: Experts, view: Int[Array, ""], size: int) -> Field | Net
 
 
 def _networks(experts: CENExperts, view: Int[Array, ""]) -> Networks:
-    which = experts.expert[view]
-    stored = experts.weights, experts.biases, experts.activations
-    weights, biases, activations = jax.tree.map(lambda a: a[which], stored)
-    return Networks(weights, biases, activations, experts.mirrored[view], experts.visibility[view])
+    return Networks(experts, *(a[view] for a in (experts.expert, experts.mirrored, experts.visibility)))
 
 
 def _network_responses(
-    networks: Networks, patches: Float[Array, "block n_points size size"], support: int
+    networks: Networks, patches: Float[Array, "block n_points size size"]
 ) -> Float[Array, "block n_points window window"]:
     """One landmark after the other, so that no weights are laid out anew."""
+    experts = networks.experts
+    stored = experts.weights, experts.biases, experts.activations
+    window = patches.shape[-1] - experts.window_size + 1
 
-    def of_landmark(networks_and_patches):
-        own, patches = networks_and_patches
-        expert = own.weights, own.biases, own.activations
-        look = partial(cen.mirrored_response, support=support, mirrored=own.mirrored)
-        maps = jax.vmap(lambda patch: look(patch, *expert))(patches)
-        return jnp.where(own.visible, maps, 0)
+    def look(place: tuple[Array, ...], patches: Array) -> Array:
+        which, mirrored, _ = place
+        own = jax.tree.map(lambda a: a[which], stored)
+        see = partial(cen.mirrored_response, support=experts.window_size, mirrored=mirrored)
+        return jax.vmap(lambda patch: see(patch, *own))(patches)
 
-    maps = jax.lax.map(of_landmark, (networks, patches.swapaxes(0, 1)))
-    return maps.swapaxes(0, 1)
+    def of_landmark(place_and_patches: tuple[tuple[Array, ...], Array]) -> Array:
+        place, patches = place_and_patches
+        unseen = jnp.zeros((len(patches), window, window), patches.dtype)
+        return jax.lax.cond(place[2], look, lambda *_: unseen, place, patches)
+
+    places = networks.expert, networks.mirrored, networks.visible
+    return jax.lax.map(of_landmark, (places, patches.swapaxes(0, 1))).swapaxes(0, 1)
 
 
 def _field_responses(
     field: Field | Networks, patches: Float[Array, "block n_points size size"], support: tuple[int, int]
 ) -> Float[Array, "block n_points window window"]:
     if isinstance(field, Networks):
-        return _network_responses(field, patches, support[0])
+        return _network_responses(field, patches)
 
     def of_landmark(field: Field, patches: Array):
         sums = ccnf.bank_responses(field.bank, patches, support)

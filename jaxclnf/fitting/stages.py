@@ -4,6 +4,7 @@ A batch has two leading axes: images, and the tries on each image (boxes times s
 mapped over both; only the response maps are computed for all at once.
 """
 
+from dataclasses import replace
 from functools import partial
 from typing import Literal, NamedTuple, TypeVar
 
@@ -12,6 +13,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxclnf.config import FitConfig, Stage
+from jaxclnf.fitting import early
 from jaxclnf.fitting.network import Sight, certainty_weights, look, nothing_seen, sight_likelihood
 from jaxclnf.fitting.nurlms import Anchors, Settings, approach, iterate, log_likelihood
 from jaxclnf.fitting.responses import frame, image_responses, responses_between_views
@@ -41,8 +43,8 @@ def fit_tries(model: Model, images: Array, starts: FaceParams, config: FitConfig
     for nth, (i, stage) in enumerate(config.stages_on(len(model.experts))):
         n_kept = min(n_starts, stage.keep or n_starts)
         if nth > 0 and n_kept < n_starts:
-            score = scores(model.pdm, tries, config)
-            tries, n_starts = likeliest(tries, score, n_starts, n_kept), n_kept
+            promising = _earliest if nth == 1 and model.early_termination is not None else _likeliest
+            tries, n_starts = promising(model, tries, config, n_starts, n_kept), n_kept
         experts = model.experts[stage.scale]
         skipped = tries.too_small
         if isinstance(experts, ConvExperts):
@@ -54,6 +56,25 @@ def fit_tries(model: Model, images: Array, starts: FaceParams, config: FitConfig
             after = _stage(model, experts, images, tries, config, i)
         tries = jax.tree.map(partial(where, skipped), tries, after)
     return tries
+
+
+def _likeliest(model: Model, tries: Tries, config: FitConfig, n_starts: int, n_kept: int) -> Tries:
+    """The likeliest tries of each face."""
+    return likeliest(tries, scores(model.pdm, tries, config), n_starts, n_kept)
+
+
+def _earliest(model: Model, tries: Tries, config: FitConfig, n_starts: int, n_kept: int) -> Tries:
+    """The first try of each face that is good enough by the model's `EarlyTermination`, or the likeliest."""
+    score = scores(model.pdm, tries, config)
+    judged = early.adjusted(model.early_termination, score, tries.view)  # pyright: ignore[reportArgumentType]
+    comparable, enough = (a.reshape(-1, n_starts) for a in judged)
+    which = early.kept(comparable, enough, n_kept)
+    tries = taken(tries, which, n_starts)
+    if not config.as_openface2:
+        return tries
+    same = early.keeps_shape(which, enough).reshape(tries.view.shape)
+    shape = jnp.where(same[..., None], tries.params.shape, 0)
+    return tries._replace(params=replace(tries.params, shape=shape))
 
 
 def _stage(model: Model, experts: Experts, images: Array, tries: Tries, config: FitConfig, i: int) -> Tries:
@@ -190,12 +211,17 @@ def scores(
 def likeliest(tree: T, score: Float[Array, "n_images n_tries"], n_starts: int, n_kept: int) -> T:
     """Of each ``n_starts`` tries in a row, the ``n_kept`` of the highest score; ties keep their order."""
     _, best = jax.lax.top_k(score.reshape(-1, n_starts), n_kept)
+    return taken(tree, best, n_starts)
 
-    def kept(a: Array) -> Array:
+
+def taken(tree: T, which: Int[Array, "n_faces n_kept"], n_starts: int) -> T:
+    """Tries by their places among each face's, which are ``n_starts`` in a row."""
+
+    def of_faces(a: Array) -> Array:
         of_face = a.reshape(-1, n_starts, *a.shape[2:])
-        return jax.vmap(lambda row, k: row[k])(of_face, best).reshape(len(a), -1, *a.shape[2:])
+        return jax.vmap(lambda row, k: row[k])(of_face, which).reshape(len(a), -1, *a.shape[2:])
 
-    return jax.tree.map(kept, tree)
+    return jax.tree.map(of_faces, tree)
 
 
 def where(mask: Bool[Array, "n_images n_tries"], a: Array, b: Array) -> Array:

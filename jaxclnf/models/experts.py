@@ -14,7 +14,7 @@ from jaxclnf.models.budget import Budget
 from jaxclnf.models.fields import checked_fields, finite
 from jaxclnf.models.networks import build_networks
 from jaxclnf.models.sigma import MAX_WINDOW, smoothing_matrices
-from jaxclnf.types import ConvExperts, PatchExperts
+from jaxclnf.types import CENExperts, ConvExperts, PatchExperts
 
 Tree = dict[str, Any]
 """Arrays by field, those of a field that is a dictionary by key."""
@@ -80,4 +80,9 @@ def kind_of(experts: Any) -> str:
     for name, kind in KINDS.items():
         if isinstance(experts, kind.cls):
             return name
+    if isinstance(experts, CENExperts):
+        raise ValueError(
+            "OpenFace's CEN experts are not stored a second time, 400 MB of them: load them from their own "
+            "files with convert_openface, which takes seconds"
+        )
     raise ValueError(f"experts of {type(experts).__name__} cannot be stored, expected {', '.join(KINDS)}")

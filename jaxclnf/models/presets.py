@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from jaxclnf.config import FitConfig, Stage
-from jaxclnf.types import ConvExperts, Model
+from jaxclnf.types import CENExperts, ConvExperts, Model
 
 WHOLE = {"window": None, "reg_factor": 1.0, "iterations": 5}
 FINE = {"window": 9, "reg_factor": 3.0, "sigma": 2.0, "iterations": 5}
@@ -16,6 +16,11 @@ FINE = {"window": 9, "reg_factor": 3.0, "sigma": 2.0, "iterations": 5}
 def has_network(model: Model) -> bool:
     """Whether a convolutional expert is among the model's."""
     return bool(_networks(model))
+
+
+def has_cen(model: Model) -> bool:
+    """Whether CEN experts are among the model's, OpenFace 2's."""
+    return any(isinstance(experts, CENExperts) for experts in model.experts)
 
 
 def settings_for(model: Model, name: str) -> FitConfig:

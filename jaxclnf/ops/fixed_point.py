@@ -6,8 +6,8 @@ Source: OpenCV's `remap` and `warpAffine` with INTER_LINEAR, which OpenFace 2 an
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Num
 
-STEPS = 32
-"""To a pixel."""
+STEPS, FINE = 32, 1024
+"""To a pixel; what a row and a column add to a coordinate is rounded to the finer ones."""
 
 
 def remap(
@@ -58,13 +58,27 @@ def sample_in_steps_of(
     their sum to 1/32.
     """
     offset = jnp.arange(size).astype(centres.dtype)
-    corner = centres - (size - 1) / 2 * img_from_ref.sum(1)[None]  # n, xy
-    of_row = jnp.round((offset[None, :, None] * img_from_ref[None, None, :, 1] + corner[:, None]) * 1024)
-    of_col = jnp.round(offset[:, None] * img_from_ref[None, :, 0] * 1024)
+    corner, fraction = _corner(centres, img_from_ref, (size - 1) / 2)
+    along = offset[:, None, None] * img_from_ref.T[None] * FINE  # size, of a column or row, xy
+    of_row = corner[:, None] + jnp.round(fraction[:, None] + along[None, :, 1])
+    of_col = jnp.round(along[:, 0])
     far = 2.0**30
     total = jnp.clip(jnp.nan_to_num(of_row[:, :, None] + of_col[None, None], nan=-far), -far, far)
     steps = (total.astype(jnp.int32) + STEPS // 2) >> 5
     return read(images[which], steps[..., 0], steps[..., 1], centres.dtype)
+
+
+def _corner(
+    centres: Float[Array, "n 2"], img_from_ref: Float[Array, "2 2"], reach: float
+) -> tuple[Float[Array, "n 2"], Float[Array, "n 2"]]:
+    """Patches' first samples in 1/1024 pixels, whole and the rest, which float32 has not room for together.
+
+    The order of the sums is OpenFace's.
+    """
+    same, other = jnp.diagonal(img_from_ref), jnp.diagonal(img_from_ref[:, ::-1])
+    fine = (centres - reach * same[None] - reach * other[None]) * FINE
+    whole = jnp.floor(fine)
+    return whole, fine - whole
 
 
 def steps_of(x: Float[Array, "*grid"]) -> Int[Array, "*grid"]:

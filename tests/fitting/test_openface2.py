@@ -8,8 +8,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from engine import as_points, openface_model
-from shared_data import golden, shared
+from engine import as_points, openface_model, padded, still
+from shared_data import golden
 
 import jaxclnf
 from jaxclnf.fitting.gaze import gaze
@@ -71,9 +71,7 @@ def test_whole_fits() -> None:
     n = 6
     model = openface_model(np.float32)
     stills, arrays = golden("gaze_golden", "stills/"), golden("gaze_golden", "of2/stills/single_inner_eyes/")
-    images = [_still(str(name)) for name in stills["names"][4 : 4 + n]]
-    height, width = np.max([image.shape for image in images], axis=0)
-    images = np.stack([np.pad(i, [(0, height - i.shape[0]), (0, width - i.shape[1])]) for i in images])
+    images = padded([still(str(name)) for name in stills["names"][4 : 4 + n]])
     boxes = stills["boxes_xywh"][4 : 4 + n].astype(np.float32)
     config = FitConfig.openface2(parts=("inner", *EYES))
     result = jax.device_get(jaxclnf.fit_batch(model, images, boxes, config))
@@ -93,13 +91,3 @@ def test_a_head_may_turn_further_than_a_quarter() -> None:
     config = FitConfig.openface2()
     assert clamp(pdm, turned, jnp.float32(config.turn_limit)).rotation[0] == 2
     assert clamp(pdm, turned, jnp.float32(FitConfig.openface().turn_limit)).rotation[0] < 1.6
-
-
-def _still(name: str) -> np.ndarray:
-    import cv2
-
-    if name.startswith("samples"):
-        return golden("images_gray")[name.split("/")[1].split(".")[0]]
-    image = cv2.imread(str(shared("faces", name)))
-    assert image is not None
-    return cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)

@@ -1,9 +1,9 @@
 """The only reader of OpenFace's model files: text files that name each other, and binary patch experts.
 
-``main_clnf_*.txt`` names a landmark detector and parts; ``clnf_*.txt`` names a PDM (matrices in text) and
-one binary file of CCNF patch experts a scale. Nothing a file says is believed: every count is compared with
-the bytes that are left before memory is taken, and whatever is wrong ends in a ValueError that names the
-file, what came and what was expected.
+``main_clnf_*.txt`` or ``main_ceclm_*.txt`` names a landmark detector and parts; ``clnf_*.txt`` or
+``cen_*.txt`` names a PDM (matrices in text) and one binary file of patch experts a scale, CCNF or CEN.
+Nothing a file says is believed: every count is compared with the bytes that are left before memory is taken,
+and whatever is wrong ends in a ValueError that names the file, what came and what was expected.
 
 Source: OpenFace 2.2.0 `LandmarkDetectorModel.cpp`, `PDM.cpp`, `Patch_experts.cpp`, `CCNF_patch_expert.cpp`.
 """
@@ -18,10 +18,11 @@ from jax.typing import DTypeLike
 
 from jaxclnf.models.budget import Budget
 from jaxclnf.models.known import known_calibration
+from jaxclnf.models.openface.cen import read_cen_experts, read_early_termination
 from jaxclnf.models.openface.experts import read_experts
 from jaxclnf.models.openface.files import read_text
 from jaxclnf.models.openface.pdm import read_pdm
-from jaxclnf.types import Model, Part, Provenance
+from jaxclnf.types import FitConfig, Model, Part, Provenance
 
 LICENCE = (
     "OpenFace's licence: academic or non-profit organisation, non-commercial research use only; neither the "
@@ -30,8 +31,10 @@ LICENCE = (
 )
 
 _SOURCE = "converted from OpenFace's "
-_DETECTOR, _PART, _PDM, _EXPERTS = "LandmarkDetector", "LandmarkDetector_part", "PDM", "PatchesCCNF"
-_KEYWORDS = (_DETECTOR, _PART, _PDM, _EXPERTS, "Triangulations", "FaceDetConversion", "DetectionValidator")
+_DETECTOR, _PART, _PDM = "LandmarkDetector", "LandmarkDetector_part", "PDM"
+_CCNF, _CEN, _EARLY = "PatchesCCNF", "PatchesCEN", "EarlyTermination"
+_UNREAD = ("Triangulations", "FaceDetConversion", "DetectionValidator")
+_KEYWORDS = (_DETECTOR, _PART, _PDM, _CCNF, _CEN, _EARLY, *_UNREAD)
 _MAX_LINES, _MAX_LENGTH = 16, 2000  # scales or parts of a model, characters of a line
 
 
@@ -41,13 +44,14 @@ def is_openfaces(model: Model) -> bool:
 
 
 def convert_openface(path: str | Path, dtype: DTypeLike = np.float32) -> Model:
-    """The model of an OpenFace ``main_clnf_*.txt`` or ``clnf_*.txt`` and all the files it names.
+    """The model of an OpenFace ``main_*.txt`` or ``clnf_*.txt`` and all the files it names.
 
     Arrays are JAX arrays of ``dtype``, float32 or (with jax_enable_x64) float64. Scales come in the file's
     order; the edge components are the last scale's, as in OpenFace; the smoothing matrices are computed in
     float64. Experts with fewer neurons than others are padded with neurons of alpha 0. The models that come
-    with OpenFace are recognised, whatever their files are called, and given their calibration. The
-    triangulation, detector conversion and validator that a file names are not read.
+    with OpenFace are recognised, whatever their files are called, and given their calibration; those of CEN
+    experts are given OpenFace 2's settings. The triangulation, detector conversion and validator that a file
+    names are not read.
 
     Raises ValueError if a file is missing, damaged or of another kind, or if the files would take more memory
     than their sizes explain.
@@ -56,7 +60,7 @@ def convert_openface(path: str | Path, dtype: DTypeLike = np.float32) -> Model:
     whole = _read_detector(path, dtype, budget)
     lines = _read_lines(path, budget)
     parts = [_read_part(path, text, whole, dtype, budget) for word, text in lines if word == _PART]
-    model = Model(whole.pdm, whole.experts, tuple(parts), whole.provenance)
+    model = replace(whole, parts=tuple(parts))
     return replace(model, calibration=known_calibration(model)).astype(dtype)
 
 
@@ -83,14 +87,20 @@ def _read_detector(path: Path, dtype: DTypeLike, budget: Budget) -> Model:
     if any(word == _DETECTOR for word, _ in lines):
         path = path.parent / _only(path, lines, _DETECTOR)
         lines = _read_lines(path, budget)
-    pdm_path = path.parent / _only(path, lines, _PDM)
-    expert_paths = [path.parent / rest for word, rest in lines if word == _EXPERTS]
-    if not expert_paths:
-        raise ValueError(f"{path}: no line {_EXPERTS}, expected one a scale")
-    pdm = read_pdm(pdm_path, dtype, budget)
-    experts = read_experts(expert_paths, pdm.n_points, dtype, budget)
+    pdm = read_pdm(path.parent / _only(path, lines, _PDM), dtype, budget)
     provenance = Provenance(Path(name).stem, _SOURCE + name, LICENCE)
-    return Model(pdm, experts, (), provenance)
+    paths = {word: [path.parent / rest for kind, rest in lines if kind == word] for word in _KEYWORDS}
+    if not paths[_CEN]:
+        if not paths[_CCNF]:
+            raise ValueError(f"{path}: no line {_CCNF} and none {_CEN}, expected one a scale")
+        return Model(pdm, read_experts(paths[_CCNF], pdm.n_points, dtype, budget), (), provenance)
+    experts = read_cen_experts(paths[_CEN], pdm.n_points, dtype, budget)
+    early = None
+    if paths[_EARLY]:
+        values = path.parent / _only(path, lines, _EARLY)
+        early = read_early_termination(values, len(experts[0].visibility), dtype, budget)
+    settings = FitConfig.openface2(cen=True)
+    return Model(pdm, experts, (), provenance, settings, early_termination=early)
 
 
 def _only(path: Path, lines: list[tuple[str, str]], keyword: str) -> str:

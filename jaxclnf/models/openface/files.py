@@ -15,32 +15,38 @@ from jaxclnf.models.budget import Budget
 
 _FACTOR = 32
 """Bytes granted for each of a file: OpenFace's models need up to 28, most of them for smoothing matrices."""
-_MAX_TEXT, _MAX_BINARY = 2**22, 2**28  # bytes of a file
+_MAPPED_FACTOR = 4
+"""The same for files that are mapped, whose numbers are copied once: CEN experts need 1."""
+_MAX_TEXT, _MAX_BINARY, _MAX_MAPPED = 2**22, 2**28, 2**30  # bytes of a file
 _MAX_VALUE = 1e30
 _MATRIX_DTYPES = {0: "u1", 4: "<i4", 5: "<f4", 6: "<f8"}  # by OpenCV's type code
 
 
 def read_bytes(path: Path, budget: Budget, most: int = _MAX_BINARY) -> bytes:
     """The content of a regular file of at most ``most`` bytes, for which memory is granted to ``budget``."""
+    with _readable(path, most):
+        budget.grant(path, _FACTOR)
+        return path.read_bytes()
+
+
+def map_bytes(path: Path, budget: Budget) -> np.ndarray:
+    """The content of a regular file, mapped into memory; grants less, since it takes none itself."""
+    with _readable(path, _MAX_MAPPED):
+        if not path.stat().st_size:
+            raise ValueError(f"{path}: empty, expected a file of an OpenFace model")
+        budget.grant(path, _MAPPED_FACTOR)
+        return np.memmap(path, np.uint8, "r")
+
+
+@contextmanager
+def _readable(path: Path, most: int) -> Iterator[None]:
+    """Refuse what is no regular file of at most ``most`` bytes, and say why reading it failed."""
     try:
         if not path.is_file():
             raise ValueError(f"{path}: no such file, expected a file of an OpenFace model")
         if path.stat().st_size > most:
             raise ValueError(f"{path}: {path.stat().st_size} bytes, expected at most {most}")
-        budget.grant(path, _FACTOR)
-        return path.read_bytes()
-    except OSError as error:
-        raise ValueError(f"{path}: cannot be read ({error.strerror})") from None
-
-
-def map_bytes(path: Path) -> np.ndarray:
-    """The content of a regular file, mapped into memory."""
-    try:
-        if not path.is_file():
-            raise ValueError(f"{path}: no such file, expected a file of an OpenFace model")
-        if not path.stat().st_size:
-            raise ValueError(f"{path}: empty, expected a file of an OpenFace model")
-        return np.memmap(path, np.uint8, "r")
+        yield
     except OSError as error:
         raise ValueError(f"{path}: cannot be read ({error.strerror})") from None
 
@@ -84,7 +90,7 @@ class ByteReader:
     def __init__(self, path: Path, budget: Budget | None = None, mapped: bool = False):
         """With ``mapped``, what is taken stays in the file until it is copied."""
         self.path, self.at, self.budget = path, 0, budget or Budget()
-        self._data = map_bytes(path) if mapped else read_bytes(path, self.budget)
+        self._data = map_bytes(path, self.budget) if mapped else read_bytes(path, self.budget)
 
     def error(self, message: str) -> ValueError:
         return ValueError(f"{self.path}: byte {self.at}: {message}")

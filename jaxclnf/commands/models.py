@@ -15,13 +15,14 @@ class What(StrEnum):
     """There is to install."""
 
     openface = "openface"
+    cen = "cen"
     yunet = "yunet"
 
 
 @models.command("install")
 def install(
     what: Annotated[
-        What, typer.Argument(help="OpenFace's models, or the face detector YuNet.")
+        What, typer.Argument(help="OpenFace's models, its CEN experts too, or the face detector YuNet.")
     ] = What.openface,
     accept_license: Annotated[
         bool,
@@ -42,7 +43,8 @@ def install(
 ) -> None:
     """Fetch OpenFace's models (27 MB), check and convert them; or the face detector YuNet (230 kB, MIT).
 
-    OpenFace's models are for non-commercial research only. They are kept in the user's data folder or in
+    cen adds the model that OpenFace 2 fits by default (430 MB), openface-ceclm. OpenFace's models are for
+    non-commercial research only. They are kept in the user's data folder or in
     $OPENFACE_MODELS_DIR; what a broken download left is used by the next.
     """
     from rich.progress import DownloadColumn, Progress, TimeRemainingColumn
@@ -52,7 +54,8 @@ def install(
     if what is What.yunet:
         _install_yunet(source)
         return
-    manifest = installer.read_manifest()
+    manifest = installer.read_cen_manifest() if what is What.cen else installer.read_manifest()
+    manifest = manifest.from_one_place() if base_url else manifest
     if source is None:
         fetch = installer.from_server(base_url or manifest.base_url)
     else:
@@ -83,11 +86,12 @@ def list_models() -> None:
     from jaxclnf.models import install as installer
     from jaxclnf.models.storage import packaged
 
-    manifest = installer.read_manifest()
-    there = installer.installed(manifest)
+    manifests = {"": installer.read_manifest(), " cen": installer.read_cen_manifest()}
     try:
         typer.echo(f"(default)  {packaged('model.npz')}")
     except ValueError:
         typer.echo("(default)  none ships with this version")
-    for name in manifest.models:
-        typer.echo(f"{name}  {there.get(name, 'not installed: jaxclnf models install')}")
+    for what, manifest in manifests.items():
+        there = installer.installed(manifest)
+        for name in manifest.models:
+            typer.echo(f"{name}  {there.get(name, f'not installed: jaxclnf models install{what}')}")

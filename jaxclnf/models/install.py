@@ -3,8 +3,9 @@
 The files lie where other packages that use them look too: ``OpenFaceModels/2.2.0/originals/<path in
 OpenFace's repository>`` in the user's data folder, or below ``$OPENFACE_MODELS_DIR`` in place of
 ``OpenFaceModels``. The converted models lie beside them in ``derived/jaxclnf``. What is fetched, from where,
-of which size and SHA-256 says ``params/openface-2.2.0.json``. Downloads use requests alone: pooch cannot
-continue one that broke off.
+of which size and SHA-256 says ``params/openface-2.2.0.json``; ``openface-2.2.0-cen.json`` adds the files of
+CEN experts, which are used as they are, not converted. Downloads use requests alone: pooch cannot continue
+one that broke off.
 """
 
 from __future__ import annotations
@@ -15,17 +16,19 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from queue import Empty, Full, Queue
 from threading import Thread
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from jaxclnf.models.storage import packaged, save_model
 
 _ATTEMPTS = 3  # each goes on where the one before broke off
 _CHUNK = 2**14  # bytes, which must come within twice the timeout; fewer are lost when a download breaks off
+_MOST_OF_UNKNOWN = 2**16  # bytes of a file whose size is not known
 _AHEAD = 64  # chunks that may wait to be written
+_ORIGINALS = "originals"
 _CONVERTED = "derived/jaxclnf/1"  # the number changes when a conversion's result does
 
 Progress = Callable[[int], None]
@@ -34,11 +37,15 @@ Progress = Callable[[int], None]
 
 @dataclass(frozen=True)
 class RemoteFile:
-    """A file of OpenFace's repository."""
+    """A file of OpenFace's repository, or one that lies at an address of its own and belongs there.
+
+    Of those that the repository does not hold nobody published a SHA-256; sizes of short texts are unknown.
+    """
 
     path: str
-    size: int
-    sha256: str
+    size: int | None = None
+    sha256: str | None = None
+    url: str | None = None
 
 
 @dataclass(frozen=True)
@@ -50,10 +57,16 @@ class Manifest:
     licence: str  # path of the licence's text
     models: dict[str, str]  # our names -> paths of the main files
     files: tuple[RemoteFile, ...]
+    converted: bool = True  # else the models are OpenFace's own files
 
     @property
     def size(self) -> int:
-        return sum(file.size for file in self.files)
+        """Bytes of all files whose sizes are known."""
+        return sum(file.size or 0 for file in self.files)
+
+    def from_one_place(self) -> Manifest:
+        """The manifest of a mirror, which has all files under one address."""
+        return replace(self, files=tuple(replace(file, url=None) for file in self.files))
 
 
 Fetch = Callable[[RemoteFile, Path, Progress], None]
@@ -63,7 +76,18 @@ Fetch = Callable[[RemoteFile, Path, Progress], None]
 def read_manifest() -> Manifest:
     """The manifest of OpenFace 2.2.0's CCNF models."""
     values = json.loads(packaged("openface-2.2.0.json").read_text(encoding="utf-8"))
-    return Manifest(**values | {"files": tuple(RemoteFile(**file) for file in values["files"])})
+    return Manifest(**values | {"files": _files(values)})
+
+
+def read_cen_manifest() -> Manifest:
+    """The manifest of OpenFace 2.2.0's CEN model, whose PDM and eyes are those of the CCNF models."""
+    values = json.loads(packaged("openface-2.2.0-cen.json").read_text(encoding="utf-8"))
+    base = read_manifest()
+    return replace(base, models=values["models"], files=base.files + _files(values), converted=False)
+
+
+def _files(values: dict[str, Any]) -> tuple[RemoteFile, ...]:
+    return tuple(RemoteFile(**file) for file in values["files"])
 
 
 def folder(manifest: Manifest) -> Path:
@@ -76,7 +100,11 @@ def folder(manifest: Manifest) -> Path:
 
 
 def installed(manifest: Manifest) -> dict[str, Path]:
-    """The converted models that are there, by name."""
+    """The models that are there, by name: converted ones, or OpenFace's main files."""
+    originals = folder(manifest) / _ORIGINALS
+    if not manifest.converted:
+        whole = all((originals / file.path).is_file() for file in manifest.files)
+        return {name: originals / path for name, path in manifest.models.items() if whole}
     paths = {name: folder(manifest) / _CONVERTED / f"{name}.npz" for name in manifest.models}
     return {name: path for name, path in paths.items() if path.is_file()}
 
@@ -88,7 +116,7 @@ def licence_text(manifest: Manifest, fetch: Fetch) -> str:
 
 
 def install(manifest: Manifest, fetch: Fetch, progress: Progress = lambda n: None) -> dict[str, Path]:
-    """Fetch what is missing, check everything, convert the models; returns the models' files by name.
+    """Fetch what is missing, check everything, convert models; returns the models' files by name.
 
     Raises ValueError or OSError if a file cannot be had, or is not the one that the manifest describes;
     what has been fetched is kept, and the next call goes on from there.
@@ -97,40 +125,46 @@ def install(manifest: Manifest, fetch: Fetch, progress: Progress = lambda n: Non
 
     originals = {file.path: _obtain(manifest, file, fetch, progress) for file in manifest.files}
     for name, path in manifest.models.items():
+        model = convert_openface(originals[path])
+        if not manifest.converted:
+            continue
         target = folder(manifest) / _CONVERTED / f"{name}.npz"
         target.parent.mkdir(parents=True, exist_ok=True)
-        save_model(convert_openface(originals[path]), target)
+        save_model(model, target)
     return installed(manifest)
 
 
 def _obtain(manifest: Manifest, file: RemoteFile, fetch: Fetch, progress: Progress) -> Path:
-    return obtain(folder(manifest) / "originals", file, fetch, progress)
+    return obtain(folder(manifest) / _ORIGINALS, file, fetch, progress)
 
 
 def obtain(place: Path, file: RemoteFile, fetch: Fetch, progress: Progress) -> Path:
     """A file in the user's folder, fetched unless it is there already."""
     path = place / PurePosixPath(file.path)
-    if _sha256(path) == file.sha256:
-        progress(file.size)
+    if not _unlike(path, file):
+        progress(file.size or 0)
         return path
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f"{path.name}.part")
     if unfinished.is_symlink() or (unfinished.is_file() and unfinished.stat().st_nlink > 1):
         unfinished.unlink()  # someone's link, through which another file would be written
     fetch(file, unfinished, progress)
-    found = _sha256(unfinished)
-    if found != file.sha256:
+    if unlike := _unlike(unfinished, file):
         unfinished.unlink()
-        raise ValueError(f"{file.path}: its SHA-256 is {found}, expected {file.sha256}; it was not kept")
+        raise ValueError(f"{file.path}: {unlike}; it was not kept")
     unfinished.replace(path)
     return path
 
 
-def _sha256(path: Path) -> str | None:
+def _unlike(path: Path, file: RemoteFile) -> str:
+    """What tells a file from the one that is described; nothing if it is the one."""
     if not path.is_file():
-        return None
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        return "it did not come"
+    if file.size is not None and _size(path) != file.size:
+        return f"it has {_size(path)} bytes, expected {file.size}"
+    with path.open("rb") as content:
+        found = hashlib.file_digest(content, "sha256").hexdigest() if file.sha256 else None
+    return f"its SHA-256 is {found}, expected {file.sha256}" if found != file.sha256 else ""
 
 
 def _open_part(path: Path, mode: str) -> BinaryIO:
@@ -155,7 +189,7 @@ def from_folder(source: Path) -> Fetch:
             raise ValueError(f"{source}: holds no {file.path}, expected a copy of OpenFace or of its models")
         with found.open("rb") as original, _open_part(path, "wb") as copy:
             shutil.copyfileobj(original, copy)
-        progress(file.size)
+        progress(file.size or 0)
 
     return fetch
 
@@ -177,9 +211,9 @@ def from_server(base_url: str, timeout: float = 30) -> Fetch:
     """
 
     def fetch(file: RemoteFile, path: Path, progress: Progress) -> None:
-        url = f"{base_url.rstrip('/')}/{file.path}"
-        if _size(path) > file.size:
-            path.unlink()
+        url = file.url or f"{base_url.rstrip('/')}/{file.path}"
+        if file.size is None or _size(path) > file.size:
+            path.unlink(missing_ok=True)
         progress(_size(path))
         problem = None
         for _ in range(_ATTEMPTS):
@@ -195,9 +229,9 @@ class _Again(Exception):
     """What went wrong where another attempt may help."""
 
 
-def _download(url: str, path: Path, size: int, timeout: float, progress: Progress) -> str | None:
+def _download(url: str, path: Path, size: int | None, timeout: float, progress: Progress) -> str | None:
     """Download what is missing of a file; says what went wrong where another attempt may help."""
-    had = _size(path)
+    had, most = _size(path), _MOST_OF_UNKNOWN if size is None else size
     if had == size:
         return None
     pieces = _pieces(url, had, timeout)
@@ -208,13 +242,13 @@ def _download(url: str, path: Path, size: int, timeout: float, progress: Progres
         with _open_part(path, "ab" if had else "wb") as file:
             for piece in pieces:
                 had += len(piece)
-                if had > size:
-                    raise ValueError(f"{url}: sends more than the expected {size} bytes")
+                if had > most:
+                    raise ValueError(f"{url}: sends more than the expected {most} bytes")
                 file.write(piece)
-                progress(len(piece))
+                progress(len(piece) if size else 0)
     except _Again as error:
         return str(error)
-    return None if had == size else f"ended after {had} of {size} bytes"
+    return None if size in (None, had) else f"ended after {had} of {size} bytes"
 
 
 def _pieces(url: str, had: int, timeout: float) -> Iterator:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from jaxclnf.models.install import installed, read_manifest
+from jaxclnf.models.install import installed, read_cen_manifest, read_manifest
 from jaxclnf.models.openface import convert_openface
 from jaxclnf.models.storage import is_saved_model, load_model
 from jaxclnf.types import Model
@@ -17,9 +17,15 @@ def open_model(name: str | Path | None = None) -> Model:
     """
     if name is None or not str(name):
         return load_model()
-    manifest = read_manifest()
-    if str(name) in manifest.models and not Path(name).exists():
-        if str(name) not in installed(manifest):
-            raise ValueError(f"{name} is not installed: install it with `jaxclnf models install`")
-        return load_model(installed(manifest)[str(name)])
-    return load_model(name) if is_saved_model(Path(name)) else convert_openface(name)
+    path = Path(name) if Path(name).exists() else _installed(str(name)) or Path(name)
+    return load_model(path) if is_saved_model(path) else convert_openface(path)
+
+
+def _installed(name: str) -> Path | None:
+    """The file of an installed model's name; None for another name."""
+    for manifest, what in ((read_manifest(), ""), (read_cen_manifest(), " cen")):
+        if name in manifest.models:
+            if name not in installed(manifest):
+                raise ValueError(f"{name} is not installed: install it with `jaxclnf models install{what}`")
+            return installed(manifest)[name]
+    return None

@@ -8,11 +8,12 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from openface_files import write_model
+from openface_files import write_cen_model, write_model
 from shared_data import shared
 from typer.testing import CliRunner
 
@@ -173,7 +174,7 @@ def test_a_broken_download_goes_on_where_it_stopped(
     monkeypatch.setattr(installer, "_CHUNK", 100)
     server.fault, server.faults_left = "cut", 5
     size = next(file.size for file in manifest.files if file.path == BROKEN)
-    assert size > 2000
+    assert size and size > 2000
     came: list[int] = []
     with pytest.raises(ValueError, match="broke off"):
         install(manifest, from_server(server.url), came.append)
@@ -230,7 +231,7 @@ def test_a_folder_without_the_files_or_with_others_is_refused(manifest: Manifest
     with pytest.raises(ValueError, match="elsewhere: holds no lib/model/ccnf part 2.txt"):
         install(manifest, from_folder(repository.parent / "elsewhere"))
     (repository / BROKEN).write_bytes(b"other")
-    with pytest.raises(ValueError, match="ccnf whole 1.txt: its SHA-256 is"):
+    with pytest.raises(ValueError, match="ccnf whole 1.txt: it has 5 bytes, expected [0-9]+; it was"):
         install(manifest, from_folder(repository))
 
 
@@ -270,6 +271,39 @@ def test_models_are_opened_by_name_npz_and_openfaces_files(
     (tmp_path / "damaged.npz").write_bytes(b"")
     with pytest.raises(ValueError, match="not a whole model file"):
         open_model(tmp_path / "damaged.npz")
+
+
+def test_cen_experts_come_from_their_own_addresses_and_are_used_as_they_are(
+    manifest: Manifest, server: Server, repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_cen_model(repository / "cen", n_points=6)
+    large = RemoteFile("model/cen_0.dat", (repository / "cen" / "cen_0.dat").stat().st_size)
+    large = replace(large, url=f"{server.url}/cen/cen_0.dat")
+    files = [
+        RemoteFile(f"model/{p.name}", url=f"{server.url}/cen/{p.name}")
+        for p in (repository / "cen").iterdir()
+    ]
+    files = [large if file.path == large.path else file for file in files]
+    cen = Manifest("2.2.0", "", "", {"ceclm": "model/main_ceclm.txt"}, tuple(files), converted=False)
+    monkeypatch.setattr("jaxclnf.models.opening.read_cen_manifest", lambda: cen)
+    with pytest.raises(ValueError, match="ceclm is not installed: .*jaxclnf models install cen"):
+        open_model("ceclm")
+    paths = install(cen, from_server(server.url))
+    assert paths["ceclm"].name == "main_ceclm.txt"
+    assert open_model("ceclm").early_termination is not None
+    paths["ceclm"].with_name("cen_0.dat").write_bytes(b"other")
+    (repository / "cen" / "cen_0.dat").write_bytes(b"other")
+    with pytest.raises(ValueError, match="ended after 5 of [0-9]+ bytes"):
+        install(cen, from_server(server.url))
+
+
+def test_the_manifest_of_cen_experts() -> None:
+    cen, base = installer.read_cen_manifest(), installer.read_manifest()
+    assert cen.size - base.size == 2 * (60_602_360 + 154_289_792)
+    own = [file for file in cen.files if file.url]
+    assert len(own) == 4
+    assert all(file.url and file.url.startswith("https://www.dropbox.com/s/") for file in own)
+    assert not any(file.url for file in cen.from_one_place().files)
 
 
 def test_openfaces_own_files_are_those_of_the_manifest() -> None:

@@ -20,7 +20,7 @@ from jaxclnf.sweeps.spec import read_spec
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = sorted((ROOT / "docs").glob("*.md"))
-BRING = ("datasets.md", "sweep-settings.md")  # speak of data to be brought along
+BRING = ("datasets.md", "on-a-cluster.md", "sweep-settings.md")  # of data and machines to be brought along
 RUN = [ROOT / "README.md", *(page for page in PAGES if page.name not in BRING)]
 
 

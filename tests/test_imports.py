@@ -29,6 +29,7 @@ ROOMS = (
     {"data"},
     {"training"},
     {"sweeps", "bench"},
+    {"cluster"},
     {"commands"},
     {"cli"},
     {"__main__"},

@@ -13,6 +13,7 @@ from jaxclnf.commands.demo import demo
 from jaxclnf.commands.eval import evaluate
 from jaxclnf.commands.fit import fit
 from jaxclnf.commands.info import info
+from jaxclnf.commands.merge import merge
 from jaxclnf.commands.models import models
 from jaxclnf.commands.sweep import sweep
 from jaxclnf.commands.track import track
@@ -50,6 +51,7 @@ app.command()(demo)
 app.command()(convert)
 app.command("eval")(evaluate)
 app.command()(sweep)
+app.command()(merge)
 app.command()(bench)
 app.command()(train)
 app.command()(calibrate)

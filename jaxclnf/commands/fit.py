@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from jaxclnf.commands import common
+from jaxclnf.commands import common, on_cluster
+from jaxclnf.commands.fit_on_cluster import PhotosAsked, fit_on_cluster
 from jaxclnf.commands.interrupt import on_interrupt
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ class Faces(StrEnum):
 def fit(
     photos: Annotated[list[str], typer.Argument(help="Photos, folders, patterns, .txt lists of files.")],
     model: common.ModelOption = None,
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for table and pictures.")] = Path("out"),
+    out: Annotated[str, typer.Option("--out", "-o", help="Folder for table and pictures.")] = "out",
     boxes: Annotated[Path | None, typer.Option(help="Own boxes: CSV file,x,y,w,h or JSON.")] = None,
     faces: Annotated[Faces, typer.Option(help="Which of the faces found.")] = Faces.all,
     detector: common.DetectorOption = None,
@@ -50,8 +51,26 @@ def fit(
     margin: Annotated[float, typer.Option(min=0, max=5, help="Around the face in crops.")] = 0.3,
     report: Annotated[bool, typer.Option(help="Write report.html.")] = True,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that broke off.")] = False,
+    cluster: on_cluster.ClusterOption = None,
+    workers: on_cluster.WorkersOption = None,
+    shard: on_cluster.ShardOption = 200,
+    gpus: on_cluster.GpusOption = 0.0,
+    readers: on_cluster.ReadersOption = 0,
 ) -> None:
     """Find faces and their landmarks on photos: one table, and a picture a photo."""
+    chosen = common.detector_name(detector, preset)
+    told = {"boxes": _digest(boxes), "faces": faces, "detector": chosen, "camera": camera}
+
+    def settled() -> tuple[Model, FitConfig]:
+        engine = common.open_model(model)
+        return engine, common.fit_config(preset, multi_view, parts, set_, engine, gaze)
+
+    if cluster is not None:
+        on_cluster.refuse_pictures(crops=crops, openface_columns=openface_columns)
+        largest = faces is Faces.largest
+        what = PhotosAsked(photos, boxes, common.camera(camera), chosen, largest, shard)
+        fit_on_cluster(what, settled, told, out, resume, on_cluster.Asked(cluster, workers, gpus, readers))
+        return
     from jaxclnf.output.files import path_cell
     from jaxclnf.output.folder import OutputFolder
     from jaxclnf.output.photo_files import PhotoFiles
@@ -59,31 +78,24 @@ def fit(
     from jaxclnf.output.report import report_photos
     from jaxclnf.output.runs import write_failures
 
-    view, chosen = common.camera(camera), common.detector_name(detector, preset)
-    with OutputFolder(out) as folder:
+    place, view = Path(out), common.camera(camera)
+    with OutputFolder(place) as folder:
         found, box_source, failures = _inputs(photos, boxes, faces, chosen)
         folder.protect([*photos, *found, *filter(None, (boxes, model))])
         folder.claim(f"landmarks.{format}", "failures.csv", "report.html")
-        engine = common.open_model(model)
-        config = common.fit_config(preset, multi_view, parts, set_, engine, gaze)
-        told = {
-            "boxes": _digest(boxes),
-            "faces": faces,
-            "detector": chosen,
-            "camera": camera,
-            **common.description(engine, config),
-        }
+        engine, config = settled()
+        told |= common.description(engine, config)
         also = common.openface_tables(openface_columns, engine, config)
         files = PhotoFiles(folder, found, engine, pictures, crops, margin, also)
         folder.save()
-        table = _table(out / f"landmarks.{format}", engine, config, told, found, resume)
+        table = _table(place / f"landmarks.{format}", engine, config, told, found, resume)
         todo = [path for path in found if path_cell(str(path)) not in table.done]
         fitted = fit_photos(engine, todo, box_source, config, view)
         failures += _write(table, files, fitted, len(found) - len(todo), len(todo))
-        write_failures(out / "failures.csv", failures)
+        write_failures(place / "failures.csv", failures)
         if report:
             shown = {path_cell(str(path)): files.picture(str(path)) for path in found}
-            failures += common.tried(report_photos, out / "report.html", table.path, shown, failures)
+            failures += common.tried(report_photos, place / "report.html", table.path, shown, failures)
     common.report_failures(failures)
 
 
@@ -108,16 +120,13 @@ def _table(
     path: Path, model: Model, config: FitConfig, told: dict, photos: Sequence[Path], resume: bool
 ) -> Table:
     """The run's table, which knows each photo again by its size and time of change."""
-    from jaxclnf.fitting.gaze import n_eye_points
     from jaxclnf.output.files import path_cell
+    from jaxclnf.output.photos import photo_columns
     from jaxclnf.output.runs import Table, stamp
-    from jaxclnf.output.tables import columns
 
-    eye_points = n_eye_points(model, config)
-    names = columns(model.pdm.n_points, model.pdm.n_modes, n_eye_points=eye_points)
     here = os.getcwd() if any(not photo.is_absolute() for photo in photos) else ""
     stamps = {path_cell(str(photo)): stamp(photo) for photo in photos}
-    return Table(path, names, "source", {"folder": here, **told}, resume, stamps)
+    return Table(path, photo_columns(model, config), "source", {"folder": here, **told}, resume, stamps)
 
 
 def _write(
@@ -126,7 +135,7 @@ def _write(
     """Write rows and pictures as photos are fitted; returns what failed."""
     from jaxclnf.batch.pipeline import ahead
     from jaxclnf.media.inputs import Failure
-    from jaxclnf.output.photos import PIXELS_AHEAD, pixels_held
+    from jaxclnf.output.photos import PIXELS_AHEAD, pixels_held, rows_of
 
     on_interrupt(f"stopped; {table.unfinished} holds what is done, --resume goes on")
     failures: list[Failure] = []
@@ -137,7 +146,7 @@ def _write(
                 if isinstance(photo, Failure):
                     failures.append(photo)
                 else:
-                    table.add(_rows(table.columns, photo))
+                    table.add(rows_of(table.columns, photo, str(photo.path)))
                     failures += [failure] if failure else []
                 bar.advance(task)
                 del photo
@@ -148,13 +157,6 @@ def _write(
     return failures
 
 
-def _rows(names: list[str], photo: Photo) -> list[list[str]]:
-    from jaxclnf.output.tables import empty_row, photo_row
-
-    source = str(photo.path)
-    return [photo_row(source, i, face) for i, face in enumerate(photo.faces)] or [empty_row(names, source)]
-
-
 def _digest(boxes: Path | None) -> str:
-    """What tells one table of boxes from another, wherever it lies."""
-    return hashlib.sha256(boxes.read_bytes()).hexdigest() if boxes else ""
+    """What tells one table of boxes from another, wherever it lies; one that is missing is refused later."""
+    return hashlib.sha256(boxes.read_bytes()).hexdigest() if boxes and boxes.is_file() else ""

@@ -12,13 +12,13 @@ from jaxtyping import Float
 
 from jaxclnf.batch.faces import fit_faces
 from jaxclnf.batch.pipeline import ahead, in_groups
-from jaxclnf.fitting.gaze import gaze
+from jaxclnf.fitting.gaze import gaze, n_eye_points
 from jaxclnf.fitting.headpose import head_pose, landmarks_camera
 from jaxclnf.media.detection import Detector, detect_faces, largest, named_detector
 from jaxclnf.media.images import RGB, n_pixels, read_photo, to_grey
 from jaxclnf.media.inputs import Failure, failed
 from jaxclnf.models.calibration import confidences
-from jaxclnf.output.tables import Face
+from jaxclnf.output.tables import PHOTO, Face, columns, empty_row, photo_row
 from jaxclnf.types import EYES, Camera, FitConfig, FitResult, Model
 
 GROUP_PIXELS = 32e6  # photos fitted together: what a few of them hold in memory
@@ -58,6 +58,11 @@ def fit_photos(
 
     ``camera`` None stands for OpenFace's default, which goes by each photo's size.
     """
+    yield from fit_loaded(model, load_photos(paths, boxes, camera), config)
+
+
+def load_photos(paths: Iterable[Path], boxes: BoxSource, camera: Camera | None) -> Iterator[Photo | Failure]:
+    """Read photos and look for their faces, a few ahead of what is taken."""
 
     def load(path: Path) -> Photo | Failure:
         try:
@@ -69,10 +74,26 @@ def fit_photos(
         except Exception as error:  # whatever one photo does to a library, the others go on
             return failed(str(path), error)
 
-    loaded = ahead(load, paths, 2, GROUP_PHOTOS, cost=n_pixels, most=PIXELS_AHEAD)
+    return ahead(load, paths, 2, GROUP_PHOTOS, cost=n_pixels, most=PIXELS_AHEAD)
+
+
+def fit_loaded(
+    model: Model, loaded: Iterable[Photo | Failure], config: FitConfig
+) -> Iterator[Photo | Failure]:
+    """Fit the faces of photos that were read."""
     for group in in_groups(loaded, _weight, 1.0):
         yield from _fit_or_name(model, group, config)
         group.clear()  # while the next group is waited for, this one's pictures go
+
+
+def photo_columns(model: Model, config: FitConfig) -> list[str]:
+    """Names of the columns of a table of photos."""
+    return columns(model.pdm.n_points, model.pdm.n_modes, PHOTO, n_eye_points(model, config))
+
+
+def rows_of(names: list[str], photo: Photo, source: str) -> list[list[str]]:
+    """The rows of a photo that is called ``source``: one a face, or one that says there is none."""
+    return [photo_row(source, i, face) for i, face in enumerate(photo.faces)] or [empty_row(names, source)]
 
 
 def _weight(photo: Photo | Failure) -> float:

@@ -1,0 +1,111 @@
+"""What a run on a cluster works on: photos and videos here and at addresses, as text, one by one."""
+
+from __future__ import annotations
+
+import os
+import posixpath
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+
+from jaxclnf.cluster.places import file_system, here, is_address
+from jaxclnf.media.images import SUFFIXES
+from jaxclnf.media.inputs import Failure, find_photos, in_order, is_pattern
+from jaxclnf.media.text import as_path, read_lines
+from jaxclnf.media.video import VIDEO_SUFFIXES, find_videos
+
+
+def photo_sources(arguments: Sequence[str], failures: list[Failure]) -> Iterator[str]:
+    """The photos that arguments stand for, each once and in order: paths and addresses.
+
+    Folders, patterns and ``.txt`` lists may be addresses, too, and lists may name addresses. What cannot be
+    used is added to ``failures`` as it is met.
+    """
+    return _each_once(_expanded(arguments, SUFFIXES, _photos_here, failures))
+
+
+def video_sources(arguments: Sequence[str], failures: list[Failure]) -> Iterator[str]:
+    """The videos that arguments stand for; addresses of streams are taken as they are."""
+    return _each_once(_expanded(arguments, VIDEO_SUFFIXES, _videos_here, failures))
+
+
+def _photos_here(argument: str, failures: list[Failure]) -> Iterator[str]:
+    path = Path(argument)
+    if path.suffix.lower() == ".txt" and path.is_file():
+        lines = read_lines(path)
+        if not lines:
+            raise ValueError(f"{path} is an empty list; write the path of a photo on each line")
+        yield from (line if is_address(line) else str(as_path(line, path.parent)) for line in lines)
+        return
+    found = find_photos([argument])
+    failures += found.failures
+    yield from map(str, found.paths)
+
+
+def _videos_here(argument: str, failures: list[Failure]) -> Iterator[str]:
+    found = find_videos([argument])
+    failures += found.failures
+    yield from found.sources
+
+
+def _expanded(
+    arguments: Iterable[str],
+    suffixes: Sequence[str],
+    found_here: Callable[[str, list[Failure]], Iterator[str]],
+    failures: list[Failure],
+) -> Iterator[str]:
+    for argument in arguments:
+        streamed = argument.startswith("file://") and argument.endswith(".txt")
+        far = is_address(argument) or streamed
+        try:
+            if far:
+                yield from _at_address(argument, suffixes)
+            else:
+                yield from found_here(here(argument), failures)
+        except (ValueError, OSError) as error:
+            failures.append(Failure(argument, str(error)))
+
+
+def _at_address(address: str, suffixes: Sequence[str]) -> Iterator[str]:
+    """The sources of a list, pattern, folder or file at an address; lists are read as they are needed."""
+    scheme = address.partition("://")[0]
+    if scheme in ("http", "https", "rtsp", "rtmp", "udp", "rtp"):  # which have no folders
+        yield address
+        return
+    system, path = file_system(address)
+    if path.endswith(".txt"):
+        with system.open(path, "rt", encoding="utf-8-sig", errors="surrogateescape") as lines:
+            yield from (_in_list(line.rstrip("\r\n"), address) for line in lines if line.strip())
+    elif "*" in path:
+        yield from _in_order(system.glob(path), system, suffixes) or _nothing(f"{address} matches no file")
+    elif system.isdir(path):
+        yield from _in_order(system.find(path), system, suffixes) or _nothing(
+            f"{address} holds no file of use"
+        )
+    else:
+        yield address
+
+
+def _in_order(paths: Iterable[str], system, suffixes: Sequence[str]) -> list[str]:
+    kept = [path for path in paths if posixpath.splitext(path)[1].lower() in suffixes]
+    return [here(system.unstrip_protocol(str(path))) for path in in_order(map(Path, kept))]
+
+
+def _in_list(line: str, address: str) -> str:
+    if is_address(line) or line.startswith("/"):
+        return line
+    folder = here(address).rpartition("/")[0]
+    return f"{folder}/{line.strip()}"
+
+
+def _nothing(sentence: str) -> list[str]:
+    raise ValueError(sentence)
+
+
+def _each_once(sources: Iterable[str]) -> Iterator[str]:
+    """Sources without repetitions, of which hashes are kept: 100 bytes a source."""
+    seen: set[int] = set()
+    for source in sources:
+        known = hash(source if is_address(source) or is_pattern(source) else os.path.abspath(source))
+        if known not in seen:
+            seen.add(known)
+            yield source

@@ -1,0 +1,64 @@
+"""What became of a run's shards, so that a broken run goes on: lines of JSON in files that appear whole."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from jaxclnf.cluster.places import Store
+
+LEDGER = "ledger"
+
+
+class Entry(NamedTuple):
+    """What became of one shard."""
+
+    shard: int
+    sources: int
+    rows: int = 0
+    failures: int = 0  # sources that could not be used
+    seconds: float = 0.0  # of work, on one worker
+    worker: str = ""  # the machine
+    lost: str = ""  # why the shard was given up; it is tried again when the run goes on
+
+
+class Ledger:
+    """The entries of a run so far: sums of them and the numbers of the shards that are done.
+
+    Each call of `add` makes one file, since object stores know no appending; beginning makes all one.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        names = store.names(LEDGER)
+        entries = {entry.shard: entry for name in names for entry in _read(store, name)}
+        self.done = {n for n, entry in entries.items() if not entry.lost}
+        kept = [entries[n] for n in sorted(self.done)]
+        self.sources, self.rows, self.failures = (
+            sum(getattr(entry, field) for entry in kept) for field in ("sources", "rows", "failures")
+        )
+        self._next = 1 + max((int(name.partition(".")[0]) for name in names), default=0)
+        if len(names) > 1:
+            self._write(kept)
+            for name in names:
+                store.remove(f"{LEDGER}/{name}")
+
+    def add(self, entries: Sequence[Entry]) -> None:
+        """Note what became of shards."""
+        self._write(entries)
+        for entry in entries:
+            if not entry.lost:
+                self.done.add(entry.shard)
+                self.sources += entry.sources
+                self.rows += entry.rows
+                self.failures += entry.failures
+
+    def _write(self, entries: Sequence[Entry]) -> None:
+        lines = "".join(json.dumps(entry._asdict()) + "\n" for entry in entries)
+        self._store.write(f"{LEDGER}/{self._next:010}.jsonl", lines.encode())
+        self._next += 1
+
+
+def _read(store: Store, name: str) -> list[Entry]:
+    return [Entry(**json.loads(line)) for line in store.read(f"{LEDGER}/{name}").splitlines()]

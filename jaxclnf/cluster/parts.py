@@ -1,0 +1,71 @@
+"""Parts of a table: Parquet files that appear whole, one a shard, in folders that are read as one table."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable, Sequence
+from contextlib import closing
+from pathlib import Path
+
+from jaxclnf.cluster.places import Store
+from jaxclnf.media.inputs import Failure
+from jaxclnf.output.files import path_cell
+from jaxclnf.output.runs import Table
+
+FAILURES = "failures"
+"""The folder of the table of sources that could not be used."""
+
+
+def part_name(table: str, shard: int | str) -> str:
+    """Where a shard's part of a table lies."""
+    number = f"{shard:08}" if isinstance(shard, int) else shard
+    return f"{table}/part-{number}.parquet"
+
+
+def write_part(
+    store: Store, name: str, columns: Sequence[str], batches: Iterable[Sequence[Sequence[str]]]
+) -> int:
+    """Write a part of rows that come a photo or frame at a time; returns how many rows there were.
+
+    The rows go through the table that runs on one machine write, and mean the same.
+    """
+    n_rows = 0
+    with tempfile.TemporaryDirectory() as folder:
+        table = Table.afresh(Path(folder) / "part.parquet", columns)
+        with closing(table):
+            for rows in batches:
+                table.add(rows)
+                n_rows += len(rows)
+            table.finish()
+        store.put(table.path, name)
+    return n_rows
+
+
+def write_failures_part(store: Store, shard: int | str, failures: Sequence[Failure]) -> None:
+    """Write what could not be used of a shard; where there is nothing, no part stays."""
+    import polars as pl
+
+    name = part_name(FAILURES, shard)
+    if not failures:
+        store.remove(name)
+        return
+    cells = {field: [path_cell(getattr(failure, field)) for failure in failures] for field in Failure._fields}
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "part.parquet"
+        pl.DataFrame(cells).write_parquet(file)
+        store.put(file, name)
+
+
+def read_failures(store: Store, most: int) -> list[Failure]:
+    """The first failures of a run, at most so many."""
+    import io
+
+    import polars as pl
+
+    found: list[Failure] = []
+    for name in store.names(FAILURES):
+        if len(found) >= most:
+            break
+        rows = pl.read_parquet(io.BytesIO(store.read(f"{FAILURES}/{name}")))
+        found += [Failure(*row) for row in rows.iter_rows()]
+    return found[:most]

@@ -1,0 +1,123 @@
+"""What workers do with shards of photos: what `jaxclnf fit` does, into a part of the table."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from jaxclnf.cluster.fetch import Fetched
+from jaxclnf.cluster.ledger import Entry
+from jaxclnf.cluster.parts import part_name, write_failures_part, write_part
+from jaxclnf.cluster.places import Store
+from jaxclnf.cluster.plan import Boxes, Shard
+from jaxclnf.cluster.worker import Share
+from jaxclnf.media.boxes import boxes_of
+from jaxclnf.media.inputs import Failure
+from jaxclnf.output.photos import BoxSource, Photo, detected, fit_loaded, load_photos, rows_of
+from jaxclnf.types import Camera
+
+LANDMARKS = "landmarks"
+"""The folder of the table of photos."""
+
+
+class PhotoJob(NamedTuple):
+    """What a run does with every photo; the model and its settings are the arrays of the share."""
+
+    store: Store
+    columns: list[str]
+    camera: Camera | None
+    detector: str | None
+    only_largest: bool
+    table_of_boxes: Path | None
+
+
+Loaded = list[tuple[Photo | Failure, str]]
+"""Photos that were read and looked at, with the sources that they are."""
+
+
+def fit_shard(share: Share, shard: Shard, before: None = None) -> Entry:
+    """Read, detect and fit the photos of a shard, and write its parts."""
+    begun = time.perf_counter()
+    with _loading(share.job, shard) as loading:
+        return _finished(share, shard, loading, begun)
+
+
+def load_shard(share: Share, shard: Shard, before: None = None) -> Loaded:
+    """Read and detect the photos of a shard, for a worker that fits."""
+    with _loading(share.job, shard) as loading:
+        return list(loading)
+
+
+def fit_loaded_shard(share: Share, shard: Shard, before: Loaded) -> Entry:
+    """Fit what `load_shard` has read, and write the shard's parts."""
+    return _finished(share, shard, before, time.perf_counter())
+
+
+@contextmanager
+def _loading(job: PhotoJob, shard: Shard) -> Iterator[Iterator[tuple[Photo | Failure, str]]]:
+    with tempfile.TemporaryDirectory() as folder:
+        fetched = Fetched(Path(folder))
+        paths = fetched.paths(shard.sources)
+        yield _named(load_photos(paths, _boxes(job, shard, fetched), job.camera), fetched)
+
+
+def _named(loaded: Iterable[Photo | Failure], fetched: Fetched) -> Iterator[tuple[Photo | Failure, str]]:
+    for photo in loaded:
+        if isinstance(photo, Failure):
+            failure = fetched.renamed(photo)
+            yield failure, failure.source
+        else:
+            fetched.release(photo.path)
+            yield photo, fetched.source(photo.path)
+
+
+def _boxes(job: PhotoJob, shard: Shard, fetched: Fetched) -> BoxSource:
+    """By a detector, or by the boxes that came with the shard."""
+    if job.table_of_boxes is None:
+        return detected(job.only_largest, job.detector)
+    known = {str(Path(source)): np.array(rows, np.float32) for source, rows in (shard.boxes or {}).items()}
+    look_up = partial(boxes_of, boxes=known, table=job.table_of_boxes)
+    return lambda path, rgb: look_up(Path(fetched.source(path)), rgb)
+
+
+def _finished(
+    share: Share, shard: Shard, loading: Iterable[tuple[Photo | Failure, str]], begun: float
+) -> Entry:
+    """Fit photos as they come and write the shard's parts; returns what the ledger says of it."""
+    job, failures, sources = share.job, [], []
+
+    def loaded() -> Iterator[Photo | Failure]:
+        for photo, source in loading:
+            sources.append(source)
+            yield photo
+
+    def batches() -> Iterator[list[list[str]]]:
+        model, config = share.arrays
+        for n, photo in enumerate(fit_loaded(model, loaded(), config)):
+            if isinstance(photo, Failure):
+                failures.append(photo)
+            else:
+                yield rows_of(job.columns, photo, sources[n])
+
+    n_rows = write_part(job.store, part_name(LANDMARKS, shard.number), job.columns, batches())
+    write_failures_part(job.store, shard.number, failures)
+    seconds = round(time.perf_counter() - begun, 3)
+    return Entry(shard.number, len(shard.sources), n_rows, len(failures), seconds)
+
+
+def with_boxes(shard: Shard, boxes: dict[str, np.ndarray], table: Path) -> Shard:
+    """A shard with the boxes that a table has of its photos; a photo without any is named by its worker."""
+    nothing, found = np.zeros((0, 0, 3), np.uint8), Boxes()
+    for source in shard.sources:
+        try:
+            found[source] = boxes_of(Path(source), nothing, boxes, table).tolist()
+        except ValueError:
+            continue
+    return shard._replace(boxes=found)

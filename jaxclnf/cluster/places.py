@@ -1,0 +1,127 @@
+"""Where files lie that a cluster reads and writes: folders here, and addresses that fsspec knows."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from jaxclnf.output.files import whole
+
+
+def is_address(text: str) -> bool:
+    """Whether this is ``scheme://...`` and no file on this machine."""
+    scheme, between, _ = text.partition("://")
+    return bool(between) and scheme.replace("+", "").isalnum() and scheme != "file"
+
+
+def here(text: str) -> str:
+    """A path for a ``file://`` address; anything else stays as it is."""
+    return unquote(urlsplit(text).path) if text.startswith("file://") else text
+
+
+def file_system(address: str) -> tuple[Any, str]:
+    """The fsspec file system of an address, and the path in it.
+
+    Raises ValueError where its package is missing or fsspec knows no such scheme.
+    """
+    import fsspec
+
+    try:
+        return fsspec.core.url_to_fs(address)
+    except (ImportError, ValueError) as error:
+        raise ValueError(f"{address} cannot be reached: {error}") from None
+
+
+class Store:
+    """The folder of a run, here or on an object store; files in it appear whole or not at all.
+
+    ``place`` is a path or an address. A store can be sent to other machines, which must see the same place.
+    """
+
+    def __init__(self, place: str) -> None:
+        place = here(place)
+        self.folder = None if is_address(place) else Path(place).absolute()
+        """The folder, where it is one of a file system."""
+        self.place = str(self.folder or place.rstrip("/"))
+
+    def at(self, name: str) -> str:
+        """The path or address of a file in here."""
+        return f"{self.place}/{name}"
+
+    def write(self, name: str, data: bytes) -> None:
+        """Write a small file."""
+        self.write_lines(name, [data])
+
+    def write_lines(self, name: str, lines: Iterable[bytes]) -> None:
+        """Write a file whose content comes piece by piece."""
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / "file"
+            with file.open("wb") as written:
+                written.writelines(lines)
+            self.put(file, name)
+
+    def put(self, file: Path, name: str) -> None:
+        """Copy a file into the store."""
+        import shutil
+
+        if self.folder is None:
+            _put_far(file, self.at(name))
+            return
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with whole(path) as part:
+            shutil.copyfile(file, part)
+
+    def open(self, name: str) -> Any:
+        """A file to read bytes from; raises FileNotFoundError where there is none."""
+        if self.folder is not None:
+            return (self.folder / name).open("rb")
+        system, path = file_system(self.at(name))
+        return system.open(path, "rb")
+
+    def read(self, name: str) -> bytes:
+        """A small file's content."""
+        with self.open(name) as file:
+            return file.read()
+
+    def names(self, folder: str = "") -> list[str]:
+        """The names of what lies in a folder, in order, but hidden ones; none where it is not there."""
+        if self.folder is not None:
+            place = self.folder / folder
+            found = [each.name for each in place.iterdir()] if place.is_dir() else []
+        else:
+            system, path = file_system(self.at(folder))
+            system.invalidate_cache()
+            listed = system.ls(path, detail=False) if system.exists(path) else []
+            found = [each.rstrip("/").rpartition("/")[2] for each in listed]
+        return sorted(name for name in found if name and not name.startswith("."))
+
+    def remove(self, name: str) -> None:
+        """Remove a file, if it is there."""
+        if self.folder is not None:
+            (self.folder / name).unlink(missing_ok=True)
+            return
+        system, path = file_system(self.at(name))
+        if system.exists(path):
+            system.rm_file(path)
+
+
+_SHOW_WHOLE_FILES = {"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "oci", "oss", "memory"}
+"""Object stores: a file is seen there once it has arrived."""
+
+
+def _put_far(file: Path, address: str) -> None:
+    system, path = file_system(address)
+    folder, _, name = path.rpartition("/")
+    if address.partition("://")[0] in _SHOW_WHOLE_FILES:
+        system.put_file(str(file), path)
+        return
+    from uuid import uuid4
+
+    part = f"{folder}/.{name}.{uuid4().hex[:12]}.part"
+    system.makedirs(folder, exist_ok=True)
+    system.put_file(str(file), part)
+    system.mv(part, path)

@@ -1,0 +1,65 @@
+"""The plan of a run: its sources in shards, written down before the work begins."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import NamedTuple
+
+from jaxclnf.cluster.places import Store
+
+PLAN = "plan.jsonl"
+
+Boxes = dict[str, list[list[float]]]
+
+
+class Shard(NamedTuple):
+    """Sources that are worked on together; doing it again changes nothing."""
+
+    number: int
+    sources: tuple[str, ...]
+    boxes: Boxes | None = None  # of these sources, where the run has a table of boxes
+
+    @property
+    def name(self) -> str:
+        """How the shard is called when it is spoken of."""
+        n, first = len(self.sources), self.sources[0]
+        return first if n == 1 else f"shard {self.number} ({n} files from {first} on)"
+
+
+class Sizes(NamedTuple):
+    """How large a plan is."""
+
+    shards: int
+    sources: int
+
+
+def in_shards(sources: Iterable[str], size: int) -> Iterator[Shard]:
+    """Sources in shards of ``size``, in order."""
+    remaining, number = iter(sources), 0
+    while some := tuple(islice(remaining, size)):
+        yield Shard(number, some)
+        number += 1
+
+
+def write_plan(store: Store, shards: Iterable[Shard]) -> Sizes:
+    """Write a plan, a line a shard; the shards are taken one by one."""
+    n_shards = n_sources = 0
+
+    def lines() -> Iterator[bytes]:
+        nonlocal n_shards, n_sources
+        for shard in shards:
+            n_shards, n_sources = n_shards + 1, n_sources + len(shard.sources)
+            yield json.dumps([shard.sources, shard.boxes]).encode() + b"\n"
+
+    store.write_lines(PLAN, lines())
+    return Sizes(n_shards, n_sources)
+
+
+def read_plan(store: Store) -> Iterator[Shard]:
+    """The shards of a plan, one by one."""
+    with store.open(PLAN) as lines:
+        for number, line in enumerate(lines):
+            sources, boxes = json.loads(line)
+            yield Shard(number, tuple(sources), boxes)

@@ -1,0 +1,216 @@
+"""Tasks through the workers of a cluster: few at a time, given to another worker when one is lost.
+
+A task goes through one stage or several, each with workers of its own. A worker has one task at a time, so
+that tasks never queue behind a slow one, and no more tasks are begun than there are workers: memory stays
+bounded. Machines that join are used within seconds, and what ran on machines that leave is done again.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from importlib import metadata
+from typing import Any, NamedTuple
+
+from jaxclnf.cluster.engine import Size, room
+from jaxclnf.cluster.worker import Circumstances, Function, Task, Worker
+
+TRIES = 4  # of a task, before it is given up
+STARTS = 4  # of workers that fail one after the other, before the run is
+LOOK_EVERY = 2.0  # seconds, for machines that have joined
+PATIENCE = 1.0  # seconds that are waited for a result before anything else is looked at
+
+
+class Lost(NamedTuple):
+    """A task that was given up, and why."""
+
+    reason: str
+
+
+class Done(NamedTuple):
+    """What became of a task, and on which machine."""
+
+    task: Task
+    result: Any
+    machine: str = ""
+
+
+class Stage(NamedTuple):
+    """What is done with every task, and by workers of what size."""
+
+    function: Function
+    size: Size = Size()
+
+
+@dataclass
+class _Attempt:
+    task: Task
+    tries: int = 1
+    before: Any = None  # of the stage before: where its result lies
+
+
+@dataclass
+class _Crew:
+    """The workers of a stage."""
+
+    stage: Stage
+    starting: dict[Any, Any] = field(default_factory=dict)  # by what is heard when they have started
+    idle: list[Any] = field(default_factory=list)
+    busy: dict[Any, tuple[Any, Any, _Attempt]] = field(default_factory=dict)  # by the sign that they are done
+    waiting: deque[_Attempt] = field(default_factory=deque)
+
+    def __len__(self) -> int:
+        return len(self.starting) + len(self.idle) + len(self.busy)
+
+
+class Pool:
+    """Workers that share ``arrays``, put into the object store once, and a job. Use as a context manager."""
+
+    def __init__(
+        self, ray: Any, arrays: Any, job: Any, stages: Sequence[Stage], circumstances: Circumstances
+    ) -> None:
+        self._ray = ray
+        self._shared = ray.put(arrays), ray.put(job)
+        self._circumstances = circumstances
+        self._crews = [_Crew(stage) for stage in stages]
+        self._looked = self._failed_starts = 0.0
+        if stages[-1].size.gpus and not room(ray, stages[-1].size):
+            raise ValueError(f"no machine of the cluster has {stages[-1].size.gpus:g} GPU for a worker")
+
+    def __enter__(self) -> Pool:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for crew in self._crews:
+            others = [worker for worker, *_ in crew.busy.values()]
+            for worker in [*crew.starting.values(), *crew.idle, *others]:
+                self._ray.kill(worker)
+
+    @property
+    def n_workers(self) -> int:
+        """Workers that have started."""
+        return sum(len(crew.idle) + len(crew.busy) for crew in self._crews)
+
+    def run(self, tasks: Iterable[Task]) -> Iterator[list[Done]]:
+        """Do tasks, which are taken as workers are free; yields those that are done, empty while none is.
+
+        A task whose function raises, or whose worker is lost, is done again; the result of one that fails
+        every time is `Lost`.
+        """
+        remaining = iter(tasks)
+        more = True
+        while more or self._n_begun():
+            self._grow()
+            more = self._hand_out(remaining) and more
+            signs = [sign for crew in self._crews for sign in (*crew.busy, *crew.starting)]
+            if signs:
+                ready, _ = self._ray.wait(signs, num_returns=len(signs), timeout=0)
+                ready = ready or self._ray.wait(signs, timeout=PATIENCE)[0]
+            else:
+                time.sleep(PATIENCE if self._n_begun() or more else 0)
+                ready = []
+            yield [done for sign in ready for done in self._heard(sign)]
+
+    def _n_begun(self) -> int:
+        return sum(len(crew.busy) + len(crew.waiting) for crew in self._crews)
+
+    def _grow(self) -> None:
+        """Start workers where there is room."""
+        if time.monotonic() < self._looked + LOOK_EVERY:
+            return
+        self._looked = time.monotonic()
+        taken = 0
+        for crew in self._crews:
+            size = crew.stage.size
+            space = room(self._ray, size) - (0 if size.gpus else taken)
+            wanted = space if size.most is None else min(size.most, space)
+            for _ in range(len(crew), wanted):
+                worker = self._start(size)
+                crew.starting[worker.ready.remote()] = worker
+            taken += max(0, wanted)
+
+    def _start(self, size: Size) -> Any:
+        own = self._circumstances._replace(cpus=size.cpus, gpus=size.gpus)
+        actor = self._ray.remote(num_cpus=size.cpus, num_gpus=size.gpus)(Worker)
+        return actor.remote(*self._shared, own)
+
+    def _hand_out(self, remaining: Iterator[Task]) -> bool:
+        """Give idle workers something to do; whether tasks may remain."""
+        more = True
+        for number, crew in enumerate(self._crews):
+            while crew.idle:
+                if not crew.waiting and number == 0 and self._may_begin():
+                    task = next(remaining, None)
+                    more = task is not None
+                    crew.waiting += [_Attempt(task)] if more else []
+                if not crew.waiting:
+                    break
+                self._begin(crew, crew.idle.pop(), crew.waiting.popleft())
+        return more
+
+    def _may_begin(self) -> bool:
+        """Whether the later stages keep up: what waits for them fills the object store."""
+        return all(len(crew.waiting) <= len(crew.idle) + len(crew.busy) for crew in self._crews[1:])
+
+    def _begin(self, crew: _Crew, worker: Any, attempt: _Attempt) -> None:
+        name = getattr(attempt.task, "name", "task")  # which Ray's dashboard shows
+        run = worker.run.options(num_returns=2, name=name)
+        sign, result = run.remote(crew.stage.function, attempt.task, attempt.before)
+        crew.busy[sign] = worker, result, attempt
+
+    def _heard(self, sign: Any) -> list[Done]:
+        crew = next(crew for crew in self._crews if sign in crew.starting or sign in crew.busy)
+        if sign in crew.starting:
+            self._has_started(crew, crew.starting.pop(sign), sign)
+            return []
+        worker, result, attempt = crew.busy.pop(sign)
+        after = self._crews[self._crews.index(crew) + 1 :]
+        try:
+            machine = self._ray.get(sign)
+            if not after:
+                done = Done(attempt.task, self._ray.get(result), machine)
+        except Exception as error:  # of the function, of Ray, of the machine
+            return self._missed(crew, worker, attempt, error)
+        crew.idle.append(worker)
+        if after:
+            attempt.before = result
+            after[0].waiting.append(attempt)
+            return []
+        return [done]
+
+    def _has_started(self, crew: _Crew, worker: Any, sign: Any) -> None:
+        try:
+            machine, version = self._ray.get(sign)
+        except Exception as error:
+            self._failed_starts += 1
+            if self._failed_starts >= STARTS:
+                raise ValueError(f"no worker starts on the cluster: {_sentence(error)}") from None
+            return
+        own = metadata.version("jaxclnf")
+        if version != own:
+            raise ValueError(f"{machine} has jaxclnf {version}, this machine {own}; install the same")
+        self._failed_starts = 0
+        crew.idle.append(worker)
+
+    def _missed(self, crew: _Crew, worker: Any, attempt: _Attempt, error: Exception) -> list[Done]:
+        """Begin a task anew from its first stage, or give it up."""
+        if isinstance(error, self._ray.exceptions.RayTaskError):
+            crew.idle.append(worker)
+        else:
+            self._ray.kill(worker)
+            self._looked = 0.0
+        if attempt.tries >= TRIES:
+            return [Done(attempt.task, Lost(f"given up after {TRIES} tries: {_sentence(error)}"))]
+        self._crews[0].waiting.appendleft(_Attempt(attempt.task, attempt.tries + 1))
+        return []
+
+
+def _sentence(error: BaseException) -> str:
+    """What an error of a worker says, without its traceback."""
+    cause = getattr(error, "cause", None)
+    if isinstance(cause, BaseException):
+        return f"{type(cause).__name__}: {' '.join(str(cause).split())[:200]}"
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    return f"{type(error).__name__}: {' '.join(lines[:1])[:200]}"

@@ -1,0 +1,81 @@
+"""``jaxclnf fit --cluster``: photos in shards, by the workers of a cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from jaxclnf.commands import common, on_cluster
+
+if TYPE_CHECKING:
+    from jaxclnf.cluster.plan import Shard
+    from jaxclnf.cluster.pool import Stage
+    from jaxclnf.media.inputs import Failure
+    from jaxclnf.types import Camera, FitConfig, Model
+
+
+class PhotosAsked(NamedTuple):
+    """Which photos a user asks for, and where faces are on them."""
+
+    arguments: list[str]
+    boxes: Path | None
+    camera: Camera | None
+    detector: str | None
+    only_largest: bool
+    shard: int  # photos that a worker takes at a time
+
+
+def fit_on_cluster(
+    asked: PhotosAsked,
+    settled: Callable[[], tuple[Model, FitConfig]],
+    told: dict[str, Any],
+    out: str,
+    resume: bool,
+    cluster: on_cluster.Asked,
+) -> None:
+    """Fit photos into a folder of Parquet parts; ``settled`` gives the model and settings."""
+    from jaxclnf.cluster.photos import LANDMARKS, PhotoJob
+    from jaxclnf.cluster.places import Store
+    from jaxclnf.cluster.run import Run
+    from jaxclnf.output.photos import photo_columns
+
+    on_cluster.check(cluster)
+    model, config = settled()
+    store = Store(out)
+    told = {**told, "folder": on_cluster.folder(asked.arguments), **common.description(model, config)}
+    with Run(store, LANDMARKS, told) as run:
+        run.begin(lambda failures: _plan(asked, failures), resume)
+        columns, table = photo_columns(model, config), asked.boxes
+        job = PhotoJob(store, columns, asked.camera, asked.detector, asked.only_largest, table)
+        with on_cluster.pool(cluster, _stages(cluster), (model, config), job) as workers:
+            failures = on_cluster.work(run, workers, "photos")
+    common.report_failures(failures)
+
+
+def _plan(asked: PhotosAsked, failures: list[Failure]) -> Iterator[Shard]:
+    """Shards of photos, with their boxes where a table of them was given."""
+    from jaxclnf.cluster.inputs import photo_sources
+    from jaxclnf.cluster.photos import with_boxes
+    from jaxclnf.cluster.plan import in_shards
+    from jaxclnf.media.boxes import boxes_without_photo, read_boxes
+
+    shards = in_shards(photo_sources(asked.arguments, failures), asked.shard)
+    if asked.boxes is None:
+        yield from shards
+        return
+    own = read_boxes(asked.boxes)
+    failures += boxes_without_photo(own, asked.boxes)
+    yield from (with_boxes(shard, own, asked.boxes) for shard in shards)
+
+
+def _stages(asked: on_cluster.Asked) -> list[Stage]:
+    """One stage that does everything, or workers that read and workers that fit."""
+    from jaxclnf.cluster.engine import Size
+    from jaxclnf.cluster.photos import fit_loaded_shard, fit_shard, load_shard
+    from jaxclnf.cluster.pool import Stage
+
+    size = Size(gpus=asked.gpus, most=asked.workers)
+    if not asked.readers:
+        return [Stage(fit_shard, size)]
+    return [Stage(load_shard, Size(most=asked.readers)), Stage(fit_loaded_shard, size)]

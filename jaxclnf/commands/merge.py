@@ -1,0 +1,19 @@
+"""``jaxclnf merge``: the parts of a run on a cluster as one table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def merge(
+    folder: Annotated[str, typer.Argument(help="The --out of a run on a cluster, or one folder of parts.")],
+    table: Annotated[Path, typer.Argument(help="The file to write: .csv, .parquet or .jsonl.")],
+) -> None:
+    """Make one table of the parts that a run on a cluster wrote."""
+    from jaxclnf.cluster.merge import merge as merge_parts
+
+    n_rows = merge_parts(folder, table)
+    typer.echo(f"{table}: {n_rows} row{'' if n_rows == 1 else 's'}")

@@ -1,0 +1,141 @@
+"""What the sub-commands share that run on a cluster: options, workers, a line that tells how far it is."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+
+import typer
+
+from jaxclnf.commands import common
+from jaxclnf.commands.interrupt import on_interrupt
+
+if TYPE_CHECKING:
+    from jaxclnf.cluster.pool import Pool, Stage
+    from jaxclnf.cluster.run import Progress, Run
+    from jaxclnf.media.inputs import Failure
+
+ClusterOption = Annotated[
+    str | None,
+    typer.Option(
+        "--cluster",
+        metavar="ADDRESS",
+        help="Work on a Ray cluster: local (started here), auto, or HOST:PORT; see docs/on-a-cluster.md.",
+    ),
+]
+WorkersOption = Annotated[
+    int | None, typer.Option(min=1, help="Most workers on the cluster; else as many as it has processors.")
+]
+ShardOption = Annotated[int, typer.Option(min=1, help="Photos a worker takes at a time, on a cluster.")]
+GpusOption = Annotated[
+    float, typer.Option("--gpus", min=0, help="GPU of a worker that fits, on a cluster: 1, 0.25, ...")
+]
+ReadersOption = Annotated[
+    int, typer.Option(min=0, help="Workers that only read and detect, on a cluster, for those that fit.")
+]
+SAY_EVERY = 10.0  # seconds, where the output is no terminal
+
+
+class Asked(NamedTuple):
+    """What a user asks of a cluster."""
+
+    address: str
+    workers: int | None = None
+    gpus: float = 0.0
+    readers: int = 0
+
+
+def refuse_pictures(**options: object) -> None:
+    """Raise ValueError for options whose files a run on a cluster does not write."""
+    for name, value in options.items():
+        if value:
+            raise ValueError(
+                f"--{name.replace('_', '-')} is not written on a cluster; run this without --cluster"
+            )
+
+
+@contextmanager
+def pool(asked: Asked, stages: Sequence[Stage], arrays: Any, job: Any) -> Iterator[Pool]:
+    """Workers of a cluster, which hold ``arrays`` and a job."""
+    import jax
+    import numpy as np
+
+    from jaxclnf.cluster.engine import connected
+    from jaxclnf.cluster.pool import Pool
+    from jaxclnf.cluster.worker import Circumstances
+
+    config: Any = jax.config
+    circumstances = Circumstances(os.getcwd(), config.jax_compilation_cache_dir, config.jax_enable_x64)
+    arrays = jax.tree.map(np.asarray, arrays)
+    with (
+        connected(asked.address) as ray,
+        Pool(ray, arrays, job, stages, circumstances) as workers,
+    ):
+        yield workers
+
+
+def check(asked: Asked) -> None:
+    """Raise ValueError, before a model is opened and files are listed, where Ray is not installed."""
+    from jaxclnf.cluster.engine import ray_module
+
+    ray_module()
+
+
+def folder(arguments: Sequence[str]) -> str:
+    """The folder from which relative arguments count; empty where there are none."""
+    from jaxclnf.cluster.places import here, is_address
+
+    relative = [each for each in arguments if not is_address(each) and not os.path.isabs(here(each))]
+    return os.getcwd() if relative else ""
+
+
+def work(run: Run, workers: Pool, unit: str) -> list[Failure]:
+    """Do what is left of a run and say how far it is; returns what could not be used."""
+    on_interrupt(f"stopped; {run.store.place} holds the shards that are done, --resume goes on")
+    with telling(unit) as tell:
+        lost = run.work(workers, tell)
+    ledger, table = run.ledger, run.store.at(run.table)
+    typer.echo(f"{table}: {ledger.sources} {unit}, {ledger.rows} rows, {len(ledger.done)} parts")
+    return [*run.failures(), *lost]
+
+
+@contextmanager
+def telling(unit: str) -> Iterator[Callable[[Progress], None]]:
+    """Tells how far a run is: by a bar on a terminal, else by a line now and then."""
+    with common.progress(unit) as bar:
+        if bar.disable:
+            yield _Lines(unit)
+            return
+        task = bar.add_task("starting workers", total=None)
+
+        def tell(progress: Progress) -> None:
+            said = f"{progress.workers} workers, {progress.failures} failures"
+            bar.update(task, completed=progress.done, total=progress.total, description=said)
+
+        yield tell
+
+
+class _Lines:
+    """Says how far a run is on standard error."""
+
+    def __init__(self, unit: str) -> None:
+        self._unit, self._begun = unit, time.monotonic()
+        self._said = self._begun
+        self._first: int | None = None
+
+    def __call__(self, progress: Progress) -> None:
+        now = time.monotonic()
+        self._first = progress.done if self._first is None else self._first
+        if now < self._said + SAY_EVERY:
+            return
+        self._said = now
+        rate = (progress.done - self._first) / (now - self._begun)
+        left = f", {(progress.total - progress.done) / rate / 60:.0f} min left" if rate else ""
+        typer.echo(
+            f"{progress.done:,} of {progress.total:,} {self._unit}, {rate:.1f} {self._unit}/s{left}, "
+            f"{progress.workers} workers, {progress.failures} failures",
+            err=True,
+        )

@@ -1,0 +1,141 @@
+"""Runs in shards, with workers in the test's own process in place of a cluster's."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from jaxclnf.cluster.ledger import Entry, Ledger
+from jaxclnf.cluster.merge import merge
+from jaxclnf.cluster.parts import part_name, write_failures_part, write_part
+from jaxclnf.cluster.places import Store
+from jaxclnf.cluster.plan import Shard, in_shards, read_plan
+from jaxclnf.cluster.pool import Done, Lost
+from jaxclnf.cluster.run import Progress, Run
+from jaxclnf.media.inputs import Failure
+
+COLUMNS = ["face", "x_0", "source", "status"]
+SOURCES = [f"photos/{i}.png" for i in range(7)]
+
+
+class Workers:
+    """Does shards one by one; those of ``failing`` are given up, and after ``most`` the driver breaks."""
+
+    n_workers = 1
+
+    def __init__(self, store: Store, failing: Iterable[int] = (), most: int = 99) -> None:
+        self.store, self.failing, self.most, self.did = store, set(failing), most, []
+
+    def run(self, shards: Iterable[Shard]) -> Iterator[list[Done]]:
+        for shard in shards:
+            if len(self.did) == self.most:
+                raise KeyboardInterrupt
+            self.did.append(shard.number)
+            lost = shard.number in self.failing
+            yield [Done(shard, Lost("broke") if lost else self._fit(shard), "here")]
+
+    def _fit(self, shard: Shard) -> Entry:
+        rows = [["0", f"{shard.number}.5", source, "ok"] for source in shard.sources]
+        n_rows = write_part(self.store, part_name("landmarks", shard.number), COLUMNS, [rows])
+        bad = [Failure(s, f"{s} is no photo") for s in shard.sources if s.endswith("3.png")]
+        write_failures_part(self.store, shard.number, bad)
+        return Entry(shard.number, len(shard.sources), n_rows, len(bad))
+
+
+@pytest.fixture(params=["folder", "memory"])
+def store(request, tmp_path: Path) -> Store:
+    """A folder, and a place on an object store."""
+    return Store(str(tmp_path / "out") if request.param == "folder" else f"memory://{tmp_path.name}/out")
+
+
+def go(store: Store, workers: Workers, resume: bool = False, told: int = 1) -> list[Failure]:
+    with Run(store, "landmarks", {"sigma": told}) as run:
+        run.begin(lambda failures: in_shards(SOURCES, 2), resume)
+        lost = run.work(workers, lambda progress: None)
+        return run.failures() + lost
+
+
+def table_of(store: Store, tmp_path: Path) -> list[tuple]:
+    merge(store.place, tmp_path / "table.csv")
+    return pl.read_csv(tmp_path / "table.csv").rows()
+
+
+ROWS = [(0, i // 2 + 0.5, source, "ok") for i, source in enumerate(SOURCES)]
+
+
+def test_parts_are_one_table_and_failures_another(store: Store, tmp_path: Path) -> None:
+    failures = go(store, Workers(store))
+    assert failures == [Failure("photos/3.png", "photos/3.png is no photo")]
+    assert table_of(store, tmp_path) == ROWS
+    assert store.names("landmarks") == [f"part-0000000{i}.parquet" for i in range(4)]
+
+
+def test_a_driver_that_broke_goes_on_with_what_is_left(store: Store, tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        go(store, Workers(store, most=2))
+    workers = Workers(store)
+    go(store, workers, resume=True)
+    assert workers.did == [2, 3]
+    assert table_of(store, tmp_path) == ROWS
+    assert go(store, Workers(store, most=0), resume=True) == [
+        Failure("photos/3.png", "photos/3.png is no photo")
+    ]
+
+
+def test_a_shard_that_is_given_up_is_named_the_rest_whole_and_it_is_tried_again(
+    store: Store, tmp_path: Path
+) -> None:
+    (failure,) = go(store, Workers(store, failing=[1]))
+    assert failure.reason == "shard 1 (2 files from photos/2.png on): broke"
+    assert table_of(store, tmp_path) == ROWS[:2] + ROWS[4:]
+    workers = Workers(store)
+    go(store, workers, resume=True)
+    assert workers.did == [1] and table_of(store, tmp_path) == ROWS
+
+
+def test_other_settings_and_other_folders_are_refused(store: Store) -> None:
+    go(store, Workers(store))
+    with pytest.raises(ValueError, match="holds a run; go on with it by --resume"):
+        go(store, Workers(store))
+    with pytest.raises(ValueError, match=r"begun with other settings.*\(sigma\)"):
+        go(store, Workers(store), resume=True, told=2)
+    strange = Store(store.at("landmarks"))
+    with pytest.raises(ValueError, match="part-00000000.parquet, which is of no run"):
+        go(strange, Workers(strange))
+
+
+def test_progress_counts_sources_done_before(store: Store) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        go(store, Workers(store, most=2))
+    said: list[Progress] = []
+    with Run(store, "landmarks", {"sigma": 1}) as run:
+        run.begin(lambda failures: [], resume=True)
+        run.work(Workers(store), said.append)
+    assert [p.done for p in said] == [4, 6, 7] and said[-1] == Progress(7, 7, 1, 1)
+
+
+def test_a_plan_keeps_names_that_are_no_text(store: Store) -> None:
+    with Run(store, "landmarks", {}) as run:
+        run.begin(lambda failures: in_shards(["a\udcff.png", "new\nline.png"], 1), resume=False)
+        assert [shard.sources for shard in read_plan(store)] == [("a\udcff.png",), ("new\nline.png",)]
+
+
+def test_a_ledger_becomes_one_file_and_forgets_nothing(store: Store) -> None:
+    ledger = Ledger(store)
+    for number in range(3):
+        ledger.add([Entry(number, 2, rows=3, failures=number, lost="x" if number == 2 else "")])
+    again = Ledger(store)
+    assert again.done == {0, 1} and (again.sources, again.rows, again.failures) == (4, 6, 1)
+    assert len(store.names("ledger")) == 1
+    assert json.loads(store.read(f"ledger/{store.names('ledger')[0]}").splitlines()[1])["shard"] == 1
+
+
+def test_merge_refuses_what_holds_no_parts(store: Store, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="holds no run on a cluster"):
+        merge(store.place, tmp_path / "table.csv")
+    with pytest.raises(ValueError, match=r"ends in .csv, .parquet, .jsonl"):
+        merge(store.place, tmp_path / "table.txt")

@@ -212,13 +212,18 @@ class Model:
 
         Raises ValueError for float64 unless jax_enable_x64 is set.
         """
-        if jax.dtypes.canonicalize_dtype(dtype) != dtype:
-            raise ValueError('float64 models need jax.config.update("jax_enable_x64", True)')
+        check_dtype(dtype)
 
         def convert(array):
             return jnp.asarray(array, dtype if jnp.issubdtype(array.dtype, jnp.floating) else array.dtype)
 
         return jax.tree.map(convert, self)
+
+
+def check_dtype(dtype: DTypeLike) -> None:
+    """Raise ValueError for float64 unless jax_enable_x64 is set."""
+    if jax.dtypes.canonicalize_dtype(dtype) != dtype:
+        raise ValueError('float64 models need jax.config.update("jax_enable_x64", True)')
 
 
 EYES = ("left_eye_28", "right_eye_28")

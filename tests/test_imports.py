@@ -15,7 +15,7 @@ PACKAGE = Path(jaxclnf.__file__).parent
 
 # A room may import from itself and from those in earlier rows.
 ROOMS = (
-    {"native", "pytrees", "columns"},
+    {"cache", "native", "pytrees", "columns"},
     {"config"},
     {"types"},
     {"ops"},

@@ -19,6 +19,7 @@ from jaxclnf.batch.canvas import MARGIN, MIN_SIDE, Canvas, cut, usual_side
 from jaxclnf.batch.devices import fit_beside_others, fit_sharded, n_cores, replicate
 from jaxclnf.batch.forked import fit_elsewhere, is_inherited
 from jaxclnf.batch.pipeline import ahead
+from jaxclnf.cache import keep
 from jaxclnf.fitting.fit import box_status, fit_batch
 from jaxclnf.ops.rotation import euler_to_matrix, matrix_to_euler
 from jaxclnf.types import FitConfig, FitResult, Model, PartFit, Status
@@ -89,7 +90,8 @@ def fit_stream(
         return
     devices = jax.local_devices()
     place = partial(replicate, devices=devices) if len(devices) > 1 else jax.device_put
-    reduced = partial(reduction, np.ptp(model.pdm.mean[:, :2], axis=0), _settings(model, config).resolution)
+    mean_size = np.ptp(np.asarray(model.pdm.mean)[:, :2], axis=0)
+    reduced = partial(reduction, mean_size, _settings(model, config).resolution)
     model, config = place((model, config))
     limits, errors = _limits(devices), []
     done: dict[int, FitResult] = {}
@@ -257,7 +259,7 @@ def _in_photo(canvas: Canvas, found: Fit) -> Fit:
     return replace(found, landmarks=canvas.in_photo(landmarks).astype(dtype), params=moved)
 
 
-@jax.jit
+@keep
 def _turned(
     rotation: Float[Array | np.ndarray, "3"], roll: Float[Array | np.ndarray, ""]
 ) -> Float[Array, "3"]:

@@ -139,11 +139,14 @@ def check_writable(option: str, path: Path, inputs: Iterable[Path] = ()) -> None
 
 
 def _keep_compiled() -> None:
+    """Have JAX keep what it compiles beside all else that is kept, unless the user names another place."""
     import jax
-    from platformdirs import user_cache_path
 
-    if not os.environ.get("JAX_COMPILATION_CACHE_DIR"):
-        jax.config.update("jax_compilation_cache_dir", str(user_cache_path("jaxclnf") / "compiled"))
+    from jaxclnf import cache
+
+    folder = None if os.environ.get("JAX_COMPILATION_CACHE_DIR") else cache.subfolder("compiled")
+    if folder is not None:
+        jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 
 

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Num
 
+from jaxclnf.cache import keep
 from jaxclnf.fitting.choose import choose
 from jaxclnf.fitting.parts import refine_parts
 from jaxclnf.fitting.pose import in_full_precision, params_from_box
@@ -14,7 +15,7 @@ from jaxclnf.fitting.stages import Tries, fit_tries
 from jaxclnf.types import FaceParams, FitConfig, FitResult, Model, PartFit, Status
 
 
-@jax.jit
+@keep
 def fit(
     model: Model,
     image: Num[Array | np.ndarray, "height width"],
@@ -31,7 +32,7 @@ def fit(
     return _first(fit_batch(model, image[None], box[None], config))
 
 
-@jax.jit
+@keep
 @in_full_precision
 def fit_batch(
     model: Model,
@@ -84,7 +85,7 @@ def fit_settings(
     return jax.vmap(lambda change: fit_batch(model, images, boxes, config.changed(change)))(changes)
 
 
-@jax.jit
+@keep
 def fit_from(
     model: Model,
     image: Num[Array | np.ndarray, "height width"],
@@ -97,7 +98,7 @@ def fit_from(
     return _first(fit_batch_from(model, image[None], start, config))
 
 
-@jax.jit
+@keep
 @in_full_precision
 def fit_batch_from(
     model: Model,

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from jaxclnf.fitting.headpose import head_pose, landmarks_camera
@@ -108,8 +109,8 @@ def _of_face(
 
 
 def ray_image(
-    landmarks_camera: Float[Array, "n_eye_points 3"],
-    direction: Float[Array, "3"],
+    landmarks_camera: Float[Array | np.ndarray, "n_eye_points 3"],
+    direction: Float[Array | np.ndarray, "3"],
     camera: Camera,
     length: float = 50.0,
 ) -> Float[Array, "2 2"]:

@@ -22,8 +22,9 @@ from jaxclnf.models.budget import Budget
 from jaxclnf.models.experts import KINDS, kind_of
 from jaxclnf.models.fields import checked_fields
 from jaxclnf.models.known import known_calibration
+from jaxclnf.models.laid_out import laid_out
 from jaxclnf.models.npz import read_checked, write_arrays
-from jaxclnf.types import PDM, Calibration, Model, Part, Provenance
+from jaxclnf.types import PDM, Calibration, Model, Part, Provenance, check_dtype
 
 _FORMAT, _VERSION = "jaxclnf model", 2
 _READABLE = (1, 2)  # version 1 has a column of values for each setting of the stages
@@ -70,6 +71,11 @@ def load_model(path: str | Path | None = None, dtype: DTypeLike = np.float32) ->
     path = _shipped() if path is None else Path(path)
     if not path.is_file():
         raise ValueError(f"{path}: no such file, expected a model that save_model wrote")
+    check_dtype(dtype)
+    return laid_out(path, np.dtype(dtype), lambda: _read_model(path, dtype))
+
+
+def _read_model(path: Path, dtype: DTypeLike) -> Model:
     budget = Budget(dtype=dtype)
     try:
         arrays = read_checked(path, budget)

@@ -12,6 +12,7 @@ from jaxtyping import Float
 
 from jaxclnf.batch.faces import fit_faces
 from jaxclnf.batch.pipeline import ahead, in_groups
+from jaxclnf.cache import keep
 from jaxclnf.fitting.gaze import gaze, n_eye_points
 from jaxclnf.fitting.headpose import head_pose, landmarks_camera
 from jaxclnf.media.detection import Detector, detect_faces, largest, named_detector
@@ -154,7 +155,7 @@ def measure(
     ]
 
 
-@jax.jit
+@keep
 def _geometry(model: Model, result: FitResult, cameras: Camera):
     def one(params, camera):
         return head_pose(model.pdm, params, camera), landmarks_camera(model.pdm, params, camera)

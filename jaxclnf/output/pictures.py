@@ -8,7 +8,9 @@ import cv2
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Float
 
+from jaxclnf.cache import keep
 from jaxclnf.fitting.gaze import ray_image
 from jaxclnf.fitting.headpose import axes_image
 from jaxclnf.media.crops import aligned_crop
@@ -39,12 +41,25 @@ def draw_face(picture: RGB, face: Face, camera: Camera, number: int, scale: floa
     """Draw a face's landmarks and axes into a picture ``scale`` times the photo's size."""
     if usable(int(face.result.status)):
         draw_landmarks(picture, scale * np.asarray(face.result.landmarks, np.float64), colour_of(number))
-        pose = HeadPose(translation=jnp.asarray(face.pose[:3]), rotation=jnp.asarray(face.pose[3:]))
         if face.gaze is not None:
-            rays = jax.vmap(ray_image, in_axes=(0, 0, None))
-            ends = rays(face.gaze.landmarks_camera, face.gaze.directions, camera)
+            ends = _rays(face.gaze.landmarks_camera, face.gaze.directions, camera)
             draw_gaze(picture, scale * np.asarray(face.gaze.landmarks), scale * np.asarray(ends))
-        draw_axes(picture, scale * np.asarray(axes_image(pose, camera), np.float64))
+        draw_axes(picture, scale * np.asarray(_axes(face.pose, camera), np.float64))
+
+
+@keep
+def _axes(pose: Float[Array | np.ndarray, "6"], camera: Camera) -> Float[Array, "4 2"]:
+    pose = jnp.asarray(pose)
+    return axes_image(HeadPose(translation=pose[:3], rotation=pose[3:]), camera)
+
+
+@keep
+def _rays(
+    landmarks_camera: Float[Array | np.ndarray, "2 n_eye_points 3"],
+    directions: Float[Array | np.ndarray, "2 3"],
+    camera: Camera,
+) -> Float[Array, "2 2 2"]:
+    return jax.vmap(ray_image, in_axes=(0, 0, None))(landmarks_camera, directions, camera)
 
 
 def save_picture(path: Path, picture: RGB) -> None:

@@ -1,0 +1,6 @@
+"""What one process has computed and the next need not: compiled programs, models laid out for use."""
+
+from jaxclnf.cache.folder import kept_in, place, read, refusal, subfolder, write
+from jaxclnf.cache.programs import Kept, keep
+
+__all__ = ["Kept", "keep", "kept_in", "place", "read", "refusal", "subfolder", "write"]

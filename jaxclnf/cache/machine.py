@@ -1,0 +1,58 @@
+"""What a stored program depends on beside its arguments: versions, sources, processor, JAX's settings."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import re
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+_PACKAGE = Path(__file__).resolve().parents[1]
+_CODE = (".py", ".so")
+_TELLING = re.compile(r"^(?:model name|flags|Features|CPU part)\s*:.*$", re.MULTILINE)
+_HEAD = 8192  # bytes of /proc/cpuinfo that tell of the first processor
+
+
+def surroundings() -> str:
+    """All of it as text, equal where a program that was stored can be run."""
+    client = jax.devices()[0].client
+    versions = platform.python_version(), jax.__version__, metadata.version("jaxlib"), np.__version__
+    device = client.platform, client.platform_version, processor(), os.environ.get("XLA_FLAGS")
+    return repr((versions, device, sources(), _settings()))
+
+
+@cache
+def sources() -> str:
+    """A digest of the package's code."""
+    digest = hashlib.sha256()
+    for path in sorted(path for path in _PACKAGE.rglob("*") if path.suffix in _CODE):
+        content = path.read_bytes()
+        digest.update(f"{path.relative_to(_PACKAGE)} {len(content)}\n".encode())
+        digest.update(content)
+    return digest.hexdigest()
+
+
+@cache
+def processor() -> str:
+    """Kind, instructions and number of the processors that this process may use."""
+    n = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as file:
+            told = _TELLING.findall(file.read(_HEAD))
+    except OSError:
+        told = []
+    return f"{platform.machine()} {platform.processor()} {n} {sorted(set(told))}"
+
+
+def _settings() -> dict[str, Any]:
+    """JAX's settings, but for those of its own cache, as they hold in this thread."""
+    config: Any = jax.config
+    values = sorted(config.values.items())
+    return {name: getattr(config, name, value) for name, value in values if "cache" not in name}

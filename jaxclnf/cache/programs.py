@@ -1,0 +1,174 @@
+"""Compiled functions whose programs outlive the process: a second one neither traces nor compiles them."""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import update_wrapper
+from threading import RLock
+from typing import Any, Generic, ParamSpec, TypeVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
+from jax.experimental import serialize_executable
+from jax.experimental.compilation_cache.compilation_cache import reset_cache
+
+from jaxclnf.cache import folder
+from jaxclnf.cache.machine import surroundings
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_compiling = RLock()
+
+
+def keep(function: Callable[P, R]) -> Kept[P, R]:
+    """Compile a function as `jax.jit` does, and keep its programs in the cache folder.
+
+    For calls on a processor with arrays that lie there; within other functions of JAX, on other devices and
+    without a cache folder it is `jax.jit`.
+    """
+    return Kept(function)
+
+
+class Kept(Generic[P, R]):
+    """A function compiled by `keep`; everything else about it is as `jax.jit` has it."""
+
+    def __init__(self, function: Callable[P, R]) -> None:
+        update_wrapper(self, function)
+        self._jitted = jax.jit(function)
+        self._programs: dict[Any, Callable[..., R]] = {}
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        leaves, structure = jax.tree.flatten((args, kwargs))
+        if not _can_be_kept() or not _all_here(leaves):
+            return self._jitted(*args, **kwargs)
+        kind = structure, tuple((a.shape, a.dtype, getattr(a, "weak_type", False)) for a in leaves)
+        kind = *kind, _told_apart()
+        program = self._programs.get(kind)
+        return self._first(kind, leaves, args, kwargs) if program is None else program(*args, **kwargs)
+
+    def _first(self, kind: Any, leaves: list, args: tuple, kwargs: dict) -> R:
+        """The first call of its kind, of a program that was kept or that is compiled and kept now."""
+        with _compiling:  # threads that ask for the same program wait for it
+            if kind in self._programs:
+                return self._programs[kind](*args, **kwargs)
+            name = self._name(kind)
+            program = _restored(name, leaves, kind[0])
+            try:
+                result = None if program is None else jax.block_until_ready(program(*args, **kwargs))
+            except Exception:  # of an entry that looks right, and is not
+                program = result = None
+            if program is None or result is None:
+                program = self._compiled(name, args, kwargs)
+                result = program(*args, **kwargs)
+            self._programs[kind] = program
+            return result
+
+    def _name(self, kind: Any) -> str:
+        function = f"{self.__module__}.{self.__qualname__}"
+        told = hashlib.sha256(f"{function} {kind} {surroundings()}".encode()).hexdigest()
+        return f"program-{self.__name__}-{told[:40]}"
+
+    def _compiled(self, name: str, args: tuple, kwargs: dict) -> Callable[..., R]:
+        lowered = self._jitted.lower(*args, **kwargs)
+        with _without_jax_cache():
+            program = lowered.compile()
+        _store(name, program)
+        return program
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return getattr(self.__dict__["_jitted"], name)
+
+    def lower(self, *args: P.args, **kwargs: P.kwargs) -> Any:
+        """As of a `jax.jit` function."""
+        return self._jitted.lower(*args, **kwargs)
+
+    def trace(self, *args: P.args, **kwargs: P.kwargs) -> Any:
+        """As of a `jax.jit` function."""
+        return self._jitted.trace(*args, **kwargs)
+
+    def eval_shape(self, *args: P.args, **kwargs: P.kwargs) -> Any:
+        """As of a `jax.jit` function."""
+        return self._jitted.eval_shape(*args, **kwargs)
+
+
+def _all_here(leaves: list) -> bool:
+    """Whether arguments are arrays that lie in this host's memory."""
+    here = {_device()}
+
+    def is_here(leaf: Any) -> bool:
+        if isinstance(leaf, np.ndarray | np.generic):
+            return True
+        is_array = isinstance(leaf, jax.Array) and not isinstance(leaf, Tracer)
+        return is_array and leaf.sharding.device_set == here
+
+    return all(map(is_here, leaves))
+
+
+def _device() -> Any:
+    config: Any = jax.config
+    return config.jax_default_device or jax.local_devices()[0]
+
+
+def _can_be_kept() -> bool:
+    config: Any = jax.config
+    unusual = config.jax_disable_jit or config.jax_debug_nans or config.jax_debug_infs
+    return not unusual and jax.default_backend() == "cpu" and folder.place() is not None
+
+
+def _told_apart() -> tuple:
+    """What of JAX's settings a process may change between calls."""
+    config: Any = jax.config
+    return config.jax_enable_x64, config.jax_default_matmul_precision, str(config.jax_default_device)
+
+
+@contextmanager
+def _without_jax_cache() -> Iterator[None]:
+    """Within it XLA compiles: what JAX reads from a cache of its own cannot be stored a second time."""
+    config: Any = jax.config
+    folder_of_jax = config.jax_compilation_cache_dir
+    config.update("jax_compilation_cache_dir", None)
+    reset_cache()
+    try:
+        yield
+    finally:
+        config.update("jax_compilation_cache_dir", folder_of_jax)
+        reset_cache()
+
+
+def _store(name: str, program: Any) -> None:
+    try:
+        content, _, out_tree = serialize_executable.serialize(program)
+        parts = [pickle.dumps(out_tree), content]
+    except Exception:  # a program that cannot be stored is compiled by the next process too
+        return
+    folder.write(name, parts)
+
+
+def _restored(name: str, leaves: list, in_tree: Any) -> Any:
+    """The program of an entry, or None."""
+    parts = folder.read(name)
+    if parts is None:
+        return None
+    try:
+        out_tree, content = pickle.loads(parts[0]), bytes(parts[1])
+        if not isinstance(out_tree, jax.tree_util.PyTreeDef):
+            return None
+        if b"lapack_" in content:
+            _find_lapack()
+        load = serialize_executable.deserialize_and_load
+        return load(content, in_tree, out_tree, execution_devices=[_device()])
+    except Exception:  # whatever an entry holds, the program can be compiled
+        return None
+
+
+def _find_lapack() -> None:
+    """Have JAX look up the functions of LAPACK, which it does where it first compiles a call of them."""
+    jax.jit(jnp.linalg.inv).lower(jax.ShapeDtypeStruct((2, 2), np.float32))

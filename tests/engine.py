@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
@@ -70,10 +71,10 @@ def still(name: str) -> np.ndarray:
     return cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
 
 
-def padded(images: list[np.ndarray]) -> np.ndarray:
-    """Images as one array, with zeros below and to the right."""
+def padded(images: list[np.ndarray], mode: Literal["constant", "edge"] = "constant") -> np.ndarray:
+    """Images as one array, with more below and to the right: zeros, or the border, as OpenFace of 2016."""
     height, width = np.max([image.shape for image in images], axis=0)
-    return np.stack([np.pad(i, [(0, height - i.shape[0]), (0, width - i.shape[1])]) for i in images])
+    return np.stack([np.pad(i, [(0, height - len(i)), (0, width - len(i[0]))], mode) for i in images])
 
 
 def synthetic_pdm() -> PDM:

@@ -9,7 +9,7 @@ from jaxtyping import Array, Float
 
 from jaxclnf.fitting.parts import Refined
 from jaxclnf.fitting.pose import params_near
-from jaxclnf.fitting.stages import Tries, likeliest, scores
+from jaxclnf.fitting.stages import Tries, likeliest, scores, taken
 from jaxclnf.types import FitConfig, Model, PartFit
 
 
@@ -28,12 +28,27 @@ def choose(model: Model, refined: Refined, config: FitConfig, n_faces: int) -> C
     score = scores(model.pdm, tries, config, _if_all_vote(votes, n_tries))
     best = likeliest((tries, landmarks, parts), score, n_tries, 1)
     chosen = Chosen(*jax.tree.map(lambda a: a.reshape(n_faces, *a.shape[2:]), best))
+    if config.on_pdm and not config.as_openface2:
+        own = {name: _as_openface(part, tries.log_likelihood, n_tries) for name, part in parts.items()}
+        chosen = chosen._replace(parts=own)
     if config.temperature == 0 or n_tries == 1:
         return chosen
     by_face = landmarks.reshape(n_faces, n_tries, *landmarks.shape[2:]), score.reshape(n_faces, n_tries)
     mean = _averaged(*by_face, chosen.landmarks, config.temperature)
     params = jax.vmap(partial(params_near, model.pdm))(mean, chosen.best.params.rotation)
     return Chosen(chosen.best._replace(params=params), mean, chosen.parts)
+
+
+def _as_openface(part: PartFit, whole: Float[Array, "n_images n_tries"], n_tries: int) -> PartFit:
+    """A part of each face as the OpenFace of 2016 keeps it: not that of the try it chooses.
+
+    It is the first's, or the last one's whose likelihood is above that of the likeliest whole face so far.
+    """
+    best = jax.lax.cummax(whole.reshape(-1, n_tries), axis=1)
+    above = (part.log_likelihood.reshape(-1, n_tries) > best).at[:, 0].set(True)
+    last = n_tries - 1 - jnp.argmax(above[:, ::-1], axis=1)
+    own = taken(part, last[:, None].astype(jnp.int32), n_tries)
+    return jax.tree.map(lambda a: a.reshape(-1, *a.shape[2:]), own)
 
 
 def _averaged(

@@ -62,27 +62,26 @@ def test_settings() -> None:
     assert [stage.window for stage in config.tracking().stages] == [9, 7]
 
 
-def test_whole_fits() -> None:
-    """Six stills, in one batch: the median within 0.05 pixels and 0.001 in gaze.
-
-    Another build of OpenFace 2 differs by up to 0.15 pixels, its kernel's grid magnifies rounding, and a
-    face may end in another optimum.
-    """
-    n = 6
+def test_whole_fits_of_eleven_starts() -> None:
+    """Four stills, in one batch, with all parts; another build of OpenFace 2 differs by up to 0.15 pixels."""
+    which = [5, 8, 12, 14]
     model = openface_model(np.float32)
-    stills, arrays = golden("gaze_golden", "stills/"), golden("gaze_golden", "of2/stills/single_inner_eyes/")
-    images = padded([still(str(name)) for name in stills["names"][4 : 4 + n]])
-    boxes = stills["boxes_xywh"][4 : 4 + n].astype(np.float32)
-    config = FitConfig.openface2(parts=("inner", *EYES))
+    stills = golden("gaze_golden", "stills/")
+    arrays = {k: a[which] for k, a in golden("gaze_golden", "of2/stills/multi11_inner_eyes/").items()}
+    images = padded([still(str(name)) for name in stills["names"][which]])
+    boxes = stills["boxes_xywh"][which].astype(np.float32)
+    config = FitConfig.openface2(multi_view=True, parts=("inner", *EYES))
     result = jax.device_get(jaxclnf.fit_batch(model, images, boxes, config))
-    arrays = {name: values[4 : 4 + n] for name, values in arrays.items()}
-    off = np.abs(result.landmarks - as_points(arrays["landmarks"])).max((1, 2))
-    assert np.median(off) < 0.05
-    assert np.sort(off)[-2] < 0.2
+    fits = {"": result, **{f"{name}_": part for name, part in result.parts.items()}}
+    for name, fit in fits.items():
+        off = np.abs(fit.landmarks - as_points(arrays[f"{name}landmarks"])).max((1, 2))
+        assert np.median(off) < 0.05, name
+        assert off.max() < 0.2, name
     camera = Camera(*arrays["camera_fx_fy_cx_cy"].astype(np.float32).T)
     found = gaze(model, result, camera).directions
     off = np.abs(found - np.stack([arrays["gaze_left"], arrays["gaze_right"]], axis=1)).max((1, 2))
     assert np.median(off) < 1e-3
+    assert off.max() < 3e-3
 
 
 def test_a_head_may_turn_further_than_a_quarter() -> None:

@@ -17,7 +17,8 @@ from jaxclnf.fitting.headpose import head_pose, weak_head_pose
 from jaxclnf.media.detection import detect_faces
 from jaxclnf.media.images import to_grey
 from jaxclnf.media.video import open_video
-from jaxclnf.tracking import TrackConfig, TrackerState, step, wants_detections
+from jaxclnf.tracking import TrackConfig, Tracked, TrackerState, step, wants_detections
+from jaxclnf.tracking.smoothing import OFFLINE, ONLINE, smoothed
 from jaxclnf.types import Camera, FaceParams, FitConfig, Model
 
 SHARED = Path(__file__).resolve().parents[3] / "shared"
@@ -35,14 +36,67 @@ def as_params(rigid: np.ndarray, shape: np.ndarray, dtype=np.float32) -> FacePar
     return FaceParams(rigid[..., 0], rigid[..., 1:4], rigid[..., 4:6], shape.astype(dtype))
 
 
-def tracked(model: Model, config: TrackConfig, frames: list[np.ndarray]) -> list[dict[int, np.ndarray]]:
-    """The landmarks of each face in each frame."""
+def steps(model: Model, config: TrackConfig, frames: list[np.ndarray]) -> list[list[Tracked]]:
+    """What the tracker says of each frame."""
     state, found = TrackerState(), []
     for grey in frames:
         boxes = detect_faces(grey, "hog").boxes if wants_detections(config, state) else NONE
         state, seen = step(model, config, state, grey, boxes)
-        found.append({t.face_id: np.asarray(t.result.landmarks) for t in seen if t.success})
+        found.append(seen)
     return found
+
+
+def landmarks(found: list[list[Tracked]]) -> list[dict[int, np.ndarray]]:
+    """The landmarks of each face in each frame."""
+    return [{t.face_id: np.asarray(t.result.landmarks) for t in seen if t.success} for seen in found]
+
+
+def tracked(model: Model, config: TrackConfig, frames: list[np.ndarray]) -> list[dict[int, np.ndarray]]:
+    return landmarks(steps(model, config, frames))
+
+
+def steadier() -> None:
+    """What smoothing does to faces of the sample videos that are in view for long."""
+    model = jaxclnf.load_model()
+    for video, n_faces in (("default.wmv", 1), ("multi_face.avi", 8)):
+        found = steps(model, TrackConfig(model.settings, max_faces=n_faces), greys(video))
+        rough = landmarks(found)
+        for i in sorted({i for frame in rough for i in frame}):
+            run = longest_run([i in frame for frame in rough])
+            if len(run) >= 60:
+                print(f"{video}, face {i}, {len(run)} frames: {compared(model, found, i, run)}")
+
+
+def compared(model: Model, found: list[list[Tracked]], face: int, run: range) -> str:
+    """Acceleration of a face without and with smoothing, and by how many frames that comes late."""
+    rough = np.array([landmarks(found)[t][face] for t in run])
+    said = f"acceleration {acceleration(rough):.3f} px"
+    for name, how in (("online", ONLINE), ("offline", OFFLINE)):
+        after = landmarks([seen for _, seen in smoothed(model, enumerate(found), how)])
+        smooth = np.array([after[t][face] for t in run])
+        share = acceleration(smooth) / acceleration(rough)
+        said += f"; {name} {share:.2f} of it, late by {lag(rough, smooth):.1f}"
+    return said
+
+
+def longest_run(there: list[bool]) -> range:
+    """Of frames in a row."""
+    ends = np.flatnonzero(np.diff([0, *there, 0])).reshape(-1, 2)
+    start, end = max(ends, key=lambda pair: pair[1] - pair[0])
+    return range(start, end)
+
+
+def lag(rough: np.ndarray, smooth: np.ndarray) -> float:
+    """Frames by which the rough landmarks must be delayed to be nearest to the smooth ones."""
+    times = np.arange(len(rough))[3:-3]
+    rough, smooth = (points.reshape(len(points), -1) for points in (rough, smooth))
+    shifts = np.arange(-1, 3, 0.1)
+
+    def apart(shift: float) -> float:
+        late = [np.interp(times - shift, np.arange(len(rough)), column) for column in rough.T]
+        return float(((np.array(late).T - smooth[3:-3]) ** 2).mean())
+
+    return float(min(shifts, key=apart))
 
 
 def distances(ours: np.ndarray, theirs: np.ndarray) -> str:
@@ -126,6 +180,7 @@ def main() -> None:
     a_still_photo(model)
     many_faces(model)
     head_poses(model)
+    steadier()
 
 
 if __name__ == "__main__":

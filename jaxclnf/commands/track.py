@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -37,6 +37,10 @@ def track(
     set_: common.SetOption = None,
     gaze: common.GazeOption = False,
     camera: common.CameraOption = None,
+    smooth: Annotated[
+        Literal["none", "online", "offline"],
+        typer.Option(help="Steadier faces; online waits for one frame, offline for eight."),
+    ] = "none",
     fps: Annotated[float | None, typer.Option(min=0.01, help="Frames a second, over the file's.")] = None,
     frames: Annotated[int | None, typer.Option(min=1, help="Stop after so many frames.")] = None,
     format: common.FormatOption = common.Format.csv,
@@ -56,6 +60,7 @@ def track(
     from jaxclnf.output.runs import write_failures
     from jaxclnf.output.video_files import plan_videos
     from jaxclnf.tracking import TrackConfig
+    from jaxclnf.tracking.smoothing import OFFLINE, ONLINE
 
     view, chosen = common.camera(camera), common.detector_name(detector, preset)
     with OutputFolder(out) as folder:
@@ -68,6 +73,8 @@ def track(
         settings = jax.device_put(common.fit_config(preset, multi_view, parts, set_, engine, gaze))
         config = TrackConfig(settings, max_faces=faces)
         told = {"faces": faces, "detector": chosen, "camera": camera, "fps": fps, "frames": frames}
+        smoothing = {"none": None, "online": ONLINE, "offline": OFFLINE}[smooth]
+        told |= {} if smoothing is None else {"smooth": smooth}
         told |= common.description(engine, settings)
         also = common.openface_tables(openface_columns, engine, settings)
         plan = plan_videos(folder, found.sources, format, pictures, told)
@@ -78,7 +85,7 @@ def track(
             try:
                 video = open_video(files.source, fps)
                 files.begin(engine, settings, video, pictures, also)
-                run = islice(follow(engine, config, video, view, chosen), frames)
+                run = islice(follow(engine, config, video, view, chosen, smoothing), frames)
                 failures += _write(video, run, files, frames)
             except ValueError as error:
                 failures.append(Failure(files.source, str(error)))

@@ -19,6 +19,7 @@ from jaxclnf.output.pictures import draw_face
 from jaxclnf.output.tables import VIDEO, Face, columns, empty_row, percent, video_row
 from jaxclnf.tracking import TrackConfig, Tracked, TrackerState, look_scale, step, wants_detections
 from jaxclnf.tracking.association import landmark_box
+from jaxclnf.tracking.smoothing import Smoothing, smoothed
 from jaxclnf.types import Camera, FitConfig, Model
 
 NO_BOXES = np.zeros((0, 5), np.float32)
@@ -38,9 +39,24 @@ def follow(
     video: Video,
     camera: Camera | None,
     detector: Detector | str | None = None,
+    smoothing: Smoothing | None = None,
 ) -> Iterator[Followed]:
-    """Follow the faces of a video; without ``camera`` OpenFace's guess, without ``detector`` ours."""
-    find = detector if callable(detector) else named_detector(detector)
+    """Follow the faces of a video; without ``camera`` OpenFace's guess, without ``detector`` ours.
+
+    With a ``smoothing`` frames come late by as many as it looks ahead.
+    """
+    seen = _steps(model, config, video, detector if callable(detector) else named_detector(detector))
+    if smoothing is not None:
+        seen = smoothed(model, seen, smoothing)
+    for frame, tracked in seen:
+        own = camera or Camera.default(*frame.rgb.shape[1::-1])
+        yield Followed(frame, own, tuple(_measured(model, tracked, own)))
+
+
+def _steps(
+    model: Model, config: TrackConfig, video: Video, find: Detector
+) -> Iterator[tuple[Frame, list[Tracked]]]:
+    """What the tracker says of every frame."""
     state = TrackerState()
     for frame in video.frames:
         grey = to_grey(frame.rgb)
@@ -50,8 +66,7 @@ def follow(
         if not looked and any(track.lost == 1 for track in after.tracks):  # it may only have moved far
             after, tracked = step(model, config, state, grey, _detected(config, state, frame.rgb, find))
         state = after
-        own = camera or Camera.default(*frame.rgb.shape[1::-1])
-        yield Followed(frame, own, tuple(_measured(model, tracked, own)))
+        yield frame, tracked
 
 
 def _detected(config: TrackConfig, state: TrackerState, rgb: RGB, find: Detector) -> np.ndarray:

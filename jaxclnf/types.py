@@ -164,14 +164,15 @@ class Provenance:
 
 @pytree
 class Calibration:
-    """What a log-likelihood promises: a logistic curve over it, 1/2 at ``centre``, as steep as ``slope``.
+    """What the signs of a fit promise: a logistic curve over their sum, each times its slope.
 
-    `jaxclnf.models.calibration.confidences` applies it; `jaxclnf.training.calibrate.fit_calibration` finds it
-    on annotated faces.
+    The first row is for fits that end with patch experts, the second for those that a network ends; the signs
+    are those of `jaxclnf.models.calibration.signs`. `jaxclnf.models.calibration.confidences` applies it;
+    `jaxclnf.training.calibrate.fit_calibration` finds it on annotated faces.
     """
 
-    centre: Float[Array, ""]
-    slope: Float[Array, ""]
+    slopes: Float[Array, "2 n_signs"]
+    bias: Float[Array, "2"]
 
 
 @pytree

@@ -1,10 +1,11 @@
-"""What probability of a good fit does a log-likelihood mean? Prints a model's calibration and tests it.
+"""What does a confidence promise? Holds a model's calibration against trials, and prints and draws it.
 
-    python experiments/21_confidence/run.py [MODEL] [--faces N]
+    python experiments/21_confidence/run.py [MODEL] [--folders FOLDER ...] [--as-is]
 
-A logistic curve is fitted on one half of annotated training faces and held against the other half. The line
-it prints is what `jaxclnf.models.known` has of OpenFace's models; reliability.png shows promised against
-found shares.
+Trials are faces on photos as they are and made harder, in the detector's boxes, and in boxes that are off;
+and places beside faces. The calibration is learned on one half of the faces that the model has not learned
+from and held against the other; with --as-is it is the model's own, held against all. Non-faces are also cut
+from scikit-image's pictures, where that is installed. See README.md.
 """
 
 from __future__ import annotations
@@ -15,78 +16,120 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-import jaxclnf
+from jaxclnf.data.datasets import read_faces
+from jaxclnf.data.evaluate import not_learned
 from jaxclnf.media.images import read_photo, to_grey
-from jaxclnf.models.calibration import comparable, promised
+from jaxclnf.models.calibration import SIGNS, ends_with_network, promised
 from jaxclnf.models.known import experts_digest
 from jaxclnf.models.opening import open_model
-from jaxclnf.training.calibrate import logistic_curve
+from jaxclnf.training.calibrate import GOOD, MOST_FACES, Outcome, logistic_curve, outcomes
+from jaxclnf.training.trials import Trial, beside, trials
+from jaxclnf.types import Calibration
 
 HERE = Path(__file__).resolve().parent
 SHARED = HERE.parents[2] / "shared" / "faces"
-GOOD = 0.05  # of the distance of the outer eye corners
+EDGES = (0, 0.1, 0.3, 0.5, 0.7, 0.75, 0.85, 0.95, 1)
+N_CROPS = 600
+WITH_FACES = ("astronaut", "camera", "lfw_subset", "logo")
 
 
-def fits(model: jaxclnf.Model, folders: list[Path], n_faces: int) -> tuple[np.ndarray, np.ndarray]:
-    """Comparable log-likelihoods of faces fitted from their boxes, and whether their error is small."""
-    photos, boxes, points = [], [], []
-    for folder in folders:
-        table = np.load(folder / "points.npz")
-        chosen = np.random.default_rng(0).permutation(len(table["names"]))[: n_faces // len(folders)]
-        photos += [to_grey(read_photo(folder / table["names"][i])) for i in chosen]
-        boxes += list(table["boxes"][chosen])
-        points.append(table["points"][chosen])
-    truth = np.concatenate(points)
-    result = jaxclnf.fit_faces(model, photos, boxes, model.settings)
-    error = np.linalg.norm(result.landmarks - truth, axis=-1).mean(axis=1)
-    eyes = np.linalg.norm(truth[:, 36] - truth[:, 45], axis=1)
-    return comparable(model, result, model.settings), error / eyes < GOOD
+def textures(n: int) -> list[Trial]:
+    """Boxes of any size in scikit-image's pictures that show no faces."""
+    try:
+        from skimage import data_dir
+    except ImportError:
+        print("scikit-image is not installed: no crops of its pictures")
+        return []
+    paths = [p for p in sorted(Path(data_dir).iterdir()) if p.suffix in (".png", ".jpg")]
+    greys = [to_grey(read_photo(p)) for p in paths if p.stem not in WITH_FACES]
+    greys = [grey for grey in greys if min(grey.shape) >= 80]
+    rng, nobody = np.random.default_rng(0), np.zeros((0, 4))
+    each = -(-n // len(greys))
+    return [Trial("texture", g, box, None) for g in greys for box in beside(g.shape, nobody, rng, each)]
 
 
-def reliability(probability: np.ndarray, good: np.ndarray, n_bins: int = 5) -> np.ndarray:
-    """Mean promised and found share of good fits in bins of equally many faces, and the bins' sizes."""
-    bins = np.array_split(np.argsort(probability), n_bins)
-    return np.array([[probability[b].mean(), good[b].mean(), len(b)] for b in bins])
+def precision_recall_area(doubt: np.ndarray, bad: np.ndarray) -> float:
+    """Mean precision at which the bad ones are found, the most doubtful first."""
+    found = bad[np.argsort(-doubt, kind="stable")]
+    precision = np.cumsum(found) / np.arange(1, len(found) + 1)
+    return float(precision[found].mean())
 
 
-def draw(path: Path, bins: np.ndarray, name: str) -> None:
-    figure = Figure(figsize=(4.6, 4.4), layout="constrained")
+def bins(sure: np.ndarray, good: np.ndarray) -> np.ndarray:
+    """Mean promised and found share in bins of confidence, and the bins' sizes."""
+    at = np.digitize(sure, EDGES[1:-1])
+    rows = [[sure[at == i].mean(), good[at == i].mean(), (at == i).sum()] for i in np.unique(at)]
+    return np.array(rows)
+
+
+def draw(path: Path, kinds: dict[str, np.ndarray], name: str) -> None:
+    """Promised against found shares; points that hold many trials are large."""
+    figure = Figure(figsize=(5.6, 5.2), layout="constrained")
     axes = figure.subplots()
     axes.plot([0, 1], [0, 1], color="0.7", linewidth=1)
-    spread = np.sqrt(bins[:, 1] * (1 - bins[:, 1]) / bins[:, 2])
-    axes.errorbar(bins[:, 0], bins[:, 1], yerr=spread, fmt="o-", capsize=3)
-    axes.set(
-        xlabel="promised share of fits below 5 % error",
-        ylabel="found share, held-back half",
-        xlim=(0, 1),
-        ylim=(0, 1),
-        title=name,
-    )
+    for label, rows in kinds.items():
+        spread = np.sqrt(np.maximum(rows[:, 1] * (1 - rows[:, 1]), 0.01) / rows[:, 2])
+        line = axes.errorbar(rows[:, 0], rows[:, 1], yerr=spread, capsize=2, linewidth=1, label=label)
+        axes.scatter(rows[:, 0], rows[:, 1], s=4 + rows[:, 2] / 4, color=line[0].get_color())
+    axes.set(xlabel="promised share of fits below 5 % error", ylabel="found share", title=name)
+    axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
+    axes.legend(frameon=False)
     axes.grid(alpha=0.3)
     figure.savefig(path, dpi=130)
+
+
+def held_against(calibration: Calibration, ending: int, outcome: Outcome, kinds: np.ndarray) -> np.ndarray:
+    """Print what a calibration promises of trials and what was found; returns the promises."""
+    sure, good, bad = promised(calibration, outcome.signs, ending), outcome.error < GOOD, outcome.error > 10
+    face = ~np.isin(kinds, ("beside", "texture"))
+    for kind in dict.fromkeys(kinds):
+        of = kinds == kind
+        shares = f"promised {sure[of].mean():.3f}, found {good[of].mean():.3f}"
+        print(f"    {kind:16} {of.sum():4} trials, {shares}")
+    print(f"    Brier score of faces {np.mean((sure - good)[face] ** 2):.3f}")
+    print(f"    mean confidence of {(~face).sum()} non-faces {sure[~face].mean():.4f}")
+    for name, of in (("disturbed boxes", kinds == "disturbed"), ("all faces", face)):
+        area = precision_recall_area(-sure[of], bad[of])
+        print(f"    area under precision-recall for an error above 10 %, {name}: {area:.4f}")
+    return sure
 
 
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("model", nargs="?")
-    parser.add_argument("--faces", type=int, default=800)
+    parser.add_argument("--as-is", action="store_true")
     parser.add_argument(
         "--folders", type=Path, nargs="+", default=[SHARED / "lfpw_train", SHARED / "helen_train"]
     )
     options = parser.parse_args()
     model = open_model(options.model)
-    likelihood, good = fits(model, options.folders, options.faces)
-    half = np.arange(len(good)) % 2 == 0
-    calibration = logistic_curve(likelihood[half], good[half])
-    curve = f"{calibration.centre:.3f}, {calibration.slope:.2f}"
-    print(f"{model.provenance.name!r}, {experts_digest(model)}: {curve}")
-    probability = promised(calibration, likelihood[~half])
-    bins = reliability(probability, good[~half])
-    for low, found, size in bins:
-        print(f"    promised {low:.2f}, found {found:.2f} of {size:.0f} faces")
-    brier = np.mean((probability - good[~half]) ** 2)
-    print(f"Brier score {brier:.3f}; {good[~half].mean() * (1 - good[~half].mean()):.3f} for the share alone")
-    draw(HERE / "reliability.png", bins, model.provenance.name)
+    faces = not_learned(read_faces(options.folders), model)
+    faces = faces.take(np.random.default_rng(0).permutation(len(faces))[:MOST_FACES])
+    met = [*trials(faces), *textures(N_CROPS)]
+    outcome, kept = outcomes(model, met, model.settings)
+    kinds = np.array([met[i].kind for i in kept])
+    ending = int(ends_with_network(model, model.settings))
+    own = model.calibration
+    test = np.ones(len(kept), bool)
+    if not options.as_is:
+        nth = np.cumsum([trial.kind == "plain" for trial in met])[kept]
+        test = (nth % 2 == 0) | (kinds == "texture")
+        curve = logistic_curve(outcome.signs[~test], outcome.error[~test] < GOOD)
+        own = Calibration(np.stack([curve.slopes] * 2), np.array([curve.bias] * 2))  # type: ignore[arg-type]
+    assert own is not None, "the model has no calibration: leave out --as-is"
+    words = ", ".join(f"{name} {w:.3f}" for name, w in zip(SIGNS, own.slopes[ending], strict=True))
+    print(f"{model.provenance.name!r}, {experts_digest(model)}: {words}, bias {own.bias[ending]:.3f}")
+    part = Outcome(outcome.signs[test], outcome.error[test])
+    sure = held_against(own, ending, part, kinds[test])
+    face = ~np.isin(kinds[test], ("beside", "texture"))
+    from_boxes = face & (kinds[test] != "disturbed")
+    good = part.error < GOOD
+    shown = {"detector's boxes": from_boxes, "disturbed boxes": kinds[test] == "disturbed"}
+    shown = {name: bins(sure[of], good[of]) for name, of in shown.items()}
+    for name, rows in shown.items():
+        for promise, found, n in rows:
+            print(f"    {name}: promised {promise:.2f}, found {found:.2f} of {n:.0f}")
+    draw(HERE / "reliability.png", shown, model.provenance.name)
 
 
 if __name__ == "__main__":

@@ -27,6 +27,7 @@ def calibrate(
     from jaxclnf.data.datasets import read_faces
     from jaxclnf.data.evaluate import learned_warning, not_learned
     from jaxclnf.data.markup import parse_groups
+    from jaxclnf.models.calibration import SIGNS
     from jaxclnf.models.storage import save_model, weights_dtype
     from jaxclnf.training.calibrate import GOOD, fit_calibration
 
@@ -40,5 +41,5 @@ def calibrate(
     faces = not_learned(faces, opened)
     calibration = fit_calibration(opened, faces)
     save_model(replace(opened, calibration=calibration), out, weights_dtype(opened))
-    centre, slope = float(calibration.centre), float(calibration.slope)
-    typer.echo(f"{out}: an error below {GOOD:g} % is as likely as not at {centre:.3f}, slope {slope:.2f}")
+    slopes = ", ".join(f"{name} {w:.2f}" for name, w in zip(SIGNS, calibration.slopes[0], strict=True))
+    typer.echo(f"{out}: odds of an error below {GOOD:g} % by {slopes}, and {calibration.bias[0]:.2f}")

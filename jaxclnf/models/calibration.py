@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 import numpy as np
+from jax.typing import ArrayLike
 from jaxtyping import Float
 
 from jaxclnf.types import Calibration, ConvExperts, FitConfig, FitResult, Model, usable
+
+SIGNS = ("likelihood", "spread", "widest", "shape", "size")
+"""What tells good fits from bad ones, in the order of a calibration's slopes: see `signs`."""
+
+_CLEAR = 1.25
+"""Pixels a model unit beyond which a larger face is no clearer."""
+
+_MOST = 30.0  # of a sign: what is not finite or beyond is taken for so much
 
 
 def confidences(model: Model, result: FitResult, config: FitConfig) -> Float[np.ndarray, " n_faces"]:
@@ -13,37 +22,68 @@ def confidences(model: Model, result: FitResult, config: FitConfig) -> Float[np.
 
     Fits without usable landmarks have 0. Of a model without calibration others have NaN: it is unknown.
     """
-    ok = np.array([usable(int(status)) for status in result.status])
+    ok = np.array([usable(int(status)) for status in result.status], bool)
+    ok &= ~np.isneginf(np.asarray(result.log_likelihood))
     if model.calibration is None:
         return np.where(ok, np.nan, 0.0)
-    return np.where(ok, promised(model.calibration, comparable(model, result, config)), 0.0)
+    ending = int(ends_with_network(model, config))
+    return np.where(ok, promised(model.calibration, signs(model, result, config), ending), 0.0)
 
 
 def promised(
-    calibration: Calibration, likelihoods: Float[np.ndarray, " n_faces"]
+    calibration: Calibration, signs: Float[np.ndarray, "n_faces n_signs"], ending: int = 0
 ) -> Float[np.ndarray, " n_faces"]:
-    """Probabilities that a calibration gives comparable log-likelihoods."""
-    centre, slope = float(calibration.centre), float(calibration.slope)
-    return 1 / (1 + np.exp(np.clip(slope * (centre - likelihoods), -700, 700)))
+    """Probabilities that a calibration gives fits by their signs; ``ending`` 1: a network's were the last."""
+    slopes, bias = (np.asarray(a, np.float64)[ending] for a in (calibration.slopes, calibration.bias))
+    return 1 / (1 + np.exp(-np.clip(signs @ slopes + bias, -700, 700)))
 
 
-def comparable(model: Model, result: FitResult, config: FitConfig) -> Float[np.ndarray, " n_faces"]:
-    """Log-likelihoods without what the settings put into them, and with how certain the networks were.
+def by_likelihood(centre: ArrayLike, slope: ArrayLike) -> Calibration:
+    """The calibration that goes by the likelihood, less the networks' spread, alone: 1/2 at ``centre``."""
+    dtype = np.asarray(centre).dtype
+    slopes = np.zeros((2, len(SIGNS)), dtype)
+    slopes[:, 0], slopes[:, 1] = slope, -np.asarray(slope)
+    return Calibration(slopes, np.full(2, -np.asarray(slope) * np.asarray(centre), dtype))  # type: ignore[arg-type]
 
-    A landmark's likelihood is its response map summed under the kernel, so it grows with the kernel's area.
+
+def ends_with_network(model: Model, config: FitConfig) -> bool:
+    """Whether a convolutional expert is the last to look at a face under these settings."""
+    stages = config.stages_on(len(model.experts))
+    return bool(stages) and isinstance(model.experts[stages[-1][1].scale], ConvExperts)
+
+
+def signs(model: Model, result: FitResult, config: FitConfig) -> Float[np.ndarray, "n_faces n_signs"]:
+    """What a batch of fits shows of how good each is, as `SIGNS` names it.
+
+    likelihood: the log-likelihood without what the settings put into it; spread, widest: the logarithm of
+    the area in squared model units that networks leave a landmark, its mean and its 90 % quantile over the
+    landmarks (0 of settings without networks); shape: logarithm of how far the shape is from the mean one, in
+    variances a mode; size: logarithm of the pixels a model unit, as far as they make a face clearer.
     """
-    _, last = config.stages_on(len(model.experts))[-1]
+    params = result.params
+    with np.errstate(all="ignore"):
+        unlikely = np.asarray(params.shape, np.float64) ** 2 / np.asarray(model.pdm.eigenvalues, np.float64)
+        shape = np.log(np.maximum(unlikely.mean(-1), 1e-3))
+        size = np.log(np.minimum(np.asarray(params.scale, np.float64), _CLEAR))
+    columns = [_likelihood(model, result, config), *_spread(result), shape, size]
+    return np.stack([np.nan_to_num(np.clip(c, -_MOST, _MOST), nan=_MOST) for c in columns], axis=-1)
+
+
+def _likelihood(model: Model, result: FitResult, config: FitConfig) -> Float[np.ndarray, " n_faces"]:
+    """A patch expert's likelihood is a response map summed under the kernel, and grows with its area."""
     likelihood = np.asarray(result.log_likelihood, np.float64)
-    if not isinstance(model.experts[last.scale], ConvExperts):
-        likelihood = likelihood - 2 * np.log(np.asarray(last.sigma))
-    if result.covariance is None:
+    if ends_with_network(model, config):
         return likelihood
-    return likelihood - _log_spread(result)
+    _, last = config.stages_on(len(model.experts))[-1]
+    return likelihood - 2 * np.log(np.asarray(last.sigma))
 
 
-def _log_spread(result: FitResult) -> Float[np.ndarray, " n_faces"]:
-    """Mean logarithm of the area, in squared model units, that networks leave a landmark."""
-    covariance = np.asarray(result.covariance, np.float64)
+def _spread(result: FitResult) -> tuple[Float[np.ndarray, " n_faces"], Float[np.ndarray, " n_faces"]]:
+    if result.covariance is None:
+        nothing = np.zeros(np.shape(result.log_likelihood))
+        return nothing, nothing
     scale = np.asarray(result.params.scale, np.float64)
     with np.errstate(all="ignore"):
-        return np.log(np.linalg.det(covariance)).mean(-1) / 2 - 2 * np.log(scale)
+        logs = np.log(np.linalg.det(np.asarray(result.covariance, np.float64))) / 2
+        logs = np.nan_to_num(logs - 2 * np.log(scale)[:, None], nan=_MOST, posinf=_MOST, neginf=-_MOST)
+    return logs.mean(-1), np.quantile(logs, 0.9, axis=-1)

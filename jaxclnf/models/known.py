@@ -10,6 +10,7 @@ import hashlib
 import jax
 import numpy as np
 
+from jaxclnf.models.calibration import by_likelihood
 from jaxclnf.types import Calibration, Model
 
 # What experiments/21_confidence prints for each, by `experts_digest`.
@@ -25,7 +26,7 @@ _LEFT_OUT = {"weights", "edges", "sigma", "sigma_index"}  # rounded in some file
 def known_calibration(model: Model) -> Calibration | None:
     """The calibration of a model that is known, in its arrays' precision."""
     values = _CALIBRATIONS.get(experts_digest(model))
-    return Calibration(*np.asarray(values, model.pdm.mean.dtype)) if values else None
+    return by_likelihood(*np.asarray(values, model.pdm.mean.dtype)) if values else None
 
 
 def experts_digest(model: Model) -> str:

@@ -19,19 +19,23 @@ from jax.typing import DTypeLike
 from jaxclnf.config.described import from_description
 from jaxclnf.models import networks
 from jaxclnf.models.budget import Budget
+from jaxclnf.models.calibration import SIGNS, by_likelihood
 from jaxclnf.models.experts import KINDS, kind_of
-from jaxclnf.models.fields import checked_fields
+from jaxclnf.models.fields import checked_fields, finite
 from jaxclnf.models.known import known_calibration
 from jaxclnf.models.laid_out import laid_out
 from jaxclnf.models.npz import read_checked, write_arrays
 from jaxclnf.types import PDM, Calibration, Model, Part, Provenance, check_dtype
 
-_FORMAT, _VERSION = "jaxclnf model", 2
-_READABLE = (1, 2)  # version 1 has a column of values for each setting of the stages
+_FORMAT, _VERSION = "jaxclnf model", 3
+_READABLE = (1, 2, 3)
+"""Version 1 has a column of values for each setting of the stages; calibrations before 3 are curves alone."""
+
 _MAX_HEADER = 2**20  # bytes; what JSON is read into takes up to twenty times as much
 _NOT_ARRAYS = {"settings"}.union(*(kind.derived for kind in KINDS.values()))
 _TEXTS = ("name", "source", "licence")  # of a provenance
 _DIGEST = 8  # bytes of a photo's digest
+_CURVE = ("centre", "slope")
 _SHIPPED = "model.npz"
 _DAMAGE = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RuntimeError, MemoryError)
 """What comes of a header or arrays that are not those of a model."""
@@ -224,9 +228,14 @@ def _within(points: tuple[Any, ...], n_points: int) -> bool:
 
 
 def _build_calibration(tree: dict[str, Any], dtype: np.dtype) -> Calibration:
-    calibration = Calibration(**checked_fields(Calibration, "calibration", tree, {}, dtype, Budget()))
-    if not calibration.slope > 0:
-        raise ValueError(f"calibration/slope is {calibration.slope}, expected a number above 0")
+    if "slope" in tree:  # by the likelihood alone, as before version 3
+        centre, slope = (finite(f"calibration/{key}", tree[key], dtype, Budget()) for key in _CURVE)
+        if not (slope.shape == () and slope > 0 and centre.shape == ()):
+            raise ValueError(f"calibration/slope is {slope!r:.40}, expected a number above 0")
+        return by_likelihood(centre, slope)
+    calibration = Calibration(**checked_fields(Calibration, "calibration", tree, {"2": 2}, dtype, Budget()))
+    if calibration.slopes.shape[1] != len(SIGNS):
+        raise ValueError(f"calibration/slopes are for {calibration.slopes.shape[1]} signs, not {len(SIGNS)}")
     return calibration
 
 

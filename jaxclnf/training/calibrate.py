@@ -1,60 +1,127 @@
-"""What a model's log-likelihoods promise, learned from annotated faces that it did not learn from."""
+"""What the signs of a model's fits promise, learned from annotated faces that it did not learn from."""
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float
 
+from jaxclnf.batch.faces import fit_stream
 from jaxclnf.data.datasets import Faces
-from jaxclnf.data.evaluate import errors_of, fit_annotated
-from jaxclnf.models.calibration import comparable
-from jaxclnf.types import Calibration, FitConfig, Model
+from jaxclnf.data.evaluate import check
+from jaxclnf.models.calibration import SIGNS, ends_with_network, signs
+from jaxclnf.models.presets import has_network, settings_for
+from jaxclnf.training.trials import Trial, trials
+from jaxclnf.types import Calibration, FitConfig, Model, usable
 
 GOOD = 5.0
 """Percent of the outer eye corners' distance; a confidence is the probability of a mean error below it."""
 
-_USUAL_SLOPE, _SPREAD = 4.5, 1.0
-"""Slope of the models known so far, and the standard deviation of the logarithm of others'."""
+MOST_FACES = 400
+"""Faces that a calibration is learned from; it has few numbers to learn."""
+
+_USUAL = {"likelihood": 4.5}
+"""Slopes of the models known so far; those of other signs have been of either sign ..."""
+
+_PULL = 1.0  # ... and the inverse variance of a slope about them, in units of the sign's deviation
+
+
+class Curve(NamedTuple):
+    """What a fit's signs are multiplied by and what their sum is added to: the logarithm of the odds."""
+
+    slopes: Float[np.ndarray, " n_signs"]
+    bias: float
+
+
+class Outcome(NamedTuple):
+    """What became of trials that were fitted."""
+
+    signs: Float[np.ndarray, "n n_signs"]
+    error: Float[np.ndarray, " n"]  # percent of the eye distance, infinite where there is no face
 
 
 def fit_calibration(model: Model, faces: Faces, config: FitConfig | None = None) -> Calibration:
-    """Learn the calibration of a model, of any kind of experts, from fits of annotated faces.
+    """Learn the calibration of a model, of any kind of experts, from trials of annotated faces.
 
-    ``config`` is what the faces are fitted with, by default the model's settings. Faces that the model
-    learned from are easier for it than others and make it too sure: leave them out
+    ``config`` is what the faces are fitted with, by default the model's settings and, of a model with
+    networks, those of the presets best and fast, which ends with one. Faces that the model learned from are
+    easier for it than others and make it too sure: leave them out
     (`jaxclnf.data.datasets.Faces.learned_by`). Raises ValueError if errors of these faces have no unit, their
     landmarks are not the model's, or none of them can be fitted.
     """
-    config = model.settings if config is None else config
-    results = list(fit_annotated(model, faces, config))
-    errors = errors_of(results, faces).mean(axis=1)
-    fitted = np.isfinite(errors)
-    if not fitted.any():
+    check(model, faces)
+    drawn = np.random.default_rng(0).permutation(len(faces))[:MOST_FACES]
+    met = list(trials(faces.take(np.sort(drawn))))
+    seen: dict[bool, list[Outcome]] = {False: [], True: []}
+    for settings, every in [(config, 1)] if config else _settings(model):
+        outcome, _ = outcomes(model, met[::every], settings)
+        seen[ends_with_network(model, settings)].append(outcome)
+    if not any(np.isfinite(outcome.error).any() for outcome in [*seen[False], *seen[True]]):
         raise ValueError(f"none of {len(faces)} faces could be fitted; a calibration needs some that can")
-    batch = jax.tree.map(lambda *rows: np.stack(rows), *results)
-    calibration = logistic_curve(comparable(model, batch, config)[fitted], errors[fitted] < GOOD)
-    return jax.tree.map(lambda a: jnp.asarray(a, model.pdm.mean.dtype), calibration)
+    both = [_curve(seen[ending] or seen[not ending]) for ending in (False, True)]
+    dtype = model.pdm.mean.dtype
+    return Calibration(
+        jnp.asarray(np.stack([curve.slopes for curve in both]), dtype),
+        jnp.asarray([curve.bias for curve in both], dtype),
+    )
 
 
-def logistic_curve(likelihoods: Float[np.ndarray, " n"], good: Bool[np.ndarray, " n"]) -> Calibration:
-    """Find the likeliest curve, given which faces were fitted well.
+def _settings(model: Model) -> list[tuple[FitConfig, int]]:
+    """Settings that are fitted with, and of how many trials one is: the preset best takes its time."""
+    own = (model.settings, 1)
+    if not has_network(model):
+        return [own]
+    return [own, (settings_for(model, "best"), 4), (settings_for(model, "fast"), 1)]
 
-    A few faces, or only good ones, would make the curve a step. A prior therefore holds its slope near those
-    of other models, and the shares aimed at stay short of 0 and 1 (Platt 1999).
+
+def _curve(parts: list[Outcome]) -> Curve:
+    seen, error = (np.concatenate(columns) for columns in zip(*parts, strict=True))
+    return logistic_curve(seen, error < GOOD)
+
+
+def outcomes(model: Model, met: list[Trial], config: FitConfig) -> tuple[Outcome, list[int]]:
+    """Fit trials; returns what became of them, and which they were, without fits that came to nothing."""
+    results = list(fit_stream(model, ((trial.grey, trial.box) for trial in met), config))
+    kept = [i for i, result in enumerate(results) if usable(int(result.status))]
+    if not kept:
+        return Outcome(np.zeros((0, len(SIGNS))), np.zeros(0)), kept
+    batch = jax.tree.map(lambda *rows: np.stack(rows), *(results[i] for i in kept))
+    errors = [_error(met[i], np.asarray(results[i].landmarks)) for i in kept]
+    return Outcome(signs(model, batch, config), np.array(errors)), kept
+
+
+def _error(trial: Trial, landmarks: Float[np.ndarray, "n_points 2"]) -> float:
+    if trial.points is None:
+        return np.inf
+    return float(100 * np.linalg.norm(landmarks - trial.points, axis=-1).mean() / trial.eye_distance)
+
+
+def logistic_curve(seen: Float[np.ndarray, "n n_signs"], good: Bool[np.ndarray, " n"]) -> Curve:
+    """Find the likeliest curve, given the signs of faces and which of them were fitted well.
+
+    A few faces, or only good ones, would make the curve a step. A prior therefore holds its slopes near
+    those of other models, and the shares aimed at stay short of 0 and 1 (Platt 1999).
     """
     from scipy.optimize import minimize
 
     n_good, n_bad = int(good.sum()), int((~good).sum())
     target = np.where(good, (n_good + 1) / (n_good + 2), 1 / (n_bad + 2))
+    middle, deviation = seen.mean(axis=0), seen.std(axis=0)
+    varies = deviation > 1e-9
+    x = np.where(varies, (seen - middle) / np.where(varies, deviation, 1), 0)
+    usual = np.array([_USUAL.get(name, 0.0) for name in SIGNS])[: x.shape[1]] * deviation
 
-    def loss(values: np.ndarray) -> float:
-        centre, log_slope = values
-        x = np.exp(np.clip(log_slope, -20, 20)) * (likelihoods - centre)
-        unlikely = np.sum(target * np.logaddexp(0, -x) + (1 - target) * np.logaddexp(0, x))
-        return float(unlikely + 0.5 * ((log_slope - np.log(_USUAL_SLOPE)) / _SPREAD) ** 2)
+    def loss(values: np.ndarray) -> tuple[float, np.ndarray]:
+        odds = x @ values[:-1] + values[-1]
+        pull = values[:-1] - usual
+        unlikely = np.sum(target * np.logaddexp(0, -odds) + (1 - target) * np.logaddexp(0, odds))
+        off = 1 / (1 + np.exp(-np.clip(odds, -700, 700))) - target
+        gradient = np.append(x.T @ off + _PULL * pull, off.sum())
+        return float(unlikely + _PULL * pull @ pull / 2), gradient
 
-    start = [np.median(likelihoods), np.log(_USUAL_SLOPE)]
-    centre, log_slope = minimize(loss, start, method="Nelder-Mead", options={"xatol": 1e-5, "fatol": 1e-8}).x
-    return Calibration(*map(np.asarray, (centre, np.exp(log_slope))))  # type: ignore[arg-type]
+    best = minimize(loss, np.append(usual, 0.0), jac=True, method="L-BFGS-B").x
+    slopes = np.where(varies, best[:-1] / np.where(varies, deviation, 1), 0)
+    return Curve(slopes, float(best[-1] - slopes @ middle))

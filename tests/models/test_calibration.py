@@ -6,6 +6,8 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import chex
+import cv2
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -16,13 +18,13 @@ from shared_data import shared
 import jaxclnf
 from jaxclnf import FitConfig, FitResult, Model
 from jaxclnf.models import known
-from jaxclnf.models.calibration import comparable, confidences
+from jaxclnf.models.calibration import SIGNS, by_likelihood, confidences, promised, signs
 from jaxclnf.models.known import experts_digest
 from jaxclnf.models.npz import checksum
 from jaxclnf.models.openface import convert_openface
 from jaxclnf.models.storage import load_model, save_model
 from jaxclnf.training.calibrate import logistic_curve
-from jaxclnf.types import Calibration, Status
+from jaxclnf.types import FaceParams, Status
 
 
 @pytest.fixture(scope="module")
@@ -31,16 +33,18 @@ def model() -> Model:
 
 
 def results(model: Model, likelihoods: list[float], status: list[Status]) -> FitResult:
-    """Fits that say nothing but their likelihoods and status."""
-    empty = jax.tree.map(lambda a: jnp.zeros((len(status), *a.shape)), model.pdm)
-    return FitResult(empty, empty, np.array(likelihoods), empty, empty, empty, empty, np.array(status))  # type: ignore
+    """Fits of the mean face that say nothing but their likelihoods and status."""
+    n = len(status)
+    empty = jax.tree.map(lambda a: jnp.zeros((n, *a.shape)), model.pdm)
+    params = FaceParams(jnp.ones(n), jnp.zeros((n, 3)), jnp.zeros((n, 2)), jnp.zeros((n, model.pdm.n_modes)))
+    return FitResult(empty, params, np.array(likelihoods), empty, empty, empty, empty, np.array(status))  # type: ignore
 
 
 def test_confidences_are_a_logistic_curve(model: Model) -> None:
     """Half at the centre, 1 / (1 + 1 / e) a slope's inverse beyond it, 0 where nothing was fitted."""
-    model, config = replace(model, calibration=Calibration(np.float32(-2), np.float32(4))), FitConfig()
+    model, config = replace(model, calibration=by_likelihood(np.float32(-2), np.float32(4))), FitConfig()
     fits = results(model, [0.0, 0.0], [Status.OK, Status.BOX_INVALID])
-    shift = -float(comparable(model, fits, config)[0])
+    shift = -float(signs(model, fits, config)[0, 0])
     fits = results(
         model,
         [shift - 2, shift - 1.75, -np.inf, shift],
@@ -51,6 +55,38 @@ def test_confidences_are_a_logistic_curve(model: Model) -> None:
     )
 
 
+def test_signs_are_what_they_are_called(model: Model) -> None:
+    fits = results(model, [-3.0, -3.0], [Status.OK, Status.OK])
+    shape = np.zeros((2, model.pdm.n_modes))
+    shape[1] = 2 * np.sqrt(model.pdm.eigenvalues)
+    areas = np.exp(np.linspace(0, 1, model.pdm.n_points)) * np.ones((2, 1))
+    params = replace(fits.params, scale=np.array([0.5, 5.0]), shape=shape)
+    covariance = np.eye(2) * (areas * params.scale[:, None] ** 2)[..., None, None]
+    found = signs(model, replace(fits, params=params, covariance=covariance), model.settings)
+    expected = {"likelihood": [-3 - 2 * np.log(2)] * 2, "spread": [0.5] * 2, "widest": [0.9] * 2}
+    expected |= {"shape": np.log([1e-3, 4]), "size": np.log([0.5, 1.25])}
+    np.testing.assert_allclose(found, np.stack([expected[name] for name in SIGNS], 1), atol=1e-5)
+
+
+def test_what_is_no_number_is_no_reason_to_be_sure(model: Model) -> None:
+    fits = results(model, [-3.0, -3.0], [Status.OK, Status.OK])
+    covariance = np.full((2, model.pdm.n_points, 2, 2), np.nan)
+    params = replace(fits.params, scale=np.array([np.nan, -1.0]))
+    sure = confidences(model, replace(fits, params=params, covariance=covariance), model.settings)
+    assert (sure < 1e-3).all()
+
+
+def test_pictures_without_faces_are_no_faces(model: Model) -> None:
+    rng = np.random.default_rng(0)
+    fine = rng.uniform(0, 255, (4, 160, 160))
+    coarse = [
+        cv2.resize(rng.uniform(0, 255, (9, 9)), (160, 160), interpolation=cv2.INTER_CUBIC) for _ in range(4)
+    ]
+    pictures = np.clip([*fine, *coarse], 0, 255).astype(np.uint8)
+    found = jaxclnf.fit_faces(model, list(pictures), np.full((8, 4), [30, 30, 100, 100], np.float32))
+    assert confidences(model, found, model.settings).max() < 0.05
+
+
 def test_confidences_of_a_model_without_calibration_are_unknown(model: Model) -> None:
     fits = results(model, [0.0, 0.0], [Status.OK, Status.BOX_INVALID])
     sure = confidences(replace(model, calibration=None), fits, FitConfig())
@@ -59,9 +95,9 @@ def test_confidences_of_a_model_without_calibration_are_unknown(model: Model) ->
 
 def test_a_calibration_stays_with_a_model_of_another_name(model: Model, tmp_path: Path) -> None:
     mine = replace(model, provenance=replace(model.provenance, name="mine"))
-    mine = replace(mine, calibration=Calibration(np.float32(-1.5), np.float32(2.5)))
+    mine = replace(mine, calibration=by_likelihood(np.float32(-1.5), np.float32(2.5)))
     save_model(mine, tmp_path / "mine.npz", np.float16)
-    assert load_model(tmp_path / "mine.npz").calibration == mine.calibration
+    chex.assert_trees_all_equal(load_model(tmp_path / "mine.npz").calibration, mine.calibration)
     assert load_model(tmp_path / "mine.npz").learned == model.learned
 
 
@@ -82,7 +118,24 @@ def test_models_from_before_files_held_calibrations_are_known(tmp_path: Path, mo
     mine = replace(model, provenance=replace(model.provenance, name="mine"))
     save_model(mine, tmp_path / "old.npz", np.float16)
     without_calibration(tmp_path / "old.npz")
-    assert load_model(tmp_path / "old.npz").calibration == Calibration(jnp.float32(-1.5), jnp.float32(2.5))
+    expected = by_likelihood(np.float32(-1.5), np.float32(2.5))
+    chex.assert_trees_all_equal(load_model(tmp_path / "old.npz").calibration, expected)
+
+
+def test_calibrations_from_before_there_were_signs_promise_what_they_did(tmp_path: Path) -> None:
+    model = replace(
+        convert_openface(write_model(tmp_path)), calibration=by_likelihood(np.float32(0), np.float32(1))
+    )
+    save_model(model, tmp_path / "old.npz", np.float16)
+    with np.load(tmp_path / "old.npz") as file:
+        arrays = {name: file[name] for name in file.files if not name.startswith(("calibration", "checksum"))}
+    arrays |= {"calibration/centre": np.float32(-1.5), "calibration/slope": np.float32(2.5)}
+    np.savez(tmp_path / "old.npz", **arrays, checksum=np.array(checksum(arrays)))  # type: ignore[arg-type]
+    calibration = load_model(tmp_path / "old.npz").calibration
+    assert calibration is not None
+    some = np.array([[-1.5, 0, 9, 9, 9], [-0.5, 0, 9, 9, 9], [-0.5, 1, 9, 9, 9]])
+    odds = 1 / (1 + np.exp(-2.5))
+    np.testing.assert_allclose(promised(calibration, some), [0.5, odds, 0.5], atol=1e-6)
 
 
 def test_openfaces_models_are_known_by_what_they_are(tmp_path: Path) -> None:
@@ -91,10 +144,12 @@ def test_openfaces_models_are_known_by_what_they_are(tmp_path: Path) -> None:
         (tmp_path / path.name).symlink_to(path)
     (tmp_path / "any name.txt").write_text(whole.read_text())
     model = convert_openface(tmp_path / "any name.txt")
-    assert model.calibration == convert_openface(whole).calibration is not None
+    known = convert_openface(whole).calibration
+    assert known is not None
+    chex.assert_trees_all_equal(model.calibration, known)
     save_model(model, tmp_path / "half.npz", np.float16)
     without_calibration(tmp_path / "half.npz")
-    assert load_model(tmp_path / "half.npz").calibration == model.calibration
+    chex.assert_trees_all_equal(load_model(tmp_path / "half.npz").calibration, model.calibration)
 
 
 def test_other_models_of_openfaces_format_are_unknown(tmp_path: Path) -> None:
@@ -106,21 +161,24 @@ def test_other_models_of_openfaces_format_are_unknown(tmp_path: Path) -> None:
 
 def test_the_model_that_ships_knows_its_calibration_and_its_photos(model: Model) -> None:
     assert model.calibration is not None
-    np.testing.assert_allclose(model.calibration.centre, -7.02, atol=0.01)
-    np.testing.assert_allclose(model.calibration.slope, 2.866, atol=0.01)
+    likelihood, spread, widest, shape, size = np.asarray(model.calibration.slopes).T
+    assert (likelihood > 0).all() and (widest < 0).all() and (shape < 0).all()
     assert len(model.learned) == 1506 and all(len(digest) == 8 for digest in model.learned)
 
 
 def test_a_curve_is_found_again_and_few_faces_make_no_step() -> None:
     rng = np.random.default_rng(0)
-    x = rng.normal(-1, 1, 20_000)
-    good = rng.random(20_000) < 1 / (1 + np.exp(-3 * (x + 1.5)))
+    x = rng.normal(-1, 1, (20_000, len(SIGNS)))
+    good = rng.random(20_000) < 1 / (1 + np.exp(-3 * (x[:, 0] + 1.5) + x[:, 3]))
     curve = logistic_curve(x, good)
-    assert abs(curve.centre + 1.5) < 0.05 and abs(curve.slope - 3) < 0.15  # three standard errors
-    all_good = logistic_curve(np.linspace(-1, 1, 9), np.ones(9, bool))
-    assert 0.5 < all_good.slope < 20 and all_good.centre < -0.5
-    parted = logistic_curve(np.array([-1.0, -0.9, 0.9, 1.0]), np.array([False, False, True, True]))
-    assert abs(parted.centre) < 0.01 and 0.5 < parted.slope < 10
+    np.testing.assert_allclose(curve.slopes, [3, 0, 0, -1, 0], atol=0.15)  # three standard errors
+    assert abs(curve.bias - 4.5) < 0.2
+    few = np.zeros((9, len(SIGNS)))
+    few[:, 0] = np.linspace(-1, 1, 9)
+    all_good = logistic_curve(few, np.ones(9, bool))
+    assert 0.5 < all_good.slopes[0] < 20 and all_good.bias / all_good.slopes[0] > 0.5
+    parted = logistic_curve(few[[0, 1, 7, 8]], np.array([False, False, True, True]))
+    assert abs(parted.bias) < 0.1 and 0.5 < parted.slopes[0] < 10 and not parted.slopes[1:].any()
 
 
 def test_landmarks_of_a_calibrated_model_are_those_of_the_model(model: Model) -> None:

@@ -170,8 +170,8 @@ def test_settings_saved_before_there_was_a_choice_mean_what_they_did(saved: Path
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        (lambda p: {"header": _header(p, version=3)}, "version 3, expected jaxclnf model version 2"),
-        (lambda p: {"header": _header(p, format="other")}, "other version 2"),
+        (lambda p: {"header": _header(p, version=4)}, "version 4, expected jaxclnf model version 3"),
+        (lambda p: {"header": _header(p, format="other")}, "other version 3"),
         (lambda p: {"header": _header(p, parts=7)}, "not a model"),
         (lambda p: {"header": _header(p, provenance={})}, "'name' is missing"),
         (lambda p: {"header": np.frombuffer(b"[" * 100_000, np.uint8)}, "not a model"),

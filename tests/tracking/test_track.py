@@ -8,6 +8,7 @@ import pytest
 from engine import box_of, draw_face, synthetic_config, synthetic_face, synthetic_model
 
 from jaxclnf.config import setting
+from jaxclnf.models.calibration import by_likelihood
 from jaxclnf.ops.shape import shape_2d
 from jaxclnf.tracking.association import assigned, overlap
 from jaxclnf.tracking.shots import is_cut, sketch
@@ -18,7 +19,7 @@ from jaxclnf.types import Calibration
 SIZE = (160, 400)
 NONE = np.zeros((0, 4), np.float32)
 CONFIG = TrackConfig(synthetic_config(), forget_after=5)
-SURE = Calibration(
+SURE = by_likelihood(
     np.float32(-0.76), np.float32(5.8)
 )  # parts the synthetic model's faces from blank pictures
 

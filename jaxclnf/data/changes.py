@@ -1,0 +1,106 @@
+"""Photos of annotated faces made harder: turned, small, dark, blurred, half covered, at the border.
+
+A change takes a photo (RGB, 8 bits) and the points of its face, and returns both anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import cv2
+import numpy as np
+from jaxtyping import Float, UInt8
+
+RGB = UInt8[np.ndarray, "height width 3"]
+Points = Float[np.ndarray, "n_points 2"]
+Change = Callable[[RGB, Points], tuple[RGB, Points]]
+
+SIDES = ("left", "right", "top", "bottom")
+"""Of the photo."""
+
+
+def unchanged(rgb: RGB, points: Points) -> tuple[RGB, Points]:
+    """The photo as it is."""
+    return rgb, points
+
+
+def turned(degrees: float) -> Change:
+    """Clockwise, as seen, about the face's middle; what lies beyond the border is mirrored."""
+
+    def change(rgb: RGB, points: Points) -> tuple[RGB, Points]:
+        to = cv2.getRotationMatrix2D(points.mean(axis=0).tolist(), -degrees, 1.0)
+        picture = cv2.warpAffine(rgb, to, rgb.shape[1::-1], borderMode=cv2.BORDER_REFLECT)
+        return picture, points @ to[:, :2].T + to[:, 2]
+
+    return change
+
+
+def shrunk(width: float) -> Change:
+    """Until the face is so many pixels wide; smaller ones stay."""
+
+    def change(rgb: RGB, points: Points) -> tuple[RGB, Points]:
+        scale = min(1.0, width / float(np.ptp(points[:, 0])))
+        picture = cv2.resize(rgb, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+        return picture, scale * (points + 0.5) - 0.5
+
+    return change
+
+
+def darkened(share: float, noise: float = 0.0, seed: int = 0) -> Change:
+    """Only so much of the light is left, and sensors' noise of that deviation in grey levels beside it."""
+
+    def change(rgb: RGB, points: Points) -> tuple[RGB, Points]:
+        dark = rgb * share
+        if noise:
+            dark = dark + np.random.default_rng(seed).normal(0, noise, rgb.shape)
+        return np.clip(dark, 0, 255).astype(np.uint8), points
+
+    return change
+
+
+def blurred(share: float) -> Change:
+    """By a Gaussian whose deviation is that share of the face's width."""
+
+    def change(rgb: RGB, points: Points) -> tuple[RGB, Points]:
+        return cv2.GaussianBlur(rgb, (0, 0), share * float(np.ptp(points[:, 0]))), points
+
+    return change
+
+
+def covered(side: str, share: float, grey: int = 128) -> Change:
+    """One colour lies over that share of the face, from one of its `SIDES` on."""
+
+    def change(rgb: RGB, points: Points) -> tuple[RGB, Points]:
+        picture, (low, high) = rgb.copy(), _about(points)
+        size = high - low
+        if side in ("left", "top"):
+            high = np.where([side == "left", side == "top"], low + share * size, high)
+        else:
+            low = np.where([side == "right", side == "bottom"], high - share * size, low)
+        (x, y), (to_x, to_y) = np.maximum(low, 0).astype(int), np.maximum(high, 0).astype(int)
+        picture[y:to_y, x:to_x] = grey
+        return picture, points
+
+    return change
+
+
+def at_border(side: str, share: float = 0.0) -> Change:
+    """The photo ends where the face does, or when that share of it is cut off."""
+
+    def change(rgb: RGB, points: Points) -> tuple[RGB, Points]:
+        (x, y), (to_x, to_y) = points.min(axis=0), points.max(axis=0)
+        height, width = rgb.shape[:2]
+        left = int(max(x + share * (to_x - x), 0)) if side == "left" else 0
+        top = int(max(y + share * (to_y - y), 0)) if side == "top" else 0
+        right = int(min(to_x - share * (to_x - x), width)) if side == "right" else width
+        bottom = int(min(to_y - share * (to_y - y), height)) if side == "bottom" else height
+        return np.ascontiguousarray(rgb[top:bottom, left:right]), points - [left, top]
+
+    return change
+
+
+def _about(points: Points) -> tuple[np.ndarray, np.ndarray]:
+    """The corners of a face with its forehead."""
+    low, high = points.min(axis=0), points.max(axis=0)
+    size = high - low
+    return low - size * [0.1, 0.3], high + size * 0.1

@@ -90,7 +90,9 @@ def held_against(calibration: Calibration, ending: int, outcome: Outcome, kinds:
     print(f"    mean confidence of {(~face).sum()} non-faces {sure[~face].mean():.4f}")
     for name, of in (("disturbed boxes", kinds == "disturbed"), ("all faces", face)):
         area = precision_recall_area(-sure[of], bad[of])
-        print(f"    area under precision-recall for an error above 10 %, {name}: {area:.4f}")
+        before = precision_recall_area(outcome.signs[of, 1] - outcome.signs[of, 0], bad[of])
+        told = f"{area:.4f}, by the likelihood less the spread alone {before:.4f}"
+        print(f"    area under precision-recall for an error above 10 %, {name}: {told}")
     return sure
 
 

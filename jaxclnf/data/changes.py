@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from jaxtyping import Float, UInt8
 
-RGB = UInt8[np.ndarray, "height width 3"]
+RGB = UInt8[np.ndarray, "_ _ 3"]  # a change may change the sizes
 Points = Float[np.ndarray, "n_points 2"]
 Change = Callable[[RGB, Points], tuple[RGB, Points]]
 

@@ -7,7 +7,7 @@ Fitting arrays needs jax, jaxlib, numpy and jaxtyping alone. What reads photos a
 imported when it is first used.
 """
 
-from importlib import import_module, metadata
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -115,6 +115,8 @@ _HOMES = {
 
 def __getattr__(name: str) -> Any:
     if name == "__version__":
+        from importlib import metadata
+
         return metadata.version("jaxclnf")
     for home, names in _HOMES.items():
         if name in names:

@@ -46,6 +46,30 @@ def ahead(
                 future.cancel()
 
 
+def begun(items: Iterator[Item]) -> Iterator[Item]:
+    """The same items, the first of which is asked for at once, in a thread."""
+    end = object()
+    first = background(next, items, end)
+
+    def rest() -> Iterator[Item]:
+        item = first.result()
+        if item is not end:
+            yield item  # pyright: ignore[reportReturnType]
+            del item
+            yield from items
+
+    return rest()
+
+
+def background(function: Callable[..., Result], *arguments: object) -> Future[Result]:
+    """What a function will return or raise, which is called in a thread of its own."""
+    pool = ThreadPoolExecutor(1)
+    try:
+        return pool.submit(function, *arguments)
+    finally:
+        pool.shutdown(wait=False)
+
+
 def in_groups(items: Iterable[Item], weight: Callable[[Item], float], most: float) -> Iterator[list[Item]]:
     """Items in a row whose weights add up to ``most``, or a little more."""
     group: list[Item] = []

@@ -51,7 +51,9 @@ def fit_cases(
         some = _repeated(images, max(n, IN_A_ROW)), _repeated(boxes, max(n, IN_A_ROW))
         some = some if from_host else jax.device_put(some)
         if n == 1:
-            run = partial(_one_by_one, lambda *face: fit(model, *face, config), list(zip(*some, strict=True)))
+            run = partial(
+                _one_by_one, lambda image, box: fit(model, image, box, config), list(zip(*some, strict=True))
+            )
             cases.append(Case("one face", run, 1, group, times=IN_A_ROW))
             continue
         some = some[0][:n], some[1][:n]
@@ -67,7 +69,7 @@ def tracking_case(model: Model, images: Images, boxes: Boxes) -> Case:
     config = FitConfig.openface().changed(windows=(0, 9, 7, 0))
     start = jax.device_get(fit(model, images[0], boxes[0], FitConfig.openface())).params
     faces = [(images[0], start)] * IN_A_ROW
-    run = partial(_one_by_one, lambda *face: fit_from(model, *face, config), faces)
+    run = partial(_one_by_one, lambda image, start: fit_from(model, image, start, config), faces)
     return Case("tracking step", run, 1, "tracking", times=IN_A_ROW)
 
 

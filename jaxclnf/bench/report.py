@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import jax
 
-from jaxclnf.bench.startup import N_MEMORY, Fresh
+from jaxclnf.bench.startup import N_MEMORY, Fresh, Starts, comparison
 from jaxclnf.bench.timing import Figure
 from jaxclnf.bench.work import Ceilings, Work, roofline_ms
 
@@ -28,7 +28,7 @@ class Report:
     figures: list[Figure] = field(default_factory=list)
     work: dict[str, Work] = field(default_factory=dict)
     ceilings: Ceilings | None = None
-    startup: dict[str, dict[str, Fresh]] = field(default_factory=dict)
+    startup: Starts = field(default_factory=dict)
     memory: Fresh | None = None
     notes: list[str] = field(default_factory=list)
     response_maps: str = ""
@@ -103,7 +103,8 @@ class Report:
         table = _table("Fresh processes", "", "clock, s", "CPU time, s", "peak MB")
         for name, by_cache in self.startup.items():
             for kind, fresh in by_cache.items():
-                table.add_row(f"first landmark: {name}, {kind}", *_fresh_row(fresh))
+                table.add_row(f"{name}, {kind}" if kind else name, *_fresh_row(fresh))
+        table.caption = comparison(self.startup) or None
         if self.memory:
             table.add_row(f"a batch of {N_MEMORY}, OpenFace's default", *_fresh_row(self.memory))
         return table
@@ -150,4 +151,4 @@ def _table(title: str, *columns: str) -> Table:
 
 def _fresh_row(fresh: Fresh) -> tuple[str, str, str]:
     peak = fresh.said.get("peak_bytes")
-    return f"{fresh.wall_s:.1f}", f"{fresh.cpu_s:.1f}", f"{peak / 1e6:,.0f}" if peak else ""
+    return f"{fresh.wall_s:.2f}", f"{fresh.cpu_s:.2f}", f"{peak / 1e6:,.0f}" if peak else ""

@@ -1,4 +1,4 @@
-"""What fresh processes take: to the first landmark, without and with the compilation cache, and in memory."""
+"""What fresh processes take from their start to their end: a photo's first fit, its second, yardsticks."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
@@ -16,10 +17,16 @@ import numpy as np
 
 from jaxclnf.bench.cases import OPENFACE, OURS
 from jaxclnf.bench.faces import BenchFaces
+from jaxclnf.cache.folder import VARIABLE
 from jaxclnf.models.storage import save_model
 from jaxclnf.types import Model
 
 N_MEMORY = 256
+ROUNDS = 5
+ARRAY = "import jax; jax.numpy.zeros(1).block_until_ready()"
+FIT, HELP, DETECTION = "jaxclnf fit, a photo", "jaxclnf --help", "reading it and detecting its face"
+FIRST, SECOND = "first", "second"
+"""Whether programs and the model lie in the cache folder."""
 
 
 class Fresh(NamedTuple):
@@ -30,17 +37,53 @@ class Fresh(NamedTuple):
     said: dict[str, Any]
 
 
-def first_landmarks(model: Model, faces: BenchFaces) -> dict[str, dict[str, Fresh]]:
-    """Time to the first landmark, cold and with the cache, of library and command line."""
+Starts = dict[str, dict[str, Fresh]]
+"""Processes by what they do, then by `FIRST` and `SECOND`, or by nothing where that makes no difference."""
+
+
+def first_landmarks(model: Model, faces: BenchFaces, named: str | None = None) -> Starts:
+    """Time to a photo's landmarks with the model that is ``named`` so, beside a process that has JAX make an
+    array, and to the first landmark of the library.
+    """
     with TemporaryDirectory() as folder:
+        tool = _command_line(named, Path(folder))
+        first = _fresh(tool, Path(folder) / "tool")
+        repeated = {
+            ARRAY: [sys.executable, "-c", ARRAY],
+            HELP: [*_TOOL, "--help"],
+            DETECTION: [sys.executable, "-m", "jaxclnf.bench.detection", _photo()],
+            FIT: tool,
+        }
+        found: Starts = {name: {"": run} for name, run in _in_turn(repeated, Path(folder) / "tool").items()}
+        found[FIT] = {FIRST: first, SECOND: found[FIT][""]}
         probe = _prepare(Path(folder), model, faces)
-        tool = [*_command_line(Path(folder)), "--out", f"{folder}/out"]
-        runs = {name: [*probe, name, "1"] for name in (OPENFACE, OURS)} | {"jaxclnf fit, a photo": tool}
-        found = {}
-        for i, (name, arguments) in enumerate(runs.items()):
-            cache = Path(folder) / f"cache{i}"
-            found[name] = {kind: _fresh(arguments, cache) for kind in ("cold", "with the cache")}
+        for i, name in enumerate((OPENFACE, OURS)):
+            runs = [_fresh([*probe, name, "1"], Path(folder) / f"cache{i}") for _ in (FIRST, SECOND)]
+            found[f"jaxclnf.fit, {name}"] = dict(zip((FIRST, SECOND), runs, strict=True))
     return found
+
+
+def comparison(starts: Starts) -> str:
+    """The second fit of a photo in multiples of the yardstick; empty where one is missing."""
+    if not {FIT, ARRAY, DETECTION} <= set(starts):
+        return ""
+    second, array = starts[FIT][SECOND].wall_s, starts[ARRAY][""].wall_s
+    detection = float(starts[DETECTION][""].said["seconds"])
+    return (
+        f"the second fit of a photo takes {second:.2f} s: {detection:.2f} s of detection "
+        f"and {(second - detection) / array:.2f} x the array of JAX"
+    )
+
+
+def _in_turn(commands: dict[str, list[str]], cache: Path) -> dict[str, Fresh]:
+    """Medians of each command's times; all take turns, so that other load affects all alike."""
+    runs = [{name: _fresh(command, cache) for name, command in commands.items()} for _ in range(ROUNDS)]
+    return {name: _median([each[name] for each in runs]) for name in commands}
+
+
+def _median(runs: list[Fresh]) -> Fresh:
+    told = {key: median(run.said[key] for run in runs) for key in runs[0].said}
+    return Fresh(median(run.wall_s for run in runs), median(run.cpu_s for run in runs), told)
 
 
 def peak_memory(model: Model, faces: BenchFaces) -> Fresh:
@@ -56,18 +99,22 @@ def _prepare(folder: Path, model: Model, faces: BenchFaces) -> list[str]:
     return [sys.executable, "-m", "jaxclnf.bench.probe", str(folder)]
 
 
-def _command_line(folder: Path) -> list[str]:
+_TOOL = [sys.executable, "-c", "from jaxclnf.cli import program; program()"]
+
+
+def _command_line(named: str | None, folder: Path) -> list[str]:
+    return [*_TOOL, "fit", _photo(), *(["--model", named] if named else []), "--out", str(folder / "out")]
+
+
+def _photo() -> str:
     from matplotlib import cbook
 
-    photo = str(cbook.get_sample_data("grace_hopper.jpg", asfileobj=False))
-    return [sys.executable, "-m", "jaxclnf", "fit", photo, "--model", str(folder / "model.npz")]
+    return str(cbook.get_sample_data("grace_hopper.jpg", asfileobj=False))
 
 
 def _fresh(arguments: list[str], cache: Path) -> Fresh:
-    environment = os.environ | {
-        "JAX_COMPILATION_CACHE_DIR": str(cache),
-        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.2",
-    }
+    environment = {name: value for name, value in os.environ.items() if name != "JAX_COMPILATION_CACHE_DIR"}
+    environment[VARIABLE] = str(cache)
     before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     done = subprocess.run(arguments, env=environment, capture_output=True, text=True)
     wall, after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN)

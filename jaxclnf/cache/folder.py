@@ -33,8 +33,10 @@ def place() -> Path | None:
     named = os.environ.get(VARIABLE)
     if named is not None:
         return None if named in ("", "off") else Path(named).expanduser()
-    from platformdirs import user_cache_path
-
+    try:
+        from platformdirs import user_cache_path
+    except ImportError:  # where arrays alone are fitted
+        return None
     return user_cache_path("jaxclnf")
 
 

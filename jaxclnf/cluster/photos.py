@@ -20,7 +20,8 @@ from jaxclnf.cluster.plan import Boxes, Shard
 from jaxclnf.cluster.worker import Share
 from jaxclnf.media.boxes import boxes_of
 from jaxclnf.media.inputs import Failure
-from jaxclnf.output.photos import BoxSource, Photo, detected, fit_loaded, load_photos, rows_of
+from jaxclnf.media.looked import BoxSource, detected
+from jaxclnf.output.photos import Photo, fit_loaded, load_photos, rows_of
 from jaxclnf.types import Camera
 
 LANDMARKS = "landmarks"

@@ -68,7 +68,7 @@ def bench(
     report.response_maps = "C" if maps_in_c(engine) else "XLA"
     _time(report, engine, faces, parts, quick, 3 if quick else rounds)
     _describe_machine(report, engine, parts)
-    _start_afresh(report, engine, faces, parts)
+    _start_afresh(report, engine, faces, parts, model)
     console = Console()
     console.print(f"{report.faces}; model {report.model}; response maps computed by {report.response_maps}")
     for table in report.tables():
@@ -131,10 +131,12 @@ def _describe_machine(report: Report, model: Model, parts: list[Part]) -> None:
         report.ceilings = ceilings()
 
 
-def _start_afresh(report: Report, model: Model, faces: BenchFaces, parts: list[Part]) -> None:
+def _start_afresh(
+    report: Report, model: Model, faces: BenchFaces, parts: list[Part], named: str | None
+) -> None:
     from jaxclnf.bench.startup import first_landmarks, peak_memory
 
     if Part.startup in parts:
-        report.startup = first_landmarks(model, faces)
+        report.startup = first_landmarks(model, faces, named)
     if Part.memory in parts:
         report.memory = peak_memory(model, faces)

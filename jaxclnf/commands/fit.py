@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
@@ -18,8 +18,9 @@ from jaxclnf.commands.interrupt import on_interrupt
 
 if TYPE_CHECKING:
     from jaxclnf.media.inputs import Failure
+    from jaxclnf.media.looked import Looked
     from jaxclnf.output.photo_files import PhotoFiles
-    from jaxclnf.output.photos import BoxSource, Photo
+    from jaxclnf.output.photos import Photo
     from jaxclnf.output.runs import Table
     from jaxclnf.types import FitConfig, Model
 
@@ -71,16 +72,21 @@ def fit(
         what = PhotosAsked(photos, boxes, common.camera(camera), chosen, largest, shard)
         fit_on_cluster(what, settled, told, out, resume, on_cluster.Asked(cluster, workers, gpus, readers))
         return
+    import numpy  # noqa: F401 (before threads that import it too)
+
+    from jaxclnf.batch.pipeline import background, begun
+
+    inputs = background(_inputs, photos, boxes, faces, chosen, resume)  # while JAX is imported, which is slow
     from jaxclnf.output.files import path_cell
     from jaxclnf.output.folder import OutputFolder
     from jaxclnf.output.photo_files import PhotoFiles
-    from jaxclnf.output.photos import fit_photos
-    from jaxclnf.output.report import report_photos
+    from jaxclnf.output.photos import fit_loaded, with_cameras
     from jaxclnf.output.runs import write_failures
 
     place, view = Path(out), common.camera(camera)
     with OutputFolder(place) as folder:
-        found, box_source, failures = _inputs(photos, boxes, faces, chosen)
+        found, looked, failures, passed_over = inputs.result()
+        common.say_passed_over(passed_over)
         folder.protect([*photos, *found, *filter(None, (boxes, model))])
         folder.claim(f"landmarks.{format}", "failures.csv", "report.html")
         engine, config = settled()
@@ -90,30 +96,55 @@ def fit(
         folder.save()
         table = _table(place / f"landmarks.{format}", engine, config, told, found, resume)
         todo = [path for path in found if path_cell(str(path)) not in table.done]
-        fitted = fit_photos(engine, todo, box_source, config, view)
+        fitted = begun(fit_loaded(engine, with_cameras(looked(todo), view), config))
+        page = background(_page, report)  # while programs load
         failures += _write(table, files, fitted, len(found) - len(todo), len(todo))
         write_failures(place / "failures.csv", failures)
-        if report:
+        if write_page := page.result():
             shown = {path_cell(str(path)): files.picture(str(path)) for path in found}
-            failures += common.tried(report_photos, place / "report.html", table.path, shown, failures)
+            failures += common.tried(write_page, place / "report.html", table.path, shown, failures)
     common.report_failures(failures)
 
 
+class Inputs(NamedTuple):
+    """The photos, how to look at those that are to be fitted, and what of the arguments cannot be used."""
+
+    found: list[Path]
+    looked: Callable[[list[Path]], Iterator[Looked | Failure]]
+    failures: list[Failure]
+    passed_over: list[Path]
+
+
 def _inputs(
-    photos: list[str], boxes: Path | None, faces: Faces, detector: str | None
-) -> tuple[list[Path], BoxSource, list[Failure]]:
-    """The photos, where their boxes come from, and what of the arguments cannot be used."""
+    photos: list[str], boxes: Path | None, faces: Faces, detector: str | None, resume: bool
+) -> Inputs:
+    """What the arguments stand for; the first photos are looked at already, but where a run goes on."""
+    from jaxclnf.batch.pipeline import begun
     from jaxclnf.media.boxes import boxes_of, boxes_without_photo, read_boxes
     from jaxclnf.media.inputs import find_photos
-    from jaxclnf.output.photos import detected
+    from jaxclnf.media.looked import detected, look_at
 
     own = read_boxes(boxes) if boxes else None
     found = find_photos(photos)
-    common.say_passed_over(found.passed_over)
     if boxes is None or own is None:
-        return found.paths, detected(faces is Faces.largest, detector), found.failures
-    source = partial(boxes_of, boxes=own, table=boxes)
-    return found.paths, source, boxes_without_photo(own, boxes) + found.failures
+        source, failures = detected(faces is Faces.largest, detector), found.failures
+    else:
+        source = partial(boxes_of, boxes=own, table=boxes)
+        failures = boxes_without_photo(own, boxes) + found.failures
+    if resume:
+        return Inputs(found.paths, lambda todo: look_at(todo, source), failures, found.passed_over)
+    looked = begun(look_at(found.paths, source))
+    return Inputs(found.paths, lambda todo: looked, failures, found.passed_over)
+
+
+def _page(wanted: bool) -> Callable[..., None] | None:
+    """What writes the report, ready to do so, if it is wanted."""
+    if not wanted:
+        return None
+    from jaxclnf.output.report import page_template, report_photos
+
+    page_template()
+    return report_photos
 
 
 def _table(
@@ -135,7 +166,8 @@ def _write(
     """Write rows and pictures as photos are fitted; returns what failed."""
     from jaxclnf.batch.pipeline import ahead
     from jaxclnf.media.inputs import Failure
-    from jaxclnf.output.photos import PIXELS_AHEAD, pixels_held, rows_of
+    from jaxclnf.media.looked import PIXELS_AHEAD
+    from jaxclnf.output.photos import pixels_held, rows_of
 
     on_interrupt(f"stopped; {table.unfinished} holds what is done, --resume goes on")
     failures: list[Failure] = []

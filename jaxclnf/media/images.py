@@ -85,12 +85,21 @@ class _Plain(Exception):
 
 def _opened(file: IO[bytes]) -> Image.Image | None:
     """What `PIL.Image.open` does, with the decoders that are meant and a limit on size of our own."""
-    Image.init()
     start = file.read(16)
     if not start:
         return None
     if start[4:8] == b"ftyp" and start[8:12] in _HEIC:
         return _heic(file)
+    for load in (Image.preinit, Image.init):  # the usual decoders, then all, which takes longer
+        load()
+        image = _decoded(file, start)
+        if image is not None:
+            return image
+    return _deep_alone(file, start)
+
+
+def _decoded(file: IO[bytes], start: bytes) -> Image.Image | None:
+    """The picture, by the decoders that are loaded."""
     for name in _FORMATS:
         factory, accept = Image.OPEN.get(name, (None, None))
         if factory is None or not (accept is None or accept(start) is True):
@@ -100,7 +109,7 @@ def _opened(file: IO[bytes]) -> Image.Image | None:
             return factory(file, "")
         except _OTHERWISE:
             pass
-    return _deep_alone(file, start)
+    return None
 
 
 def _heic(file: IO[bytes]) -> Image.Image:

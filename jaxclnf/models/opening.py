@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from jaxclnf.models.install import installed, read_cen_manifest, read_manifest
-from jaxclnf.models.openface import convert_openface
 from jaxclnf.models.storage import is_saved_model, load_model
 from jaxclnf.types import Model
 
@@ -17,6 +16,8 @@ def open_model(name: str | Path | None = None) -> Model:
     """
     if name is None or not str(name):
         return load_model()
+    from jaxclnf.models.openface import convert_openface
+
     path = Path(name) if Path(name).exists() else _installed(str(name)) or Path(name)
     return load_model(path) if is_saved_model(path) else convert_openface(path)
 

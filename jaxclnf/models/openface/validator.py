@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jax.typing import DTypeLike
 
+from jaxclnf.models.budget import Budget
 from jaxclnf.models.openface.files import ByteReader, cast
 from jaxclnf.types import Validator
 
@@ -16,6 +17,7 @@ _CONVOLUTION, _POOL, _CONNECTED, _RELU = range(4)
 _MOST = 4096  # views, layers, maps; pixels of a side
 _OLDER = "the older program's validator, whose layout is not known here"
 _POINTS = 68
+_PIXEL = 80  # bytes that a pixel of a view costs: where it lies, mean and deviation, cast and stacked
 
 
 class _View(NamedTuple):
@@ -43,14 +45,14 @@ def load_validator(path: str | Path, dtype: DTypeLike = np.float32) -> Validator
     import jax.numpy as jnp
 
     path = Path(path)
-    views = _read_views(path)
+    views = _read_views(path, Budget(dtype=dtype))
     validator = _stacked(path, *views, dtype)
     return jax.tree.map(jnp.asarray, validator)
 
 
-def _read_views(path: Path) -> tuple[np.ndarray, list[_View]]:
+def _read_views(path: Path, budget: Budget) -> tuple[np.ndarray, list[_View]]:
     """View centres in radians and the views."""
-    file = ByteReader(path)
+    file = ByteReader(path, budget)
     kind = file.integer("type of validator", 0, 99)
     if kind != _CNN:
         raise file.error(f"a validator of type {kind} ({_OLDER}), expected {_CNN}, OpenFace 2's")
@@ -71,6 +73,7 @@ def _read_view(file: ByteReader) -> _View:
     file.matrix("reference shape", (2 * _POINTS, 1))
     triangles = file.matrix("triangles", (None, 3))
     triangle_of = file.any_matrix("triangle of each pixel", _MOST)
+    file.reserve(_PIXEL * triangle_of.size, "a picture of the face")
     mask = file.matrix("mask", triangle_of.shape) != 0
     alpha, beta = (file.matrix(name, (len(triangles), 3)) for name in ("alpha", "beta"))
     _check_warp(file, triangles, triangle_of, mask)

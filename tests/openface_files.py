@@ -170,19 +170,21 @@ def write_cen_model(
     return folder / "main_ceclm.txt"
 
 
-def write_validator(path: Path, seed: int = 0, n_views: int = 2, side: int = 12) -> Path:
+def write_validator(
+    path: Path, seed: int = 0, n_views: int = 2, side: int = 12, corners: tuple[int, ...] = (0, 16, 8)
+) -> Path:
     """A validator of random networks in OpenFace 2's format; its faces are disks in one triangle."""
     rng = np.random.default_rng(seed)
     mask = (np.hypot(*(np.mgrid[:side, :side] - (side - 1) / 2)) < side / 2).astype("i4")
     path.write_bytes(
         struct.pack("<2i", 3, n_views)
         + b"".join(matrix(np.array([[0.0], [20.0 * i], [0.0]])) for i in range(n_views))
-        + b"".join(_validator_view(mask, rng) for _ in range(n_views))
+        + b"".join(_validator_view(mask, corners, rng) for _ in range(n_views))
     )
     return path
 
 
-def _validator_view(mask: np.ndarray, rng: np.random.Generator) -> bytes:
+def _validator_view(mask: np.ndarray, corners: tuple[int, ...], rng: np.random.Generator) -> bytes:
     n, n_maps, pooled = int(mask.sum()), 3, (len(mask) - 4) // 2
     biases, kernels = rng.normal(size=n_maps).astype("f4"), rng.normal(size=(n_maps, 5, 5)).astype("f4")
     out = matrix(rng.normal(size=(1, n))) + matrix(rng.uniform(1, 2, (1, n))) + struct.pack("<i", 6)
@@ -192,5 +194,5 @@ def _validator_view(mask: np.ndarray, rng: np.random.Generator) -> bytes:
         weights = rng.normal(size=(n_out, 1)).astype("f4"), rng.normal(size=(n_in, n_out)).astype("f4")
         out += struct.pack("<i", 2) + b"".join(map(matrix, weights)) + then
     out += struct.pack("<i2d", n, -30.0, -30.0) + matrix(rng.normal(size=(136, 1)))
-    out += matrix(np.array([[0, 16, 8]], "i4")) + matrix(mask - 1) + matrix(mask)
+    out += matrix(np.array([corners], "i4")) + matrix(mask - 1) + matrix(mask)
     return out + matrix(rng.normal(size=(1, 3))) + matrix(rng.normal(size=(1, 3)))

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from jaxclnf.media.inputs import Failure
     from jaxclnf.output.openface_table import OpenFaceTables
-    from jaxclnf.types import Camera, FitConfig, Model
+    from jaxclnf.types import Camera, FitConfig, Model, Validator
 
 
 class Preset(StrEnum):
@@ -82,6 +82,13 @@ OpenFaceOption = Annotated[
     typer.Option(
         "--openface-columns",
         help="Also write tables in openface/, a file each, exactly as this release of OpenFace does.",
+    ),
+]
+ValidatorOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FILE",
+        help="OpenFace 2's validator_cnn_68.txt, or openface2 for the installed one, says how sure fits are.",
     ),
 ]
 CameraOption = Annotated[
@@ -202,6 +209,27 @@ def openface_tables(release: str | None, model: Model, config: FitConfig) -> Ope
         return None
     sizes = model.pdm.n_points, model.pdm.n_modes, n_eye_points(model, config)
     return OpenFaceTables(Release(release), *sizes)
+
+
+def validator(name: str | None, model: Model) -> Validator | None:
+    """The validator of a model's fits that a user names: a file, or the one among OpenFace's models."""
+    from pathlib import Path
+
+    from jaxclnf.models.install import installed_validator
+    from jaxclnf.models.openface.validator import N_POINTS, load_validator
+
+    if name is None:
+        return None
+    if model.pdm.n_points != N_POINTS:
+        raise ValueError(
+            f"--validator {name}: it judges {N_POINTS} landmarks, the model has {model.pdm.n_points}"
+        )
+    return load_validator(installed_validator() if name == "openface2" and not Path(name).exists() else name)
+
+
+def described_validator(name: str | None) -> dict[str, str]:
+    """What tells a run with a validator from others."""
+    return {} if name is None else {"validator": name}
 
 
 def _part_names(text: str | None, model: Model) -> list[str] | None:

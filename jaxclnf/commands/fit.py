@@ -44,6 +44,7 @@ def fit(
     parts: common.PartsOption = None,
     set_: common.SetOption = None,
     gaze: common.GazeOption = False,
+    validator: common.ValidatorOption = None,
     camera: common.CameraOption = None,
     format: common.FormatOption = common.Format.csv,
     openface_columns: common.OpenFaceOption = None,
@@ -61,13 +62,14 @@ def fit(
     """Find faces and their landmarks on photos: one table, and a picture a photo."""
     chosen = common.detector_name(detector, preset)
     told = {"boxes": _digest(boxes), "faces": faces, "detector": chosen, "camera": camera}
+    told |= common.described_validator(validator)
 
     def settled() -> tuple[Model, FitConfig]:
         engine = common.open_model(model)
         return engine, common.fit_config(preset, multi_view, parts, set_, engine, gaze)
 
     if cluster is not None:
-        on_cluster.refuse_pictures(crops=crops, openface_columns=openface_columns)
+        on_cluster.refuse_options(crops=crops, validator=validator, openface_columns=openface_columns)
         largest = faces is Faces.largest
         what = PhotosAsked(photos, boxes, common.camera(camera), chosen, largest, shard)
         fit_on_cluster(what, settled, told, out, resume, on_cluster.Asked(cluster, workers, gpus, readers))
@@ -87,16 +89,17 @@ def fit(
     with OutputFolder(place) as folder:
         found, looked, failures, passed_over = inputs.result()
         common.say_passed_over(passed_over)
-        folder.protect([*photos, *found, *filter(None, (boxes, model))])
+        folder.protect([*photos, *found, *filter(None, (boxes, model, validator))])
         folder.claim(f"landmarks.{format}", "failures.csv", "report.html")
         engine, config = settled()
+        judge = common.validator(validator, engine)
         told |= common.description(engine, config)
         also = common.openface_tables(openface_columns, engine, config)
         files = PhotoFiles(folder, found, engine, pictures, crops, margin, also)
         folder.save()
         table = _table(place / f"landmarks.{format}", engine, config, told, found, resume)
         todo = [path for path in found if path_cell(str(path)) not in table.done]
-        fitted = begun(fit_loaded(engine, with_cameras(looked(todo), view), config))
+        fitted = begun(fit_loaded(engine, with_cameras(looked(todo), view), config, judge))
         page = background(_page, report)  # while programs load
         failures += _write(table, files, fitted, len(found) - len(todo), len(todo))
         write_failures(place / "failures.csv", failures)

@@ -48,12 +48,12 @@ class Asked(NamedTuple):
     readers: int = 0
 
 
-def refuse_pictures(**options: object) -> None:
-    """Raise ValueError for options whose files a run on a cluster does not write."""
+def refuse_options(**options: object) -> None:
+    """Raise ValueError for options that a run on a cluster does not heed."""
     for name, value in options.items():
         if value:
             raise ValueError(
-                f"--{name.replace('_', '-')} is not written on a cluster; run this without --cluster"
+                f"--{name.replace('_', '-')} has no effect on a cluster; run this without --cluster"
             )
 
 

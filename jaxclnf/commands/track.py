@@ -36,6 +36,7 @@ def track(
     parts: common.PartsOption = None,
     set_: common.SetOption = None,
     gaze: common.GazeOption = False,
+    validator: common.ValidatorOption = None,
     camera: common.CameraOption = None,
     smooth: Annotated[
         Literal["none", "online", "offline"],
@@ -67,15 +68,16 @@ def track(
         found = find_videos(videos)
         failures = list(found.failures)
         common.say_passed_over(found.passed_over)
-        folder.protect([*videos, *found.sources, *found.passed_over, *filter(None, (model,))])
+        folder.protect([*videos, *found.sources, *found.passed_over, *filter(None, (model, validator))])
         folder.claim("failures.csv", "report.html")
         engine = common.open_model(model)
         settings = jax.device_put(common.fit_config(preset, multi_view, parts, set_, engine, gaze))
-        config = TrackConfig(settings, max_faces=faces)
+        config, judge = TrackConfig(settings, max_faces=faces), common.validator(validator, engine)
+        config = config if judge is None else config.validated(judge)
         told = {"faces": faces, "detector": chosen, "camera": camera, "fps": fps, "frames": frames}
         smoothing = {"none": None, "online": ONLINE, "offline": OFFLINE}[smooth]
         told |= {} if smoothing is None else {"smooth": smooth}
-        told |= common.description(engine, settings)
+        told |= common.described_validator(validator) | common.description(engine, settings)
         also = common.openface_tables(openface_columns, engine, settings)
         plan = plan_videos(folder, found.sources, format, pictures, told)
         for files in plan:

@@ -3,9 +3,12 @@
 Source: OpenFace's `LandmarkDetectionValidator.cpp`.
 """
 
+from collections.abc import Sequence
+
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int, Num
 
 from jaxclnf.fitting.pose import in_full_precision
@@ -67,6 +70,16 @@ def network(seen: Validator, picture: Float[Array, "rows cols"]) -> Float[Array,
     for weights, biases in hidden:
         values = jax.nn.relu(values @ weights + biases)
     return values @ last[0] + last[1]
+
+
+def certainties(
+    validator: Validator, images: Sequence[np.ndarray], landmarks: ArrayLike, rotations: ArrayLike
+) -> Float[np.ndarray, " n_faces"]:
+    """The certainty of each face's landmarks on its grey image, which may be of any size."""
+    points, turned = (np.asarray(a, validator.mean.dtype) for a in (landmarks, rotations))
+    faces = zip(images, points, turned, strict=True)
+    found = [validate(validator, *face_of(image, own), rotation).certainty for image, own, rotation in faces]
+    return np.array(jax.device_get(found), np.float64)
 
 
 def face_of(

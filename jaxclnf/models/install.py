@@ -28,7 +28,7 @@ _ATTEMPTS = 3  # each goes on where the one before broke off
 _CHUNK = 2**14  # bytes, which must come within twice the timeout; fewer are lost when a download breaks off
 _MOST_OF_UNKNOWN = 2**16  # bytes of a file whose size is not known
 _AHEAD = 64  # chunks that may wait to be written
-_ORIGINALS = "originals"
+_ORIGINALS, _VALIDATOR = "originals", "validator_cnn_68.txt"
 _CONVERTED = "derived/jaxclnf/1"  # the number changes when a conversion's result does
 
 Progress = Callable[[int], None]
@@ -107,6 +107,16 @@ def installed(manifest: Manifest) -> dict[str, Path]:
         return {name: originals / path for name, path in manifest.models.items() if whole}
     paths = {name: folder(manifest) / _CONVERTED / f"{name}.npz" for name in manifest.models}
     return {name: path for name, path in paths.items() if path.is_file()}
+
+
+def installed_validator() -> Path:
+    """OpenFace 2's validator among the installed files; raises ValueError where it is not there."""
+    manifest = read_manifest()
+    (file,) = (file for file in manifest.files if file.path.endswith(_VALIDATOR))
+    path = folder(manifest) / _ORIGINALS / file.path
+    if not path.is_file():
+        raise ValueError("OpenFace's validator is not installed: install it with `jaxclnf models install`")
+    return path
 
 
 def licence_text(manifest: Manifest, fetch: Fetch) -> str:

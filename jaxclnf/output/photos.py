@@ -18,9 +18,9 @@ from jaxclnf.fitting.headpose import head_pose, landmarks_camera
 from jaxclnf.media.images import RGB, to_grey
 from jaxclnf.media.inputs import Failure, failed
 from jaxclnf.media.looked import BoxSource, Looked, look_at
-from jaxclnf.models.calibration import confidences
+from jaxclnf.models.judge import how_sure
 from jaxclnf.output.tables import PHOTO, Face, columns, empty_row, photo_row
-from jaxclnf.types import EYES, Camera, FitConfig, FitResult, Model
+from jaxclnf.types import EYES, Camera, FitConfig, FitResult, Model, Validator
 
 GROUP_PIXELS = 32e6  # photos fitted together: what a few of them hold in memory
 GROUP_PHOTOS = 16
@@ -37,13 +37,19 @@ class Photo(NamedTuple):
 
 
 def fit_photos(
-    model: Model, paths: Iterable[Path], boxes: BoxSource, config: FitConfig, camera: Camera | None
+    model: Model,
+    paths: Iterable[Path],
+    boxes: BoxSource,
+    config: FitConfig,
+    camera: Camera | None,
+    validator: Validator | None = None,
 ) -> Iterator[Photo | Failure]:
     """Fit the faces of photos; yields a `Photo` or, where it cannot be used, a `Failure`, in order.
 
-    ``camera`` None stands for OpenFace's default, which goes by each photo's size.
+    ``camera`` None stands for OpenFace's default, which goes by each photo's size; a ``validator`` says how
+    sure fits are, in the calibration's place.
     """
-    yield from fit_loaded(model, load_photos(paths, boxes, camera), config)
+    yield from fit_loaded(model, load_photos(paths, boxes, camera), config, validator)
 
 
 def load_photos(paths: Iterable[Path], boxes: BoxSource, camera: Camera | None) -> Iterator[Photo | Failure]:
@@ -63,11 +69,11 @@ def with_cameras(looked: Iterable[Looked | Failure], camera: Camera | None) -> I
 
 
 def fit_loaded(
-    model: Model, loaded: Iterable[Photo | Failure], config: FitConfig
+    model: Model, loaded: Iterable[Photo | Failure], config: FitConfig, validator: Validator | None = None
 ) -> Iterator[Photo | Failure]:
     """Fit the faces of photos that were read."""
     for group in in_groups(loaded, _weight, 1.0):
-        yield from _fit_or_name(model, group, config)
+        yield from _fit_or_name(model, group, config, validator)
         group.clear()  # while the next group is waited for, this one's pictures go
 
 
@@ -90,28 +96,34 @@ def pixels_held(photo: Photo | Failure) -> float:
     return float(photo.rgb.shape[0] * photo.rgb.shape[1]) if isinstance(photo, Photo) else 0.0
 
 
-def _fit_or_name(model: Model, group: list[Photo | Failure], config: FitConfig) -> Iterator[Photo | Failure]:
+def _fit_or_name(
+    model: Model, group: list[Photo | Failure], config: FitConfig, validator: Validator | None
+) -> Iterator[Photo | Failure]:
     """The group's fits; where a fit breaks down, each photo's alone, so that only that photo is lost."""
     try:
-        fitted = list(_fit_group(model, group, config))
+        fitted = list(_fit_group(model, group, config, validator))
     except Exception as error:
         if len(group) == 1:
             fitted = [
                 failed(str(photo.path), error) if isinstance(photo, Photo) else photo for photo in group
             ]
         else:
-            fitted = [each for photo in group for each in _fit_or_name(model, [photo], config)]
+            fitted = [each for photo in group for each in _fit_or_name(model, [photo], config, validator)]
     while fitted:
         yield fitted.pop(0)
 
 
-def _fit_group(model: Model, group: list[Photo | Failure], config: FitConfig) -> Iterator[Photo | Failure]:
+def _fit_group(
+    model: Model, group: list[Photo | Failure], config: FitConfig, validator: Validator | None
+) -> Iterator[Photo | Failure]:
     with_faces = [p for p in group if isinstance(p, Photo) and len(p.boxes)]
     found = iter(())
     if with_faces:
-        result = fit_faces(model, [to_grey(p.rgb) for p in with_faces], [p.boxes for p in with_faces], config)
+        greys = [to_grey(p.rgb) for p in with_faces]
+        result = fit_faces(model, greys, [p.boxes for p in with_faces], config)
+        of_faces = [grey for p, grey in zip(with_faces, greys, strict=True) for _ in p.boxes]
         cameras = jax.tree.map(lambda *c: np.stack(c), *(p.camera for p in with_faces for _ in p.boxes))
-        found = iter(measure(model, result, confidences(model, result, config), cameras))
+        found = iter(measure(model, result, how_sure(model, result, config, validator, of_faces), cameras))
     for photo in group:
         if isinstance(photo, Photo):
             photo = photo._replace(faces=tuple(next(found) for _ in photo.boxes))

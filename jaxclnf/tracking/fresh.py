@@ -71,7 +71,7 @@ def _begun(
     """
     batch = fit_faces(model, [frame], [boxes], config.fit)
     results = [jax.tree.map(lambda a, i=i: a[i], batch) for i in range(len(boxes))]
-    found = judged(model, config.fit, results, config.appears)
+    found = judged(model, config, config.fit, frame, results, config.appears)
     moving = [i for i, face in enumerate(found) if usable(int(face.result.status))]
     for _ in range(MAX_SETTLING):
         before = [found[i].result for i in moving]

@@ -9,14 +9,18 @@ import numpy as np
 from jaxtyping import Float
 
 from jaxclnf.config import FitConfig, setting
-from jaxclnf.models.calibration import confidences
+from jaxclnf.fitting.validate import BOUNDARY
+from jaxclnf.models.judge import how_sure
 from jaxclnf.tracking.association import Box
 from jaxclnf.tracking.following import Expected, fit_expected
 from jaxclnf.tracking.shots import Sketch
-from jaxclnf.types import FaceParams, FitResult, Model, usable
+from jaxclnf.types import FaceParams, FitResult, Model, Validator, usable
 
 FAST = 0.03
 """Of its width a frame, from which on a face's motion is predicted, and twice that ..."""
+
+JUST_ABOVE = BOUNDARY + 0.025
+"""Between the validator's boundary and the certainty above it."""
 
 HURRIED = 0.06
 """... from which on every frame's detections are asked for."""
@@ -39,6 +43,13 @@ class TrackConfig(NamedTuple):
     detect_every: int = 8  # frames between looks while all goes well
     retry_every: int = 4  # frames between looks for lost ones
     forget_after: int = 150  # frames a lost face keeps its number
+    validator: Validator | None = None  # says how sure fits are, in the calibration's place
+
+    def validated(self, validator: Validator) -> TrackConfig:
+        """Let OpenFace 2's validator decide, as it does there: a face is one above its boundary."""
+        return self._replace(
+            validator=validator, succeeds=JUST_ABOVE, appears=JUST_ABOVE, doubtful=JUST_ABOVE
+        )
 
     def following(self, settings: FitConfig) -> FitConfig:
         """Settings as they are for a face that goes on from its last place."""
@@ -103,7 +114,8 @@ def fits(model: Model, config: TrackConfig, frame: np.ndarray, faces: list[Expec
         settings = settings_of(config, kind)
         chosen = [i for i, s in enumerate(small) if s == kind]
         results = fit_expected(model, settings, frame, [faces[i] for i in chosen])
-        found |= dict(zip(chosen, judged(model, settings, results, config.succeeds), strict=True))
+        of_kind = judged(model, config, settings, frame, results, config.succeeds)
+        found |= dict(zip(chosen, of_kind, strict=True))
     return [found[i] for i in range(len(faces))]
 
 
@@ -120,12 +132,20 @@ def too_small(model: Model, config: TrackConfig, params: FaceParams) -> bool:
     return not scales or float(following.scale_margin) * min(scales) > float(params.scale)
 
 
-def judged(model: Model, settings: FitConfig, results: list[FitResult], least: float) -> list[Tracked]:
+def judged(
+    model: Model,
+    config: TrackConfig,
+    settings: FitConfig,
+    frame: np.ndarray,
+    results: list[FitResult],
+    least: float,
+) -> list[Tracked]:
+    """Fits in a frame and how sure each is; those below ``least`` are without success."""
     if not results:
         return []
     # Where it is unknown, as of a model without calibration, nothing is doubtful.
     batch = jax.tree.map(lambda *rows: np.stack(rows), *results)
-    sure = confidences(model, batch, settings)
+    sure = how_sure(model, batch, settings, config.validator, [frame] * len(results))
     return [
         Tracked(-1, result, float(p), usable(int(result.status)) and not p < least)
         for result, p in zip(results, sure, strict=True)

@@ -26,4 +26,4 @@ def test_without_ray_one_sentence_names_the_extra(run, monkeypatch) -> None:
 
 def test_crops_are_not_made_on_a_cluster(run) -> None:
     outcome = run("fit", "photos", "--cluster", "local", "--crops", 112)
-    assert outcome.status == 1 and outcome.err.startswith("jaxclnf: --crops is not written on a cluster")
+    assert outcome.status == 1 and outcome.err.startswith("jaxclnf: --crops has no effect on a cluster")

@@ -9,12 +9,18 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from engine import box_of, synthetic_config, synthetic_face, synthetic_model
+from openface_files import write_validator
 from shared_data import SHARED, golden, shared
 
-from jaxclnf.fitting.validate import face_of, nearest, network, normalised, validate
+import jaxclnf
+from jaxclnf.fitting.validate import BOUNDARY, face_of, nearest, network, normalised, validate
+from jaxclnf.models.judge import how_sure
 from jaxclnf.models.openface.validator import load_validator
 from jaxclnf.ops.convolution import column_major, convolve, max_pool
 from jaxclnf.ops.warp import region, warp
+from jaxclnf.tracking.following import Expected
+from jaxclnf.tracking.tracks import TrackConfig, fits
 from jaxclnf.types import Validator
 
 FILE = ("openface", "model", "detection_validation", "validator_cnn_68.txt")
@@ -145,3 +151,22 @@ def test_a_file_that_breaks_off_is_refused_in_a_sentence(keep: int, tmp_path: Pa
 def test_the_older_validator_is_refused_in_a_sentence() -> None:
     with pytest.raises(ValueError, match="older program"):
         load_validator(shared(*FILE[:-1], "validator_general_68.txt"))
+
+
+def test_a_validator_says_how_sure_fits_are(tmp_path: Path) -> None:
+    """One without usable landmarks has 0, and a face that is followed is one above the boundary."""
+    model, config = synthetic_model(np.float32), synthetic_config()
+    image, params = synthetic_face(0, np.float32)
+    box = box_of(model, params).astype(np.float32)
+    result = jax.device_get(jaxclnf.fit_batch(model, image, np.stack([box, -box]), config))
+    decided = set()
+    for seed in range(16):
+        judge = load_validator(write_validator(tmp_path / "validator.txt", seed, corners=(0, 3, 9)))
+        sure = how_sure(model, result, config, judge, [image, image])
+        found = validate(judge, *face_of(image, result.landmarks[0]), result.params.rotation[0])
+        np.testing.assert_allclose(sure, [found.certainty, 0])
+        tracker = TrackConfig(config).validated(judge)
+        seen = fits(model, tracker, image, [Expected(params, box, 1.0)])[0]
+        assert seen.success == (seen.confidence > BOUNDARY + 0.01)
+        decided.add(seen.success)
+    assert decided == {True, False}

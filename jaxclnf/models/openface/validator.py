@@ -16,7 +16,9 @@ _CNN = 3  # the type of validator that is read
 _CONVOLUTION, _POOL, _CONNECTED, _RELU = range(4)
 _MOST = 4096  # views, layers, maps; pixels of a side
 _OLDER = "the older program's validator, whose layout is not known here"
-_POINTS = 68
+N_POINTS = 68
+"""Landmarks that a validator looks at."""
+
 _PIXEL = 80  # bytes that a pixel of a view costs: where it lies, mean and deviation, cast and stacked
 
 
@@ -70,7 +72,7 @@ def _read_view(file: ByteReader) -> _View:
     kernels, weights = _read_layers(file)
     n_pixels = file.integer("number of pixels", 1, _MOST**2)
     origin = np.array([file.number(name, -1e6, 1e6) for name in ("least x", "least y")])
-    file.matrix("reference shape", (2 * _POINTS, 1))
+    file.matrix("reference shape", (2 * N_POINTS, 1))
     triangles = file.matrix("triangles", (None, 3))
     triangle_of = file.any_matrix("triangle of each pixel", _MOST)
     file.reserve(_PIXEL * triangle_of.size, "a picture of the face")
@@ -93,8 +95,8 @@ def _row(file: ByteReader, name: str) -> np.ndarray:
 
 def _check_warp(file: ByteReader, triangles: np.ndarray, triangle_of: np.ndarray, mask: np.ndarray) -> None:
     indices = triangles.dtype.kind in "iu" and triangle_of.dtype.kind in "iu"
-    if not indices or triangles.min() < 0 or triangles.max() >= _POINTS:
-        raise file.error(f"triangles of other landmarks than 0 to {_POINTS - 1}")
+    if not indices or triangles.min() < 0 or triangles.max() >= N_POINTS:
+        raise file.error(f"triangles of other landmarks than 0 to {N_POINTS - 1}")
     used = triangle_of[mask]
     if used.size == 0 or used.min() < 0 or used.max() >= len(triangles):
         raise file.error(f"a pixel of the face in none of the {len(triangles)} triangles, or no pixel at all")

@@ -1,0 +1,27 @@
+"""How sure fits are, by whoever is asked: OpenFace 2's validator, or a model's own calibration."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Float
+
+from jaxclnf.fitting.validate import certainties
+from jaxclnf.models.calibration import confidences
+from jaxclnf.types import FitConfig, FitResult, Model, Validator, usable
+
+
+def how_sure(
+    model: Model,
+    result: FitResult,
+    config: FitConfig,
+    validator: Validator | None,
+    images: Sequence[np.ndarray],
+) -> Float[np.ndarray, " n_faces"]:
+    """The certainty of each fit of a batch on its grey image, or without a validator its confidence."""
+    if validator is None:
+        return confidences(model, result, config)
+    ok = np.array([usable(int(status)) for status in result.status], bool)
+    params = result.params
+    return np.where(ok, certainties(validator, images, result.landmarks, params.rotation), 0.0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import NamedTuple
 
 import jax
@@ -20,7 +21,7 @@ from jaxclnf.output.tables import VIDEO, Face, columns, empty_row, percent, vide
 from jaxclnf.tracking import TrackConfig, Tracked, TrackerState, look_scale, step, wants_detections
 from jaxclnf.tracking.association import landmark_box
 from jaxclnf.tracking.smoothing import Smoothing, smoothed
-from jaxclnf.types import Camera, FitConfig, Model
+from jaxclnf.types import Camera, FitConfig, FitResult, Model
 
 NO_BOXES = np.zeros((0, 5), np.float32)
 
@@ -77,11 +78,16 @@ def _detected(config: TrackConfig, state: TrackerState, rgb: RGB, find: Detector
 def _measured(model: Model, tracked: list[Tracked], camera: Camera) -> Iterator[tuple[int, Face, bool]]:
     if not tracked:
         return
-    results = jax.tree.map(lambda *rows: np.stack(rows), *(t.result for t in tracked))
+    results = jax.tree.map(lambda *rows: np.stack(rows), *(_summed(t.result) for t in tracked))
     sure = np.array([t.confidence for t in tracked])
     cameras = jax.tree.map(lambda c: np.repeat(np.asarray(c)[None], len(tracked)), camera)
     for t, face in zip(tracked, measure(model, results, sure, cameras), strict=True):
         yield t.face_id, face, t.success
+
+
+def _summed(result: FitResult) -> FitResult:
+    """A fit with its iterations summed over its stages: new faces go through more than followed ones."""
+    return replace(result, iterations=np.asarray(result.iterations).sum(0))
 
 
 def video_columns(model: Model, config: FitConfig) -> list[str]:

@@ -211,15 +211,21 @@ def openface_tables(release: str | None, model: Model, config: FitConfig) -> Ope
     return OpenFaceTables(Release(release), *sizes)
 
 
-def validator(name: str | None, model: Model) -> Validator | None:
-    """The validator of a model's fits that a user names: a file, or the one among OpenFace's models."""
+def validator(name: str | None, model: Model, model_name: str | None) -> Validator | None:
+    """The validator of a model's fits that a user names: a file, or the one among OpenFace's models.
+
+    Without a name it is the one that goes with a model of CEN experts, which nothing else judges.
+    """
     from pathlib import Path
 
     from jaxclnf.models.install import installed_validator
-    from jaxclnf.models.openface.validator import N_POINTS, load_validator
+    from jaxclnf.models.openface.validator import N_POINTS, is_cnn, load_validator
+    from jaxclnf.models.opening import own_validator
+    from jaxclnf.models.presets import has_cen
 
     if name is None:
-        return None
+        own = own_validator(model_name) if has_cen(model) else None
+        return None if own is None or not is_cnn(own) else load_validator(own)
     if model.pdm.n_points != N_POINTS:
         raise ValueError(
             f"--validator {name}: it judges {N_POINTS} landmarks, the model has {model.pdm.n_points}"

@@ -92,7 +92,7 @@ def fit(
         folder.protect([*photos, *found, *filter(None, (boxes, model, validator))])
         folder.claim(f"landmarks.{format}", "failures.csv", "report.html")
         engine, config = settled()
-        judge = common.validator(validator, engine)
+        judge = common.validator(validator, engine, model)
         told |= common.description(engine, config)
         also = common.openface_tables(openface_columns, engine, config)
         files = PhotoFiles(folder, found, engine, pictures, crops, margin, also)

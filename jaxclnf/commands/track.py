@@ -72,7 +72,7 @@ def track(
         folder.claim("failures.csv", "report.html")
         engine = common.open_model(model)
         settings = jax.device_put(common.fit_config(preset, multi_view, parts, set_, engine, gaze))
-        config, judge = TrackConfig(settings, max_faces=faces), common.validator(validator, engine)
+        config, judge = TrackConfig(settings, max_faces=faces), common.validator(validator, engine, model)
         config = config if judge is None else config.validated(judge)
         told = {"faces": faces, "detector": chosen, "camera": camera, "fps": fps, "frames": frames}
         smoothing = {"none": None, "online": ONLINE, "offline": OFFLINE}[smooth]

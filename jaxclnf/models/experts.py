@@ -82,7 +82,7 @@ def kind_of(experts: Any) -> str:
             return name
     if isinstance(experts, CENExperts):
         raise ValueError(
-            "OpenFace's CEN experts are not stored a second time, 400 MB of them: load them from their own "
-            "files with convert_openface, which takes seconds"
+            "OpenFace's CEN experts are not stored a second time, 400 MB of them: open their own "
+            "files in seconds, with --model or convert_openface"
         )
     raise ValueError(f"experts of {type(experts).__name__} cannot be stored, expected {', '.join(KINDS)}")

@@ -18,8 +18,21 @@ def open_model(name: str | Path | None = None) -> Model:
         return load_model()
     from jaxclnf.models.openface import convert_openface
 
-    path = Path(name) if Path(name).exists() else _installed(str(name)) or Path(name)
+    path = _file(name)
     return load_model(path) if is_saved_model(path) else convert_openface(path)
+
+
+def own_validator(name: str | Path | None) -> Path | None:
+    """OpenFace 2's validator that the file of a model of CEN experts names; others have none to go by."""
+    from jaxclnf.models.openface import named_validator
+
+    path = _file(name) if name else None
+    return None if path is None or is_saved_model(path) else named_validator(path)
+
+
+def _file(name: str | Path) -> Path:
+    """The file that a user's name for a model means."""
+    return Path(name) if Path(name).exists() else _installed(str(name)) or Path(name)
 
 
 def _installed(name: str) -> Path | None:

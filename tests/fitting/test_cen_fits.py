@@ -8,10 +8,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from engine import as_points, padded, still
+from engine import as_points, openface_model, padded, still
 from shared_data import golden, shared
 
 import jaxclnf
+from jaxclnf.commands.common import validator
 from jaxclnf.fitting.early import adjusted, keeps_shape, kept
 from jaxclnf.types import EarlyTermination, FitConfig, Model
 
@@ -20,7 +21,7 @@ FACES = [4, 7, 8, 9]
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Model:
+def main_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The synthetic experts beside OpenFace's other files."""
     folder = tmp_path_factory.mktemp("cen")
     for source in (shared("openface", "model"), shared("golden", "cen_synth")):
@@ -29,7 +30,12 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Model:
                 link = folder / path.relative_to(source)
                 link.parent.mkdir(exist_ok=True, parents=True)
                 link.symlink_to(path)
-    return jaxclnf.convert_openface(folder / "main_ceclm_general.txt")
+    return folder / "main_ceclm_general.txt"
+
+
+@pytest.fixture(scope="module")
+def model(main_file: Path) -> Model:
+    return jaxclnf.convert_openface(main_file)
 
 
 def test_whole_fits_of_eleven_starts(model: Model) -> None:
@@ -72,3 +78,11 @@ def test_what_the_files_say(model: Model) -> None:
     assert model.settings == FitConfig.openface2(cen=True)
     with pytest.raises(ValueError, match="not stored"):
         jaxclnf.save_model(model, Path("never.npz"))
+
+
+def test_the_validator_that_a_cen_model_names_is_asked(main_file: Path, model: Model) -> None:
+    assert validator(None, model, str(main_file)) is not None
+    assert validator(None, openface_model(np.float32), str(main_file)) is None
+    other = main_file.with_name("main_old.txt")
+    other.write_text(main_file.read_text().replace("validator_cnn_68", "validator_general_68"))
+    assert validator(None, model, str(other)) is None

@@ -33,7 +33,8 @@ LICENCE = (
 _SOURCE = "converted from OpenFace's "
 _DETECTOR, _PART, _PDM = "LandmarkDetector", "LandmarkDetector_part", "PDM"
 _CCNF, _CEN, _EARLY = "PatchesCCNF", "PatchesCEN", "EarlyTermination"
-_UNREAD = ("Triangulations", "FaceDetConversion", "DetectionValidator")
+_VALIDATOR = "DetectionValidator"
+_UNREAD = ("Triangulations", "FaceDetConversion", _VALIDATOR)
 _KEYWORDS = (_DETECTOR, _PART, _PDM, _CCNF, _CEN, _EARLY, *_UNREAD)
 _MAX_LINES, _MAX_LENGTH = 16, 2000  # scales or parts of a model, characters of a line
 
@@ -62,6 +63,14 @@ def convert_openface(path: str | Path, dtype: DTypeLike = np.float32) -> Model:
     parts = [_read_part(path, text, whole, dtype, budget) for word, text in lines if word == _PART]
     model = replace(whole, parts=tuple(parts))
     return replace(model, calibration=known_calibration(model)).astype(dtype)
+
+
+def named_validator(path: str | Path) -> Path | None:
+    """The validator that an OpenFace ``main_*.txt`` names, if there is such a file."""
+    path = Path(path)
+    names = [rest for word, rest in _read_lines(path, Budget()) if word == _VALIDATOR]
+    found = path.parent / names[-1] if names else path
+    return found if names and found.is_file() else None
 
 
 def _read_lines(path: Path, budget: Budget) -> list[tuple[str, str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -36,6 +37,12 @@ class _View(NamedTuple):
     kernel_biases: tuple[np.ndarray, ...]
     weights: tuple[np.ndarray, ...]
     weight_biases: tuple[np.ndarray, ...]
+
+
+def is_cnn(path: Path) -> bool:
+    """Whether a file is OpenFace 2's validator, not the older program's."""
+    with path.open("rb") as file:
+        return file.read(4) == struct.pack("<i", _CNN)
 
 
 def load_validator(path: str | Path, dtype: DTypeLike = np.float32) -> Validator:

@@ -1,59 +1,75 @@
-"""Which detector finds which faces, and where do fits from its boxes end? Prints a table.
+"""Which detector finds which faces, and where do fits from its boxes end? Prints tables.
 
-    python experiments/27_detection/run.py [PHOTOS] [--photos N]
+    python experiments/27_detection/run.py [PHOTOS] [--photos N] [--detectors NAME ...]
 
 PHOTOS is a folder of full photos with points.npz, each with one annotated face. Photos are also turned,
-shrunk so far that the face is so many pixels wide, darkened and blurred.
+shrunk so far that the face is so many pixels wide, darkened, blurred, half covered, and cut off where the
+face ends. See README.md.
 """
 
 from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
-import cv2
 import numpy as np
 
 import jaxclnf
+from jaxclnf.data.changes import (
+    SIDES,
+    Change,
+    at_border,
+    blurred,
+    covered,
+    darkened,
+    shrunk,
+    turned,
+    unchanged,
+)
+from jaxclnf.data.evaluate import true_yaws
 from jaxclnf.media.detection import DetectorName, detect_faces, named_detector
 from jaxclnf.media.detection.sizes import overlaps
 from jaxclnf.media.images import read_photo, to_grey
+from jaxclnf.models.calibration import confidences
 
 SHARED = Path(__file__).resolve().parents[3] / "shared"
-Change = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
-
-
-def turned(degrees: float) -> Change:
-    def change(rgb: np.ndarray, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        to = cv2.getRotationMatrix2D(points.mean(axis=0).tolist(), -degrees, 1.0)
-        picture = cv2.warpAffine(rgb, to, rgb.shape[1::-1], borderMode=cv2.BORDER_REFLECT)
-        return picture, points @ to[:, :2].T + to[:, 2]
-
-    return change
-
-
-def shrunk(width: float) -> Change:
-    def change(rgb: np.ndarray, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        scale = min(1.0, width / float(np.ptp(points[:, 0])))
-        picture = cv2.resize(rgb, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-        return picture, scale * (points + 0.5) - 0.5
-
-    return change
-
+FOUND = 0.3  # of a detection's overlap with the face
+DOUBTED = 0.05  # confidence below which a detection is called false
 
 CHANGES: dict[str, Change] = {
-    "as it is": lambda rgb, points: (rgb, points),
+    "as it is": unchanged,
     "turned 20": turned(20),
     "turned 30": turned(30),
     "turned 45": turned(45),
     "60 px": shrunk(60),
     "32 px": shrunk(32),
     "24 px": shrunk(24),
-    "dark": lambda rgb, points: ((rgb * 0.2).astype(np.uint8), points),
-    "blurred": lambda rgb, points: (cv2.GaussianBlur(rgb, (0, 0), np.ptp(points[:, 0]) / 25), points),
+    "dark": darkened(0.2),
+    "dark, noise": darkened(0.1, 8),
+    "blurred": blurred(0.04),
+    **{f"half: {side}": covered(side, 0.5) for side in SIDES},
+    **{f"border {side}": at_border(side) for side in SIDES},
 }
+
+
+class Seen(NamedTuple):
+    """What became of each annotated face under a detector, and what was found elsewhere."""
+
+    found: np.ndarray  # whether
+    error: np.ndarray  # percent of the eye distance, infinite where it was not found
+    elsewhere: int
+    false: int
+    seconds: float  # of a core, for all photos
+
+    def said(self) -> str:
+        n, good = len(self.found), self.error < 10
+        middle = np.median(self.error[self.found]) if self.found.any() else np.nan
+        return (
+            f"{self.found.mean():6.1%} found, {good.mean():6.1%} within 10 %, median error {middle:5.2f} %, "
+            f"{self.elsewhere:3} elsewhere, {self.false:2} of them false, {1e3 * self.seconds / n:4.0f} ms"
+        )
 
 
 def installed() -> list[DetectorName]:
@@ -68,43 +84,69 @@ def installed() -> list[DetectorName]:
     return found
 
 
-def row(model: jaxclnf.Model, name: str, change: Change, photos: list, points: np.ndarray) -> str:
+def seen(model: jaxclnf.Model, name: str, change: Change, photos: list, points: np.ndarray) -> Seen:
+    """Detect and fit the faces of changed photos."""
     greys, boxes, truths, seconds = [], [], [], 0.0
     for photo, own in zip(photos, points, strict=True):
-        rgb, truth = change(photo, own)
+        rgb, truth = change(photo, own.astype(np.float64))
         start = time.process_time()
         found = detect_faces(rgb, name)
         seconds += time.process_time() - start
-        tight = np.concatenate([truth.min(axis=0), np.ptp(truth, axis=0)])
-        at = overlaps(found.boxes, tight[None])[:, 0]
-        if len(at) and at.max() > 0.3:
-            greys.append(to_grey(rgb))
-            boxes.append(found.tilted[at.argmax()])
-            truths.append(truth)
-    n, good, middle = len(photos), 0, np.nan
-    if greys:
-        truth = np.array(truths)
-        result = jaxclnf.fit_faces(model, greys, boxes)
-        eyes = np.linalg.norm(truth[:, 36] - truth[:, 45], axis=1)
-        error = 100 * np.linalg.norm(result.landmarks - truth, axis=-1).mean(axis=1) / eyes
-        good, middle = int((error < 10).sum()), float(np.median(error))
-    share = f"{len(greys) / n:7.1%} found, {good / n:7.1%} within 10 %, median error {middle:5.2f} %"
-    return f"{share}, {1e3 * seconds / n:5.0f} ms of a core a photo"
+        greys.append(to_grey(rgb))
+        boxes.append(found.tilted)
+        truths.append(truth)
+    result = jaxclnf.fit_faces(model, greys, boxes) if any(map(len, boxes)) else None
+    sure = np.zeros(0) if result is None else confidences(model, result, model.settings)
+    landmarks = np.zeros((0, 68, 2)) if result is None else result.landmarks
+    ends = np.cumsum([len(rows) for rows in boxes])[:-1]
+    each = zip(boxes, np.split(landmarks, ends), np.split(sure, ends), truths, strict=True)
+    faces = [of_photo(*values) for values in each]
+    hit, error, elsewhere, false = (np.array(column) for column in zip(*faces, strict=True))
+    return Seen(hit, error, int(elsewhere.sum()), int(false.sum()), seconds)
+
+
+def of_photo(
+    boxes: np.ndarray, landmarks: np.ndarray, sure: np.ndarray, truth: np.ndarray
+) -> tuple[bool, float, int, int]:
+    """Whether the annotated face was found, its error, and how many detections are elsewhere, and false."""
+    tight = np.concatenate([truth.min(axis=0), np.ptp(truth, axis=0)])
+    at = overlaps(boxes[:, :4], tight[None])[:, 0]
+    others = at <= FOUND
+    counts = int(others.sum()), int((others & (sure < DOUBTED)).sum())
+    if others.all():
+        return False, np.inf, *counts
+    eyes = np.linalg.norm(truth[36] - truth[45])
+    error = 100 * np.linalg.norm(landmarks[at.argmax()] - truth, axis=-1).mean() / eyes
+    return True, float(error), *counts
+
+
+def by(name: str, values: np.ndarray, edges: list[float], what: Seen) -> None:
+    """Print a detector's shares by a property of the faces."""
+    for low, high in zip(edges, edges[1:], strict=False):
+        of = (values >= low) & (values < high)
+        if of.any():
+            shares = f"{what.found[of].mean():6.1%} found, {(what.error[of] < 10).mean():6.1%} within 10 %"
+            print(f"    {name} {low:3.0f} to {high:4.0f}: {of.sum():3} faces, {shares}")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("folder", type=Path, nargs="?", default=SHARED / "photos" / "helen_train")
     parser.add_argument("--photos", type=int, default=120)
+    parser.add_argument("--detectors", nargs="+", choices=[*DetectorName], default=installed())
     options = parser.parse_args()
     table = np.load(options.folder / "points.npz")
-    names = table["names"][: options.photos]
-    photos = [read_photo(options.folder / name) for name in names]
+    photos = [read_photo(options.folder / name) for name in table["names"][: options.photos]]
+    points = table["points"][: len(photos)]
     model = jaxclnf.load_model()
+    yaws, widths = np.abs(true_yaws(model.pdm, points)), np.ptp(points[..., 0], axis=1)
     for what, change in CHANGES.items():
-        for name in installed():
-            line = row(model, name, change, photos, table["points"][: len(photos)])
-            print(f"{what:10} {name:8} {line}", flush=True)
+        for name in options.detectors:
+            became = seen(model, name, change, photos, points)
+            print(f"{what:13} {name:8} {became.said()}", flush=True)
+            if what == "as it is":
+                by("yaw", yaws, [0, 10, 20, 30, 90], became)
+                by("width", widths, [0, 60, 120, 240, 480, 4000], became)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import colorsys
+
 import cv2
 import numpy as np
 from jaxtyping import Float, UInt8
@@ -28,13 +30,18 @@ EYE_CURVES = (slice(0, 8), slice(20, 28))  # iris, pupil
 EYE_COLOURS = ((60, 120, 255), (255, 60, 60))
 RAY_COLOUR = (60, 230, 60)
 
+_GOLDEN = 0.618034
 _SHIFT = 4  # OpenCV takes points in units of 2^-4 pixel
 _SHADE = (20, 20, 20)
 
 
 def colour_of(face: int) -> tuple[int, int, int]:
     """The colour of a face by its number, the same in every picture."""
-    return COLOURS[face % len(COLOURS)]
+    if face < len(COLOURS):
+        return COLOURS[face]
+    hue = face * _GOLDEN % 1.0  # far from those of the last few
+    red, green, blue = colorsys.hls_to_rgb(hue, (0.5, 0.65, 0.8)[face % 3], 0.75)
+    return round(255 * red), round(255 * green), round(255 * blue)
 
 
 def draw_landmarks(rgb: RGB, points: Points, colour: tuple[int, int, int] = COLOURS[0]) -> None:

@@ -12,7 +12,9 @@ import pytest
 
 from jaxclnf.media.inputs import Failure
 from jaxclnf.media.video import VideoFile
+from jaxclnf.output.draw import colour_of
 from jaxclnf.output.report import report_photos, report_videos
+from jaxclnf.output.report.names import short_names
 from jaxclnf.output.runs import Table
 from jaxclnf.output.tables import VIDEO, columns
 
@@ -110,7 +112,77 @@ def test_in_a_browser_the_page_of_a_video_shows_its_course(tmp_path: Path) -> No
     in_browser(page, f"--screenshot={tmp_path / 'page.png'}", "--window-size=1000,1400")
     picture = cv2.imread(str(tmp_path / "page.png"))
     assert picture.shape[:2] == (1400, 1000)
-    plots, cards = picture[150:800], picture[900:]
+    plots, strip = picture[150:700], picture[720:900]
     assert len(np.unique(plots.reshape(-1, 3), axis=0)) > 50
-    assert len(np.unique(cards.reshape(-1, 3), axis=0)) > 20
+    assert len(np.unique(strip.reshape(-1, 3), axis=0)) > 20
     assert 'class="card bad"' in page.read_text(encoding="utf-8")
+
+
+def probed(page: Path, script: str) -> dict:
+    """What a script, run on the page, has put into ``seen``."""
+    text = page.read_text(encoding="utf-8")
+    probe = f"""<script>addEventListener("load", async () => {{
+      const seen = {{}}; {script}
+      document.body.innerHTML = "<pre id=seen>" + JSON.stringify(seen) + "</pre>";
+    }})</script></body>"""
+    page.write_text(text.replace("</body>", probe), encoding="utf-8")
+    return json.loads(re.findall(r'<pre id="seen">(.*?)</pre>', in_browser(page, "--dump-dom"))[0])
+
+
+def test_in_a_browser_a_picture_opens_in_full_size_with_its_numbers(tmp_path: Path) -> None:
+    seen = probed(
+        write_photos(tmp_path),
+        """document.querySelectorAll(".card")[0].click();
+        await document.querySelector("dialog img").decode();
+        seen.open = document.querySelector("dialog").open;
+        seen.width = document.querySelector("dialog img").naturalWidth;
+        seen.numbers = document.querySelector("dialog table").innerText;
+        document.getElementById("next").click();
+        seen.next = document.querySelector("dialog h2").textContent;""",
+    )
+    assert seen["open"] and seen["width"] == 600
+    for number in ("20 %", "86°", "ok"):
+        assert number in seen["numbers"]
+    assert seen["next"] == "middling.jpg"
+
+
+def test_in_a_browser_a_click_on_a_video_s_course_goes_to_its_frame(tmp_path: Path) -> None:
+    seen = probed(
+        write_video(tmp_path),
+        """const plot = document.querySelector(".plot"), box = plot.getBoundingClientRect();
+        const x = box.left + box.width * (SPAN[0] + 0.5 * (SPAN[1] - SPAN[0]));
+        plot.dispatchEvent(new MouseEvent("click", {clientX: x, clientY: box.top + 20, bubbles: true}));
+        seen.title = document.querySelector("dialog h2").textContent;
+        seen.time = document.querySelector("video").currentTime;
+        seen.cursor = document.querySelector(".cursor").hidden;
+        seen.near = +document.querySelector(".here").dataset.time;
+        seen.lines = document.querySelectorAll("[id^='line-0-']").length;""",
+    )
+    assert seen["title"] == "clip, 2.05 s" and abs(seen["time"] - 1.95) < 0.02  # from 0.1 to 4 s
+    assert not seen["cursor"] and abs(seen["near"] - 2.05) < 0.4
+    assert seen["lines"] == 5  # confidence, three angles, distance
+
+
+def test_what_was_found_and_not_fitted_is_listed(tmp_path: Path) -> None:
+    names = columns(5, 3)
+    table = Table.afresh(tmp_path / "landmarks.csv", names)
+    for folder, status in (("a", "face too small"), ("b", "no face"), ("c", "ok")):
+        known = {"face": "0", "confidence": "0", "source": f"/far/{folder}/x.jpg", "status": status}
+        table.add([[known.get(name, "nan") for name in names]])
+    table.finish()
+    report_photos(tmp_path / "report.html", table.path, {}, [])
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "Without landmarks (2)" in page and "2 faces on 3 photos" in page
+    assert '<td title="/far/a/x.jpg">a/x.jpg</td><td>face 0: face too small</td>' in page
+    assert '<td title="/far/b/x.jpg">b/x.jpg</td><td>no face</td>' in page
+
+
+def test_names_are_as_short_as_tells_them_apart() -> None:
+    names = ["/a/b/x.jpg", "/a/c/x.jpg", "/a/y.jpg", "x.jpg", ""]
+    assert short_names(names) == dict(zip(names, ["b/x.jpg", "c/x.jpg", "y.jpg", "x.jpg", ""], strict=True))
+
+
+def test_colours_of_many_faces_differ() -> None:
+    colours = [colour_of(i) for i in range(40)]
+    assert len(set(colours)) == 40
+    assert all(0 <= c <= 255 for colour in colours for c in colour)

@@ -1,0 +1,122 @@
+"""What stands on the page, and the writing of it."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+
+from jaxclnf.media.images import RGB
+from jaxclnf.media.inputs import Failure
+from jaxclnf.output.files import write_whole
+from jaxclnf.output.report.names import short_names
+
+THUMBNAIL = 240  # pixels of the longer side
+
+
+class Card(NamedTuple):
+    """A face, a photo without one, or a frame."""
+
+    order: int
+    name: str
+    path: str  # in full
+    text: str
+    confidence: float
+    bad: bool
+    image: str  # JPEG in base64, empty where there is none
+    numbers: dict[str, str]
+    full: str = ""  # the picture in full size, beside the page
+    time: float = 0.0  # of a frame, seconds
+
+
+class Face(NamedTuple):
+    """A line of a plot's legend."""
+
+    number: int
+    colour: str
+
+
+class Line(NamedTuple):
+    """What became of a file, or of a face in it."""
+
+    name: str
+    path: str  # in full
+    what: str
+
+
+@dataclass(frozen=True)
+class Course:
+    """A video: the drawing of its course, who is in it, and some of its frames."""
+
+    name: str
+    path: str
+    svg: str
+    start: float  # seconds at the drawing's left ...
+    end: float  # ... and right
+    faces: Sequence[Face]
+    cards: Sequence[Card]
+    film: str = ""  # the annotated copy, beside the page
+
+
+@dataclass(frozen=True)
+class Page:
+    """Everything that a run's page says."""
+
+    title: str
+    summary: str
+    failures: Sequence[Failure]
+    unfitted: Sequence[Line] = ()
+    n_unfitted: int = 0
+    courses: Sequence[Course] = ()
+    cards: Iterable[Card] = ()
+    left_out: int = 0
+    span: tuple[float, float] = (0.0, 1.0)  # of a drawing's width that its times fill
+
+    @property
+    def failed(self) -> list[Line]:
+        """The failures, under short names."""
+        names = short_names(dict.fromkeys(failure.source for failure in self.failures))
+        return [
+            Line(names[source], source, reason.replace(source, names[source]))
+            for source, reason in self.failures
+        ]
+
+
+def count(n: int, what: str) -> str:
+    """So many of them, in words."""
+    return f"{n} {what}{'' if n == 1 else 's'}"
+
+
+def sure(confidence: float) -> str:
+    """A confidence, in words."""
+    return f"{confidence:.0%} sure" if np.isfinite(confidence) else "how sure is unknown"
+
+
+def thumbnail(picture: RGB | None) -> str:
+    """A small copy of a picture, for a `Card`."""
+    if picture is None or not picture.size:
+        return ""
+    scale = min(1.0, THUMBNAIL / max(picture.shape[:2]))
+    size = [max(1, round(scale * n)) for n in picture.shape[1::-1]]
+    small = cv2.resize(np.ascontiguousarray(picture), size, interpolation=cv2.INTER_AREA)
+    _, data = cv2.imencode(".jpg", small[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, 80])
+    return base64.b64encode(data.tobytes()).decode()
+
+
+@cache
+def page_template() -> Any:
+    """The page's template, which is read once."""
+    from jinja2 import Environment, PackageLoader
+
+    return Environment(loader=PackageLoader("jaxclnf.output"), autoescape=True).get_template("report.html")
+
+
+def write_page(path: Path, page: Page) -> None:
+    """Write the page, whole or not at all."""
+    write_whole(path, page_template().render(page=page).encode("utf-8", "replace"))

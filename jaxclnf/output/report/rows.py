@@ -1,0 +1,82 @@
+"""The rows of a run's table, of whatever format, as the page needs them."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+Row = dict[str, Any]
+
+ROTATIONS = ("pose_Rx", "pose_Ry", "pose_Rz")
+LOOKS = ("gaze_angle_x", "gaze_angle_y")
+PHOTO = ("confidence", "status", "source", "face", "pose_Tz", *ROTATIONS)
+VIDEO = ("confidence", "status", "source", "frame", "face_id", "timestamp", "success", "pose_Tz", *ROTATIONS)
+
+DOUBTFUL = 0.5
+"""Confidence below which a face is marked."""
+
+_KINDS = {"source": str, "status": str} | dict.fromkeys(("frame", "face", "face_id", "success"), int)
+_SMALL = 2**22  # bytes of a table that is read before polars is imported
+
+
+def read_rows(table: Path, names: Sequence[str], also: Sequence[str] = ()) -> list[Row]:
+    """The columns of these names, and ``also`` those that are there; what is empty is NaN."""
+    if table.suffix == ".csv" and table.stat().st_size < _SMALL:
+        return _read_small(table, names, also)
+    import polars as pl
+
+    texts: dict[str, Any] = {"source": pl.String, "status": pl.String}
+    if table.suffix == ".csv":  # polars would take [, * and ? for patterns
+        rows = pl.scan_csv(table.absolute(), infer_schema_length=None, schema_overrides=texts, glob=False)
+        rows = rows.select(_shown(rows.collect_schema().names(), names, also)).collect()
+    elif table.suffix == ".parquet":
+        rows = pl.read_parquet(io.BytesIO(table.read_bytes()))
+        rows = rows.select(_shown(rows.columns, names, also))
+    elif table.stat().st_size:
+        rows = pl.read_ndjson(table.read_bytes(), infer_schema_length=None)
+        rows = rows.select(_shown(rows.columns, names, also))
+    else:  # where no photo could be read
+        return []
+    floats = pl.exclude(*_KINDS)
+    return rows.with_columns(floats.cast(pl.Float64).fill_null(np.nan)).to_dicts()
+
+
+def _read_small(table: Path, names: Sequence[str], also: Sequence[str]) -> list[Row]:
+    with table.open(encoding="utf-8", newline="") as file:
+        rows = csv.DictReader(file)
+        shown = _shown(rows.fieldnames or (), names, also)
+        return [{name: _KINDS.get(name, float)(row[name]) for name in shown} for row in rows]
+
+
+def _shown(there: Sequence[str], names: Sequence[str], also: Sequence[str]) -> list[str]:
+    return [*names, *(name for name in also if name in there)]
+
+
+def numbers(row: Row) -> dict[str, str]:
+    """What the page says of a face, by name: those of the numbers that are known."""
+    said = {"status": row["status"], "confidence": _number(row["confidence"], 100, " %")}
+    for axis, name in zip(("pitch", "yaw", "roll"), ROTATIONS, strict=True):
+        said[axis] = _number(row[name], 180 / np.pi, "°")
+    said["distance"] = _number(row["pose_Tz"], 1, " mm")
+    for axis, name in zip(("gaze right", "gaze down"), LOOKS, strict=True):
+        said[axis] = _number(row.get(name, np.nan), 180 / np.pi, "°")
+    return {name: value for name, value in said.items() if value}
+
+
+def _number(value: float, unit: float, sign: str) -> str:
+    return f"{unit * value:.0f}{sign}" if np.isfinite(value) else ""
+
+
+def is_bad(confidence: float) -> bool:
+    """Whether a face is marked; not where nobody knows how sure its fit is."""
+    return confidence < DOUBTFUL
+
+
+def worth(confidence: float) -> float:
+    """For sorting: what nobody knows comes after the doubtful."""
+    return confidence if np.isfinite(confidence) else DOUBTFUL

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import sys
 
-from jaxclnf.commands import interrupt
-
-_COLLECTED = 50_000, 20, 100
-"""When Python looks for garbage: seldom, since imports make objects that stay; it takes a fifth of them."""
+from jaxclnf.commands import garbage, interrupt
 
 
 def program() -> None:
     """Be a process of its own: Ctrl-C while it ends, its work done, does not spoil its exit status."""
     interrupt.ignored_outside()
-    gc.set_threshold(*_COLLECTED)
+    garbage.put_off()
     main()
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
@@ -15,6 +14,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Float, Num
 
+from jaxclnf.batch.cores import n_cores
 from jaxclnf.batch.forked import refuse_if_inherited
 from jaxclnf.fitting.fit import fit_batch, fit_settings
 from jaxclnf.types import FitConfig, FitResult, Model
@@ -113,11 +113,6 @@ def _beside_others(fit: Callable[..., FitResult], model: Model, images: Any, *re
         result = jax.device_get(fit(model, images, *rest))
     _compiled_kinds.add(kind)
     return result
-
-
-def n_cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def replicate(tree: Any, devices: Sequence[Any]) -> Any:

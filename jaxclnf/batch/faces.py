@@ -16,7 +16,8 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from jaxclnf.batch.canvas import MARGIN, MIN_SIDE, Canvas, cut, usual_side
-from jaxclnf.batch.devices import fit_beside_others, fit_sharded, n_cores, replicate
+from jaxclnf.batch.cores import n_cores
+from jaxclnf.batch.devices import fit_beside_others, fit_sharded, replicate
 from jaxclnf.batch.forked import fit_elsewhere, is_inherited
 from jaxclnf.batch.pipeline import ahead
 from jaxclnf.cache import keep

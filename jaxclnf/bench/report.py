@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import jax
 
+from jaxclnf.bench.pipeline import Pipelines, run_table, stage_table
 from jaxclnf.bench.startup import N_MEMORY, Fresh, Starts, comparison
 from jaxclnf.bench.timing import Figure
 from jaxclnf.bench.work import Ceilings, Work, roofline_ms
@@ -30,6 +31,7 @@ class Report:
     ceilings: Ceilings | None = None
     startup: Starts = field(default_factory=dict)
     memory: Fresh | None = None
+    pipelines: Pipelines | None = None
     notes: list[str] = field(default_factory=list)
     response_maps: str = ""
 
@@ -63,11 +65,12 @@ class Report:
         told["first_landmark"] = {
             n: {k: f._asdict() for k, f in by.items()} for n, by in self.startup.items()
         }
+        told["pipelines"] = self.pipelines.described() if self.pipelines else None
         told["memory_256_faces"] = self.memory._asdict() if self.memory else None
         return json.dumps(told, indent=1) + "\n"
 
     def tables(self) -> list[Table]:
-        tables = [self._speed(), self._machine(), self._startup()]
+        tables = [self._speed(), self._machine(), self._startup(), *self._pipelines()]
         return [table for table in tables if table.row_count]
 
     def _speed(self) -> Table:
@@ -108,6 +111,13 @@ class Report:
         if self.memory:
             table.add_row(f"a batch of {N_MEMORY}, OpenFace's default", *_fresh_row(self.memory))
         return table
+
+    def _pipelines(self) -> list[Table]:
+        if self.pipelines is None:
+            return []
+        stages = _table("A photo and a frame, stage by stage", "", "CPU time, ms", "of a plain run")
+        runs = _table("Whole runs", "", "a second", "CPU time, ms each", "peak MB", "growth, MB")
+        return [stage_table(self.pipelines, stages), run_table(self.pipelines, runs)]
 
 
 def draw_speed(path: Path, report: Report) -> None:

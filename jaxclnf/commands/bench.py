@@ -25,6 +25,7 @@ class Part(StrEnum):
     machine = "machine"
     startup = "startup"
     memory = "memory"
+    pipeline = "pipeline"
 
 
 BATCHES = (1, 16, 64, 256, 1024)
@@ -48,7 +49,7 @@ def bench(
         "bench"
     ),
 ) -> None:
-    """Time fits, their stages, start-up and memory, beside dlib's 68-point predictor.
+    """Time fits, their stages, start-up, memory and whole runs, beside dlib's 68-point predictor.
 
     All cases take turns. CPU time counts all of this process's threads: it is the figure to compare where
     other programs run, which the clock counts too.
@@ -56,6 +57,7 @@ def bench(
     from rich.console import Console
 
     from jaxclnf.bench.faces import dataset_faces, sample_faces
+    from jaxclnf.bench.pipeline import draw_pipeline
     from jaxclnf.bench.report import Report, draw_speed
     from jaxclnf.bench.work import maps_in_c
     from jaxclnf.output.folder import make_folder
@@ -69,6 +71,7 @@ def bench(
     _time(report, engine, faces, parts, quick, 3 if quick else rounds)
     _describe_machine(report, engine, parts)
     _start_afresh(report, engine, faces, parts, model)
+    _time_pipelines(report, engine, parts, model, quick)
     console = Console()
     console.print(f"{report.faces}; model {report.model}; response maps computed by {report.response_maps}")
     for table in report.tables():
@@ -80,6 +83,9 @@ def bench(
     if Part.fits in parts:
         draw_speed(out / "speed.png", report)
         typer.echo(f"{out / 'speed.png'}: faces per second by batch size")
+    if report.pipelines is not None:
+        draw_pipeline(out / "pipeline.png", report.pipelines)
+        typer.echo(f"{out / 'pipeline.png'}: where the time of photos and films goes")
 
 
 def _time(
@@ -140,3 +146,11 @@ def _start_afresh(
         report.startup = first_landmarks(model, faces, named)
     if Part.memory in parts:
         report.memory = peak_memory(model, faces)
+
+
+def _time_pipelines(report: Report, model: Model, parts: list[Part], named: str | None, quick: bool) -> None:
+    from jaxclnf.bench.pipeline import N_FRAMES, N_PHOTOS, measure_pipelines
+
+    if Part.pipeline in parts:
+        share = 10 if quick else 1
+        report.pipelines = measure_pipelines(model, named, N_PHOTOS // share, N_FRAMES // share)

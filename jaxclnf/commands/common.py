@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from jaxclnf.commands import garbage
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
@@ -296,7 +298,7 @@ def camera(text: str | None) -> Camera | None:
 
 
 def progress(unit: str) -> Progress:
-    """A progress bar with rate and time left; nothing where the output is no terminal."""
+    """A progress bar with rate and time left, for long work; nothing where the output is no terminal."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -305,6 +307,7 @@ def progress(unit: str) -> Progress:
             self.text_format = f"{task.speed:.1f} {unit}/s" if task.speed else ""
             return super().render(task)
 
+    garbage.as_usual()
     console = Console(stderr=True)
     columns = (
         TextColumn("{task.description}", markup=False),  # names may hold [brackets]

@@ -8,14 +8,14 @@ from typing import NamedTuple
 
 import numpy as np
 
+from jaxclnf.batch.cores import n_cores
 from jaxclnf.batch.pipeline import ahead
 from jaxclnf.media.detection import Detector, detect_faces, largest, named_detector
 from jaxclnf.media.images import RGB, n_pixels, read_photo
 from jaxclnf.media.inputs import Failure, failed
 
-PHOTOS_AHEAD = 16
+PHOTOS_AHEAD = 16  # at least
 PIXELS_AHEAD = 32e6  # of photos read before they are taken; a larger one is read alone
-READERS = 2
 
 
 class Looked(NamedTuple):
@@ -53,4 +53,6 @@ def look_at(paths: Iterable[Path], boxes: BoxSource) -> Generator[Looked | Failu
         except Exception as error:  # whatever one photo does to a library, the others go on
             return failed(str(path), error)
 
-    return ahead(look, paths, READERS, PHOTOS_AHEAD, cost=n_pixels, most=PIXELS_AHEAD)
+    readers = max(2, n_cores())
+    depth = max(PHOTOS_AHEAD, 2 * readers)
+    return ahead(look, paths, readers, depth, cost=n_pixels, most=PIXELS_AHEAD)

@@ -12,15 +12,21 @@ import pytest
 from command_line import Outcome, runner, write_model
 from engine import synthetic_config, synthetic_face, synthetic_model
 
-from jaxclnf.bench import cases, yardstick
+from jaxclnf.bench import cases, scenes, yardstick
+from jaxclnf.bench.alone import Stages
 from jaxclnf.bench.faces import sample_faces
+from jaxclnf.bench.pipeline import Pipelines, draw_pipeline
 from jaxclnf.bench.report import Report, draw_speed
 from jaxclnf.bench.startup import ARRAY, DETECTION, FIRST, FIT, SECOND, Fresh, comparison
 from jaxclnf.bench.synthetic import synthetic_faces
 from jaxclnf.bench.synthetic import synthetic_model as large_model
 from jaxclnf.bench.timing import Case, Figure, measure
+from jaxclnf.bench.whole_runs import Run, run_tool
 from jaxclnf.bench.work import fit_work, roofline_ms
 from jaxclnf.config import setting
+from jaxclnf.media.detection import detect_faces
+from jaxclnf.media.images import read_photo
+from jaxclnf.media.video import open_video
 
 SMALL = synthetic_config()
 
@@ -134,6 +140,37 @@ def test_the_second_fit_is_told_in_multiples_of_the_yardstick() -> None:
     }
     assert comparison(starts).endswith("takes 1.10 s: 0.20 s of detection and 1.80 x the array of JAX")
     assert comparison({}) == ""
+
+
+def test_photos_and_films_of_the_bench_hold_the_faces_they_promise(tmp_path: Path) -> None:
+    paths = scenes.write_photos(tmp_path, 3)
+    assert [len(detect_faces(read_photo(path)).boxes) for path in paths] == [1, 1, 1]
+    film = scenes.write_film(tmp_path / "film.mp4", 2)
+    frames = list(open_video(str(film)).frames)
+    assert [len(detect_faces(frame.rgb).boxes) for frame in frames] == [scenes.N_FACES] * 2
+
+
+def test_stages_add_up_to_what_a_photo_costs(tmp_path: Path) -> None:
+    stages = Stages("photo", n=4)
+    for name in ("read", "detect", "read"):
+        with stages.timed(name):
+            sum(range(200_000))
+    assert list(stages.cpu_ms) == ["read", "detect"] and stages.cpu_ms["read"] > stages.cpu_ms["detect"] > 0
+    assert stages.each()["read"] == stages.cpu_ms["read"] / 4
+    run = Run("plain", "photo", 100, 2.0, 3.0, [float(min(i, 10)) for i in range(40)])
+    assert run.rate == 50 and run.growth_mb() == 0
+    growing = Run("plain", "photo", 100, 2.0, 3.0, [float(i) for i in range(40)])
+    assert growing.growth_mb() == 20
+    report = Report("", "", pipelines=Pipelines([stages], [run, growing]))
+    assert [table.row_count for table in report.tables()] == [2, 2]
+    assert json.loads(report.as_json())["pipelines"]["runs"][0]["per_second"] == 50
+    draw_pipeline(tmp_path / "pipeline.png", Pipelines([stages], [run, growing]))
+    assert (tmp_path / "pipeline.png").stat().st_size > 10_000
+
+
+def test_a_run_that_fails_is_told() -> None:
+    with pytest.raises(ValueError, match="(?s)a run of the command line failed: .*No such command"):
+        run_tool("", "photo", 1, ["nothing"])
 
 
 def test_openfaces_settings_are_timed_as_they_are() -> None:

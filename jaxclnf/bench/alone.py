@@ -1,0 +1,128 @@
+"""What each stage of photos and films costs, done alone, one after the other."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import jax
+import numpy as np
+
+from jaxclnf.batch.faces import fit_faces
+from jaxclnf.media.detection import detect_faces, named_detector
+from jaxclnf.media.encode import VideoFile
+from jaxclnf.media.frames import Frame, Video
+from jaxclnf.media.images import RGB, read_photo, to_grey
+from jaxclnf.media.video import open_video
+from jaxclnf.models.calibration import confidences
+from jaxclnf.output import followed as films
+from jaxclnf.output.files import csv_text
+from jaxclnf.output.photos import Photo, measure, photo_columns, rows_of
+from jaxclnf.output.pictures import overlay, save_picture
+from jaxclnf.tracking import TrackConfig
+from jaxclnf.types import Camera, Model
+
+GROUP = 16  # photos that are fitted together, as a run does
+
+
+@dataclass
+class Stages:
+    """Milliseconds of CPU time that each stage takes a photo or frame, in the order of a run."""
+
+    unit: str
+    cpu_ms: dict[str, float] = field(default_factory=dict)
+    n: int = 0
+
+    @contextmanager
+    def timed(self, stage: str) -> Iterator[None]:
+        """Within it time counts as a stage's."""
+        start = time.process_time()
+        try:
+            yield
+        finally:
+            self.cpu_ms[stage] = self.cpu_ms.get(stage, 0.0) + 1e3 * (time.process_time() - start)
+
+    def each(self) -> dict[str, float]:
+        """Of one photo or frame."""
+        return {stage: total / self.n for stage, total in self.cpu_ms.items()}
+
+
+def photos_alone(model: Model, paths: list[Path], folder: Path) -> Stages:
+    """Every stage of photos, one after the other; the first group is done twice, since it compiles."""
+    names = photo_columns(model, model.settings)
+    _group_alone(model, names, paths[:GROUP], folder, Stages("photo"))
+    stages = Stages("photo")
+    for first in range(0, len(paths), GROUP):
+        _group_alone(model, names, paths[first : first + GROUP], folder, stages)
+    return stages
+
+
+def _group_alone(model: Model, names: list[str], paths: list[Path], folder: Path, stages: Stages) -> None:
+    find = named_detector()
+    with stages.timed("read"):
+        photos = [read_photo(path) for path in paths]
+    with stages.timed("detect"):
+        boxes = [detect_faces(rgb, find).tilted for rgb in photos]
+    with stages.timed("fit"):
+        result = fit_faces(model, list(map(to_grey, photos)), boxes, model.settings)
+    with stages.timed("measure"):
+        cameras = [Camera.default(*rgb.shape[1::-1]) for rgb, k in zip(photos, boxes, strict=True) for _ in k]
+        stacked = jax.tree.map(lambda *c: np.stack(c), *cameras)
+        faces = iter(measure(model, result, confidences(model, result, model.settings), stacked))
+    for path, rgb, rows in zip(paths, photos, boxes, strict=True):
+        photo = Photo(path, rgb, Camera.default(*rgb.shape[1::-1]), rows, tuple(next(faces) for _ in rows))
+        with stages.timed("write rows"):
+            csv_text(rows_of(names, photo, str(path)))
+        with stages.timed("draw"):
+            picture = overlay(photo)
+        with stages.timed("write picture"):
+            save_picture(folder / "picture.png", picture)
+        stages.n += 1
+
+
+def frames_alone(model: Model, film: Path, folder: Path) -> Stages:
+    """Every stage of a film's frames; what is neither decoding nor detection of following is fitting."""
+    stages, config = Stages("frame"), TrackConfig(jax.device_put(model.settings))
+    find, names = named_detector(), films.video_columns(model, model.settings)
+
+    def detector(rgb: RGB):
+        with stages.timed("detect"):
+            return find(rgb)
+
+    for _ in range(2):  # the first time compiles
+        stages.cpu_ms.clear()
+        stages.n = 0
+        video = open_video(str(film))
+        copy = VideoFile(folder / "copy.mp4", video.fps)
+        timed = Video(video.name, video.fps, video.n_frames, _timed(video.frames, stages), video.failures)
+        run = films.follow(model, config, timed, None, detector)
+        while True:
+            with stages.timed("fit"):
+                each = next(run, None)
+            if each is None:
+                break
+            with stages.timed("write rows"):
+                csv_text(films.rows_of(names, each))
+            with stages.timed("draw"):
+                picture = films.annotated(each)
+            with stages.timed("write picture"):
+                copy.add(picture, each.frame.time)
+            stages.n += 1
+        copy.finish()
+    stages.cpu_ms["fit"] -= stages.cpu_ms["decode"] + stages.cpu_ms["detect"]
+    order = "decode", "detect", "fit", "write rows", "draw", "write picture"
+    stages.cpu_ms = {stage: stages.cpu_ms[stage] for stage in order}
+    return stages
+
+
+def _timed(frames: Iterable[Frame], stages: Stages) -> Iterator[Frame]:
+    iterator = iter(frames)
+    while True:
+        with stages.timed("decode"):
+            frame = next(iterator, None)
+        if frame is None:
+            return
+        yield frame

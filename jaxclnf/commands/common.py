@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -153,8 +154,12 @@ def _keep_compiled() -> None:
 
     from jaxclnf import cache
 
-    folder = None if os.environ.get("JAX_COMPILATION_CACHE_DIR") else cache.subfolder("compiled")
-    if folder is not None:
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        folder = cache.subfolder("compiled")
+    for each in said:
+        warn(str(each.message))
+    if folder is not None and not os.environ.get("JAX_COMPILATION_CACHE_DIR"):
         jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from jaxclnf.models.openface.validator import load_validator
     from jaxclnf.models.storage import load_model, save_model
     from jaxclnf.output.one_photo import draw, fit_photo
-    from jaxclnf.tracking.tracks import TrackConfig, TrackerState
+    from jaxclnf.tracking.tracker import track_frame, wants_detections
+    from jaxclnf.tracking.tracks import TrackConfig, Tracked, TrackerState
     from jaxclnf.types import (
         PDM,
         Camera,
@@ -53,6 +54,7 @@ __all__ = [
     "Stage",
     "Status",
     "TrackConfig",
+    "Tracked",
     "TrackerState",
     "Validator",
     "compile_fit",
@@ -77,7 +79,9 @@ __all__ = [
     "read_photo",
     "save_model",
     "to_grey",
+    "track_frame",
     "validate",
+    "wants_detections",
 ]
 
 # Loaded when they are asked for: JAX takes a second, in which the command line already has to hear Ctrl-C.
@@ -97,7 +101,8 @@ _HOMES = {
     "models.openface.validator": ("load_validator",),
     "models.storage": ("load_model", "save_model"),
     "output.one_photo": ("draw", "fit_photo"),
-    "tracking.tracks": ("TrackConfig", "TrackerState"),
+    "tracking.tracker": ("track_frame", "wants_detections"),
+    "tracking.tracks": ("TrackConfig", "Tracked", "TrackerState"),
     "types": (
         "PDM",
         "Camera",

@@ -19,9 +19,9 @@ import numpy as np
 from jaxclnf.config import FitConfig
 from jaxclnf.fitting.fit import corrected_boxes, fit
 from jaxclnf.fitting.network import certainty_weights, look
-from jaxclnf.fitting.nurlms import Anchors, Settings, approach, iterate, positions_in_maps
+from jaxclnf.fitting.nurlms import Anchors, StageSettings, approach, iterate, positions_in_maps
 from jaxclnf.fitting.pose import params_from_box
-from jaxclnf.fitting.responses import frame, image_responses
+from jaxclnf.fitting.responses import image_responses, map_frame
 from jaxclnf.models.storage import load_model
 from jaxclnf.ops.mean_shift import mean_shift
 from jaxclnf.ops.shape import shape_2d
@@ -56,14 +56,14 @@ def draw_near(model: Model, config: FitConfig, given: Arrays) -> Arrays:
 def respond(model: Model, config: FitConfig, given: Arrays) -> Arrays:
     """The patch experts' response maps there."""
     experts = model.experts[config.stages[1].scale]
-    faces = _batch(frame(model.pdm, experts, _params("near", given)))
+    faces = _batch(map_frame(model.pdm, experts, _params("near", given)))
     return {"maps": image_responses(experts, given["image"][None], faces, config.stages[1].window)[0, 0]}
 
 
 def shift(model: Model, config: FitConfig, given: Arrays) -> Arrays:
     """The first mean shifts on the maps, in reference pixels."""
     stage, params = config.stages[1], _params("near", given)
-    face = frame(model.pdm, model.experts[stage.scale], params)
+    face = map_frame(model.pdm, model.experts[stage.scale], params)
     positions = positions_in_maps(face, shape_2d(model.pdm, params), stage.window)
     return {"shifts": mean_shift(given["maps"], positions, stage.sigma, config.kernel)}
 
@@ -71,7 +71,7 @@ def shift(model: Model, config: FitConfig, given: Arrays) -> Arrays:
 def move(model: Model, config: FitConfig, given: Arrays) -> Arrays:
     """The parameters after the iterations on the maps, and the landmarks that they stand for."""
     stage, params = config.stages[1], _params("near", given)
-    face = frame(model.pdm, model.experts[stage.scale], params)
+    face = map_frame(model.pdm, model.experts[stage.scale], params)
     rest = _settings(config, 1), stage.iterations, config.kernel
     anchors = Anchors(given["seen"], stage.anchor)
     rigid = iterate(model.pdm, face, given["maps"], params, *rest, rigid=True, anchors=anchors).params
@@ -95,9 +95,9 @@ def digest(model: Model) -> str:
     return hashlib.sha256(b"".join(np.asarray(leaf, np.float32).tobytes() for leaf in leaves)).hexdigest()
 
 
-def _settings(config: FitConfig, i: int) -> Settings:
+def _settings(config: FitConfig, i: int) -> StageSettings:
     stage = config.stages[i]
-    return Settings(stage.reg_factor, stage.sigma, stage.weight_factor, config.tolerance)
+    return StageSettings(stage.reg_factor, stage.sigma, stage.weight_factor, config.tolerance)
 
 
 def _params(name: str, given: Arrays) -> FaceParams:

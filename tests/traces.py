@@ -11,8 +11,8 @@ import numpy as np
 from engine import as_params, as_points, openface_model
 from shared_data import golden
 
-from jaxclnf.fitting.nurlms import Settings
-from jaxclnf.fitting.responses import Frame
+from jaxclnf.fitting.nurlms import StageSettings
+from jaxclnf.fitting.responses import MapFrame
 from jaxclnf.types import PDM
 
 GROUPS = [("main68", 11), ("main68", 9), ("main68", 7), ("inner", 9)]
@@ -27,8 +27,8 @@ class Traces(NamedTuple):
     arrays: dict[str, np.ndarray]  # those of the goldens' iterations
     rigid: np.ndarray  # whether it is a rigid iteration
     maps: Any
-    face: Frame
-    settings: Settings
+    face: MapFrame
+    settings: StageSettings
     last: np.ndarray  # whether it is the last one of its stage, after which there are likelihoods
 
     def params(self, suffix: str, dtype):
@@ -105,12 +105,12 @@ def traces(model: str, window: int, dtype) -> Traces:
     )
 
 
-def frame_of(stage: Stage, dtype) -> Frame:
+def frame_of(stage: Stage, dtype) -> MapFrame:
     """The frame of a traced scale; the base is where its first iteration starts."""
     arrays = stage.arrays
     view = int(arrays["view"][0])
     experts = openface_model(dtype, stage.model).experts[stage.scale]
-    return Frame(
+    return MapFrame(
         base=jnp.asarray(as_points(arrays["rigid_iter0_shape2d"]), dtype),
         ref_from_img=jnp.asarray(arrays["sim_img_to_ref"], dtype),
         img_from_ref=jnp.asarray(arrays["sim_ref_to_img"], dtype),
@@ -120,10 +120,10 @@ def frame_of(stage: Stage, dtype) -> Frame:
     )
 
 
-def settings_of(stage: Stage, dtype) -> Settings:
+def settings_of(stage: Stage, dtype) -> StageSettings:
     reg_factor, sigma, weight_factor = (jnp.asarray(v, dtype) for v in stage.arrays["params"][:3])
     one = jnp.ones((), dtype)
-    return Settings(reg_factor, sigma, weight_factor, jnp.asarray(0.01, dtype), one)
+    return StageSettings(reg_factor, sigma, weight_factor, jnp.asarray(0.01, dtype), one)
 
 
 def stack(trees):

@@ -17,7 +17,7 @@ import numpy as np
 from jaxclnf import fit_batch, load_model
 from jaxclnf.bench.cases import CONFIGS, OPENFACE, OURS, WILD, fit_cases, stage_cases, tracking_case
 from jaxclnf.bench.synthetic import synthetic_faces, synthetic_model
-from jaxclnf.bench.timing import measure
+from jaxclnf.bench.timing import time_cases
 from jaxclnf.bench.work import ceilings, fit_work
 
 N_IMAGES = 256
@@ -43,7 +43,7 @@ def main() -> None:
             cases += fit_cases(model, images, boxes, name, [n for n in options.batches if n <= 1024], False)
         cases += [tracking_case(model, images, boxes)]
         cases += stage_cases(model, images, boxes, options.batches[-1])
-    figures = measure(cases, options.rounds)
+    figures = time_cases(cases, options.rounds)
     report["figures"] = [{**f._asdict(), "faces_per_second": f.faces_per_second} for f in figures]
     for f in figures:
         print(

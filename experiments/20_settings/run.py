@@ -20,7 +20,7 @@ from jaxclnf.config import setting
 from jaxclnf.data.datasets import read_faces
 from jaxclnf.data.evaluate import figures, point_errors
 from jaxclnf.fitting.fit import fit_batch, fit_settings
-from jaxclnf.sweeps.run import FACES_AT_ONCE, SETTINGS_AT_ONCE, Photos, draw_photos
+from jaxclnf.sweeps.run import FACES_AT_ONCE, SETTINGS_AT_ONCE, Canvases, draw_photos
 from jaxclnf.sweeps.spec import Spec
 
 SHARED = Path(__file__).resolve().parents[3] / "shared"
@@ -84,7 +84,7 @@ def main() -> None:
         print(f"{name:<44}{summary(landmarks, photos)}   {seconds / unit:5.2f} x   {shifted}", flush=True)
 
 
-def print_throughput(model, photos: Photos) -> None:
+def print_throughput(model, photos: Canvases) -> None:
     """Processor time of eight settings on 25 faces at once, as `jaxclnf sweep` tries them, extrapolated."""
     rng, faces = np.random.default_rng(0), slice(0, FACES_AT_ONCE)
     for name, config in {
@@ -110,7 +110,7 @@ def print_throughput(model, photos: Photos) -> None:
         )
 
 
-def fits(model, photos: Photos, config: FitConfig) -> tuple[np.ndarray, float]:
+def fits(model, photos: Canvases, config: FitConfig) -> tuple[np.ndarray, float]:
     """Landmarks of every face and the least processor time of a full batch, a face."""
     found, times = [], []
     for start in range(0, len(photos.boxes), BATCH):
@@ -122,12 +122,12 @@ def fits(model, photos: Photos, config: FitConfig) -> tuple[np.ndarray, float]:
     return np.concatenate(found)[: len(photos.boxes)], min(times) / BATCH
 
 
-def training_faces() -> Photos:
+def training_faces() -> Canvases:
     folders = tuple(SHARED / "faces" / name for name in ("lfpw_train", "helen_train"))
     return draw_photos(read_faces(folders), Spec(folders, (), faces=200, seed=7))
 
 
-def annotation_offset(photos: Photos, model) -> np.ndarray:
+def annotation_offset(photos: Canvases, model) -> np.ndarray:
     """Median place x, y of the annotations from the fits, in pixels."""
     landmarks, _ = fits(model, photos, FitConfig())
     return np.median((photos.points - landmarks).mean(axis=1), axis=0)
@@ -145,7 +145,7 @@ def print_mirrored(model) -> None:
         print(f"{name:<10}annotations lie {x:+.2f}, {y:+.2f} px (x, y) from the fits", flush=True)
 
 
-def summary(landmarks: np.ndarray, photos: Photos) -> str:
+def summary(landmarks: np.ndarray, photos: Canvases) -> str:
     f = figures(point_errors(landmarks, photos.points, photos.eye_distances).mean(axis=1))
     return f"{f.mean:6.3f} / {f.median:5.3f} / {f.large:4.1f} %"
 

@@ -22,7 +22,7 @@ from jaxclnf.media.images import read_photo, to_grey
 from jaxclnf.models.calibration import SIGNS, ends_with_network, promised
 from jaxclnf.models.known import experts_digest
 from jaxclnf.models.opening import open_model
-from jaxclnf.training.calibrate import GOOD, MOST_FACES, Outcome, logistic_curve, outcomes
+from jaxclnf.training.calibrate import GOOD, MOST_FACES, FittedTrials, logistic_curve, outcomes
 from jaxclnf.training.trials import Trial, beside, trials
 from jaxclnf.types import Calibration
 
@@ -78,7 +78,9 @@ def draw(path: Path, kinds: dict[str, np.ndarray], name: str) -> None:
     figure.savefig(path, dpi=130)
 
 
-def held_against(calibration: Calibration, ending: int, outcome: Outcome, kinds: np.ndarray) -> np.ndarray:
+def held_against(
+    calibration: Calibration, ending: int, outcome: FittedTrials, kinds: np.ndarray
+) -> np.ndarray:
     """Print what a calibration promises of trials and what was found; returns the promises."""
     sure, good, bad = promised(calibration, outcome.signs, ending), outcome.error < GOOD, outcome.error > 10
     face = ~np.isin(kinds, ("beside", "texture"))
@@ -121,7 +123,7 @@ def main() -> None:
     assert own is not None, "the model has no calibration: leave out --as-is"
     words = ", ".join(f"{name} {w:.3f}" for name, w in zip(SIGNS, own.slopes[ending], strict=True))
     print(f"{model.provenance.name!r}, {experts_digest(model)}: {words}, bias {own.bias[ending]:.3f}")
-    part = Outcome(outcome.signs[test], outcome.error[test])
+    part = FittedTrials(outcome.signs[test], outcome.error[test])
     sure = held_against(own, ending, part, kinds[test])
     face = ~np.isin(kinds[test], ("beside", "texture"))
     from_boxes = face & (kinds[test] != "disturbed")

@@ -19,9 +19,9 @@ from jaxclnf import FitConfig, convert_openface
 from jaxclnf.config import setting
 from jaxclnf.data.datasets import read_faces
 from jaxclnf.fitting.fit import fit_settings
-from jaxclnf.sweeps.run import Photos, draw_photos
+from jaxclnf.sweeps.run import Canvases, draw_photos
 from jaxclnf.sweeps.spec import Spec
-from jaxclnf.sweeps.tune import LOST, face_errors, freed, loss, settled, tune
+from jaxclnf.sweeps.tune import LOST, face_errors, freed, loss, tune, with_learned
 
 SHARED = Path(__file__).resolve().parents[3] / "shared"
 N_FACES, BATCH, STEPS, RATE = 160, 4, 24, 0.04
@@ -44,11 +44,11 @@ def main() -> None:
         compare(model, photos, config)
 
 
-def take(photos: Photos, which: np.ndarray) -> Photos:
-    return Photos(*(a[which] for a in photos))
+def take(photos: Canvases, which: np.ndarray) -> Canvases:
+    return Canvases(*(a[which] for a in photos))
 
 
-def compare(model, photos: Photos, config: FitConfig) -> None:
+def compare(model, photos: Canvases, config: FitConfig) -> None:
     learning, held = take(photos, np.arange(N_FACES // 2)), take(photos, np.arange(N_FACES // 2, N_FACES))
     sizes = {"landmark_weights": model.pdm.n_points, "mode_stiffness": model.pdm.n_modes}
     free = freed(config, NAMES, sizes)
@@ -69,12 +69,12 @@ def compare(model, photos: Photos, config: FitConfig) -> None:
         report=lambda step, error, free: spent.append(time.process_time()),
     )
     seconds = spent[-1] - spent[0]  # the first step also compiles
-    report(model, learning, held, f"learned in {STEPS} steps, {seconds:.0f} s", settled(config, learnt))
+    report(model, learning, held, f"learned in {STEPS} steps, {seconds:.0f} s", with_learned(config, learnt))
     best, tried = drawn(model, learning, config, seconds)
     report(model, learning, held, f"best of {tried} drawn in the same time", best)
 
 
-def drawn(model, photos: Photos, config: FitConfig, seconds: float) -> tuple[FitConfig, int]:
+def drawn(model, photos: Canvases, config: FitConfig, seconds: float) -> tuple[FitConfig, int]:
     """The best of as many drawn settings as can be tried in so much time."""
     rng, at_once = np.random.default_rng(0), 4
     found: list[tuple[float, FitConfig]] = []
@@ -99,7 +99,7 @@ def drawn(model, photos: Photos, config: FitConfig, seconds: float) -> tuple[Fit
     return min(found, key=lambda pair: pair[0])[1], len(found)
 
 
-def report(model, learning: Photos, held: Photos, name: str, config: FitConfig) -> None:
+def report(model, learning: Canvases, held: Canvases, name: str, config: FitConfig) -> None:
     errors = []
     for photos in (learning, held):
         parts = [
@@ -113,7 +113,7 @@ def report(model, learning: Photos, held: Photos, name: str, config: FitConfig) 
 face_errors_jit = jax.jit(face_errors)
 
 
-def unrolled(model, photos: Photos, config: FitConfig) -> None:
+def unrolled(model, photos: Canvases, config: FitConfig) -> None:
     """Memory and value of the derivative of one stage's error, by the number of iterations."""
     print("iterations   memory of the derivative, MB   d error / d log reg_factor, d log sigma")
     for iterations in (5, 10, 20, 80):

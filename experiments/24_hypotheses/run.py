@@ -19,7 +19,7 @@ from jaxclnf import FitConfig, convert_openface
 from jaxclnf.data.datasets import read_faces
 from jaxclnf.data.evaluate import point_errors
 from jaxclnf.fitting.fit import fit_batch
-from jaxclnf.sweeps.run import Photos, draw_photos
+from jaxclnf.sweeps.run import Canvases, draw_photos
 from jaxclnf.sweeps.spec import Spec
 
 SHARED = Path(__file__).resolve().parents[3] / "shared"
@@ -49,13 +49,13 @@ def main() -> None:
     show("the truth chooses", errors.min(axis=1))
 
 
-def fits(model, photos: Photos, config: FitConfig):
+def fits(model, photos: Canvases, config: FitConfig):
     parts = [slice(i, i + BATCH) for i in range(0, len(photos.boxes), BATCH)]
     results = [jax.device_get(fit_batch(model, photos.canvases[s], photos.boxes[s], config)) for s in parts]
     return jax.tree.map(lambda *a: np.concatenate(a), *results)
 
 
-def sets_of_features(model, photos: Photos, result) -> dict[str, np.ndarray]:
+def sets_of_features(model, photos: Canvases, result) -> dict[str, np.ndarray]:
     """Features of every try; the first is the likelihood."""
     likelihood = [3 * result.log_likelihood]
     views = list(np.moveaxis(np.eye(len(model.experts[0].view_centres))[result.view], -1, 0))

@@ -13,13 +13,14 @@ import jax
 import numpy as np
 
 import jaxclnf
+from jaxclnf.config import FitConfig
 from jaxclnf.fitting.headpose import head_pose, weak_head_pose
 from jaxclnf.media.detection import detect_faces
 from jaxclnf.media.images import to_grey
 from jaxclnf.media.video import open_video
 from jaxclnf.tracking import TrackConfig, Tracked, TrackerState, step, wants_detections
 from jaxclnf.tracking.smoothing import OFFLINE, ONLINE, smoothed
-from jaxclnf.types import Camera, FaceParams, FitConfig, Model
+from jaxclnf.types import Camera, FaceParams, Model
 
 SHARED = Path(__file__).resolve().parents[3] / "shared"
 N_FRAMES = 200

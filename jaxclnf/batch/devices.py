@@ -16,8 +16,9 @@ from jaxtyping import Array, Float, Num
 
 from jaxclnf.batch.cores import n_cores
 from jaxclnf.batch.forked import refuse_if_inherited
+from jaxclnf.config import FitConfig
 from jaxclnf.fitting.fit import fit_batch, fit_settings
-from jaxclnf.types import FitConfig, FitResult, Model
+from jaxclnf.types import FitResult, Model
 
 FACES = "faces"
 """Name of the mesh's only axis."""

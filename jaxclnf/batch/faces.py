@@ -21,9 +21,10 @@ from jaxclnf.batch.devices import fit_beside_others, fit_sharded, replicate
 from jaxclnf.batch.forked import fit_elsewhere, is_inherited
 from jaxclnf.batch.pipeline import ahead
 from jaxclnf.cache import keep
+from jaxclnf.config import FitConfig
 from jaxclnf.fitting.fit import box_status, fit_batch
 from jaxclnf.ops.rotation import euler_to_matrix, matrix_to_euler
-from jaxclnf.types import FitConfig, FitResult, Model, PartFit, Status
+from jaxclnf.types import FitResult, Model, PartFit, Status
 
 Fit = TypeVar("Fit", FitResult, PartFit)
 
@@ -44,7 +45,7 @@ CPU_LIMITS = Limits((1, 8, 32), 1 << 26)
 ACCELERATOR_LIMITS = Limits((1, 16, 256, 4096), 1 << 30)
 
 
-class Face(NamedTuple):
+class PlacedFace(NamedTuple):
     """One face to fit: its place in the order, its canvas, and how to come back from it."""
 
     index: int
@@ -115,7 +116,7 @@ def _placed(
     faces: Iterable[tuple[np.ndarray, np.ndarray]],
     reduced: Callable[[np.ndarray], float],
     errors: list[Exception],
-) -> Iterator[Face]:
+) -> Iterator[PlacedFace]:
     """Every face on its canvas, up to the first that cannot be; why not is added to ``errors``."""
     try:
         for i, (image, box) in enumerate(faces):
@@ -154,14 +155,14 @@ def reduction(mean_size: np.ndarray, resolution: float, box: np.ndarray) -> floa
 
 def _on_canvas(
     index: int, image: np.ndarray, box: np.ndarray, reduced: Callable[[np.ndarray], float]
-) -> Face:
+) -> PlacedFace:
     least = MIN_SIDE / (MARGIN * max(image.shape))  # of a face that fills its photo, and more
     return surroundings(index, image, box, reduction=max(reduced(_numbers(box)), min(least, 1.0)))
 
 
 def surroundings(
     index: int, image: np.ndarray, box: np.ndarray, side: int | None = None, reduction: float = 1.0
-) -> Face:
+) -> PlacedFace:
     """Cut a face's surroundings out of its photo, onto a canvas of ``side`` or of what suits the box."""
     if image.ndim != 2 or 0 in image.shape or box.shape not in ((4,), (5,)):
         raise ValueError(
@@ -174,7 +175,7 @@ def surroundings(
     roll = float(_numbers(box)[4]) if len(box) == 5 else 0.0
     usable = _numbers(own)
     canvas = cut(image, usable, roll, side or usual_side(image, usable, reduction), reduction)
-    return Face(index, canvas, own, np.array(image.shape[::-1]))
+    return PlacedFace(index, canvas, own, np.array(image.shape[::-1]))
 
 
 def _numbers(box: np.ndarray) -> np.ndarray:
@@ -186,9 +187,9 @@ def canvas_side(image: np.ndarray, box: np.ndarray) -> int:
     return usual_side(image, _numbers(box))
 
 
-def _batches(faces: Iterable[Face], limits: Limits) -> Iterator[list[Face]]:
+def _batches(faces: Iterable[PlacedFace], limits: Limits) -> Iterator[list[PlacedFace]]:
     """Faces whose canvases are alike, as many as a batch holds or as are left."""
-    waiting: dict[tuple, list[Face]] = defaultdict(list)
+    waiting: dict[tuple, list[PlacedFace]] = defaultdict(list)
     for n_seen, face in enumerate(faces, start=1):
         alike = waiting[face.canvas.pixels.shape, face.canvas.pixels.dtype.str]
         alike.append(face)
@@ -200,7 +201,7 @@ def _batches(faces: Iterable[Face], limits: Limits) -> Iterator[list[Face]]:
     yield from _leftovers(waiting, limits)
 
 
-def _leftovers(waiting: dict[tuple, list[Face]], limits: Limits) -> Iterator[list[Face]]:
+def _leftovers(waiting: dict[tuple, list[PlacedFace]], limits: Limits) -> Iterator[list[PlacedFace]]:
     """Everything that waits, in batches that are full or nearly so."""
     for alike in waiting.values():
         while alike:
@@ -211,7 +212,7 @@ def _leftovers(waiting: dict[tuple, list[Face]], limits: Limits) -> Iterator[lis
             del alike[:n]
 
 
-def _sizes(face: Face, limits: Limits) -> list[int]:
+def _sizes(face: PlacedFace, limits: Limits) -> list[int]:
     """The batch sizes that canvases like this face's may have."""
     least, *others = limits.sizes
     return [least, *(s for s in others if s * face.canvas.pixels.nbytes <= limits.canvas_bytes)]
@@ -221,7 +222,7 @@ def _padded_size(n: int, sizes: Sequence[int]) -> int:
     return next((s for s in sizes if s >= n), sizes[-1])
 
 
-def _fit(model: Model, batch: list[Face], config: FitConfig | None, limits: Limits) -> FitResult:
+def _fit(model: Model, batch: list[PlacedFace], config: FitConfig | None, limits: Limits) -> FitResult:
     """A batch's fits, as numpy arrays; places beyond the batch repeat its last face."""
     size = _padded_size(len(batch), _sizes(batch[0], limits))
     filled = batch + batch[-1:] * (size - len(batch))
@@ -235,7 +236,7 @@ def _fit(model: Model, batch: list[Face], config: FitConfig | None, limits: Limi
     return fit_beside_others(*arguments)
 
 
-def _finish(batch: list[Face], result: FitResult) -> Iterator[tuple[int, FitResult]]:
+def _finish(batch: list[PlacedFace], result: FitResult) -> Iterator[tuple[int, FitResult]]:
     """Each face's index and result, in its photo's pixels."""
     for i, face in enumerate(batch):
         own = jax.tree.map(lambda a, i=i: a[i], result)

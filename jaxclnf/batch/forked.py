@@ -20,7 +20,8 @@ import jax
 import numpy as np
 from jax._src.xla_bridge import backends_are_initialized
 
-from jaxclnf.types import FitConfig, FitResult, Model
+from jaxclnf.config import FitConfig
+from jaxclnf.types import FitResult, Model
 
 AT_A_TIME = 64  # faces handed over before their results are waited for
 _inherited = False

@@ -20,7 +20,7 @@ from jaxclnf.media.video import open_video
 from jaxclnf.models.calibration import confidences
 from jaxclnf.output import followed as films
 from jaxclnf.output.files import csv_text
-from jaxclnf.output.photos import Photo, measure, photo_columns, rows_of
+from jaxclnf.output.photos import Photo, measure, photo_columns, photo_rows
 from jaxclnf.output.pictures import overlay, save_picture
 from jaxclnf.tracking import TrackConfig
 from jaxclnf.types import Camera, Model
@@ -75,7 +75,7 @@ def _group_alone(model: Model, names: list[str], paths: list[Path], folder: Path
     for path, rgb, rows in zip(paths, photos, boxes, strict=True):
         photo = Photo(path, rgb, Camera.default(*rgb.shape[1::-1]), rows, tuple(next(faces) for _ in rows))
         with stages.timed("write rows"):
-            csv_text(rows_of(names, photo, str(path)))
+            csv_text(photo_rows(names, photo, str(path)))
         with stages.timed("draw"):
             picture = overlay(photo)
         with stages.timed("write picture"):
@@ -105,7 +105,7 @@ def frames_alone(model: Model, film: Path, folder: Path) -> Stages:
             if each is None:
                 break
             with stages.timed("write rows"):
-                csv_text(films.rows_of(names, each))
+                csv_text(films.frame_rows(names, each))
             with stages.timed("draw"):
                 picture = films.annotated(each)
             with stages.timed("write picture"):

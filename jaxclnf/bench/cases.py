@@ -14,14 +14,15 @@ from jaxtyping import Array, Float, Num
 from jaxclnf.batch.devices import fit_on_cores
 from jaxclnf.bench.timing import Case
 from jaxclnf.bench.work import patch_experts
+from jaxclnf.config import FitConfig
 from jaxclnf.fitting.fit import fit, fit_batch, fit_from
 from jaxclnf.fitting.pose import params_from_box
-from jaxclnf.fitting.responses import frame, image_responses, view_responses
+from jaxclnf.fitting.responses import image_responses, map_frame, view_responses
 from jaxclnf.ops.ccnf import smooth
-from jaxclnf.ops.gauss_newton import normal_equations, step
+from jaxclnf.ops.gauss_newton import gauss_newton_step, normal_equations
 from jaxclnf.ops.mean_shift import mean_shift
 from jaxclnf.ops.sample import sample_patches
-from jaxclnf.types import FitConfig, Model
+from jaxclnf.types import Model
 
 IN_A_ROW = 16
 """Number of single faces that one call of their case fits, one after the other."""
@@ -91,14 +92,16 @@ def stage_cases(model: Model, images: Images, boxes: Boxes, n: int = 64, window:
     params = jax.jit(jax.vmap(lambda box: params_from_box(model.pdm, box, jnp.zeros(3, box.dtype))))(
         _repeated(boxes, n)
     )
-    faces = jax.jit(jax.vmap(partial(frame, model.pdm, experts)))(params)
+    faces = jax.jit(jax.vmap(partial(map_frame, model.pdm, experts)))(params)
 
     def sampled(image: Array, centres: Array, img_from_ref: Array) -> Array:
         return sample_patches(image, centres, img_from_ref, size)
 
     def solved(face, shifts: Array) -> Array:
         weights = jnp.ones(len(shifts), shifts.dtype)
-        return step(*normal_equations(model.pdm, face, shifts, weights, jnp.asarray(25, shifts.dtype)))
+        return gauss_newton_step(
+            *normal_equations(model.pdm, face, shifts, weights, jnp.asarray(25, shifts.dtype))
+        )
 
     def shifted(maps: Array, positions: Array) -> Array:
         return mean_shift(maps, positions, jnp.asarray(1.5, maps.dtype), "grid")

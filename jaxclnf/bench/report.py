@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import jax
 
 from jaxclnf.bench.pipeline import Pipelines, run_table, stage_table
-from jaxclnf.bench.startup import N_MEMORY, Fresh, Starts, comparison
+from jaxclnf.bench.startup import N_MEMORY, RunProcess, Starts, comparison
 from jaxclnf.bench.timing import Figure
 from jaxclnf.bench.work import Ceilings, Work, roofline_ms
 
@@ -30,7 +30,7 @@ class Report:
     work: dict[str, Work] = field(default_factory=dict)
     ceilings: Ceilings | None = None
     startup: Starts = field(default_factory=dict)
-    memory: Fresh | None = None
+    memory: RunProcess | None = None
     pipelines: Pipelines | None = None
     notes: list[str] = field(default_factory=list)
     response_maps: str = ""
@@ -159,6 +159,6 @@ def _table(title: str, *columns: str) -> Table:
     return table
 
 
-def _fresh_row(fresh: Fresh) -> tuple[str, str, str]:
+def _fresh_row(fresh: RunProcess) -> tuple[str, str, str]:
     peak = fresh.said.get("peak_bytes")
     return f"{fresh.wall_s:.2f}", f"{fresh.cpu_s:.2f}", f"{peak / 1e6:,.0f}" if peak else ""

@@ -29,7 +29,7 @@ FIRST, SECOND = "first", "second"
 """Whether programs and the model lie in the cache folder."""
 
 
-class Fresh(NamedTuple):
+class RunProcess(NamedTuple):
     """A process from its start to its end: seconds on the clock and of CPU time, and what it said."""
 
     wall_s: float
@@ -37,7 +37,7 @@ class Fresh(NamedTuple):
     said: dict[str, Any]
 
 
-Starts = dict[str, dict[str, Fresh]]
+Starts = dict[str, dict[str, RunProcess]]
 """Processes by what they do, then by `FIRST` and `SECOND`, or by nothing where that makes no difference."""
 
 
@@ -75,18 +75,18 @@ def comparison(starts: Starts) -> str:
     )
 
 
-def _in_turn(commands: dict[str, list[str]], cache: Path) -> dict[str, Fresh]:
+def _in_turn(commands: dict[str, list[str]], cache: Path) -> dict[str, RunProcess]:
     """Medians of each command's times; all take turns, so that other load affects all alike."""
     runs = [{name: _fresh(command, cache) for name, command in commands.items()} for _ in range(ROUNDS)]
     return {name: _median([each[name] for each in runs]) for name in commands}
 
 
-def _median(runs: list[Fresh]) -> Fresh:
+def _median(runs: list[RunProcess]) -> RunProcess:
     told = {key: median(run.said[key] for run in runs) for key in runs[0].said}
-    return Fresh(median(run.wall_s for run in runs), median(run.cpu_s for run in runs), told)
+    return RunProcess(median(run.wall_s for run in runs), median(run.cpu_s for run in runs), told)
 
 
-def peak_memory(model: Model, faces: BenchFaces) -> Fresh:
+def peak_memory(model: Model, faces: BenchFaces) -> RunProcess:
     """A batch of 256 faces under OpenFace's default settings, loading and compiling included."""
     with TemporaryDirectory() as folder:
         probe = _prepare(Path(folder), model, faces)
@@ -112,7 +112,7 @@ def _photo() -> str:
     return str(cbook.get_sample_data("grace_hopper.jpg", asfileobj=False))
 
 
-def _fresh(arguments: list[str], cache: Path) -> Fresh:
+def _fresh(arguments: list[str], cache: Path) -> RunProcess:
     environment = {name: value for name, value in os.environ.items() if name != "JAX_COMPILATION_CACHE_DIR"}
     environment[VARIABLE] = str(cache)
     before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
@@ -122,4 +122,4 @@ def _fresh(arguments: list[str], cache: Path) -> Fresh:
         raise ValueError(f"a fresh process failed: {(done.stderr.strip() or 'it said nothing')[-300:]}")
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     said = json.loads(done.stdout) if done.stdout.startswith("{") else {}
-    return Fresh(wall, cpu, said)
+    return RunProcess(wall, cpu, said)

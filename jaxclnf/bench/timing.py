@@ -35,7 +35,7 @@ class Figure(NamedTuple):
         return 1e3 / self.wall_ms
 
 
-def measure(cases: list[Case], rounds: int, step: Callable[[], None] = lambda: None) -> list[Figure]:
+def time_cases(cases: list[Case], rounds: int, step: Callable[[], None] = lambda: None) -> list[Figure]:
     """Time every case ``rounds`` times, after one call that compiles; ``step`` is told of every call."""
     for case in cases:
         jax.block_until_ready(case.run())

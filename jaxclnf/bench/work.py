@@ -10,7 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxclnf import native
-from jaxclnf.types import ConvExperts, FitConfig, Model, PatchExperts
+from jaxclnf.config import FitConfig
+from jaxclnf.types import ConvExperts, Model, PatchExperts
 
 FLOAT = 4  # bytes
 

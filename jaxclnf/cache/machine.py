@@ -20,7 +20,7 @@ _TELLING = re.compile(r"^(?:model name|flags|Features|CPU part)\s*:.*$", re.MULT
 _HEAD = 8192  # bytes of /proc/cpuinfo that tell of the first processor
 
 
-def surroundings() -> str:
+def machine_key() -> str:
     """All of it as text, equal where a program that was stored can be run."""
     client = jax.devices()[0].client
     versions = platform.python_version(), jax.__version__, metadata.version("jaxlib"), np.__version__

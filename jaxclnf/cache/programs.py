@@ -18,7 +18,7 @@ from jax.experimental import serialize_executable
 from jax.experimental.compilation_cache.compilation_cache import reset_cache
 
 from jaxclnf.cache import folder
-from jaxclnf.cache.machine import surroundings
+from jaxclnf.cache.machine import machine_key
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -71,7 +71,7 @@ class Kept(Generic[P, R]):
 
     def _name(self, kind: Any) -> str:
         function = f"{self.__module__}.{self.__qualname__}"
-        told = hashlib.sha256(f"{function} {kind} {surroundings()}".encode()).hexdigest()
+        told = hashlib.sha256(f"{function} {kind} {machine_key()}".encode()).hexdigest()
         return f"program-{self.__name__}-{told[:40]}"
 
     def _compiled(self, name: str, args: tuple, kwargs: dict) -> Callable[..., R]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from jaxclnf.cluster.places import Store
 from jaxclnf.cluster.run import JOB
-from jaxclnf.output.files import whole
+from jaxclnf.output.files import written_whole
 
 PART = "part-*.parquet"
 
@@ -28,7 +28,7 @@ def merge(place: str, target: Path) -> int:
     with tempfile.TemporaryDirectory() as copies:
         parts = _here(store, folder, Path(copies))
         rows = pl.scan_parquet(parts, glob=False)
-        with whole(target) as part, part.open("xb") as file:
+        with written_whole(target) as part, part.open("xb") as file:
             getattr(rows, _WRITE[target.suffix])(file, **_OPTIONS.get(target.suffix, {}))
         return rows.select(pl.len()).collect().item()
 

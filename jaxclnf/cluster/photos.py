@@ -21,7 +21,7 @@ from jaxclnf.cluster.worker import Share
 from jaxclnf.media.boxes import boxes_of
 from jaxclnf.media.inputs import Failure
 from jaxclnf.media.looked import BoxSource, detected
-from jaxclnf.output.photos import Photo, fit_loaded, load_photos, rows_of
+from jaxclnf.output.photos import Photo, fit_loaded, load_photos, photo_rows
 from jaxclnf.types import Camera
 
 LANDMARKS = "landmarks"
@@ -105,7 +105,7 @@ def _finished(
             if isinstance(photo, Failure):
                 failures.append(photo)
             else:
-                yield rows_of(job.columns, photo, sources[n])
+                yield photo_rows(job.columns, photo, sources[n])
 
     n_rows = write_part(job.store, part_name(LANDMARKS, shard.number), job.columns, batches())
     write_failures_part(job.store, shard.number, failures)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from jaxclnf.output.files import whole
+from jaxclnf.output.files import written_whole
 
 
 def is_address(text: str) -> bool:
@@ -72,7 +72,7 @@ class Store:
             return
         path = self.folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        with whole(path) as part:
+        with written_whole(path) as part:
             shutil.copyfile(file, part)
 
     def open(self, name: str) -> Any:

@@ -37,7 +37,7 @@ class Done(NamedTuple):
     machine: str = ""
 
 
-class Stage(NamedTuple):
+class PoolStage(NamedTuple):
     """What is done with every task, and by workers of what size."""
 
     function: Function
@@ -55,7 +55,7 @@ class _Attempt:
 class _Crew:
     """The workers of a stage."""
 
-    stage: Stage
+    stage: PoolStage
     starting: dict[Any, Any] = field(default_factory=dict)  # by what is heard when they have started
     idle: list[Any] = field(default_factory=list)
     busy: dict[Any, tuple[Any, Any, _Attempt]] = field(default_factory=dict)  # by the sign that they are done
@@ -69,7 +69,7 @@ class Pool:
     """Workers that share ``arrays``, put into the object store once, and a job. Use as a context manager."""
 
     def __init__(
-        self, ray: Any, arrays: Any, job: Any, stages: Sequence[Stage], circumstances: Circumstances
+        self, ray: Any, arrays: Any, job: Any, stages: Sequence[PoolStage], circumstances: Circumstances
     ) -> None:
         self._ray = ray
         self._shared = ray.put(arrays), ray.put(job)

@@ -11,13 +11,13 @@ from jaxclnf.commands.calibrate import calibrate
 from jaxclnf.commands.convert import convert
 from jaxclnf.commands.demo import demo
 from jaxclnf.commands.eval import evaluate
-from jaxclnf.commands.fit import fit
+from jaxclnf.commands.fit import fit_command
 from jaxclnf.commands.info import info
-from jaxclnf.commands.merge import merge
+from jaxclnf.commands.merge import merge_command
 from jaxclnf.commands.models import models
 from jaxclnf.commands.sweep import sweep
 from jaxclnf.commands.track import track
-from jaxclnf.commands.train import train
+from jaxclnf.commands.train import train_command
 
 app = typer.Typer(
     help="Facial landmarks and head pose with Constrained Local Neural Fields.",
@@ -45,15 +45,15 @@ def _options(version: VersionOption = None) -> None:
     """Facial landmarks and head pose with Constrained Local Neural Fields."""
 
 
-app.command()(fit)
+app.command("fit")(fit_command)
 app.command()(track)
 app.command()(demo)
 app.command()(convert)
 app.command("eval")(evaluate)
 app.command()(sweep)
-app.command()(merge)
+app.command("merge")(merge_command)
 app.command()(bench)
-app.command()(train)
+app.command("train")(train_command)
 app.command()(calibrate)
 app.command()(info)
 app.add_typer(models, name="models")

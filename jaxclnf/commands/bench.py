@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from jaxclnf.types import Model
 
 
-class Part(StrEnum):
+class BenchPart(StrEnum):
     """Of the benchmark."""
 
     fits = "fits"
@@ -39,7 +39,8 @@ def bench(
         typer.Option(help="Folders of annotated faces to fit; else one portrait in many boxes."),
     ] = None,
     part: Annotated[
-        list[Part] | None, typer.Option(help="What to measure; may be given several times [default: all].")
+        list[BenchPart] | None,
+        typer.Option(help="What to measure; may be given several times [default: all]."),
     ] = None,
     quick: Annotated[
         bool, typer.Option("--quick", help="Batches to 64, OpenFace's default settings, in three rounds.")
@@ -63,9 +64,9 @@ def bench(
     from jaxclnf.output.folder import make_folder
 
     make_folder(out)
-    parts = part or ([Part.fits] if quick else list(Part))
+    parts = part or ([BenchPart.fits] if quick else list(BenchPart))
     faces = dataset_faces(dataset) if dataset else sample_faces()
-    engine = common.open_model(model)
+    engine = common.use_model(model)
     report = Report(faces.source, engine.provenance.name)
     report.response_maps = "C" if maps_in_c(engine) else "XLA"
     _time(report, engine, faces, parts, quick, 3 if quick else rounds)
@@ -80,7 +81,7 @@ def bench(
         typer.echo(f"jaxclnf: {note}", err=True)
     (out / "bench.json").write_text(report.as_json(), encoding="utf-8")
     typer.echo(f"{out / 'bench.json'}: all figures")
-    if Part.fits in parts:
+    if BenchPart.fits in parts:
         draw_speed(out / "speed.png", report)
         typer.echo(f"{out / 'speed.png'}: faces per second by batch size")
     if report.pipelines is not None:
@@ -89,20 +90,20 @@ def bench(
 
 
 def _time(
-    report: Report, model: Model, faces: BenchFaces, parts: list[Part], quick: bool, rounds: int
+    report: Report, model: Model, faces: BenchFaces, parts: list[BenchPart], quick: bool, rounds: int
 ) -> None:
     from jaxclnf.bench.cases import stage_cases
-    from jaxclnf.bench.timing import measure
+    from jaxclnf.bench.timing import time_cases
 
     cases: list[Case] = []
-    if Part.fits in parts:
+    if BenchPart.fits in parts:
         cases += _fits(report, model, faces, quick)
-    if Part.stages in parts:
+    if BenchPart.stages in parts:
         cases += stage_cases(model, faces.images, faces.boxes)
     if cases:
         with common.progress("calls") as bar:
             task = bar.add_task("timing", total=(rounds + 1) * len(cases))
-            report.figures = measure(cases, rounds, lambda: bar.advance(task))
+            report.figures = time_cases(cases, rounds, lambda: bar.advance(task))
 
 
 def _fits(report: Report, model: Model, faces: BenchFaces, quick: bool) -> list[Case]:
@@ -128,29 +129,31 @@ def _fits(report: Report, model: Model, faces: BenchFaces, quick: bool) -> list[
     return cases
 
 
-def _describe_machine(report: Report, model: Model, parts: list[Part]) -> None:
+def _describe_machine(report: Report, model: Model, parts: list[BenchPart]) -> None:
     from jaxclnf.bench.cases import CONFIGS
     from jaxclnf.bench.work import ceilings, fit_work
 
-    if Part.machine in parts:
+    if BenchPart.machine in parts:
         report.work = {name: fit_work(model, config) for name, config in CONFIGS.items()}
         report.ceilings = ceilings()
 
 
 def _start_afresh(
-    report: Report, model: Model, faces: BenchFaces, parts: list[Part], named: str | None
+    report: Report, model: Model, faces: BenchFaces, parts: list[BenchPart], named: str | None
 ) -> None:
     from jaxclnf.bench.startup import first_landmarks, peak_memory
 
-    if Part.startup in parts:
+    if BenchPart.startup in parts:
         report.startup = first_landmarks(model, faces, named)
-    if Part.memory in parts:
+    if BenchPart.memory in parts:
         report.memory = peak_memory(model, faces)
 
 
-def _time_pipelines(report: Report, model: Model, parts: list[Part], named: str | None, quick: bool) -> None:
+def _time_pipelines(
+    report: Report, model: Model, parts: list[BenchPart], named: str | None, quick: bool
+) -> None:
     from jaxclnf.bench.pipeline import N_FRAMES, N_PHOTOS, measure_pipelines
 
-    if Part.pipeline in parts:
+    if BenchPart.pipeline in parts:
         share = 10 if quick else 1
         report.pipelines = measure_pipelines(model, named, N_PHOTOS // share, N_FRAMES // share)

@@ -32,7 +32,7 @@ def calibrate(
     from jaxclnf.training.calibrate import GOOD, fit_calibration
 
     common.check_writable("--out", out)
-    opened = common.open_model(model)
+    opened = common.use_model(model)
     faces = read_faces(datasets)
     typer.echo(faces.summary())
     if landmarks:

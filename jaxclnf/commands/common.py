@@ -20,9 +20,10 @@ if TYPE_CHECKING:
 
     from rich.progress import Progress
 
+    from jaxclnf.config import FitConfig
     from jaxclnf.media.inputs import Failure
     from jaxclnf.output.openface_table import OpenFaceTables
-    from jaxclnf.types import Camera, FitConfig, Model, Validator
+    from jaxclnf.types import Camera, Model, Validator
 
 
 class Preset(StrEnum):
@@ -120,7 +121,7 @@ def detector_name(name: str | None, preset: Preset) -> str | None:
     return "hog" if name is None and openfaces else name
 
 
-def open_model(name: str | None) -> Model:
+def use_model(name: str | None) -> Model:
     """The model a user names: a .npz, OpenFace's files, an installed one, or (None, empty) our own.
 
     Compiled programs are kept in the user's cache folder from here on.
@@ -164,7 +165,7 @@ def _keep_compiled() -> None:
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 
 
-def fit_config(
+def asked_config(
     preset: Preset,
     multi_view: bool,
     parts: str | None,
@@ -278,7 +279,7 @@ def _parse(setting: str) -> tuple[str, Any]:
         raise ValueError(f"--set {setting}: {error}") from None
 
 
-def description(model: Model, config: FitConfig) -> dict:
+def run_description(model: Model, config: FitConfig) -> dict:
     """What tells one model and its settings from another, ready for JSON."""
     from jaxclnf.models.fingerprint import fingerprint
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from jaxclnf.commands import common
-from jaxclnf.commands.fit import fit
+from jaxclnf.commands.fit import fit_command
 
 
 def demo(
@@ -25,7 +25,7 @@ def demo(
     with_eyes = "main_clnf_general"
     gaze = model is None and with_eyes in installed(read_manifest())
     photo = str(cbook.get_sample_data("grace_hopper.jpg", asfileobj=False))
-    fit([photo], model=with_eyes if gaze else model, out=str(out), gaze=gaze)
+    fit_command([photo], model=with_eyes if gaze else model, out=str(out), gaze=gaze)
     if model is None and not gaze:
         typer.echo("gaze needs OpenFace's models, for research: `jaxclnf models install`, then again")
     typer.echo(f"{out / 'grace_hopper.png'}")

@@ -13,9 +13,10 @@ from jaxclnf.commands import common
 if TYPE_CHECKING:
     import numpy as np
 
+    from jaxclnf.config import FitConfig
     from jaxclnf.data.datasets import Faces
     from jaxclnf.data.evaluate import Figures
-    from jaxclnf.types import FitConfig, FitResult, Model
+    from jaxclnf.types import FitResult, Model
 
 
 def evaluate(
@@ -53,22 +54,25 @@ def evaluate(
     yaw; writes every face to faces.csv and the cumulative error curves to ced.png.
     """
     from jaxclnf.data.charts import draw_cumulative_errors
-    from jaxclnf.data.evaluate import check, errors_of, learned_warning, not_learned, true_yaws
+    from jaxclnf.data.evaluate import check_landmarks, errors_of, learned_warning, not_learned, true_yaws
 
     faces = _read(datasets, landmarks)
     names = model or [os.environ.get("JAXCLNF_MODEL") or ""]
     inputs = [*datasets, *(Path(name) for name in names if name)]
     with common.results_in(out, inputs, ("faces.csv", "ced.png")):
-        models = {title: common.open_model(name or None) for title, name in _titles(names).items()}
+        models = {title: common.use_model(name or None) for title, name in _titles(names).items()}
         presets = preset or [common.Preset.default]
         for each in models.values():
-            check(each, faces)
+            check_landmarks(each, faces)
             common.warn(learned_warning(faces, each, held_back))
             faces = not_learned(faces, each) if held_back else faces
         yaws = true_yaws(next(iter(models.values())).pdm, faces.points)
         fits = {
             _run_name(m, p.value, len(models) > 1, multi_view): _fit(
-                f"{m}, {p.value}", models[m], faces, common.fit_config(p, multi_view, parts, set_, models[m])
+                f"{m}, {p.value}",
+                models[m],
+                faces,
+                common.asked_config(p, multi_view, parts, set_, models[m]),
             )
             for m in models
             for p in presets

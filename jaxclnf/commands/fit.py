@@ -17,27 +17,28 @@ from jaxclnf.commands.fit_on_cluster import PhotosAsked, fit_on_cluster
 from jaxclnf.commands.interrupt import on_interrupt
 
 if TYPE_CHECKING:
+    from jaxclnf.config import FitConfig
     from jaxclnf.media.inputs import Failure
     from jaxclnf.media.looked import Looked
     from jaxclnf.output.photo_files import PhotoFiles
     from jaxclnf.output.photos import Photo
     from jaxclnf.output.runs import Table
-    from jaxclnf.types import FitConfig, Model
+    from jaxclnf.types import Model
 
 
-class Faces(StrEnum):
+class WhichFaces(StrEnum):
     """Of those the detector finds."""
 
     all = "all"
     largest = "largest"
 
 
-def fit(
+def fit_command(
     photos: Annotated[list[str], typer.Argument(help="Photos, folders, patterns, .txt lists of files.")],
     model: common.ModelOption = None,
     out: Annotated[str, typer.Option("--out", "-o", help="Folder for table and pictures.")] = "out",
     boxes: Annotated[Path | None, typer.Option(help="Own boxes: CSV file,x,y,w,h or JSON.")] = None,
-    faces: Annotated[Faces, typer.Option(help="Which of the faces found.")] = Faces.all,
+    faces: Annotated[WhichFaces, typer.Option(help="Which of the faces found.")] = WhichFaces.all,
     detector: common.DetectorOption = None,
     preset: common.PresetOption = common.Preset.default,
     multi_view: common.MultiViewOption = False,
@@ -65,12 +66,12 @@ def fit(
     told |= common.described_validator(validator)
 
     def settled() -> tuple[Model, FitConfig]:
-        engine = common.open_model(model)
-        return engine, common.fit_config(preset, multi_view, parts, set_, engine, gaze)
+        engine = common.use_model(model)
+        return engine, common.asked_config(preset, multi_view, parts, set_, engine, gaze)
 
     if cluster is not None:
         on_cluster.refuse_options(crops=crops, validator=validator, openface_columns=openface_columns)
-        largest = faces is Faces.largest
+        largest = faces is WhichFaces.largest
         what = PhotosAsked(photos, boxes, common.camera(camera), chosen, largest, shard)
         fit_on_cluster(what, settled, told, out, resume, on_cluster.Asked(cluster, workers, gpus, readers))
         return
@@ -93,7 +94,7 @@ def fit(
         folder.claim(f"landmarks.{format}", "failures.csv", "report.html")
         engine, config = settled()
         judge = common.validator(validator, engine, model)
-        told |= common.description(engine, config)
+        told |= common.run_description(engine, config)
         also = common.openface_tables(openface_columns, engine, config)
         files = PhotoFiles(folder, found, engine, pictures, crops, margin, also)
         folder.save()
@@ -119,7 +120,7 @@ class Inputs(NamedTuple):
 
 
 def _inputs(
-    photos: list[str], boxes: Path | None, faces: Faces, detector: str | None, resume: bool
+    photos: list[str], boxes: Path | None, faces: WhichFaces, detector: str | None, resume: bool
 ) -> Inputs:
     """What the arguments stand for; the first photos are looked at already, but where a run goes on."""
     from jaxclnf.batch.pipeline import begun
@@ -130,7 +131,7 @@ def _inputs(
     own = read_boxes(boxes) if boxes else None
     found = find_photos(photos)
     if boxes is None or own is None:
-        source, failures = detected(faces is Faces.largest, detector), found.failures
+        source, failures = detected(faces is WhichFaces.largest, detector), found.failures
     else:
         source = partial(boxes_of, boxes=own, table=boxes)
         failures = boxes_without_photo(own, boxes) + found.failures
@@ -170,7 +171,7 @@ def _write(
     from jaxclnf.batch.pipeline import ahead
     from jaxclnf.media.inputs import Failure
     from jaxclnf.media.looked import PIXELS_AHEAD
-    from jaxclnf.output.photos import pixels_held, rows_of
+    from jaxclnf.output.photos import photo_rows, pixels_held
 
     on_interrupt(f"stopped; {table.unfinished} holds what is done, --resume goes on")
     failures: list[Failure] = []
@@ -181,7 +182,7 @@ def _write(
                 if isinstance(photo, Failure):
                     failures.append(photo)
                 else:
-                    table.add(rows_of(table.columns, photo, str(photo.path)))
+                    table.add(photo_rows(table.columns, photo, str(photo.path)))
                     failures += [failure] if failure else []
                 bar.advance(task)
                 del photo

@@ -10,9 +10,10 @@ from jaxclnf.commands import common, on_cluster
 
 if TYPE_CHECKING:
     from jaxclnf.cluster.plan import Shard
-    from jaxclnf.cluster.pool import Stage
+    from jaxclnf.cluster.pool import PoolStage
+    from jaxclnf.config import FitConfig
     from jaxclnf.media.inputs import Failure
-    from jaxclnf.types import Camera, FitConfig, Model
+    from jaxclnf.types import Camera, Model
 
 
 class PhotosAsked(NamedTuple):
@@ -40,10 +41,14 @@ def fit_on_cluster(
     from jaxclnf.cluster.run import Run
     from jaxclnf.output.photos import photo_columns
 
-    on_cluster.check(cluster)
+    on_cluster.check_ray(cluster)
     model, config = settled()
     store = Store(out)
-    told = {**told, "folder": on_cluster.folder(asked.arguments), **common.description(model, config)}
+    told = {
+        **told,
+        "folder": on_cluster.base_folder(asked.arguments),
+        **common.run_description(model, config),
+    }
     with Run(store, LANDMARKS, told) as run:
         run.begin(lambda failures: _plan(asked, failures), resume)
         columns, table = photo_columns(model, config), asked.boxes
@@ -69,13 +74,13 @@ def _plan(asked: PhotosAsked, failures: list[Failure]) -> Iterator[Shard]:
     yield from (with_boxes(shard, own, asked.boxes) for shard in shards)
 
 
-def _stages(asked: on_cluster.Asked) -> list[Stage]:
+def _stages(asked: on_cluster.Asked) -> list[PoolStage]:
     """One stage that does everything, or workers that read and workers that fit."""
     from jaxclnf.cluster.engine import Size
     from jaxclnf.cluster.photos import fit_loaded_shard, fit_shard, load_shard
-    from jaxclnf.cluster.pool import Stage
+    from jaxclnf.cluster.pool import PoolStage
 
     size = Size(gpus=asked.gpus, most=asked.workers)
     if not asked.readers:
-        return [Stage(fit_shard, size)]
-    return [Stage(load_shard, Size(most=asked.readers)), Stage(fit_loaded_shard, size)]
+        return [PoolStage(fit_shard, size)]
+    return [PoolStage(load_shard, Size(most=asked.readers)), PoolStage(fit_loaded_shard, size)]

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 
-def merge(
+def merge_command(
     folder: Annotated[str, typer.Argument(help="The --out of a run on a cluster, or one folder of parts.")],
     table: Annotated[Path, typer.Argument(help="The file to write: .csv, .parquet or .jsonl.")],
 ) -> None:

@@ -20,7 +20,7 @@ class What(StrEnum):
 
 
 @models.command("install")
-def install(
+def install_command(
     what: Annotated[
         What, typer.Argument(help="OpenFace's models, its CEN experts too, or the face detector YuNet.")
     ] = What.openface,

@@ -14,7 +14,7 @@ from jaxclnf.commands import common
 from jaxclnf.commands.interrupt import on_interrupt
 
 if TYPE_CHECKING:
-    from jaxclnf.cluster.pool import Pool, Stage
+    from jaxclnf.cluster.pool import Pool, PoolStage
     from jaxclnf.cluster.run import Progress, Run
     from jaxclnf.media.inputs import Failure
 
@@ -58,7 +58,7 @@ def refuse_options(**options: object) -> None:
 
 
 @contextmanager
-def pool(asked: Asked, stages: Sequence[Stage], arrays: Any, job: Any) -> Iterator[Pool]:
+def pool(asked: Asked, stages: Sequence[PoolStage], arrays: Any, job: Any) -> Iterator[Pool]:
     """Workers of a cluster, which hold ``arrays`` and a job."""
     import jax
     import numpy as np
@@ -77,14 +77,14 @@ def pool(asked: Asked, stages: Sequence[Stage], arrays: Any, job: Any) -> Iterat
         yield workers
 
 
-def check(asked: Asked) -> None:
+def check_ray(asked: Asked) -> None:
     """Raise ValueError, before a model is opened and files are listed, where Ray is not installed."""
     from jaxclnf.cluster.engine import ray_module
 
     ray_module()
 
 
-def folder(arguments: Sequence[str]) -> str:
+def base_folder(arguments: Sequence[str]) -> str:
     """The folder from which relative arguments count; empty where there are none."""
     from jaxclnf.cluster.places import here, is_address
 

@@ -11,7 +11,8 @@ import typer
 from jaxclnf.commands import common
 
 if TYPE_CHECKING:
-    from jaxclnf.types import FitConfig, Model
+    from jaxclnf.config import FitConfig
+    from jaxclnf.types import Model
 
 
 def sweep(
@@ -43,7 +44,7 @@ def sweep(
     known = out is None or (place / "settings.csv").exists() or (place / "results.jsonl").exists()
     names = ("results.jsonl", "settings.csv", "README.md", "pareto.png", "heatmap.png", "ced.png")
     with common.results_in(place, [spec, *map(Path, plan.datasets)], names, replace=known) as folder:
-        opened = common.open_model(model or plan.model)
+        opened = common.use_model(model or plan.model)
         faces = read_faces(plan.datasets)
         common.warn(learned_warning(faces, opened, plan.held_back is not None))
         photos = draw_photos(faces, plan, opened)

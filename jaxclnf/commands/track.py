@@ -70,14 +70,14 @@ def track(
         common.say_passed_over(found.passed_over)
         folder.protect([*videos, *found.sources, *found.passed_over, *filter(None, (model, validator))])
         folder.claim("failures.csv", "report.html")
-        engine = common.open_model(model)
-        settings = jax.device_put(common.fit_config(preset, multi_view, parts, set_, engine, gaze))
+        engine = common.use_model(model)
+        settings = jax.device_put(common.asked_config(preset, multi_view, parts, set_, engine, gaze))
         config, judge = TrackConfig(settings, max_faces=faces), common.validator(validator, engine, model)
         config = config if judge is None else config.validated(judge)
         told = {"faces": faces, "detector": chosen, "camera": camera, "fps": fps, "frames": frames}
         smoothing = {"none": None, "online": ONLINE, "offline": OFFLINE}[smooth]
         told |= {} if smoothing is None else {"smooth": smooth}
-        told |= common.described_validator(validator) | common.description(engine, settings)
+        told |= common.described_validator(validator) | common.run_description(engine, settings)
         also = common.openface_tables(openface_columns, engine, settings)
         plan = plan_videos(folder, found.sources, format, pictures, told)
         for files in plan:

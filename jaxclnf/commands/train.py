@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from jaxclnf.types import PDM, Calibration, Model
 
 
-def train(
+def train_command(
     datasets: Annotated[list[Path], typer.Argument(help="Folders with photos and points.npz or .pts files.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="The model to write, a .npz.")],
     landmarks: Annotated[

@@ -26,7 +26,7 @@ MOST = 1000
 """Steps of a stage, stages of a fit, its starts: more would run for ever, or were never meant."""
 
 
-def whole(least: int, most: int = MOST) -> Rule:
+def whole_number(least: int, most: int = MOST) -> Rule:
     """Allow whole numbers of a range."""
 
     def allows(value: Any) -> bool:
@@ -39,7 +39,7 @@ def whole(least: int, most: int = MOST) -> Rule:
 
 def whole_or_none(least: int, most: int = MOST) -> Rule:
     """Allow whole numbers of a range and None."""
-    rule = whole(least, most)
+    rule = whole_number(least, most)
     return Rule(f"{rule.expected}, or None", lambda value: value is None or rule.allows(value))
 
 
@@ -76,18 +76,20 @@ ANGLES = numbers(
 )
 
 
-def static(rule: Rule, default: Any = MISSING) -> Any:
+def static_setting(rule: Rule, default: Any = MISSING) -> Any:
     """Declare a setting that is part of the compiled program."""
     return field(default=default, metadata={"static": True, "rule": rule})
 
 
-def traced(rule: Rule, default: Any = MISSING, default_factory: Any = MISSING) -> Any:
+def traced_setting(rule: Rule, default: Any = MISSING, default_factory: Any = MISSING) -> Any:
     """Declare a setting whose values share one compiled program."""
     default = default if default is MISSING else np.float32(default)
     return field(default=default, default_factory=default_factory, metadata={"rule": rule})
 
 
-@dataclass_transform(frozen_default=True, eq_default=False, field_specifiers=(field, static, traced))
+@dataclass_transform(
+    frozen_default=True, eq_default=False, field_specifiers=(field, static_setting, traced_setting)
+)
 def settings(cls):
     """Make a frozen dataclass of settings a PyTree. JAX rebuilds it without the tests of its values."""
     cls = dataclass(frozen=True, eq=False)(cls)

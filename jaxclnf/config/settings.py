@@ -21,9 +21,9 @@ from jaxclnf.config.fields import (
     Settings,
     one_of,
     settings,
-    static,
-    traced,
-    whole,
+    static_setting,
+    traced_setting,
+    whole_number,
     whole_or_none,
 )
 
@@ -36,24 +36,24 @@ class Stage(Settings):
     """A stage of a fit: response maps on one scale, then rigid and as many non-rigid steps on them."""
 
     # side of the search window, in reference pixels; None: whole maps, those of a convolutional expert
-    window: int | None = static(whole_or_none(1, MAX_WINDOW))
+    window: int | None = static_setting(whole_or_none(1, MAX_WINDOW))
     # place of the scale among the model's; a stage on a scale that the model lacks is left out
-    scale: int = static(whole(0))
+    scale: int = static_setting(whole_number(0))
     # at most so many rigid, then so many non-rigid steps
-    iterations: int = static(whole(1), default=5)
+    iterations: int = static_setting(whole_number(1), default=5)
     # where a head is between two views, the response maps are those of both, each by its nearness
-    between_views: bool = static(FLAG, default=False)
+    between_views: bool = static_setting(FLAG, default=False)
     # tries of a face that enter the stage, the likeliest so far; None: all that are left
-    keep: int | None = static(whole_or_none(1), default=None)
-    reg_factor: Float[Any, ""] = traced(NOT_NEGATIVE, default=1)
+    keep: int | None = static_setting(whole_or_none(1), default=None)
+    reg_factor: Float[Any, ""] = traced_setting(NOT_NEGATIVE, default=1)
     # of the mean-shift kernel, in reference pixels
-    sigma: Float[Any, ""] = traced(ABOVE_ZERO, default=1.5)
+    sigma: Float[Any, ""] = traced_setting(ABOVE_ZERO, default=1.5)
     # of the patch confidences; 0: all landmarks weigh the same
-    weight_factor: Float[Any, ""] = traced(NOT_NEGATIVE, default=1)
+    weight_factor: Float[Any, ""] = traced_setting(NOT_NEGATIVE, default=1)
     # after a convolutional expert: the share that what it saw has in where landmarks are drawn to
-    anchor: Float[Any, ""] = traced(SHARE, default=0)
+    anchor: Float[Any, ""] = traced_setting(SHARE, default=0)
     # a convolutional expert looks at the mirrored picture too
-    mirrored: bool = static(FLAG, default=False)
+    mirrored: bool = static_setting(FLAG, default=False)
 
 
 def degrees(*angles: tuple[float, float, float]) -> Any:
@@ -86,41 +86,41 @@ class FitConfig(Settings):
 
     stages: tuple[Stage, ...] = field(default_factory=_stages)
     # grid: OpenFace's table, steps of 0.1 pixel
-    kernel: Literal["exact", "grid"] = static(one_of("exact", "grid"), default="exact")
+    kernel: Literal["exact", "grid"] = static_setting(one_of("exact", "grid"), default="exact")
     # Euler angles, radians; the likeliest result is kept, or with a temperature their average
-    start_rotations: Float[Any, "n_starts 3"] = traced(
+    start_rotations: Float[Any, "n_starts 3"] = traced_setting(
         ANGLES, default_factory=lambda: degrees((10, 0, 0), (10, 25, 0), (10, -25, 0))
     )
     # a stage ends when the whole shape moves less, in pixels (2-norm)
-    tolerance: Float[Any, ""] = traced(NOT_NEGATIVE, default=0.01)
+    tolerance: Float[Any, ""] = traced_setting(NOT_NEGATIVE, default=0.01)
     # smaller faces, in pixels per model unit, are given up
-    min_scale: Float[Any, ""] = traced(NOT_NEGATIVE, default=0.25)
+    min_scale: Float[Any, ""] = traced_setting(NOT_NEGATIVE, default=0.25)
     # a scale is skipped when this share of its pixels per model unit exceeds the face's
-    scale_margin: Float[Any, ""] = traced(NOT_NEGATIVE, default=0.9)
+    scale_margin: Float[Any, ""] = traced_setting(NOT_NEGATIVE, default=0.9)
     # what each landmark weighs in a step, beside its patch confidence
-    landmark_weights: Float[Any, "*n_points"] = traced(ONE_OR_EACH, default=1)
+    landmark_weights: Float[Any, "*n_points"] = traced_setting(ONE_OR_EACH, default=1)
     # how much more than by its variance each mode is held back
-    mode_stiffness: Float[Any, "*n_modes"] = traced(ONE_OR_EACH, default=1)
+    mode_stiffness: Float[Any, "*n_modes"] = traced_setting(ONE_OR_EACH, default=1)
     # shift of the box in its sizes, then the logarithm of what its width and height are multiplied by
-    box_correction: Float[Any, "4"] = traced(BOX, default_factory=lambda: np.zeros(4, np.float32))
+    box_correction: Float[Any, "4"] = traced_setting(BOX, default_factory=lambda: np.zeros(4, np.float32))
     # settings of the parts (the inner face, an eye) that are fitted after the whole, where the model has them
     parts: dict[str, FitConfig] = field(default_factory=_parts)
     # of a part: what its likelihood counts, beside the whole's, in the choice among tries
-    vote: Float[Any, ""] = traced(NOT_NEGATIVE, default=0)
+    vote: Float[Any, ""] = traced_setting(NOT_NEGATIVE, default=0)
     # OpenFace's way: its search for the parameters, whose landmarks all are; else a part's are its own
-    on_pdm: bool = static(FLAG, default=False)
+    on_pdm: bool = static_setting(FLAG, default=False)
     # OpenFace 2's way: pixels in steps of 1/32, 0 beyond the border; every scale, however small the face
-    as_openface2: bool = static(FLAG, default=False)
+    as_openface2: bool = static_setting(FLAG, default=False)
     # a head is turned no further about each axis, radians
-    turn_limit: Float[Any, ""] = traced(NOT_NEGATIVE, default=np.pi / 2)
+    turn_limit: Float[Any, ""] = traced_setting(NOT_NEGATIVE, default=np.pi / 2)
     # of a part: whether its landmarks take the place of the whole's
-    merged: bool = static(FLAG, default=True)
+    merged: bool = static_setting(FLAG, default=True)
     # faces of more pixels per model unit are reduced to so many where they are cut out of photos; 0: never
-    resolution: float = static(NOT_NEGATIVE, default=1.25)
+    resolution: float = static_setting(NOT_NEGATIVE, default=1.25)
     # what the shape's prior counts in the choice among tries: 1 by its probability, 0 not at all
-    prior: Float[Any, ""] = traced(NOT_NEGATIVE, default=0)
+    prior: Float[Any, ""] = traced_setting(NOT_NEGATIVE, default=0)
     # above 0, a face's last tries are averaged, each weighing exp(score / temperature)
-    temperature: float = static(NOT_NEGATIVE, default=0.0)
+    temperature: float = static_setting(NOT_NEGATIVE, default=0.0)
 
     def __post_init__(self) -> None:
         super().__post_init__()

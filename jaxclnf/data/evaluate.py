@@ -16,9 +16,10 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from jaxclnf.batch.faces import fit_stream
+from jaxclnf.config import FitConfig
 from jaxclnf.data.datasets import Faces
 from jaxclnf.fitting.pose import params_from_landmarks
-from jaxclnf.types import PDM, FitConfig, FitResult, Model, Status
+from jaxclnf.types import PDM, FitResult, Model, Status
 
 LARGE_ERROR = 10.0  # percent
 AREA_LIMIT = 8.0  # percent, the right end of the area under the curve
@@ -99,7 +100,7 @@ def start_boxes(faces: Faces) -> Float[np.ndarray, "n 4"]:
     return np.concatenate([low, faces.points.max(axis=1) - low], axis=1)
 
 
-def check(model: Model, faces: Faces) -> None:
+def check_landmarks(model: Model, faces: Faces) -> None:
     """Raise ValueError if the dataset has other landmarks than the model, or no eyes to measure errors by."""
     if model.pdm.n_points != faces.n_points:
         raise ValueError(
@@ -140,7 +141,7 @@ def learned_warning(faces: Faces, model: Model, left_out: bool = False) -> str:
 
 def fit_annotated(model: Model, faces: Faces, config: FitConfig | None = None) -> Iterator[FitResult]:
     """Fit every annotated face from its box, one result at a time, in order."""
-    check(model, faces)
+    check_landmarks(model, faces)
     boxes = start_boxes(faces)
     return fit_stream(model, ((faces.image(i), boxes[i]) for i in range(len(faces))), config)
 

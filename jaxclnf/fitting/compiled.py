@@ -8,8 +8,9 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
+from jaxclnf.config import FitConfig
 from jaxclnf.fitting.fit import fit_batch
-from jaxclnf.types import FitConfig, FitResult, Model
+from jaxclnf.types import FitResult, Model
 
 
 def compile_fit(

@@ -8,11 +8,12 @@ import numpy as np
 from jaxtyping import Array, Float, Int, Num
 
 from jaxclnf.cache import keep
+from jaxclnf.config import FitConfig
 from jaxclnf.fitting.choose import choose
 from jaxclnf.fitting.parts import refine_parts
 from jaxclnf.fitting.pose import in_full_precision, params_from_box
 from jaxclnf.fitting.stages import Tries, fit_tries
-from jaxclnf.types import FaceParams, FitConfig, FitResult, Model, PartFit, Status
+from jaxclnf.types import FaceParams, FitResult, Model, PartFit, Status
 
 
 @keep

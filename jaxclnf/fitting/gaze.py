@@ -12,13 +12,14 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from jaxclnf.config import FitConfig
 from jaxclnf.fitting.headpose import head_pose, landmarks_camera
 from jaxclnf.fitting.pose import in_full_precision
 from jaxclnf.ops.camera import project
 from jaxclnf.ops.gaze import gaze_angles, gaze_direction
 from jaxclnf.ops.rotation import euler_to_matrix
 from jaxclnf.ops.shape import shape_2d
-from jaxclnf.types import EYES, PDM, Camera, EyeGaze, FaceParams, FitConfig, FitResult, Model
+from jaxclnf.types import EYES, PDM, Camera, EyeGaze, FaceParams, FitResult, Model
 
 CORNERS = ((36, 39), (42, 45))
 """The landmarks of the eyes' corners in the whole face."""

@@ -11,8 +11,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from jaxclnf.fitting.responses import Frame
-from jaxclnf.ops.gauss_newton import basis_products, normal_equations, rigid_normal_equations, step
+from jaxclnf.fitting.responses import MapFrame
+from jaxclnf.ops.gauss_newton import (
+    basis_products,
+    gauss_newton_step,
+    normal_equations,
+    rigid_normal_equations,
+)
 from jaxclnf.ops.mean_shift import likelihoods, mean_shift
 from jaxclnf.ops.shape import clamp, shape_2d, update
 from jaxclnf.types import PDM, FaceParams
@@ -24,7 +29,7 @@ INVISIBLE = -1e8
 """Likelihood given to landmarks that the view cannot see, as in OpenFace."""
 
 
-class Settings(NamedTuple):
+class StageSettings(NamedTuple):
     """The traced settings of one stage."""
 
     reg_factor: Float[Array, "*n_modes"]
@@ -42,7 +47,7 @@ class Anchors(NamedTuple):
     share: Float[Array, ""]  # of the way that is theirs: 0 nothing, 1 all
 
 
-class Outcome(NamedTuple):
+class Iterated(NamedTuple):
     """Parameters after the iterations and how they went."""
 
     params: FaceParams
@@ -52,7 +57,7 @@ class Outcome(NamedTuple):
     astray: Bool[Array, ""]  # the last step moved the landmarks by more than `MAX_LAST_MOVE`
 
 
-def landmark_weights(face: Frame, settings: Settings) -> Float[Array, " n_points"]:
+def landmark_weights(face: MapFrame, settings: StageSettings) -> Float[Array, " n_points"]:
     """Weight of each landmark: its own, times its patch confidence and the factor unless that is 0."""
     factor = settings.weight_factor
     weights = jnp.where(factor > 0, factor * face.confidence, 1) * settings.landmark_weights
@@ -60,7 +65,7 @@ def landmark_weights(face: Frame, settings: Settings) -> Float[Array, " n_points
 
 
 def positions_in_maps(
-    face: Frame, landmarks_img: Float[Array, "n_points 2"], window: int
+    face: MapFrame, landmarks_img: Float[Array, "n_points 2"], window: int
 ) -> Float[Array, "n_points 2"]:
     """Landmarks in the pixels of their response maps, x then y."""
     return (landmarks_img - face.base) @ face.ref_from_img.T + (window - 1) / 2
@@ -68,11 +73,11 @@ def positions_in_maps(
 
 def newton_step(
     pdm: PDM,
-    face: Frame,
+    face: MapFrame,
     maps: Float[Array, "n_points window window"],
     params: FaceParams,
     positions: Float[Array, "n_points 2"],
-    settings: Settings,
+    settings: StageSettings,
     kernel: Literal["exact", "grid"],
     products: Float[Array, "6 n_modes n_modes"] | None,
     anchors: Anchors | None = None,
@@ -94,29 +99,31 @@ def _solved(
     params: FaceParams,
     shifts_img: Float[Array, "n_points 2"],
     weights: Float[Array, " n_points"],
-    settings: Settings,
+    settings: StageSettings,
     products: Float[Array, "6 n_modes n_modes"] | None,
 ) -> FaceParams:
     """Parameters after the Gauss-Newton step that follows the landmarks' shifts, clamped."""
     if products is None:
-        delta = step(*rigid_normal_equations(pdm, params, shifts_img, weights))
+        delta = gauss_newton_step(*rigid_normal_equations(pdm, params, shifts_img, weights))
         delta = jnp.concatenate([delta, jnp.zeros_like(params.shape)])
     else:
-        delta = step(*normal_equations(pdm, params, shifts_img, weights, settings.reg_factor, products))
+        delta = gauss_newton_step(
+            *normal_equations(pdm, params, shifts_img, weights, settings.reg_factor, products)
+        )
     return clamp(pdm, update(params, delta), settings.turn_limit)
 
 
 def iterate(
     pdm: PDM,
-    face: Frame,
+    face: MapFrame,
     maps: Float[Array, "n_points window window"],
     params: FaceParams,
-    settings: Settings,
+    settings: StageSettings,
     max_iterations: int,
     kernel: Literal["exact", "grid"],
     rigid: bool,
     anchors: Anchors | None = None,
-) -> Outcome:
+) -> Iterated:
     """Up to ``max_iterations`` steps of the rigid or of all parameters, ended when the shape rests.
 
     The count is fixed and a face at rest stays as it is, so that a batch needs no common end and the
@@ -142,7 +149,7 @@ def iterate(
     last_move = _distance(shape_2d(pdm, params), before)
     reference_pixel = jnp.sqrt(len(before) / jnp.linalg.det(face.ref_from_img))
     astray = last_move > MAX_LAST_MOVE * reference_pixel
-    return Outcome(params, positions, count, resting | (last_move < settings.tolerance), astray)
+    return Iterated(params, positions, count, resting | (last_move < settings.tolerance), astray)
 
 
 def approach(
@@ -150,7 +157,7 @@ def approach(
     targets_img: Float[Array, "n_points 2"],
     weights: Float[Array, " n_points"],
     params: FaceParams,
-    settings: Settings,
+    settings: StageSettings,
     n_steps: int,
     rigid: bool,
 ) -> FaceParams:
@@ -164,7 +171,7 @@ def approach(
 
 
 def log_likelihood(
-    face: Frame,
+    face: MapFrame,
     maps: Float[Array, "n_points window window"],
     positions: Float[Array, "n_points 2"],
     sigma: Float[Array, ""],

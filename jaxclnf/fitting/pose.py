@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from jaxclnf.ops.gauss_newton import basis_products, normal_equations, step
+from jaxclnf.ops.gauss_newton import basis_products, gauss_newton_step, normal_equations
 from jaxclnf.ops.rotation import euler_to_matrix
 from jaxclnf.ops.shape import shape_2d, update
 from jaxclnf.types import PDM, FaceParams
@@ -89,7 +89,9 @@ def params_from_landmarks(
 
     def body(state):
         params, error, failures, count = state
-        delta = step(*normal_equations(pdm, params, residuals(params), weights, jnp.ones_like(error)))
+        delta = gauss_newton_step(
+            *normal_equations(pdm, params, residuals(params), weights, jnp.ones_like(error))
+        )
         moved = update(params, search.step_length * delta)
         # OpenFace measures a step with the pose after it and the shape before it.
         half_moved = FaceParams(moved.scale, moved.rotation, moved.translation, params.shape)
@@ -126,7 +128,9 @@ def params_near(
     def body(_, params):
         residuals = weights[:, None] * (target - shape_2d(pdm, params))
         one = jnp.ones_like(params.scale)
-        return update(params, step(*normal_equations(pdm, params, residuals, weights, one, products)))
+        return update(
+            params, gauss_newton_step(*normal_equations(pdm, params, residuals, weights, one, products))
+        )
 
     return jax.lax.fori_loop(0, steps, body, _turned_mean(pdm, target, rotation, weights))
 

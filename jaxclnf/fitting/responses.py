@@ -28,7 +28,7 @@ MOST_ON_CPU, MOST_ELSEWHERE = 8, 256
 """Faces of a block at most; on a CPU what a block touches must stay in the cache."""
 
 
-class Frame(NamedTuple):
+class MapFrame(NamedTuple):
     """Where a face's response maps lie in the image, and what its view lets us see."""
 
     base: Float[Array, "*batch n_points 2"]  # landmarks at the maps' centres, image pixels
@@ -57,12 +57,12 @@ def second_view(
     return second, jnp.clip(share, 0, 0.5)
 
 
-def frame(pdm: PDM, experts: Experts, params: FaceParams) -> Frame:
+def map_frame(pdm: PDM, experts: Experts, params: FaceParams) -> MapFrame:
     """The frame of the response maps about a face's current landmarks."""
     base = shape_2d(pdm, params)
     ref_from_img = similarity(base, reference_shape(pdm, params.shape, experts.patch_scale))
     view = nearest_view(experts, params.rotation)
-    return Frame(
+    return MapFrame(
         base=base,
         ref_from_img=ref_from_img,
         img_from_ref=inverse(ref_from_img),
@@ -186,7 +186,7 @@ def _field_responses(
 def image_responses(
     experts: Experts,
     images: Num[Array, "n_images height width"],
-    faces: Frame,
+    faces: MapFrame,
     window: int,
     in_steps: bool = False,
 ) -> Float[Array, "n_images n_tries n_points window window"]:
@@ -205,7 +205,7 @@ def image_responses(
 def responses_between_views(
     experts: Experts,
     images: Num[Array, "n_images height width"],
-    faces: Frame,
+    faces: MapFrame,
     rotations: Float[Array, "n_images n_tries 3"],
     window: int,
     in_steps: bool = False,
@@ -227,7 +227,7 @@ def responses_between_views(
     return (1 - share) * nearest + share * other
 
 
-def _more_faces(by_view: Callable, n: int, batched, experts: Experts, images: Array, faces: Frame):
+def _more_faces(by_view: Callable, n: int, batched, experts: Experts, images: Array, faces: MapFrame):
     """Another axis, of `jax.vmap`, is more images or, on the same images, more tries on each.
 
     Only so do faces that share a view still share their matrix products.
@@ -244,7 +244,7 @@ def _more_faces(by_view: Callable, n: int, batched, experts: Experts, images: Ar
     return jnp.moveaxis(maps.reshape(len(maps), n, -1, *maps.shape[2:]), 1, 0), True
 
 
-def _by_view(experts: Experts, images: Array, faces: Frame, window: int, in_steps: bool) -> Array:
+def _by_view(experts: Experts, images: Array, faces: MapFrame, window: int, in_steps: bool) -> Array:
     flat = jax.tree.map(lambda a: a.reshape(-1, *a.shape[2:]), faces)
     on_cpu, elsewhere = (
         partial(_sampled_blockwise, window=window, in_steps=in_steps, largest=n)
@@ -256,7 +256,7 @@ def _by_view(experts: Experts, images: Array, faces: Frame, window: int, in_step
     return maps.reshape(*faces.view.shape, *maps.shape[1:])
 
 
-def _for_c(experts: PatchExperts, flat: Frame, window: int) -> list[Array]:
+def _for_c(experts: PatchExperts, flat: MapFrame, window: int) -> list[Array]:
     """The arrays that `native.response_maps` takes beside the images."""
     faces = [flat.base, flat.img_from_ref, flat.view]
     neurons = [experts.weights, experts.norm_weights, experts.bias, experts.alpha]
@@ -264,12 +264,12 @@ def _for_c(experts: PatchExperts, flat: Frame, window: int) -> list[Array]:
     return [*faces, experts.visibility, *neurons, experts.sigma_index, *sigma]
 
 
-def _c_serves(experts: PatchExperts, images: Array, flat: Frame, window: int) -> bool:
+def _c_serves(experts: PatchExperts, images: Array, flat: MapFrame, window: int) -> bool:
     served = native.serves(*_for_c(experts, flat, window))
     return served and native.can_map(images.shape[1:], experts.support, window)
 
 
-def _natively(experts: PatchExperts, images: Array, flat: Frame, window: int) -> Array:
+def _natively(experts: PatchExperts, images: Array, flat: MapFrame, window: int) -> Array:
     """`_sampled_blockwise` in C, which needs no blocks."""
     return native.response_maps(images, *_for_c(experts, flat, window), window=window)
 
@@ -277,7 +277,7 @@ def _natively(experts: PatchExperts, images: Array, flat: Frame, window: int) ->
 def _sampled_blockwise(
     experts: Experts,
     images: Array,
-    flat: Frame,
+    flat: MapFrame,
     window: int,
     in_steps: bool = False,
     largest: int = MOST_ON_CPU,
@@ -302,7 +302,7 @@ def _(window, in_steps, primals, tangents):
     return jax.jvp(partial(_each_on_image, window=window), primals, tangents)
 
 
-def _each_on_image(experts: Experts, images: Array, faces: Frame, window: int) -> Array:
+def _each_on_image(experts: Experts, images: Array, faces: MapFrame, window: int) -> Array:
     size = window + experts.support[0] - 1
 
     def of_face(image, face):

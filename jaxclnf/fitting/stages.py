@@ -15,8 +15,8 @@ from jaxtyping import Array, Bool, Float, Int
 from jaxclnf.config import FitConfig, Stage
 from jaxclnf.fitting import early
 from jaxclnf.fitting.network import Sight, certainty_weights, look, nothing_seen, sight_likelihood
-from jaxclnf.fitting.nurlms import Anchors, Settings, approach, iterate, log_likelihood
-from jaxclnf.fitting.responses import frame, image_responses, responses_between_views
+from jaxclnf.fitting.nurlms import Anchors, StageSettings, approach, iterate, log_likelihood
+from jaxclnf.fitting.responses import image_responses, map_frame, responses_between_views
 from jaxclnf.ops.shape import shape_2d
 from jaxclnf.types import PDM, ConvExperts, Experts, FaceParams, Model
 
@@ -115,7 +115,7 @@ def _look_whole(
     sight = sight._replace(landmarks_img=sight.landmarks_img + stage.anchor * apart)
     settings = _stage_settings(config, stage, tries.view.shape)
 
-    def steps(sight: Sight, params: FaceParams, settings: Settings) -> Tries:
+    def steps(sight: Sight, params: FaceParams, settings: StageSettings) -> Tries:
         weights = certainty_weights(sight.covariance, settings.weight_factor) * settings.landmark_weights
         run = partial(approach, pdm, sight.landmarks_img, weights, settings=settings)
         rigid = run(params, n_steps=stage.iterations, rigid=True)
@@ -137,7 +137,7 @@ def _look_and_move(
     experts: Experts,
     images: Array,
     params: FaceParams,
-    settings: Settings,
+    settings: StageSettings,
     min_scale: Array,
     anchors: Anchors | None,
     window: int,
@@ -147,7 +147,7 @@ def _look_and_move(
     in_steps: bool,
 ) -> Tries:
     """Response maps about the current landmarks, then rigid and non-rigid steps on them."""
-    faces = over_tries(partial(frame, pdm, experts))(params)
+    faces = over_tries(partial(map_frame, pdm, experts))(params)
     if between_views:
         maps = responses_between_views(experts, images, faces, params.rotation, window, in_steps)
     else:
@@ -186,9 +186,9 @@ def _untried(model: Model, starts: FaceParams, config: FitConfig) -> Tries:
     )
 
 
-def _stage_settings(config: FitConfig, stage: Stage, batch: tuple[int, ...]) -> Settings:
+def _stage_settings(config: FitConfig, stage: Stage, batch: tuple[int, ...]) -> StageSettings:
     """The settings of a stage, an entry for every try of every image."""
-    settings = Settings(
+    settings = StageSettings(
         reg_factor=stage.reg_factor * config.mode_stiffness,
         sigma=stage.sigma,
         weight_factor=stage.weight_factor,

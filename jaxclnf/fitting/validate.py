@@ -12,7 +12,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int, Num
 
 from jaxclnf.fitting.pose import in_full_precision
-from jaxclnf.ops.convolution import column_major, convolve, max_pool
+from jaxclnf.ops.convolution import column_major, correlate, max_pool
 from jaxclnf.ops.warp import region, warp
 from jaxclnf.types import Validation, Validator
 
@@ -35,7 +35,7 @@ def validate(
     view = nearest(validator, rotation)
     seen: Validator = jax.tree.map(lambda a: a[view], validator)
     picture = warp(image, landmarks, seen.triangles, seen.alpha, seen.beta, seen.triangle_of, seen.origin)
-    scores = network(seen, normalised(seen, picture))
+    scores = network(seen, normalised_face(seen, picture))
     low, high = region(landmarks, image.shape)
     outside = (high - low <= 1).any()
     certainty = 0.975 - 0.05 * jnp.argmax(scores).astype(scores.dtype)
@@ -47,7 +47,7 @@ def nearest(validator: Validator, rotation: Float[Array, "3"]) -> Int[Array, ""]
     return jnp.argmin(jnp.sum((validator.view_centres - rotation[None]) ** 2, axis=1)).astype(jnp.int32)
 
 
-def normalised(seen: Validator, picture: Float[Array, "rows cols"]) -> Float[Array, "rows cols"]:
+def normalised_face(seen: Validator, picture: Float[Array, "rows cols"]) -> Float[Array, "rows cols"]:
     """The face without its own brightness and contrast, then without what faces have in common; 0 outside it.
 
     ``seen`` is a validator's one view.
@@ -64,7 +64,7 @@ def network(seen: Validator, picture: Float[Array, "rows cols"]) -> Float[Array,
     """The scores of a normalised picture: convolutions, each rectified and pooled, then connected layers."""
     maps = picture[None]
     for kernels, biases in zip(seen.kernels, seen.kernel_biases, strict=True):
-        maps = max_pool(jax.nn.relu(convolve(maps, kernels, biases)))
+        maps = max_pool(jax.nn.relu(correlate(maps, kernels, biases)))
     values = column_major(maps)
     *hidden, last = zip(seen.weights, seen.weight_biases, strict=True)
     for weights, biases in hidden:

@@ -6,7 +6,8 @@ import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Float
 
-from jaxclnf.types import Calibration, ConvExperts, FitConfig, FitResult, Model, usable
+from jaxclnf.config import FitConfig
+from jaxclnf.types import Calibration, ConvExperts, FitResult, Model, usable
 
 SIGNS = ("likelihood", "spread", "widest", "shape", "size")
 """What tells good fits from bad ones, in the order of a calibration's slopes: see `signs`."""

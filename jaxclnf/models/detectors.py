@@ -18,7 +18,7 @@ YUNET_LICENCE = RemoteFile(
 )
 
 
-def folder() -> Path:
+def detectors_folder() -> Path:
     """Where detectors are kept: in the user's data folder, or in $JAXCLNF_DETECTORS_DIR."""
     import platformdirs
 
@@ -33,13 +33,13 @@ def install_yunet(fetch: Fetch, progress: Progress = lambda n: None) -> tuple[Pa
 
     Raises ValueError or OSError if it cannot be had or is another one.
     """
-    licence = obtain(folder() / "yunet", YUNET_LICENCE, fetch, progress)
-    return obtain(folder() / "yunet", YUNET, fetch, progress), licence.read_text(encoding="utf-8")
+    licence = obtain(detectors_folder() / "yunet", YUNET_LICENCE, fetch, progress)
+    return obtain(detectors_folder() / "yunet", YUNET, fetch, progress), licence.read_text(encoding="utf-8")
 
 
 def yunet_file() -> Path:
     """YuNet's file; raises ValueError where it is not installed."""
-    path = folder() / "yunet" / YUNET.path
+    path = detectors_folder() / "yunet" / YUNET.path
     if not path.is_file():
         raise ValueError(f"YuNet is not installed ({path} is missing): jaxclnf models install yunet")
     return path

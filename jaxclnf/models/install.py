@@ -90,7 +90,7 @@ def _files(values: dict[str, Any]) -> tuple[RemoteFile, ...]:
     return tuple(RemoteFile(**file) for file in values["files"])
 
 
-def folder(manifest: Manifest) -> Path:
+def openface_folder(manifest: Manifest) -> Path:
     """Where OpenFace's files of this version are kept."""
     import platformdirs
 
@@ -101,11 +101,11 @@ def folder(manifest: Manifest) -> Path:
 
 def installed(manifest: Manifest) -> dict[str, Path]:
     """The models that are there, by name: converted ones, or OpenFace's main files."""
-    originals = folder(manifest) / _ORIGINALS
+    originals = openface_folder(manifest) / _ORIGINALS
     if not manifest.converted:
         whole = all((originals / file.path).is_file() for file in manifest.files)
         return {name: originals / path for name, path in manifest.models.items() if whole}
-    paths = {name: folder(manifest) / _CONVERTED / f"{name}.npz" for name in manifest.models}
+    paths = {name: openface_folder(manifest) / _CONVERTED / f"{name}.npz" for name in manifest.models}
     return {name: path for name, path in paths.items() if path.is_file()}
 
 
@@ -113,7 +113,7 @@ def installed_validator() -> Path:
     """OpenFace 2's validator among the installed files; raises ValueError where it is not there."""
     manifest = read_manifest()
     (file,) = (file for file in manifest.files if file.path.endswith(_VALIDATOR))
-    path = folder(manifest) / _ORIGINALS / file.path
+    path = openface_folder(manifest) / _ORIGINALS / file.path
     if not path.is_file():
         raise ValueError("OpenFace's validator is not installed: install it with `jaxclnf models install`")
     return path
@@ -138,14 +138,14 @@ def install(manifest: Manifest, fetch: Fetch, progress: Progress = lambda n: Non
         model = convert_openface(originals[path])
         if not manifest.converted:
             continue
-        target = folder(manifest) / _CONVERTED / f"{name}.npz"
+        target = openface_folder(manifest) / _CONVERTED / f"{name}.npz"
         target.parent.mkdir(parents=True, exist_ok=True)
         save_model(model, target)
     return installed(manifest)
 
 
 def _obtain(manifest: Manifest, file: RemoteFile, fetch: Fetch, progress: Progress) -> Path:
-    return obtain(folder(manifest) / _ORIGINALS, file, fetch, progress)
+    return obtain(openface_folder(manifest) / _ORIGINALS, file, fetch, progress)
 
 
 def obtain(place: Path, file: RemoteFile, fetch: Fetch, progress: Progress) -> Path:

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float
 
+from jaxclnf.config import FitConfig
 from jaxclnf.fitting.validate import certainties
 from jaxclnf.models.calibration import confidences
-from jaxclnf.types import FitConfig, FitResult, Model, Validator, usable
+from jaxclnf.types import FitResult, Model, Validator, usable
 
 
 def how_sure(

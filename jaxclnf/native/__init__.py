@@ -105,8 +105,8 @@ def response_maps(
     """Response maps of faces, an equal number in a row on each image.
 
     Landmarks that a view cannot see get empty maps. The arrays are those of
-    `jaxclnf.fitting.responses.Frame` and `jaxclnf.PatchExperts`; C looks at their types, sizes and indices,
-    and refuses what does not fit.
+    `jaxclnf.fitting.responses.MapFrame` and `jaxclnf.PatchExperts`; C looks at their types, sizes and
+    indices, and refuses what does not fit.
     """
     pixels = images if images.dtype == jnp.uint8 else images.astype(jnp.float32)
     faces = pixels, base, img_from_ref, view

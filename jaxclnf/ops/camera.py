@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxclnf.ops.gauss_newton import step
+from jaxclnf.ops.gauss_newton import gauss_newton_step
 from jaxclnf.ops.rotation import skew, small_rotation
 
 ITERATIONS = 15
@@ -85,4 +85,4 @@ def _damped_step(
     length = jnp.sqrt(jnp.sum(jac**2, axis=0))
     scaled = jac / length[None]
     hessian = scaled.T @ scaled + damping * jnp.eye(jac.shape[1], dtype=jac.dtype)
-    return -step(hessian, scaled.T @ error) / length
+    return -gauss_newton_step(hessian, scaled.T @ error) / length

@@ -4,7 +4,7 @@ import jax
 from jaxtyping import Array, Float
 
 
-def convolve(
+def correlate(
     maps: Float[Array, "n_in height width"],
     kernels: Float[Array, "n_out n_in kernel_h kernel_w"],
     biases: Float[Array, " n_out"],

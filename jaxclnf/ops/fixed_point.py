@@ -14,10 +14,10 @@ def remap(
     image: Num[Array, "height width"], x: Float[Array, "*grid"], y: Float[Array, "*grid"]
 ) -> Float[Array, "*grid"]:
     """Values of ``image`` at coordinates, rounded to 1/32 pixel with ties to even."""
-    return read(image, steps_of(x), steps_of(y), x.dtype)
+    return read_in_steps(image, steps_of(x), steps_of(y), x.dtype)
 
 
-def read(
+def read_in_steps(
     image: Num[Array, "height width"],
     x: Int[Array, "*grid"],
     y: Int[Array, "*grid"],
@@ -65,7 +65,7 @@ def sample_in_steps_of(
     far = 2.0**30
     total = jnp.clip(jnp.nan_to_num(of_row[:, :, None] + of_col[None, None], nan=-far), -far, far)
     steps = (total.astype(jnp.int32) + STEPS // 2) >> 5
-    return read(images[which], steps[..., 0], steps[..., 1], centres.dtype)
+    return read_in_steps(images[which], steps[..., 0], steps[..., 1], centres.dtype)
 
 
 def _corner(

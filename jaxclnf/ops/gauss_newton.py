@@ -82,7 +82,7 @@ def _weighted(jac, columns):
     return products[:, :N_RIGID], products[:, N_RIGID]
 
 
-def step(hessian: Float[Array, "k k"], gradient: Float[Array, " k"]) -> Float[Array, " k"]:
+def gauss_newton_step(hessian: Float[Array, "k k"], gradient: Float[Array, " k"]) -> Float[Array, " k"]:
     """Solution of the symmetric positive definite normal equations."""
     solve = partial(jax.lax.platform_dependent, hessian, cpu=_eliminated, default=_by_cholesky)
     times = partial(jnp.matmul, hessian)

@@ -6,7 +6,7 @@ Source: OpenFace's `PAW.cpp`.
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Num
 
-from jaxclnf.ops.fixed_point import STEPS, read, steps_of
+from jaxclnf.ops.fixed_point import STEPS, read_in_steps, steps_of
 
 MARGIN = 3.0
 """Pixels around the landmarks within which the picture counts."""
@@ -51,5 +51,5 @@ def warp(
     x, y = (cols + origin[0])[None, :, None], (rows + origin[1])[:, None, None]
     source = of_pixel[:, :, 0] + of_pixel[:, :, 1] * x + of_pixel[:, :, 2] * y
     steps = steps_of(source) + STEPS * low[None, None]
-    values = read(image, steps[..., 0], steps[..., 1], landmarks.dtype, low, high)
+    values = read_in_steps(image, steps[..., 0], steps[..., 1], landmarks.dtype, low, high)
     return jnp.where(inside, values, 0)

@@ -14,7 +14,7 @@ PART = ".jaxclnf-*.part"
 
 
 @contextmanager
-def whole(path: Path) -> Iterator[Path]:
+def written_whole(path: Path) -> Iterator[Path]:
     """A temporary name beside ``path``; what stands there at the end is moved to ``path``, after an error
     removed.
 
@@ -30,7 +30,7 @@ def whole(path: Path) -> Iterator[Path]:
 
 def write_whole(path: Path, data: bytes) -> None:
     """Write a file under a temporary name and move it when it is whole."""
-    with whole(path) as part, part.open("xb") as file:
+    with written_whole(path) as part, part.open("xb") as file:
         file.write(data)
 
 

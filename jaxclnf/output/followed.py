@@ -9,6 +9,7 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
+from jaxclnf.config import FitConfig
 from jaxclnf.fitting.gaze import n_eye_points
 from jaxclnf.media.detection import Detector, detect_faces, named_detector
 from jaxclnf.media.frames import Frame, Video
@@ -17,11 +18,11 @@ from jaxclnf.output.draw import draw_name
 from jaxclnf.output.openface_table import video_line
 from jaxclnf.output.photos import measure
 from jaxclnf.output.pictures import draw_face
-from jaxclnf.output.tables import VIDEO, Face, columns, empty_row, percent, video_row
+from jaxclnf.output.tables import VIDEO, MeasuredFace, columns, empty_row, percent, video_row
 from jaxclnf.tracking import TrackConfig, Tracked, TrackerState, look_scale, step, wants_detections
 from jaxclnf.tracking.association import landmark_box
 from jaxclnf.tracking.smoothing import Smoothing, smoothed
-from jaxclnf.types import Camera, FitConfig, FitResult, Model
+from jaxclnf.types import Camera, FitResult, Model
 
 NO_BOXES = np.zeros((0, 5), np.float32)
 
@@ -31,7 +32,7 @@ class Followed(NamedTuple):
 
     frame: Frame
     camera: Camera
-    faces: tuple[tuple[int, Face, bool], ...]
+    faces: tuple[tuple[int, MeasuredFace, bool], ...]
 
 
 def follow(
@@ -75,7 +76,9 @@ def _detected(config: TrackConfig, state: TrackerState, rgb: RGB, find: Detector
     return detect_faces(rgb, find, look_scale(config, state)).tilted
 
 
-def _measured(model: Model, tracked: list[Tracked], camera: Camera) -> Iterator[tuple[int, Face, bool]]:
+def _measured(
+    model: Model, tracked: list[Tracked], camera: Camera
+) -> Iterator[tuple[int, MeasuredFace, bool]]:
     if not tracked:
         return
     results = jax.tree.map(lambda *rows: np.stack(rows), *(_summed(t.result) for t in tracked))
@@ -95,7 +98,7 @@ def video_columns(model: Model, config: FitConfig) -> list[str]:
     return columns(model.pdm.n_points, model.pdm.n_modes, VIDEO, n_eye_points(model, config))
 
 
-def rows_of(names: list[str], followed: Followed) -> list[list[str]]:
+def frame_rows(names: list[str], followed: Followed) -> list[list[str]]:
     """The rows of a frame: one a face, or one that says there is none."""
     frame, source = followed.frame, followed.frame.source
     rows = [video_row(source, frame.number, frame.time, i, face, ok) for i, face, ok in followed.faces]

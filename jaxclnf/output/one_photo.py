@@ -6,10 +6,11 @@ import numpy as np
 from PIL import Image
 
 from jaxclnf.batch.faces import fit_faces
+from jaxclnf.config import FitConfig
 from jaxclnf.media.detection import Detector, detect_faces
 from jaxclnf.media.images import RGB, to_grey
 from jaxclnf.output.draw import colour_of, draw_landmarks
-from jaxclnf.types import FitConfig, FitResult, Model, usable
+from jaxclnf.types import FitResult, Model, usable
 
 
 def fit_photo(

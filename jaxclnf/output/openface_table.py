@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from jaxclnf.output.files import write_whole
-from jaxclnf.output.tables import PHOTO, VIDEO, Face, columns, groups
+from jaxclnf.output.tables import PHOTO, VIDEO, MeasuredFace, columns, groups
 
 
 class Release(StrEnum):
@@ -25,12 +25,12 @@ class Release(StrEnum):
     v2_1 = "2.1"
 
 
-def photo_lines(faces: Sequence[Face]) -> list[str]:
+def photo_lines(faces: Sequence[MeasuredFace]) -> list[str]:
     """The lines of a photo's faces."""
     return [",".join([str(i), f"{face.confidence:.3f}", *_numbers(face)]) for i, face in enumerate(faces)]
 
 
-def video_line(frame: int, face_id: int, timestamp: float, success: bool, found: Face) -> str:
+def video_line(frame: int, face_id: int, timestamp: float, success: bool, found: MeasuredFace) -> str:
     """The line of a face in a video's frame."""
     sure = f"{found.confidence:.2f}"
     return ",".join([str(frame), str(face_id), f"{timestamp:.3f}", sure, str(int(success)), *_numbers(found)])
@@ -54,7 +54,7 @@ class OpenFaceTables(NamedTuple):
     n_modes: int
     n_eye_points: int
 
-    def write_photo(self, path: Path, faces: Sequence[Face]) -> None:
+    def write_photo(self, path: Path, faces: Sequence[MeasuredFace]) -> None:
         """Write the table of a photo; without faces it has no more than its first line."""
         first = header(self.n_points, self.n_modes, False, self.n_eye_points)
         lines = [first, *photo_lines(faces)]
@@ -87,6 +87,6 @@ class VideoTable:
         self._file.close()
 
 
-def _numbers(found: Face) -> list[str]:
+def _numbers(found: MeasuredFace) -> list[str]:
     """As C's printf would; what did not come to numbers is 0, as in OpenFace's first frames."""
     return [f"{float(v):.{g.decimals}f}" for g in groups(found) for v in np.nan_to_num(g.values)]

@@ -13,14 +13,15 @@ from jaxtyping import Float
 from jaxclnf.batch.faces import fit_faces
 from jaxclnf.batch.pipeline import in_groups
 from jaxclnf.cache import keep
+from jaxclnf.config import FitConfig
 from jaxclnf.fitting.gaze import gaze, n_eye_points
 from jaxclnf.fitting.headpose import head_pose, landmarks_camera
 from jaxclnf.media.images import RGB, to_grey
 from jaxclnf.media.inputs import Failure, failed
 from jaxclnf.media.looked import BoxSource, Looked, look_at
 from jaxclnf.models.judge import how_sure
-from jaxclnf.output.tables import PHOTO, Face, columns, empty_row, photo_row
-from jaxclnf.types import EYES, Camera, FitConfig, FitResult, Model, Validator
+from jaxclnf.output.tables import PHOTO, MeasuredFace, columns, empty_row, photo_row
+from jaxclnf.types import EYES, Camera, FitResult, Model, Validator
 
 GROUP_PIXELS = 32e6  # photos fitted together: what a few of them hold in memory
 GROUP_PHOTOS = 16
@@ -33,7 +34,7 @@ class Photo(NamedTuple):
     rgb: RGB
     camera: Camera
     boxes: np.ndarray  # (k, 4) or, tilted, (k, 5), as `fit_faces` takes them
-    faces: tuple[Face, ...] = ()
+    faces: tuple[MeasuredFace, ...] = ()
 
 
 def fit_photos(
@@ -82,7 +83,7 @@ def photo_columns(model: Model, config: FitConfig) -> list[str]:
     return columns(model.pdm.n_points, model.pdm.n_modes, PHOTO, n_eye_points(model, config))
 
 
-def rows_of(names: list[str], photo: Photo, source: str) -> list[list[str]]:
+def photo_rows(names: list[str], photo: Photo, source: str) -> list[list[str]]:
     """The rows of a photo that is called ``source``: one a face, or one that says there is none."""
     return [photo_row(source, i, face) for i, face in enumerate(photo.faces)] or [empty_row(names, source)]
 
@@ -132,7 +133,7 @@ def _fit_group(
 
 def measure(
     model: Model, result: FitResult, sure: Float[np.ndarray, " n_faces"], cameras: Camera
-) -> list[Face]:
+) -> list[MeasuredFace]:
     """What tables say of a batch of fits of confidences ``sure``, each seen by its camera."""
     n_faces = len(result.status)
     padded = 1 << (n_faces - 1).bit_length()  # few sizes to compile
@@ -140,7 +141,7 @@ def measure(
     padded_result, cameras = jax.tree.map(lambda a: np.asarray(a)[take], (result, cameras))
     pose, points, looks = jax.device_get(_geometry(model, padded_result, cameras))
     return [
-        Face(
+        MeasuredFace(
             result=jax.tree.map(lambda a, i=i: a[i], result),
             confidence=float(sure[i]),
             pose=np.concatenate([pose.translation[i], pose.rotation[i]]),

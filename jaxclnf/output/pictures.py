@@ -18,7 +18,7 @@ from jaxclnf.media.images import RGB
 from jaxclnf.output.draw import colour_of, draw_axes, draw_box, draw_gaze, draw_landmarks, draw_name
 from jaxclnf.output.files import write_whole
 from jaxclnf.output.photos import Photo
-from jaxclnf.output.tables import Face, percent
+from jaxclnf.output.tables import MeasuredFace, percent
 from jaxclnf.types import Camera, HeadPose, usable
 
 LONGEST = 1600  # sides of pictures, in pixels; larger photos are shrunk
@@ -37,7 +37,7 @@ def overlay(photo: Photo) -> RGB:
     return picture
 
 
-def draw_face(picture: RGB, face: Face, camera: Camera, number: int, scale: float = 1.0) -> None:
+def draw_face(picture: RGB, face: MeasuredFace, camera: Camera, number: int, scale: float = 1.0) -> None:
     """Draw a face's landmarks and axes into a picture ``scale`` times the photo's size."""
     if usable(int(face.result.status)):
         draw_landmarks(picture, scale * np.asarray(face.result.landmarks, np.float64), colour_of(number))

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TextIO, cast
 
 from jaxclnf.media.inputs import Failure
-from jaxclnf.output.files import csv_text, path_cell, whole, write_whole
+from jaxclnf.output.files import csv_text, path_cell, write_whole, written_whole
 
 FORMATS = ("csv", "parquet", "jsonl")
 Stamp = list[int]
@@ -144,7 +144,7 @@ class Table:
         if self.path.suffix == ".csv":
             os.replace(self.unfinished, self.path)
         else:
-            with whole(self.path) as part:
+            with written_whole(self.path) as part:
                 _convert(self.unfinished, part, self.path.suffix)
             self.unfinished.unlink()
         self._settings_path.unlink()

@@ -28,7 +28,7 @@ NO_FACE = "no face"
 LOST = "lost"  # of a face followed: the fit has an end, and no face is there
 
 
-class Face(NamedTuple):
+class MeasuredFace(NamedTuple):
     """What a row says of one face."""
 
     result: FitResult  # of this face
@@ -62,13 +62,13 @@ def columns(
     return [*leading, *gaze, *pose, *points, *param_columns(n_modes), *own]
 
 
-def photo_row(source: str, face: int, found: Face) -> list[str]:
+def photo_row(source: str, face: int, found: MeasuredFace) -> list[str]:
     """A photo's face; faces of a photo are numbered from 0."""
     return [str(face), _number(found.confidence), *_values(found, True), *_own(source, found, True)]
 
 
 def video_row(
-    source: str, frame: int, timestamp: float, face_id: int, found: Face, success: bool
+    source: str, frame: int, timestamp: float, face_id: int, found: MeasuredFace, success: bool
 ) -> list[str]:
     """A face in a video's frame; frames count from 1, time is in seconds."""
     leading = [str(frame), str(face_id), _number(timestamp), _number(found.confidence), str(int(success))]
@@ -95,7 +95,7 @@ class Group(NamedTuple):
     decimals: int
 
 
-def groups(found: Face) -> list[Group]:
+def groups(found: MeasuredFace) -> list[Group]:
     """What a row says of a face, in OpenFace's order."""
     params, pose = found.result.params, np.asarray(found.pose)
     points = [np.transpose(found.result.landmarks), found.landmarks_camera.T]
@@ -112,13 +112,13 @@ def _gaze_groups(gaze: EyeGaze | None) -> list[Group]:
     return [Group(np.ravel(gaze.directions), 6), Group(np.asarray(gaze.angles), 3), *points]
 
 
-def _values(found: Face, trusted: bool) -> list[str]:
+def _values(found: MeasuredFace, trusted: bool) -> list[str]:
     values = np.concatenate([group.values for group in groups(found)])
     trusted = trusted and usable(int(found.result.status))
     return _numbers(values if trusted else np.full_like(values, np.nan))
 
 
-def _own(source: str, found: Face, success: bool) -> list[str]:
+def _own(source: str, found: MeasuredFace, success: bool) -> list[str]:
     lost = usable(int(found.result.status)) and not success
     status = LOST if lost else STATUS_WORDS[Status(int(found.result.status))]
     return [path_cell(source), status, _number(float(found.result.log_likelihood))]

@@ -9,14 +9,15 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from jaxclnf.config import FitConfig
 from jaxclnf.media.encode import VideoFile
 from jaxclnf.media.frames import Video
 from jaxclnf.media.inputs import Failure, failed, find_photos, is_pattern
 from jaxclnf.output.folder import OutputFolder, source_key
-from jaxclnf.output.followed import Followed, annotated, openface_lines, rows_of, video_columns
+from jaxclnf.output.followed import Followed, annotated, frame_rows, openface_lines, video_columns
 from jaxclnf.output.openface_table import OpenFaceTables, VideoTable
 from jaxclnf.output.runs import Table, stamp
-from jaxclnf.types import FitConfig, Model
+from jaxclnf.types import Model
 
 
 class VideoFiles:
@@ -83,7 +84,7 @@ class VideoFiles:
     def add(self, followed: Followed) -> None:
         """Append a frame's rows to the table."""
         assert self._table is not None
-        self._table.add(rows_of(self._table.columns, followed))
+        self._table.add(frame_rows(self._table.columns, followed))
         if self._openface:
             self._openface.add(openface_lines(followed))
         self.n_frames += 1

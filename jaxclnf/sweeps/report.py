@@ -10,7 +10,7 @@ import numpy as np
 
 from jaxclnf.data.charts import draw_cumulative_errors
 from jaxclnf.data.evaluate import LARGE_ERROR
-from jaxclnf.sweeps.run import Outcome, Results
+from jaxclnf.sweeps.run import Results, TriedSetting
 from jaxclnf.sweeps.spec import Setting, Spec
 
 SHOWN = 15  # settings in the page's table
@@ -21,7 +21,7 @@ PICTURES = {
 }
 
 
-def write_report(folder: Path, spec: Spec, outcomes: Sequence[Outcome], results: Results) -> Path:
+def write_report(folder: Path, spec: Spec, outcomes: Sequence[TriedSetting], results: Results) -> Path:
     """Write settings.csv, the pictures and README.md of a finished sweep; returns the page."""
     import polars
 
@@ -41,7 +41,7 @@ def write_report(folder: Path, spec: Spec, outcomes: Sequence[Outcome], results:
     return page
 
 
-def _row(outcome: Outcome, results: Results) -> dict[str, str | float]:
+def _row(outcome: TriedSetting, results: Results) -> dict[str, str | float]:
     errors = np.array(outcome.errors)
     settings = {name: _text(value) for name, value in outcome.setting.items()}
     return settings | {
@@ -70,7 +70,7 @@ def heat_axes(settings: Sequence[Setting]) -> tuple[str, str] | None:
     return None
 
 
-def draw_heat_map(path: Path, outcomes: Sequence[Outcome], reg: str, sigma: str) -> None:
+def draw_heat_map(path: Path, outcomes: Sequence[TriedSetting], reg: str, sigma: str) -> None:
     """Mean error by regularisation and sigma, with the best choice of all other settings."""
     from matplotlib.figure import Figure
 
@@ -122,7 +122,7 @@ def draw_pareto(path: Path, rows: Sequence[dict]) -> None:
     figure.savefig(path, dpi=150)
 
 
-def _page(spec: Spec, outcomes: Sequence[Outcome], rows: Sequence[dict], pictures: Sequence[str]) -> str:
+def _page(spec: Spec, outcomes: Sequence[TriedSetting], rows: Sequence[dict], pictures: Sequence[str]) -> str:
     fixed = {name for name in outcomes[0].setting if len({str(row.get(name)) for row in rows}) == 1}
     columns = [name for name in rows[0] if name not in fixed]
     table = ["| | " + " | ".join(columns) + " |", "| --- " * (len(columns) + 1) + "|"]

@@ -21,12 +21,13 @@ import numpy as np
 
 from jaxclnf.batch.devices import fit_settings_on_cores
 from jaxclnf.batch.faces import canvas_side, surroundings
+from jaxclnf.config import FitConfig
 from jaxclnf.data.datasets import Faces
 from jaxclnf.data.evaluate import not_learned, point_errors, start_boxes
 from jaxclnf.fitting.fit import fit_batch
 from jaxclnf.sweeps.spec import Setting, Spec, changed_values, configure, static_part
 from jaxclnf.training.recipe import Recipe
-from jaxclnf.types import FitConfig, Model, Status
+from jaxclnf.types import Model, Status
 
 SETTINGS_AT_ONCE = 8
 FACES_AT_ONCE = 25
@@ -34,7 +35,7 @@ LOST = 100.0
 """Percent; the error of a face that was not fitted, where settings are ranked."""
 
 
-class Photos(NamedTuple):
+class Canvases(NamedTuple):
     """Faces on canvases of one size, boxes and true landmarks in their pixels."""
 
     canvases: np.ndarray  # (n, side, side) uint8
@@ -43,7 +44,7 @@ class Photos(NamedTuple):
     eye_distances: np.ndarray  # (n,)
 
 
-class Outcome(NamedTuple):
+class TriedSetting(NamedTuple):
     """How a setting did on the faces from ``first`` up to ``last``."""
 
     setting: Setting
@@ -59,7 +60,7 @@ class Results:
 
     def __init__(self, path: Path, description: dict) -> None:
         self.path = path
-        self.outcomes: dict[str, Outcome] = {}
+        self.outcomes: dict[str, TriedSetting] = {}
         self.milliseconds: dict[str, float] = {}
         lines = _whole_lines(path)
         if lines and lines[0] != json.loads(json.dumps(description)):
@@ -73,10 +74,10 @@ class Results:
         if "milliseconds" in line:
             self.milliseconds[_key(line["static"])] = line["milliseconds"]
         else:
-            outcome = Outcome(**line)
+            outcome = TriedSetting(**line)
             self.outcomes[_key(outcome.setting, outcome.first, outcome.last)] = outcome
 
-    def add(self, outcome: Outcome) -> None:
+    def add(self, outcome: TriedSetting) -> None:
         self._append(outcome._asdict())
         self._note(outcome._asdict())
 
@@ -91,12 +92,12 @@ class Results:
         """Milliseconds for each face under settings of the same compiled program, timed alone."""
         return self.milliseconds.get(_key(static_part(setting)))
 
-    def whole(self, setting: Setting) -> Outcome | None:
+    def whole(self, setting: Setting) -> TriedSetting | None:
         """A setting's outcomes joined into one, up to the first faces that are missing."""
         parts = sorted(
             (o for o in self.outcomes.values() if o.setting == setting), key=lambda o: (o.first, o.last)
         )
-        joined: list[Outcome] = []
+        joined: list[TriedSetting] = []
         for part in parts:
             if part.first == (joined[-1].last if joined else 0):
                 joined.append(part)
@@ -104,7 +105,7 @@ class Results:
             return None
         sizes = [o.last - o.first for o in joined]
         mean = {n: float(np.average([getattr(o, n) for o in joined], weights=sizes)) for n in _MEANS}
-        return Outcome(setting, 0, joined[-1].last, [e for o in joined for e in o.errors], **mean)
+        return TriedSetting(setting, 0, joined[-1].last, [e for o in joined for e in o.errors], **mean)
 
     def _append(self, line: dict) -> None:
         with self.path.open("a", encoding="utf-8") as file:
@@ -134,7 +135,7 @@ def _whole_lines(path: Path) -> list[dict]:
         raise ValueError(f"{path} is no file of a sweep's results; choose another folder") from None
 
 
-def draw_photos(faces: Faces, spec: Spec, model: Model | None = None) -> Photos:
+def draw_photos(faces: Faces, spec: Spec, model: Model | None = None) -> Canvases:
     """The faces of a sweep, cut out of their photos.
 
     Those held back are those that the model did not learn from, as it says itself, or if it says nothing
@@ -156,7 +157,7 @@ def draw_photos(faces: Faces, spec: Spec, model: Model | None = None) -> Photos:
     placed = [surroundings(i, image, boxes[i], side) for i, image in enumerate(images)]
     corners = np.stack([p.canvas.corner for p in placed]).astype(np.float32)
     assert faces.eye_distances is not None
-    return Photos(
+    return Canvases(
         canvases=np.stack([p.canvas.pixels for p in placed]),
         boxes=np.concatenate([boxes[:, :2] - corners, boxes[:, 2:]], axis=1).astype(np.float32),
         points=faces.points - corners[:, None],
@@ -167,10 +168,10 @@ def draw_photos(faces: Faces, spec: Spec, model: Model | None = None) -> Photos:
 def run_sweep(
     spec: Spec,
     model: Model,
-    photos: Photos,
+    photos: Canvases,
     results: Results,
     advance: Callable[[float], None] = lambda share: None,
-) -> list[Outcome]:
+) -> list[TriedSetting]:
     """Try the settings of a sweep and return the outcomes of those tried on all faces, best first.
 
     ``advance`` is told the share of all work after each step of it.
@@ -218,7 +219,7 @@ def grouped(settings: Sequence[Setting]) -> list[list[Setting]]:
 
 
 def _try(
-    spec: Spec, model: Model, photos: Photos, results: Results, group: list[Setting], first: int, last: int
+    spec: Spec, model: Model, photos: Canvases, results: Results, group: list[Setting], first: int, last: int
 ) -> Iterator[int]:
     """Try settings of one compiled program on the faces from first to last; yields numbers of fits done."""
     base = spec.base_config(model)
@@ -238,8 +239,8 @@ def _try(
 
 
 def _outcomes(
-    model: Model, photos: Photos, base: FitConfig, chunk: list[Setting], width: int, first: int, last: int
-) -> list[Outcome]:
+    model: Model, photos: Canvases, base: FitConfig, chunk: list[Setting], width: int, first: int, last: int
+) -> list[TriedSetting]:
     """Outcomes of a chunk's settings on the faces from first to last, by a program for ``width`` settings."""
     filled = chunk + chunk[-1:] * (width - len(chunk))
     configs = [configure(base, setting) for setting in filled]
@@ -264,11 +265,13 @@ def _outcomes(
         sure = likelihood[k][fitted].mean(dtype=np.float64) if fitted.any() else -LOST
         steps = iterations[k].sum((-2, -1)).mean()
         rounded = [round(float(e), 4) for e in errors]
-        outcomes.append(Outcome(setting, first, last, rounded, round(float(sure), 5), round(float(steps), 3)))
+        outcomes.append(
+            TriedSetting(setting, first, last, rounded, round(float(sure), 5), round(float(steps), 3))
+        )
     return outcomes
 
 
-def _milliseconds(model: Model, photos: Photos, config: FitConfig) -> float:
+def _milliseconds(model: Model, photos: Canvases, config: FitConfig) -> float:
     """Time a face of these settings alone, the least of three runs."""
     n = min(FACES_AT_ONCE, len(photos.boxes))
     times = []
@@ -279,7 +282,7 @@ def _milliseconds(model: Model, photos: Photos, config: FitConfig) -> float:
     return round(1e3 * min(times[1:]) / n, 3)
 
 
-def describe(spec: Spec, model: Model, photos: Photos) -> dict:
+def describe(spec: Spec, model: Model, photos: Canvases) -> dict:
     """What tells one sweep from another: all but where its files lie."""
     plain = {k: v for k, v in asdict(spec).items() if k not in ("datasets", "model")}
     if spec.base == "model":

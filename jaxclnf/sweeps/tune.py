@@ -16,7 +16,7 @@ from jaxtyping import Array, Float
 
 from jaxclnf.config import FitConfig, setting
 from jaxclnf.fitting.fit import fit_batch
-from jaxclnf.sweeps.run import Photos
+from jaxclnf.sweeps.run import Canvases
 from jaxclnf.types import Model
 
 POSITIVE = ("reg_factor", "sigma", "weight_factor", "landmark_weights", "mode_stiffness")
@@ -29,7 +29,7 @@ Free = dict[str, Float[Array, "..."]]
 """What is learned: settings by name, the positive ones by their logarithm."""
 
 
-def face_errors(model: Model, photos: Photos, config: FitConfig) -> Float[Array, " n_faces"]:
+def face_errors(model: Model, photos: Canvases, config: FitConfig) -> Float[Array, " n_faces"]:
     """Mean landmark error of each face in percent of the eye distance, with a derivative by ``config``."""
     dtype = model.pdm.mean.dtype
     landmarks = fit_batch(model, photos.canvases, photos.boxes, config).landmarks
@@ -47,19 +47,19 @@ def freed(config: FitConfig, names: Sequence[str], sizes: dict[str, int] | None 
     return {n: jnp.log(jnp.asarray(v)) if n in POSITIVE else jnp.asarray(v) for n, v in values.items()}
 
 
-def settled(config: FitConfig, free: Free) -> FitConfig:
+def with_learned(config: FitConfig, free: Free) -> FitConfig:
     """The settings with those learned in place."""
     return config.changed({n: jnp.exp(v) if n in POSITIVE else v for n, v in free.items()})
 
 
-def loss(free: Free, model: Model, photos: Photos, config: FitConfig) -> Float[Array, ""]:
+def loss(free: Free, model: Model, photos: Canvases, config: FitConfig) -> Float[Array, ""]:
     """Mean error of the faces that are not lost, the lost ones counted with `LOST`."""
-    return jnp.minimum(face_errors(model, photos, settled(config, free)), LOST).mean()
+    return jnp.minimum(face_errors(model, photos, with_learned(config, free)), LOST).mean()
 
 
 def tune(
     model: Model,
-    photos: Photos,
+    photos: Canvases,
     config: FitConfig,
     free: Free,
     steps: int,
@@ -77,7 +77,7 @@ def tune(
     rng = np.random.default_rng(seed)
     for step in range(steps):
         drawn = rng.choice(len(photos.boxes), batch, replace=False)
-        error, slope = gradient(free, model, Photos(*(a[drawn] for a in photos)), config)
+        error, slope = gradient(free, model, Canvases(*(a[drawn] for a in photos)), config)
         updates, state = optimiser.update(slope, state)
         free = optax.apply_updates(free, updates)  # type: ignore[assignment]
         report(step, float(error), free)

@@ -64,7 +64,7 @@ def look_scale(config: TrackConfig, state: TrackerState) -> float:
     return min(1.0, SEEN_AGAIN / float(min(widths)))
 
 
-def step(
+def track_frame(
     model: Model,
     config: TrackConfig,
     state: TrackerState,

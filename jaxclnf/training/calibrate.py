@@ -10,12 +10,13 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from jaxclnf.batch.faces import fit_stream
+from jaxclnf.config import FitConfig
 from jaxclnf.data.datasets import Faces
-from jaxclnf.data.evaluate import check
+from jaxclnf.data.evaluate import check_landmarks
 from jaxclnf.models.calibration import SIGNS, ends_with_network, signs
 from jaxclnf.models.presets import has_network, settings_for
 from jaxclnf.training.trials import Trial, trials
-from jaxclnf.types import Calibration, FitConfig, Model, usable
+from jaxclnf.types import Calibration, Model, usable
 
 GOOD = 5.0
 """Percent of the outer eye corners' distance; a confidence is the probability of a mean error below it."""
@@ -36,7 +37,7 @@ class Curve(NamedTuple):
     bias: float
 
 
-class Outcome(NamedTuple):
+class FittedTrials(NamedTuple):
     """What became of trials that were fitted."""
 
     signs: Float[np.ndarray, "n n_signs"]
@@ -52,10 +53,10 @@ def fit_calibration(model: Model, faces: Faces, config: FitConfig | None = None)
     (`jaxclnf.data.datasets.Faces.learned_by`). Raises ValueError if errors of these faces have no unit, their
     landmarks are not the model's, or none of them can be fitted.
     """
-    check(model, faces)
+    check_landmarks(model, faces)
     drawn = np.random.default_rng(0).permutation(len(faces))[:MOST_FACES]
     met = list(trials(faces.take(np.sort(drawn))))
-    seen: dict[bool, list[Outcome]] = {False: [], True: []}
+    seen: dict[bool, list[FittedTrials]] = {False: [], True: []}
     for settings, every in [(config, 1)] if config else _settings(model):
         outcome, _ = outcomes(model, met[::every], settings)
         seen[ends_with_network(model, settings)].append(outcome)
@@ -77,20 +78,20 @@ def _settings(model: Model) -> list[tuple[FitConfig, int]]:
     return [own, (settings_for(model, "best"), 4), (settings_for(model, "fast"), 1)]
 
 
-def _curve(parts: list[Outcome]) -> Curve:
+def _curve(parts: list[FittedTrials]) -> Curve:
     seen, error = (np.concatenate(columns) for columns in zip(*parts, strict=True))
     return logistic_curve(seen, error < GOOD)
 
 
-def outcomes(model: Model, met: list[Trial], config: FitConfig) -> tuple[Outcome, list[int]]:
+def outcomes(model: Model, met: list[Trial], config: FitConfig) -> tuple[FittedTrials, list[int]]:
     """Fit trials; returns what became of them, and which they were, without fits that came to nothing."""
     results = list(fit_stream(model, ((trial.grey, trial.box) for trial in met), config))
     kept = [i for i, result in enumerate(results) if usable(int(result.status))]
     if not kept:
-        return Outcome(np.zeros((0, len(SIGNS))), np.zeros(0)), kept
+        return FittedTrials(np.zeros((0, len(SIGNS))), np.zeros(0)), kept
     batch = jax.tree.map(lambda *rows: np.stack(rows), *(results[i] for i in kept))
     errors = [_error(met[i], np.asarray(results[i].landmarks)) for i in kept]
-    return Outcome(signs(model, batch, config), np.array(errors)), kept
+    return FittedTrials(signs(model, batch, config), np.array(errors)), kept
 
 
 def _error(trial: Trial, landmarks: Float[np.ndarray, "n_points 2"]) -> float:

@@ -10,14 +10,14 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from jaxclnf.training.neurons import Neurons, learned_yaws
-from jaxclnf.training.photos import Photos, sample_face
+from jaxclnf.training.photos import TrainingPhotos, sample_face
 from jaxclnf.training.recipe import Recipe
 
 TEMPLATES = 3  # photos averaged into a neuron's first weights
 FIRST_LOG_BETAS = [-3.0, -7.0]
 
 
-def first_neurons(recipe: Recipe, has_mirror: bool, photos: Photos, i: int) -> Neurons:
+def first_neurons(recipe: Recipe, has_mirror: bool, photos: TrainingPhotos, i: int) -> Neurons:
     """Neurons of scale i that look like the landmarks of a few photos each; no edge term counts much yet."""
     rng = np.random.default_rng([recipe.seed, i])
     yaws = np.radians(learned_yaws(recipe.yaws, has_mirror))
@@ -43,7 +43,7 @@ def first_neurons(recipe: Recipe, has_mirror: bool, photos: Photos, i: int) -> N
 
 
 @partial(jax.jit, static_argnums=3)
-def _truth_patches(photos: Photos, faces: Array, scale: Float[Array, ""], size: int) -> Array:
+def _truth_patches(photos: TrainingPhotos, faces: Array, scale: Float[Array, ""], size: int) -> Array:
     def one(face):
         img_from_ref = photos.truth.scale[face] / scale * _turn(photos.truth.rotation[face, 2])
         return sample_face(photos, face, photos.points[face], img_from_ref, size)

@@ -13,24 +13,25 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float
 
-from jaxclnf.fitting.nurlms import Settings
+from jaxclnf.config import FitConfig
+from jaxclnf.fitting.nurlms import StageSettings
 from jaxclnf.ops.shape import shape_2d
 from jaxclnf.training.checkpoint import Checkpoint
 from jaxclnf.training.first_neurons import first_neurons
 from jaxclnf.training.loss import Aim, Form, view_losses
 from jaxclnf.training.neurons import Neurons, experts_of, learned_yaws
-from jaxclnf.training.photos import Photos
+from jaxclnf.training.photos import TrainingPhotos
 from jaxclnf.training.recipe import Recipe
 from jaxclnf.training.starts import (
     BOX_SPREAD,
     STAGE_SPREAD,
     Starts,
-    advance,
+    advance_starts,
     box_correction,
     box_starts,
     displaced,
 )
-from jaxclnf.types import PDM, FitConfig, Model, PatchExperts
+from jaxclnf.types import PDM, Model, PatchExperts
 
 CHUNK = 50  # steps between two draws of starts
 YAW_SPREAD = 0.12  # radians; faces this far beyond a view's border help to teach it
@@ -44,11 +45,11 @@ class Task(NamedTuple):
     recipe: Recipe
     pdm: PDM
     mirror: tuple[int, ...] | None
-    photos: Photos
-    held_back: Photos | None
+    photos: TrainingPhotos
+    held_back: TrainingPhotos | None
 
 
-class Progress(NamedTuple):
+class TrainingProgress(NamedTuple):
     """One report of a run under way."""
 
     step: int
@@ -60,7 +61,10 @@ class Progress(NamedTuple):
 
 
 def train(
-    task: Task, checkpoint: Checkpoint, report: Callable[[Progress], None], note: Callable[[str], None]
+    task: Task,
+    checkpoint: Checkpoint,
+    report: Callable[[TrainingProgress], None],
+    note: Callable[[str], None],
 ) -> Model:
     """Learn the experts of every scale and return the model.
 
@@ -70,7 +74,7 @@ def train(
     neurons = checkpoint.begin(
         [first_neurons(recipe, task.mirror is not None, task.photos, i) for i in range(n_stages)]
     )
-    config = fit_config(task)
+    config = trained_config(task)
     for r in range(len(recipe.steps)):
         starts = box_starts(task.pdm, task.photos, config)
         tests = task.held_back and box_starts(task.pdm, task.held_back, config)
@@ -88,7 +92,7 @@ def train(
     return assemble(task, neurons)
 
 
-def fit_config(task: Task) -> FitConfig:
+def trained_config(task: Task) -> FitConfig:
     """The fit that the experts are trained for."""
     return replace(task.recipe.fit_config(), box_correction=box_correction(task.photos))
 
@@ -99,7 +103,7 @@ def assemble(task: Task, neurons: list[Neurons]) -> Model:
     for i, learned in enumerate(neurons):
         whole = stage_experts(task, learned, i)
         experts.append(replace(whole, alpha=_exact_shares(np.asarray(whole.alpha))))
-    return Model(pdm=task.pdm, experts=tuple(experts), settings=fit_config(task))
+    return Model(pdm=task.pdm, experts=tuple(experts), settings=trained_config(task))
 
 
 def _exact_shares(alpha: np.ndarray) -> Array:
@@ -125,7 +129,7 @@ def _learn_stage(
     r: int,
     i: int,
     checkpoint: Checkpoint,
-    report: Callable[[Progress], None],
+    report: Callable[[TrainingProgress], None],
 ) -> Neurons:
     recipe, steps = task.recipe, task.recipe.steps[r]
     number = r * len(recipe.scales) + i
@@ -139,7 +143,7 @@ def _learn_stage(
         n = min(CHUNK, steps - step)
         key = jax.random.fold_in(jax.random.fold_in(jax.random.key(recipe.seed), number), step)
         drawing, lighting = jax.random.split(key)
-        drawn = draw(task, stage_experts(task, current, i), starts, i, n, drawing)
+        drawn = draw_starts(task, stage_experts(task, current, i), starts, i, n, drawing)
         batches = (
             drawn,
             jax.random.split(lighting, n),
@@ -149,12 +153,14 @@ def _learn_stage(
         current, state, losses = _run(form, task.pdm, task.photos, settings, aim, current, state, batches)
         step += n
         entropy, error = (float(v) for v in np.asarray(losses).mean(0))
-        report(Progress(done + step, total, r, recipe.scales[i], entropy, error))
+        report(TrainingProgress(done + step, total, r, recipe.scales[i], entropy, error))
         checkpoint.save(number, step, [*neurons[:i], current, *neurons[i + 1 :]], state, step == steps)
     return current
 
 
-def draw(task: Task, experts: PatchExperts, starts: Starts, i: int, n_steps: int, key: Array) -> Starts:
+def draw_starts(
+    task: Task, experts: PatchExperts, starts: Starts, i: int, n_steps: int, key: Array
+) -> Starts:
     """Displaced starts for ``n_steps`` steps, sorted by the view that is to learn from them.
 
     Leading axes of what comes: steps, learned views, faces of the batch.
@@ -181,8 +187,8 @@ def draw(task: Task, experts: PatchExperts, starts: Starts, i: int, n_steps: int
 def _run(
     form: Form,
     pdm: PDM,
-    photos: Photos,
-    settings: Settings,
+    photos: TrainingPhotos,
+    settings: StageSettings,
     aim: Aim,
     neurons: Neurons,
     state: optax.OptState,
@@ -212,25 +218,25 @@ def _run(
     return neurons, state, losses
 
 
-def stage_settings(recipe: Recipe, i: int) -> Settings:
+def stage_settings(recipe: Recipe, i: int) -> StageSettings:
     """The settings of the fit's stage i, without an early end."""
     stage = recipe.fit_config().stages[i]
     values = (stage.reg_factor, stage.sigma, stage.weight_factor, 0.0)
-    return Settings(*(jnp.asarray(v, jnp.float32) for v in values))
+    return StageSettings(*(jnp.asarray(v, jnp.float32) for v in values))
 
 
 def _steps_before(recipe: Recipe, r: int, i: int) -> int:
     return sum(recipe.steps[:r]) * len(recipe.scales) + recipe.steps[r] * i
 
 
-def _advance(task: Task, experts: PatchExperts, photos: Photos, starts: Starts, i: int) -> Starts:
+def _advance(task: Task, experts: PatchExperts, photos: TrainingPhotos, starts: Starts, i: int) -> Starts:
     recipe = task.recipe
-    return advance(
+    return advance_starts(
         task.pdm, experts, photos, starts, recipe.windows[i], stage_settings(recipe, i), recipe.iterations
     )
 
 
-def _error(pdm: PDM, photos: Photos, starts: Starts) -> str:
+def _error(pdm: PDM, photos: TrainingPhotos, starts: Starts) -> str:
     """The faces' mean landmark error from their best start, in words."""
     shapes = jax.vmap(partial(shape_2d, pdm))(starts.params)
     off = jnp.linalg.norm(shapes - photos.points[starts.face], axis=-1).mean(-1)

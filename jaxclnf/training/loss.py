@@ -11,11 +11,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxclnf.fitting.nurlms import Settings, iterate, positions_in_maps
-from jaxclnf.fitting.responses import frame
+from jaxclnf.fitting.nurlms import StageSettings, iterate, positions_in_maps
+from jaxclnf.fitting.responses import map_frame
 from jaxclnf.ops import ccnf
 from jaxclnf.ops.shape import shape_2d
-from jaxclnf.training.photos import Photos, sample_face
+from jaxclnf.training.photos import TrainingPhotos, sample_face
 from jaxclnf.training.starts import Starts
 from jaxclnf.types import PDM, FaceParams, PatchExperts
 
@@ -48,9 +48,9 @@ def view_losses(
     pdm: PDM,
     experts: PatchExperts,
     form: Form,
-    photos: Photos,
+    photos: TrainingPhotos,
     starts: Starts,
-    settings: Settings,
+    settings: StageSettings,
     aim: Aim,
     key: Array,
 ) -> tuple[Float[Array, " n_learned"], Float[Array, " n_learned"]]:
@@ -64,10 +64,10 @@ def view_losses(
     sigma = experts.sigma.get(window)
 
     def view_loss(neurons, confidence, starts, key):
-        faces = jax.vmap(partial(frame, pdm, experts))(starts.params)
+        faces = jax.vmap(partial(map_frame, pdm, experts))(starts.params)
         crop = partial(sample_face, photos, size=window + experts.support[0] - 1)
         patches = _relit(jax.vmap(crop)(starts.face, faces.base, faces.img_from_ref), key)
-        maps = response_maps(patches, neurons, sigma)
+        maps = learned_maps(patches, neurons, sigma)
         points = photos.points[starts.face]
         truth = jax.vmap(partial(positions_in_maps, window=window))(faces, points)
         entropy = cross_entropy(maps, truth, aim.target_width)
@@ -82,7 +82,7 @@ def view_losses(
     return jax.vmap(view_loss)(neurons, experts.patch_confidence, starts, keys)
 
 
-def response_maps(
+def learned_maps(
     patches: Float[Array, "n_faces n_points size size"],
     neurons: dict[str, Array],
     sigma: Float[Array, "1 area area"] | None,
@@ -120,7 +120,7 @@ def cross_entropy(
 
 
 def stage_end(
-    pdm: PDM, face, maps: Array, params: FaceParams, settings: Settings, iterations: int
+    pdm: PDM, face, maps: Array, params: FaceParams, settings: StageSettings, iterations: int
 ) -> FaceParams:
     """The parameters after the stage's iterations on these maps, with a derivative by the maps."""
     run = partial(iterate, pdm, face, maps, max_iterations=iterations, kernel="exact", settings=settings)

@@ -21,7 +21,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from jaxclnf.ops.gauss_newton import basis_products, normal_equations, rigid_normal_equations, step
+from jaxclnf.ops.gauss_newton import (
+    basis_products,
+    gauss_newton_step,
+    normal_equations,
+    rigid_normal_equations,
+)
 from jaxclnf.ops.rotation import euler_to_matrix
 from jaxclnf.ops.shape import N_RIGID, shape_2d, update
 from jaxclnf.types import PDM, FaceParams
@@ -34,7 +39,7 @@ LEAST_VARIANCE = 1e-9  # of a mode, in squared RMS radii
 BATCH = 256
 
 
-class State(NamedTuple):
+class Factors(NamedTuple):
     """A shape model, the faces' poses and coefficients under it, and the noise it leaves."""
 
     pdm: PDM
@@ -44,7 +49,7 @@ class State(NamedTuple):
 
 def structure_from_motion(
     shapes: Array, n_modes: int, steps: int, on_step: Callable[[int, int], None]
-) -> State:
+) -> Factors:
     """Model and poses behind centred shapes (n, n_points, 2) of unit RMS radius; needs 64-bit JAX.
 
     The model's frame, its near side and its unit of length are left as they come. ``on_step`` is told
@@ -66,17 +71,17 @@ def structure_from_motion(
     return state
 
 
-def _try_start(state: State, shapes: Array) -> State:
+def _try_start(state: Factors, shapes: Array) -> Factors:
     for _ in range(CANDIDATE_STEPS):
         state = _em_step(state, shapes, jnp.ones(shapes.shape[1]))
     return state
 
 
-def _residuals(state: State, shapes: Array) -> Float[Array, "n n_points 2"]:
+def _residuals(state: Factors, shapes: Array) -> Float[Array, "n n_points 2"]:
     return shapes - jax.vmap(shape_2d, (None, 0))(state.pdm, state.params)
 
 
-def _stiffness(state: State, shapes: Array) -> Float[Array, " n_points"]:
+def _stiffness(state: Factors, shapes: Array) -> Float[Array, " n_points"]:
     """How little each landmark deforms: inverse square of the variance that rigid motion leaves it.
 
     The square, because the contour has many landmarks and long levers against the few stiff ones.
@@ -85,7 +90,7 @@ def _stiffness(state: State, shapes: Array) -> Float[Array, " n_points"]:
     return stiffness / stiffness.mean()
 
 
-def _rigid_starts(shapes: np.ndarray) -> list[State]:
+def _rigid_starts(shapes: np.ndarray) -> list[Factors]:
     """Rigid models to begin with: the mean shape in the plane, and a guess of its depths.
 
     Turning by a small angle about an axis of the image plane moves every landmark across the axis in
@@ -120,18 +125,18 @@ def _planar_rotation(angles: np.ndarray) -> np.ndarray:
     return np.stack([np.stack([cos, -sin], -1), np.stack([sin, cos], -1)], -2)
 
 
-def _rigid_state(mean: np.ndarray, angles: np.ndarray) -> State:
+def _rigid_state(mean: np.ndarray, angles: np.ndarray) -> Factors:
     n, n_points = len(angles), len(mean)
     pdm = PDM(mean=jnp.asarray(mean), basis=jnp.zeros((n_points, 3, 0)), eigenvalues=jnp.zeros(0))
     rotation = jnp.zeros((n, 3)).at[:, 2].set(angles)
     params = FaceParams(jnp.ones(n), rotation, jnp.zeros((n, 2)), jnp.zeros((n, 0)))
-    return State(pdm, params, jnp.asarray(START_NOISE**2))
+    return Factors(pdm, params, jnp.asarray(START_NOISE**2))
 
 
 @jax.jit
 def _em_step(
-    state: State, shapes: Float[Array, "n n_points 2"], stiffness: Float[Array, " n_points"]
-) -> State:
+    state: Factors, shapes: Float[Array, "n n_points 2"], stiffness: Float[Array, " n_points"]
+) -> Factors:
     """One round of expectation and maximisation."""
     params, covariance = _expect(state, shapes)
     mean, basis, spread, noise = _maximise(params, covariance, shapes)
@@ -139,10 +144,10 @@ def _em_step(
     spread = spread - jnp.outer(centre, centre)
     pdm, to_new = _orthonormal(mean + basis @ centre, basis, spread, stiffness)
     moved = (params.shape - centre[None]) @ to_new.T
-    return State(pdm, FaceParams(params.scale, params.rotation, params.translation, moved), noise)
+    return Factors(pdm, FaceParams(params.scale, params.rotation, params.translation, moved), noise)
 
 
-def _expect(state: State, shapes: Array) -> tuple[FaceParams, Float[Array, "n n_modes n_modes"]]:
+def _expect(state: Factors, shapes: Array) -> tuple[FaceParams, Float[Array, "n n_modes n_modes"]]:
     """Pose and coefficients of every face, and the coefficients' covariance."""
     pdm, noise = state.pdm, state.noise
     weights = jnp.ones(pdm.n_points)
@@ -161,7 +166,7 @@ def _expect(state: State, shapes: Array) -> tuple[FaceParams, Float[Array, "n n_
     def one(face):
         params, points = face
         for _ in range(2):
-            moved = update(params, step(*equations(params, points)))
+            moved = update(params, gauss_newton_step(*equations(params, points)))
             better = energy(moved, points) < energy(params, points)
             params = jax.tree.map(partial(jnp.where, better), moved, params)
         hessian, _ = equations(params, points)
@@ -220,7 +225,7 @@ def _without_rigid_motion(
     return deformations - rigid @ jnp.linalg.solve(weighted.T @ rigid, weighted.T @ deformations)
 
 
-def _grow(state: State, shapes: Array, n_modes: int, stiffness: Array) -> State:
+def _grow(state: Factors, shapes: Array, n_modes: int, stiffness: Array) -> Factors:
     """The model with further modes, taken from what it leaves unexplained in the image plane."""
     pdm, params, noise = state
     extra = n_modes - pdm.n_modes
@@ -237,4 +242,4 @@ def _grow(state: State, shapes: Array, n_modes: int, stiffness: Array) -> State:
         eigenvalues=jnp.concatenate([pdm.eigenvalues, jnp.maximum(values[::-1][:extra], LEAST_VARIANCE)]),
     )
     shape = jnp.pad(params.shape, ((0, 0), (0, extra)))
-    return State(grown, FaceParams(params.scale, params.rotation, params.translation, shape), noise)
+    return Factors(grown, FaceParams(params.scale, params.rotation, params.translation, shape), noise)

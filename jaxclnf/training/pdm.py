@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxclnf.ops.rotation import euler_to_matrix
-from jaxclnf.training.nrsfm import State, structure_from_motion
+from jaxclnf.training.nrsfm import Factors, structure_from_motion
 from jaxclnf.types import PDM
 
 EYE_DISTANCE_MM = 90.0  # between an adult's outer eye corners; Farkas 1994 has 88 (women) and 91 (men)
@@ -83,7 +83,7 @@ class _Views(NamedTuple):
     scales: np.ndarray
 
 
-def _in_standard_frame(state: State, points: np.ndarray, eye_distances: np.ndarray | None) -> PDM:
+def _in_standard_frame(state: Factors, points: np.ndarray, eye_distances: np.ndarray | None) -> PDM:
     """The model with its depth sign, frontal direction and unit of length settled."""
     rotations = jax.vmap(euler_to_matrix)(state.params.rotation)
     scales = np.asarray(state.params.scale) * _radii(points)

@@ -21,7 +21,7 @@ MAX_RESOLUTION = 1.25  # pixels per model unit; larger faces are reduced
 MARGIN = 0.3  # of the face's larger side, kept around it
 
 
-class Photos(NamedTuple):
+class TrainingPhotos(NamedTuple):
     """Cropped photos and the faces on them.
 
     A face may be mirrored: its points, box and parameters then belong to the mirrored crop, while
@@ -39,7 +39,7 @@ class Photos(NamedTuple):
         return len(self.photo)
 
 
-def gather(faces: Faces, pdm: PDM, with_mirrored: bool = True) -> Photos:
+def gather(faces: Faces, pdm: PDM, with_mirrored: bool = True) -> TrainingPhotos:
     """Read and crop every photo. If the markup has a mirror table, every face comes mirrored too."""
     sizes = np.asarray(_explain(pdm, jnp.asarray(faces.points)).scale)
     crops = [_crop(faces.image(i), faces.points[i], float(sizes[i])) for i in range(len(faces))]
@@ -52,7 +52,7 @@ def gather(faces: Faces, pdm: PDM, with_mirrored: bool = True) -> Photos:
         points = np.concatenate([points, _mirror_points(points)[:, list(faces.mirror)]])
         boxes = np.concatenate([boxes, _mirror_boxes(boxes)])
         index, mirrored = np.tile(index, 2), np.repeat([False, True], len(faces))
-    return Photos(
+    return TrainingPhotos(
         pixels=jnp.asarray(np.stack([c.pixels for c in crops])),
         photo=jnp.asarray(index, jnp.int32),
         mirrored=jnp.asarray(mirrored),
@@ -63,7 +63,7 @@ def gather(faces: Faces, pdm: PDM, with_mirrored: bool = True) -> Photos:
 
 
 def sample_face(
-    photos: Photos,
+    photos: TrainingPhotos,
     face: Int[Array, ""],
     centres: Float[Array, "n 2"],
     img_from_ref: Float[Array, "2 2"],

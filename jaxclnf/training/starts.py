@@ -9,13 +9,14 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from jaxclnf.config import FitConfig
 from jaxclnf.fitting.fit import corrected_boxes
-from jaxclnf.fitting.nurlms import Settings, iterate
+from jaxclnf.fitting.nurlms import StageSettings, iterate
 from jaxclnf.fitting.pose import params_from_box
-from jaxclnf.fitting.responses import batch_responses, frame
+from jaxclnf.fitting.responses import batch_responses, map_frame
 from jaxclnf.ops.shape import clamp
-from jaxclnf.training.photos import Photos, sample_face
-from jaxclnf.types import PDM, FaceParams, FitConfig, PatchExperts
+from jaxclnf.training.photos import TrainingPhotos, sample_face
+from jaxclnf.types import PDM, FaceParams, PatchExperts
 
 REACH = jnp.pi / 5  # a start rotation further from the truth is not learned from
 BLOCK = 128  # faces fitted at a time
@@ -44,7 +45,7 @@ BOX_SPREAD = Spread(move=3.0, size=0.05, turn=0.1, shape=0.0)
 STAGE_SPREAD = Spread(move=1.0, size=0.015, turn=0.04, shape=0.15)
 
 
-def box_starts(pdm: PDM, photos: Photos, config: FitConfig) -> Starts:
+def box_starts(pdm: PDM, photos: TrainingPhotos, config: FitConfig) -> Starts:
     """Every face in its box, from each start rotation within reach of its true one."""
     rotations = jnp.asarray(config.start_rotations)
     n_starts = len(rotations)
@@ -59,7 +60,7 @@ def box_starts(pdm: PDM, photos: Photos, config: FitConfig) -> Starts:
     return flat.take(jnp.flatnonzero((away < REACH) | (away == nearest)))
 
 
-def box_correction(photos: Photos) -> Float[Array, "4"]:
+def box_correction(photos: TrainingPhotos) -> Float[Array, "4"]:
     """Find the `FitConfig.box_correction` that makes boxes tight around their landmarks on average."""
     low, high = photos.points.min(1), photos.points.max(1)
     size = photos.boxes[:, 2:]
@@ -85,13 +86,13 @@ def displaced(pdm: PDM, truth: FaceParams, starts: FaceParams, spread: Spread, k
     return jax.vmap(partial(clamp, pdm))(moved)
 
 
-def advance(
+def advance_starts(
     pdm: PDM,
     experts: PatchExperts,
-    photos: Photos,
+    photos: TrainingPhotos,
     starts: Starts,
     window: int,
-    settings: Settings,
+    settings: StageSettings,
     iterations: int,
 ) -> Starts:
     """Move every start by one stage of the fit."""
@@ -109,16 +110,16 @@ def _advance_block(
     iterations: int,
     pdm: PDM,
     experts: PatchExperts,
-    photos: Photos,
+    photos: TrainingPhotos,
     starts: Starts,
-    settings: Settings,
+    settings: StageSettings,
 ) -> FaceParams:
     def one(face, maps, params):
         run = partial(iterate, pdm, face, maps, max_iterations=iterations, kernel="exact", settings=settings)
         return run(run(params, rigid=True).params, rigid=False).params
 
     with jax.default_matmul_precision("highest"):
-        faces = jax.vmap(partial(frame, pdm, experts))(starts.params)
+        faces = jax.vmap(partial(map_frame, pdm, experts))(starts.params)
         crop = partial(sample_face, photos, size=window + experts.support[0] - 1)
         patches = jax.vmap(crop)(starts.face, faces.base, faces.img_from_ref)
         return jax.vmap(one)(faces, batch_responses(experts, faces.view, patches), starts.params)

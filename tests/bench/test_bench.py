@@ -17,10 +17,10 @@ from jaxclnf.bench.alone import Stages
 from jaxclnf.bench.faces import sample_faces
 from jaxclnf.bench.pipeline import Pipelines, draw_pipeline
 from jaxclnf.bench.report import Report, draw_speed
-from jaxclnf.bench.startup import ARRAY, DETECTION, FIRST, FIT, SECOND, Fresh, comparison
+from jaxclnf.bench.startup import ARRAY, DETECTION, FIRST, FIT, SECOND, RunProcess, comparison
 from jaxclnf.bench.synthetic import synthetic_faces
 from jaxclnf.bench.synthetic import synthetic_model as large_model
-from jaxclnf.bench.timing import Case, Figure, measure
+from jaxclnf.bench.timing import Case, Figure, time_cases
 from jaxclnf.bench.whole_runs import Run, run_tool
 from jaxclnf.bench.work import fit_work, roofline_ms
 from jaxclnf.config import setting
@@ -42,7 +42,7 @@ def test_medians_are_a_face_and_cases_take_turns() -> None:
     def rest(name: str, seconds: float) -> Callable[[], None]:
         return lambda: (calls.append(name), time.sleep(seconds))[0]
 
-    long, short = measure([Case("long", rest("l", 0.04), 2), Case("short", rest("s", 0.01), 1)], rounds=3)
+    long, short = time_cases([Case("long", rest("l", 0.04), 2), Case("short", rest("s", 0.01), 1)], rounds=3)
     assert calls == ["l", "s"] * 4
     assert long.wall_ms >= 20 and short.wall_ms >= 10
     assert long.wall_ms > short.wall_ms and long.cpu_ms < 10
@@ -87,7 +87,7 @@ def test_stages_run_alone() -> None:
     model = synthetic_model(np.float32)
     image, params = synthetic_face(0, np.float32)
     box = np.array([[*(np.asarray(params.translation) - 50), 100, 86]], np.float32)
-    found = measure(cases.stage_cases(model, image[None], box, n=2, window=7), rounds=1)
+    found = time_cases(cases.stage_cases(model, image[None], box, n=2, window=7), rounds=1)
     assert [f.name for f in found] == [
         "response maps, as fits get them",
         "sampling",
@@ -124,7 +124,7 @@ def test_the_command_writes_figures_and_a_plot(run, tmp_path: Path, monkeypatch:
 
 
 def test_fresh_processes_are_told_with_and_without_the_cache(tmp_path: Path) -> None:
-    fresh = Fresh(9.0, 12.5, {"peak_bytes": 2_000_000})
+    fresh = RunProcess(9.0, 12.5, {"peak_bytes": 2_000_000})
     report = Report("", "", startup={"fit": {"cold": fresh}}, memory=fresh)
     (table,) = report.tables()
     assert list(table.columns[3].cells) == ["2", "2"]
@@ -134,9 +134,9 @@ def test_fresh_processes_are_told_with_and_without_the_cache(tmp_path: Path) -> 
 
 def test_the_second_fit_is_told_in_multiples_of_the_yardstick() -> None:
     starts = {
-        ARRAY: {"": Fresh(0.5, 0.6, {})},
-        DETECTION: {"": Fresh(0.4, 0.4, {"seconds": 0.2})},
-        FIT: {FIRST: Fresh(6, 8, {}), SECOND: Fresh(1.1, 1.5, {})},
+        ARRAY: {"": RunProcess(0.5, 0.6, {})},
+        DETECTION: {"": RunProcess(0.4, 0.4, {"seconds": 0.2})},
+        FIT: {FIRST: RunProcess(6, 8, {}), SECOND: RunProcess(1.1, 1.5, {})},
     }
     assert comparison(starts).endswith("takes 1.10 s: 0.20 s of detection and 1.80 x the array of JAX")
     assert comparison({}) == ""

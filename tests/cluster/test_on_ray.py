@@ -15,7 +15,7 @@ import pytest
 from command_line import read_table, runner, write_faces, write_model
 
 from jaxclnf.cluster.engine import Size
-from jaxclnf.cluster.pool import TRIES, Lost, Pool, Stage
+from jaxclnf.cluster.pool import TRIES, Lost, Pool, PoolStage
 from jaxclnf.cluster.worker import Circumstances
 
 ray = pytest.importorskip("ray", reason="needs Ray: pip install 'jaxclnf[cluster]'")
@@ -50,7 +50,7 @@ def test_tasks_that_fail_or_kill_their_worker_are_named_and_the_rest_is_done(clu
         return task / 2
 
     ray.init(address=cluster.address, log_to_driver=False, logging_level="ERROR")
-    stages = [Stage(half, Size(cpus=0.25))]
+    stages = [PoolStage(half, Size(cpus=0.25))]
     with Pool(ray, {}, None, stages, Circumstances(".", None, False)) as pool:
         done = {each.task: each.result for some in pool.run(range(8)) for each in some}
     ray.shutdown()

@@ -15,8 +15,9 @@ from engine import synthetic_config, synthetic_model
 from PIL import Image
 from shared_data import shared
 
-from jaxclnf.commands.common import Preset, fit_config
-from jaxclnf.types import FitConfig, Part, Provenance
+from jaxclnf.commands.common import Preset, asked_config
+from jaxclnf.config import FitConfig
+from jaxclnf.types import Part, Provenance
 
 NAMES = ["plain.png", "with space.png", 'it\'s "quoted", 顔.png', "new\nline.png", "deep/plain.png"]
 SETTINGS = ["--set", "windows=7,5", "--set", "start_rotations=0,0,0"]
@@ -114,7 +115,7 @@ def test_misuse_is_a_sentence(run, faces: Path, arguments: list[str], sentence: 
 def test_the_best_preset_is_openfaces_models_or_a_models_own() -> None:
     own = replace(synthetic_model(np.float32), settings=synthetic_config())
     theirs = replace(own, provenance=Provenance(source="converted from OpenFace's main_clnf_general.txt"))
-    best = [fit_config(Preset.best, False, None, None, model).described() for model in (own, theirs)]
+    best = [asked_config(Preset.best, False, None, None, model).described() for model in (own, theirs)]
     assert best == [synthetic_config().described(), FitConfig.best().described()]
 
 
@@ -122,7 +123,7 @@ def test_parts_are_those_named() -> None:
     source = Provenance(source="converted from OpenFace's main_clnf_general.txt")
     model = replace(synthetic_model(np.float32), provenance=source)
     model = replace(model, parts=tuple(Part(n, (1, 2), (1, 2), model) for n in ("inner", "left_eye_28")))
-    chosen = lambda preset, text: list(fit_config(Preset(preset), False, text, None, model).parts)  # noqa: E731
+    chosen = lambda preset, text: list(asked_config(Preset(preset), False, text, None, model).parts)  # noqa: E731
     assert chosen("best", None) == chosen("best", "inner") == ["inner"]
     assert chosen("best", "none") == chosen("openface", None) == []
     assert chosen("openface-wild", "inner,left_eye_28") == ["inner", "left_eye_28"]

@@ -13,8 +13,9 @@ from shared_data import golden, shared
 
 import jaxclnf
 from jaxclnf.commands.common import validator
+from jaxclnf.config import FitConfig
 from jaxclnf.fitting.early import adjusted, keeps_shape, kept
-from jaxclnf.types import EarlyTermination, FitConfig, Model
+from jaxclnf.types import EarlyTermination, Model
 
 FACES = [4, 7, 8, 9]
 """Of the golden faces: one whose first start is good enough, some whose later one is, and some without."""

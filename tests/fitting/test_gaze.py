@@ -14,11 +14,11 @@ from jax.flatten_util import ravel_pytree
 from shared_data import golden, shared
 
 import jaxclnf
-from jaxclnf.config import Stage
+from jaxclnf.config import FitConfig, Stage
 from jaxclnf.fitting.gaze import OPENFACE, OPENFACE2, gaze
 from jaxclnf.fitting.headpose import head_pose
 from jaxclnf.ops.gaze import gaze_angles, gaze_direction
-from jaxclnf.types import EYES, Camera, FaceParams, FitConfig, FitResult, Model, PartFit
+from jaxclnf.types import EYES, Camera, FaceParams, FitResult, Model, PartFit
 
 RULES = {"of1": OPENFACE, "of2": OPENFACE2}
 PROGRAMS = [("of1", "single"), ("of1", "multi5"), ("of2", "single"), ("of2", "multi11")]

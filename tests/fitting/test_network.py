@@ -14,7 +14,7 @@ from engine import box_of, synthetic_config, synthetic_face, synthetic_model
 from jaxclnf import fit, fit_batch, landmarks
 from jaxclnf.config import Stage
 from jaxclnf.fitting.network import Sight, certainty_weights, look, sight_likelihood, window_on
-from jaxclnf.fitting.nurlms import Settings, approach
+from jaxclnf.fitting.nurlms import StageSettings, approach
 from jaxclnf.ops.shape import shape_2d
 from jaxclnf.training.conv.learn import begin, folded
 from jaxclnf.training.conv.recipe import ConvRecipe
@@ -56,7 +56,7 @@ def test_the_shape_goes_where_the_maps_means_are(dtype) -> None:
     start = replace(truth, translation=truth.translation + 6, rotation=truth.rotation + 0.2)
     weights = jnp.ones(model.pdm.n_points, dtype)
     target = shape_2d(model.pdm, truth)
-    settings = Settings(*jnp.array([0, 1, 1, 0.01], dtype))
+    settings = StageSettings(*jnp.array([0, 1, 1, 0.01], dtype))
     rigid = approach(model.pdm, target, weights, start, settings, 5, rigid=True)
     found = approach(model.pdm, target, weights, rigid, settings, 5, rigid=False)
     assert np.abs(shape_2d(model.pdm, start) - target).max() > 5

@@ -11,14 +11,14 @@ from traces import GROUPS, stages, traces, window_of
 
 from jaxclnf.fitting.nurlms import (
     INVISIBLE,
-    Settings,
+    StageSettings,
     iterate,
     landmark_weights,
     log_likelihood,
     newton_step,
     positions_in_maps,
 )
-from jaxclnf.fitting.responses import frame
+from jaxclnf.fitting.responses import map_frame
 from jaxclnf.ops.gauss_newton import basis_products
 from jaxclnf.ops.mean_shift import mean_shift
 from jaxclnf.ops.shape import shape_2d
@@ -105,8 +105,8 @@ def setup(dtype):
     """A synthetic face, the frame of its maps, and settings of plain numbers."""
     model = synthetic_model(dtype)
     params = as_params([1.0, 0.05, 0.1, -0.05, 100, 80], [3.0, -2, 1, 0.5], dtype)
-    settings = Settings(*(jnp.asarray(v, dtype) for v in (20.0, 1.5, 0.0, 0.01)))
-    return model.pdm, frame(model.pdm, model.experts[1], params), params, settings
+    settings = StageSettings(*(jnp.asarray(v, dtype) for v in (20.0, 1.5, 0.0, 0.01)))
+    return model.pdm, map_frame(model.pdm, model.experts[1], params), params, settings
 
 
 def peaks(offset, dtype):

@@ -12,10 +12,11 @@ import numpy as np
 from engine import as_points, box_of, openface_model, synthetic_config, synthetic_face, synthetic_model
 from shared_data import golden
 
+from jaxclnf.config import FitConfig
 from jaxclnf.fitting.fit import fit, fit_batch, fit_from, fit_settings
 from jaxclnf.models.storage import load_model, save_model
 from jaxclnf.ops.shape import shape_2d
-from jaxclnf.types import FitConfig, FitResult, Model, Part
+from jaxclnf.types import FitResult, Model, Part
 
 STARTS = np.array([[0, 0, 0], [0, 0.7, 0], [0, -0.7, 0]], np.float32)
 SHARED = (1, 2, 5, 6, 9, 10)

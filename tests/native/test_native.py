@@ -18,11 +18,12 @@ import pytest
 from engine import assert_close, synthetic_face, synthetic_model
 
 from jaxclnf import native
+from jaxclnf.config import FitConfig
 from jaxclnf.fitting.fit import fit_batch
-from jaxclnf.fitting.responses import Frame, _natively, _sampled_blockwise, image_responses
-from jaxclnf.ops.gauss_newton import step
+from jaxclnf.fitting.responses import MapFrame, _natively, _sampled_blockwise, image_responses
+from jaxclnf.ops.gauss_newton import gauss_newton_step
 from jaxclnf.ops.shape import shape_2d
-from jaxclnf.types import FitConfig, Model, PatchExperts
+from jaxclnf.types import Model, PatchExperts
 
 BY_HAND = os.environ.get("JAXCLNF_NATIVE") == "0"
 AVAILABLE = native.available()  # which tells XLA of it
@@ -94,14 +95,14 @@ def experts_of(sizes: Sizes, seed: int = 0) -> PatchExperts:
     )
 
 
-def faces_on(height: int, width: int, n: int = FACES, seed: int = 1) -> Frame:
+def faces_on(height: int, width: int, n: int = FACES, seed: int = 1) -> MapFrame:
     """Faces of all views and sizes, some of them across the border or beyond it."""
     rng = np.random.default_rng(seed)
     angle, size = rng.uniform(-1, 1, n), rng.uniform(0.3, 3, n)
     turn = np.stack([np.cos(angle), -np.sin(angle), np.sin(angle), np.cos(angle)], -1).reshape(n, 2, 2)
     base = rng.uniform(-0.3, 1.3, (n, POINTS, 2)) * [width, height]
     shapes = (n, 2, 2), (n, POINTS)
-    return Frame(
+    return MapFrame(
         base=jnp.asarray(base),
         ref_from_img=jnp.zeros(shapes[0]),
         img_from_ref=jnp.asarray(turn * size[:, None, None]),
@@ -203,13 +204,13 @@ def test_a_system_of_no_numbers_spoils_no_other(k: int, lanes: int) -> None:
 
 @needs_library
 def test_a_batch_of_steps_and_its_derivative() -> None:
-    """`step` takes the native way under vmap alone; a derivative goes through it too."""
+    """`gauss_newton_step` takes the native way under vmap alone; a derivative goes through it too."""
     rng = np.random.default_rng(0)
     factors = rng.normal(size=(9, 10, 30)).astype(np.float32)
     hessians, sides = factors @ factors.swapaxes(-1, -2), rng.normal(size=(9, 10)).astype(np.float32)
-    steps = jax.jit(jax.vmap(step))
+    steps = jax.jit(jax.vmap(gauss_newton_step))
     assert native.SOLVE in steps.lower(hessians, sides).as_text()
-    one_by_one = np.stack([jax.jit(step)(*pair) for pair in zip(hessians, sides, strict=True)])
+    one_by_one = np.stack([jax.jit(gauss_newton_step)(*pair) for pair in zip(hessians, sides, strict=True)])
     assert_close(steps(hessians, sides), one_by_one, 1e-5)
     slope = jax.grad(lambda scale: steps(scale * hessians, jnp.asarray(sides)).sum())(jnp.float32(1))
     assert_close(slope, -np.sum(one_by_one), 1e-4)

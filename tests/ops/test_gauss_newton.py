@@ -7,7 +7,12 @@ import pytest
 from engine import as_params, as_points, assert_close, synthetic_model
 from traces import GROUPS, traces
 
-from jaxclnf.ops.gauss_newton import basis_products, normal_equations, rigid_normal_equations, step
+from jaxclnf.ops.gauss_newton import (
+    basis_products,
+    gauss_newton_step,
+    normal_equations,
+    rigid_normal_equations,
+)
 from jaxclnf.ops.shape import N_RIGID, jacobian
 
 FLOAT32 = 3e-6
@@ -34,11 +39,11 @@ def test_every_iterations_equations_are_openfaces(model: str, window: int, dtype
 
     def rigid(pdm, *args):
         hessian, gradient = rigid_normal_equations(pdm, *args)
-        return hessian, gradient, step(hessian, gradient)
+        return hessian, gradient, gauss_newton_step(hessian, gradient)
 
     def whole(pdm, *args):
         hessian, gradient = normal_equations(pdm, *args)
-        return hessian, gradient, step(hessian, gradient)
+        return hessian, gradient, gauss_newton_step(hessian, gradient)
 
     found = jax.jit(jax.vmap(rigid, (None, 0, 0, 0)))(t.pdm, params, shifts, weights)
     check(t.arrays, found, t.rigid, N_RIGID)
@@ -99,11 +104,11 @@ def test_a_landmark_of_no_weight_has_no_say(rng, dtype) -> None:
 def test_step_solves_the_equations(rng, dtype) -> None:
     root = rng.normal(size=(10, 10))
     hessian, solution = root @ root.T + np.eye(10), rng.normal(size=10)
-    found = step(jnp.asarray(hessian, dtype), jnp.asarray(hessian @ solution, dtype))
+    found = gauss_newton_step(jnp.asarray(hessian, dtype), jnp.asarray(hessian @ solution, dtype))
     assert_close(found, solution, 1e-10 if dtype == np.float64 else 1e-3)
 
 
 def test_a_strong_prior_pulls_the_shape_to_the_mean(rng, dtype) -> None:
     pdm, params, shifts, weights = face(rng, dtype)
-    delta = step(*normal_equations(pdm, params, shifts, weights, jnp.asarray(1e9, dtype)))
+    delta = gauss_newton_step(*normal_equations(pdm, params, shifts, weights, jnp.asarray(1e9, dtype)))
     np.testing.assert_allclose(params.shape + delta[6:], 0, atol=1e-3)

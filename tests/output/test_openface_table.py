@@ -16,7 +16,7 @@ from jaxclnf.output.openface_table import (
     spaced,
     video_line,
 )
-from jaxclnf.output.tables import Face
+from jaxclnf.output.tables import MeasuredFace
 from jaxclnf.types import EyeGaze, FaceParams, FitResult, Status
 
 
@@ -26,7 +26,7 @@ def values() -> dict[str, np.ndarray]:
         return dict(file)
 
 
-def face(values: dict[str, np.ndarray], i: int) -> Face:
+def face(values: dict[str, np.ndarray], i: int) -> MeasuredFace:
     rigid, one = values["params_global"][i], np.float32(1)
     result = FitResult(
         landmarks=values["landmarks_2d"][i].reshape(2, -1).T,
@@ -44,7 +44,7 @@ def face(values: dict[str, np.ndarray], i: int) -> Face:
         landmarks=values["eye_lmk_2d"][i].reshape(2, 2, 28).transpose(1, 2, 0),
         landmarks_camera=values["eye_lmk_3d"][i].reshape(3, 2, 28).transpose(1, 2, 0),
     )
-    return Face(result, values["confidence"][i], values["pose"][i], values["landmarks_3d"][i].T, gaze)
+    return MeasuredFace(result, values["confidence"][i], values["pose"][i], values["landmarks_3d"][i].T, gaze)
 
 
 def test_a_video(values, tmp_path: Path) -> None:

@@ -7,13 +7,13 @@ import numpy as np
 import polars as pl
 import pytest
 
-from jaxclnf.output.tables import OWN, PHOTO, VIDEO, Face, columns, empty_row, photo_row, video_row
+from jaxclnf.output.tables import OWN, PHOTO, VIDEO, MeasuredFace, columns, empty_row, photo_row, video_row
 from jaxclnf.types import FaceParams, FitResult, Status, usable
 
 N_POINTS, N_MODES = 5, 3
 
 
-def found(status: Status = Status.OK) -> Face:
+def found(status: Status = Status.OK) -> MeasuredFace:
     rng = np.random.default_rng(0)
     params = FaceParams(np.float32(2.5), *(rng.normal(size=n).astype(np.float32) for n in (3, 2, N_MODES)))
     result = FitResult(
@@ -26,7 +26,7 @@ def found(status: Status = Status.OK) -> Face:
         converged=np.bool_(True),
         status=np.int32(status),
     )
-    return Face(result, 0.75, rng.normal(size=6), rng.normal(size=(N_POINTS, 3)))
+    return MeasuredFace(result, 0.75, rng.normal(size=6), rng.normal(size=(N_POINTS, 3)))
 
 
 def read(names: list[str], *rows: list[str]) -> dict:

@@ -14,12 +14,12 @@ from engine import box_of, synthetic_face, synthetic_model
 from PIL import Image
 
 from jaxclnf import landmarks, load_model
+from jaxclnf.config import FitConfig
 from jaxclnf.fitting.pose import params_from_box
 from jaxclnf.ops.shape import shape_2d
 from jaxclnf.sweeps.report import write_report
-from jaxclnf.sweeps.run import Photos, Results, describe, ranked, run_sweep
+from jaxclnf.sweeps.run import Canvases, Results, describe, ranked, run_sweep
 from jaxclnf.sweeps.spec import Spec, configure, read_spec
-from jaxclnf.types import FitConfig
 
 SPEC = """
 datasets = ["faces"]
@@ -38,12 +38,12 @@ def written(path: Path, vary: str = GOOD, options: str = "") -> Path:
 
 
 @pytest.fixture(scope="module")
-def photos() -> Photos:
+def photos() -> Canvases:
     model = synthetic_model(jnp.float32)
     images, params = zip(*(synthetic_face(seed, np.float32) for seed in range(6)), strict=True)
     points = np.stack([shape_2d(model.pdm, p) for p in params])
     boxes = np.stack([box_of(model, p) for p in params]).astype(np.float32)
-    return Photos(np.stack(images), boxes, points, np.full(6, 80.0))
+    return Canvases(np.stack(images), boxes, points, np.full(6, 80.0))
 
 
 def test_a_grid_is_every_combination_and_a_draw_repeats(tmp_path):

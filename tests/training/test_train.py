@@ -12,7 +12,7 @@ from command_line import runner
 from jaxtyping import Array
 from shared_data import shared
 
-from jaxclnf.commands.train import train
+from jaxclnf.commands.train import train_command
 from jaxclnf.config import setting
 from jaxclnf.data.datasets import Faces, read_faces
 from jaxclnf.data.evaluate import fit_annotated, not_learned
@@ -84,7 +84,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def learn(data: Path, out: Path) -> None:
     with jax.numpy_rank_promotion("allow"), jax.numpy_dtype_promotion("standard"):
-        train([data], out, FIVE_POINTS, 0, list(TINY))
+        train_command([data], out, FIVE_POINTS, 0, list(TINY))
 
 
 @pytest.fixture(scope="module")
@@ -132,7 +132,7 @@ def test_a_model_knows_what_it_learned_and_how_sure_it_is(data: Path, tmp_path: 
     """Whatever the seed, the faces held back are those that the model has not learned from."""
     quick = [*TINY[:-1], "steps=20,2", "held_back=0.1"]
     with jax.numpy_rank_promotion("allow"), jax.numpy_dtype_promotion("standard"):
-        train([data], tmp_path / "mine.npz", FIVE_POINTS, 5, quick)
+        train_command([data], tmp_path / "mine.npz", FIVE_POINTS, 5, quick)
     model, faces = load_model(tmp_path / "mine.npz"), read_faces([data])
     learned, held_back = faces.split(0.1, 5)
     assert model.learned == frozenset(learned.digests) and len(model.learned) == len(learned) > 0

@@ -24,7 +24,7 @@ _SMALLEST = 72.3  # width of a detection at level 0
 _local = threading.local()  # a detector keeps its feature pyramid: one a thread
 
 
-def detect(rgb: RGB) -> Detections:
+def detect_hog(rgb: RGB) -> Detections:
     """Find all upright faces larger than about 60 pixels."""
     return detect_grey(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY))
 

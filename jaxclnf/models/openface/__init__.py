@@ -16,13 +16,14 @@ from pathlib import Path
 import numpy as np
 from jax.typing import DTypeLike
 
+from jaxclnf.config import FitConfig
 from jaxclnf.models.budget import Budget
 from jaxclnf.models.known import known_calibration
 from jaxclnf.models.openface.cen import read_cen_experts, read_early_termination
 from jaxclnf.models.openface.experts import read_experts
-from jaxclnf.models.openface.files import read_text
+from jaxclnf.models.openface.files import read_openface_text
 from jaxclnf.models.openface.pdm import read_pdm
-from jaxclnf.types import FitConfig, Model, Part, Provenance
+from jaxclnf.types import Model, Part, Provenance
 
 LICENCE = (
     "OpenFace's licence: academic or non-profit organisation, non-commercial research use only; neither the "
@@ -75,7 +76,7 @@ def named_validator(path: str | Path) -> Path | None:
 
 def _read_lines(path: Path, budget: Budget) -> list[tuple[str, str]]:
     """The lines of a model's text file as (keyword, rest)."""
-    text = read_text(path, budget).splitlines()
+    text = read_openface_text(path, budget).splitlines()
     if max(map(len, text), default=0) > _MAX_LENGTH:
         raise ValueError(f"{path}: a line of more than {_MAX_LENGTH} characters, expected names of files")
     words = [line.split(maxsplit=1) for line in text]

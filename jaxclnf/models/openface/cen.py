@@ -14,7 +14,7 @@ import numpy as np
 from jax.typing import DTypeLike
 
 from jaxclnf.models.budget import Budget
-from jaxclnf.models.openface.files import ByteReader, cast, read_text
+from jaxclnf.models.openface.files import ByteReader, cast, read_openface_text
 from jaxclnf.types import CENExperts, EarlyTermination
 
 _CEN, _SUPPORT = 6, 63
@@ -65,7 +65,7 @@ def read_early_termination(
     path: Path, n_views: int, dtype: DTypeLike = np.float32, budget: Budget | None = None
 ) -> EarlyTermination:
     """The weights, biases and cutoffs of a model's views, in a text file one after the other."""
-    words = read_text(path, budget or Budget(dtype=dtype)).split()
+    words = read_openface_text(path, budget or Budget(dtype=dtype)).split()
     if len(words) != 3 * n_views:
         raise ValueError(f"{path}: {len(words)} numbers, expected {3 * n_views}, three for each view")
     try:

@@ -51,7 +51,7 @@ def _readable(path: Path, most: int) -> Iterator[None]:
         raise ValueError(f"{path}: cannot be read ({error.strerror})") from None
 
 
-def read_text(path: Path, budget: Budget) -> str:
+def read_openface_text(path: Path, budget: Budget) -> str:
     """The content of a text file; ValueError if it holds bytes that no text holds."""
     content = read_bytes(path, budget, _MAX_TEXT)
     if b"\0" in content:

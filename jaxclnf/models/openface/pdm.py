@@ -9,7 +9,7 @@ import numpy as np
 from jax.typing import DTypeLike
 
 from jaxclnf.models.budget import Budget
-from jaxclnf.models.openface.files import cast, read_text
+from jaxclnf.models.openface.files import cast, read_openface_text
 from jaxclnf.types import PDM
 
 
@@ -29,7 +29,7 @@ def read_pdm(path: Path, dtype: DTypeLike = np.float64, budget: Budget | None = 
 
 def _matrices(path: Path, budget: Budget) -> Iterator[np.ndarray]:
     """The matrices of a text file: rows, columns, OpenCV's type code, then the values row by row."""
-    lines = read_text(path, budget).splitlines()
+    lines = read_openface_text(path, budget).splitlines()
     tokens = [token for line in lines if not line.lstrip().startswith("#") for token in line.split()]
     at = 0
     while at < len(tokens):

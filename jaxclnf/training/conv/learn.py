@@ -11,7 +11,7 @@ import optax
 from jaxtyping import Array, Float
 
 from jaxclnf.ops.network import convolve, logits, normalised
-from jaxclnf.training.conv.pictures import Crops, Lesson, draw
+from jaxclnf.training.conv.pictures import Crops, Lesson, draw_lesson
 from jaxclnf.training.conv.recipe import ConvRecipe
 from jaxclnf.types import ConvLayer, ConvLevel, ConvNetwork
 
@@ -27,7 +27,7 @@ class Learned(NamedTuple):
     gains: list[Float[Array, " n_out"]]  # a layer, in the order in which the network applies them
 
 
-class State(NamedTuple):
+class TrainingState(NamedTuple):
     """A training run between two steps."""
 
     learned: Learned
@@ -57,7 +57,7 @@ def first_network(recipe: ConvRecipe, n_points: int, key: Array) -> ConvNetwork:
     return ConvNetwork(layer(6, 1, recipe.stem), down, up, layer(1, channels[0], 4 * n_points, 0.1))
 
 
-def begin(recipe: ConvRecipe, n_points: int) -> State:
+def begin(recipe: ConvRecipe, n_points: int) -> TrainingState:
     """The state of a run before its first step."""
     network = first_network(recipe, n_points, jax.random.key(recipe.seed))
     widths: list[int] = []
@@ -70,7 +70,7 @@ def begin(recipe: ConvRecipe, n_points: int) -> State:
     learned: Any = Learned(network, [jnp.ones(n) for n in widths])
     statistics = [(jnp.zeros(n), jnp.ones(n)) for n in widths]
     kept = jax.tree.map(jnp.copy, learned)
-    return State(learned, kept, statistics, _optimiser(recipe).init(learned), jnp.int32(0))
+    return TrainingState(learned, kept, statistics, _optimiser(recipe).init(learned), jnp.int32(0))
 
 
 def _optimiser(recipe: ConvRecipe) -> optax.GradientTransformation:
@@ -179,8 +179,8 @@ def _wing(x: Array) -> Array:
 
 
 @partial(jax.jit, static_argnames=("recipe", "n", "dtype"), donate_argnames=("state",))
-def advance(
-    state: State,
+def take_steps(
+    state: TrainingState,
     crops: Crops,
     mirror: Array,
     key: Array,
@@ -189,11 +189,11 @@ def advance(
     n_steps: Array,
     teacher: ConvNetwork | None = None,
     dtype: Any = jnp.float32,
-) -> tuple[State, Array, Array]:
+) -> tuple[TrainingState, Array, Array]:
     """Take ``n`` of ``n_steps`` steps; returns the state, the mean loss and the mean distance in pixels."""
 
-    def one(state: State, _):
-        lesson = draw(crops, mirror, recipe, jax.random.fold_in(key, state.step))
+    def one(state: TrainingState, _):
+        lesson = draw_lesson(crops, mirror, recipe, jax.random.fold_in(key, state.step))
         pictures = normalised(lesson.pictures)
         advice = None
         if teacher is not None:
@@ -216,15 +216,15 @@ def advance(
         kept = jax.tree.map(lambda a, b: keep * a + (1 - keep) * b, state.kept, learned)
         memory = jnp.minimum(MEMORY, (1 + done) / (10 + done))
         statistics = jax.tree.map(lambda a, b: memory * a + (1 - memory) * b, state.statistics, met)
-        return State(learned, kept, statistics, optimiser, state.step + 1), (value, distance)  # pyright: ignore
+        return TrainingState(learned, kept, statistics, optimiser, state.step + 1), (value, distance)  # pyright: ignore
 
     state, (values, distances) = jax.lax.scan(one, state, None, length=n)
     return state, values.mean(), distances.mean()
 
 
 @partial(jax.jit, static_argnames=("recipe", "n", "dtype"))
-def settled(
-    state: State,
+def steady_network(
+    state: TrainingState,
     crops: Crops,
     mirror: Array,
     key: Array,
@@ -235,7 +235,7 @@ def settled(
     """The kept network, folded with statistics of its own over ``n`` batches."""
 
     def one(_, k):
-        lesson = draw(crops, mirror, recipe, k)
+        lesson = draw_lesson(crops, mirror, recipe, k)
         return None, network_logits(state.kept, normalised(lesson.pictures), dtype)[1]
 
     _, met = jax.lax.scan(one, None, jax.random.split(key, n))

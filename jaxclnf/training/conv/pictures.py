@@ -30,7 +30,7 @@ class Lesson(NamedTuple):
     points: Float[Array, "batch n_points 2"]
 
 
-def draw(crops: Crops, mirror: Int[Array, " n_points"], recipe: ConvRecipe, key: Array) -> Lesson:
+def draw_lesson(crops: Crops, mirror: Int[Array, " n_points"], recipe: ConvRecipe, key: Array) -> Lesson:
     """A batch of disturbed pictures of faces drawn at random, half of them mirrored."""
     k_face, k_frame, k_mirror, k_look = jax.random.split(key, 4)
     faces = jax.random.randint(k_face, (recipe.batch,), 0, len(crops.pixels))

@@ -13,7 +13,7 @@ import numpy as np
 from jaxclnf.data.datasets import Faces
 from jaxclnf.training.checkpoint import Checkpoint
 from jaxclnf.training.conv.crops import gather_crops, patch_scale
-from jaxclnf.training.conv.learn import State, advance, begin, settled
+from jaxclnf.training.conv.learn import TrainingState, begin, steady_network, take_steps
 from jaxclnf.training.conv.pictures import Crops
 from jaxclnf.training.conv.recipe import ConvRecipe
 from jaxclnf.types import PDM, ConvExperts, ConvNetwork
@@ -91,7 +91,7 @@ def _learn(
     first = begin(recipe, len(mirror))
     (learned,) = checkpoint.begin([first.learned])
     learned, rest, step = checkpoint.resume(0, learned, first._replace(learned=None))
-    state: Any = State(*rest)._replace(learned=learned)
+    state: Any = TrainingState(*rest)._replace(learned=learned)
     if not checkpoint.unfinished(0):
         raise ValueError(f"{path}: a finished run's checkpoint; delete it to begin anew")
     key, index = jax.random.key(recipe.seed + 1), jnp.asarray(mirror, jnp.int32)
@@ -100,10 +100,10 @@ def _learn(
     total = jnp.float32(recipe.steps)
     while step < recipe.steps:
         n = min(chunk, recipe.steps - step)
-        state, loss, distance = advance(state, crops, index, key, recipe, n, total, teacher, dtype)
+        state, loss, distance = take_steps(state, crops, index, key, recipe, n, total, teacher, dtype)
         step += n
         report(ConvProgress(name, step, recipe.steps, float(loss), float(distance)))
         rest = state._replace(learned=None)
         checkpoint.save(0, step, [state.learned], rest, finished=False)
     batches = SETTLING if chunk == MANY else min(SETTLING, recipe.steps)
-    return settled(state, crops, index, jax.random.key(recipe.seed + 2), recipe, batches, dtype)
+    return steady_network(state, crops, index, jax.random.key(recipe.seed + 2), recipe, batches, dtype)

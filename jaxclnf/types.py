@@ -150,7 +150,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Provenance:
-    """Where a model comes from and on which terms it may be used.
+    """Origin of a model and the terms of its use.
 
     ``learned`` holds the digest (`jaxclnf.data.datasets.photo_digest`) of every photo that the model learned
     from; empty: unknown.
@@ -373,7 +373,7 @@ class HeadPose:
 
 @pytree
 class EyeGaze:
-    """Where a face's two eyes look; first the one on the left of the image, whose landmarks are 36 to 41."""
+    """Gaze of a face's two eyes; first the one on the left of the image, whose landmarks are 36 to 41."""
 
     directions: Float[Array, "*batch 2 3"]  # unit vectors in camera coordinates: (0, 0, -1) looks into it
     angles: Float[Array, "*batch 2"]  # of their mean, radians: to the image's right, then down

@@ -38,7 +38,7 @@ class Canvas(NamedTuple):
 
 
 def cut(image: np.ndarray, box: Float[np.ndarray, "4"], roll: float, side: int, reduction: float) -> Canvas:
-    """A canvas about a box, which is ``reduction`` (at most 1) times as large on it as in the photo.
+    """Cut a canvas about a box, which is ``reduction`` (at most 1) times as large on it as in the photo.
 
     Beyond the photo its border goes on, as it does for the patch sampler. A level canvas that is not reduced
     holds the photo's own pixels; it is reduced by area, so that nothing fine turns into something coarse.
@@ -63,7 +63,7 @@ def cut(image: np.ndarray, box: Float[np.ndarray, "4"], roll: float, side: int, 
 def _level(
     image: np.ndarray, box: Float[np.ndarray, "4"], roll: float, side: int, reduction: float
 ) -> Canvas:
-    """Turned about the box's middle, after what is needed of the photo is reduced."""
+    """Cut a canvas turned about the box's middle, from the part of the photo that it needs, reduced."""
     reach = 0.75 * side / reduction  # beyond half the canvas's diagonal
     around = np.concatenate([box[:2] + box[2:] / 2 - reach, [2 * reach, 2 * reach]])
     straight = cut(image, around, 0.0, round(2 * reach * reduction), reduction)
@@ -81,7 +81,7 @@ def _reduced(pixels: np.ndarray, side: int) -> np.ndarray:
 
 
 def _warped(pixels: np.ndarray, inverse: Float[np.ndarray, "2 3"], side: int) -> np.ndarray:
-    """What lies at ``inverse`` times the canvas's points."""
+    """Pixels of the places that ``inverse`` takes the canvas's points to."""
     import cv2
 
     flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
@@ -89,7 +89,7 @@ def _warped(pixels: np.ndarray, inverse: Float[np.ndarray, "2 3"], side: int) ->
 
 
 def _plain(image: np.ndarray) -> np.ndarray:
-    """Bytes stay bytes, any other numbers become float32."""
+    """The image as bytes, if it is of bytes, else as float32."""
     return image if image.dtype == np.uint8 else image.astype(np.float32)
 
 

@@ -24,7 +24,7 @@ FACES = "faces"
 """Name of the mesh's only axis."""
 
 MOST_FACES = 128
-"""Of a part of a batch on a core: more need more memory and gain nothing."""
+"""Faces that a core fits in one call; more would take more memory and no less time."""
 
 _compiling = Lock()
 _compiled_kinds: set[Any] = set()
@@ -106,7 +106,7 @@ def fit_settings_on_cores(
 
 
 def _beside_others(fit: Callable[..., FitResult], model: Model, images: Any, *rest: Any) -> FitResult:
-    """The first call of its kind runs alone: others at the same time would compile the same program again."""
+    """Call ``fit``; the first call of a kind runs alone, since others would compile the same program."""
     refuse_if_inherited()
     sizes = [np.shape(a) for a in jax.tree.leaves(rest)]
     kind = fit, jax.tree.structure((model, *rest)), images.shape, images.dtype, *sizes

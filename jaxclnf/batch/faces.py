@@ -84,8 +84,8 @@ def fit_stream(
     """Fit pairs of a grey image and a box as they come; yields one `FitResult` a face, in order.
 
     Memory stays bounded however many there are: a batch starts once it is full, and nothing waits
-    for long. Where JAX sees several devices on this host, they share every batch. A pair that is none, or an
-    error of ``faces``, is raised after the results of all faces before it.
+    for long. Where JAX sees several devices on this host, they share every batch. A pair of other
+    shapes, or an error of ``faces``, is raised after the results of all faces before it.
     """
     if is_inherited():
         yield from fit_elsewhere(model, faces, config)
@@ -145,7 +145,7 @@ def in_flight(devices: Sequence[Any]) -> int:
 
 
 def reduction(mean_size: np.ndarray, resolution: float, box: np.ndarray) -> float:
-    """By how much a face is reduced to have at most ``resolution`` pixels a model unit (0: not at all).
+    """Factor that leaves a face at most ``resolution`` pixels a model unit; 1 where that is 0.
 
     ``mean_size`` is the mean face's width and height in model units.
     """
@@ -171,7 +171,7 @@ def surroundings(
         )
     with np.errstate(over="ignore"):  # beyond float32 a size is infinite, which is no box
         own = box[:4].astype(np.float32).astype(np.float64)
-    # A box that is none is fitted for nothing; its status says so.
+    # An invalid box takes part as zeros; the status of its result tells that it is invalid.
     roll = float(_numbers(box)[4]) if len(box) == 5 else 0.0
     usable = _numbers(own)
     canvas = cut(image, usable, roll, side or usual_side(image, usable, reduction), reduction)
@@ -202,7 +202,7 @@ def _batches(faces: Iterable[PlacedFace], limits: Limits) -> Iterator[list[Place
 
 
 def _leftovers(waiting: dict[tuple, list[PlacedFace]], limits: Limits) -> Iterator[list[PlacedFace]]:
-    """Everything that waits, in batches that are full or nearly so."""
+    """Batches of all faces that still wait, full or nearly so."""
     for alike in waiting.values():
         while alike:
             size = _padded_size(len(alike), _sizes(alike[0], limits))

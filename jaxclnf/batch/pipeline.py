@@ -47,7 +47,7 @@ def ahead(
 
 
 def begun(items: Iterator[Item]) -> Iterator[Item]:
-    """The same items, the first of which is asked for at once, in a thread."""
+    """Begin an iteration at once: a thread asks for the first item while the caller does other things."""
     end = object()
     first = background(next, items, end)
 

@@ -38,7 +38,7 @@ class Stages:
 
     @contextmanager
     def timed(self, stage: str) -> Iterator[None]:
-        """Within it time counts as a stage's."""
+        """Context whose CPU time counts as a stage's."""
         start = time.process_time()
         try:
             yield
@@ -46,7 +46,7 @@ class Stages:
             self.cpu_ms[stage] = self.cpu_ms.get(stage, 0.0) + 1e3 * (time.process_time() - start)
 
     def each(self) -> dict[str, float]:
-        """Of one photo or frame."""
+        """CPU time of each stage for one photo or frame."""
         return {stage: total / self.n for stage, total in self.cpu_ms.items()}
 
 

@@ -40,7 +40,7 @@ CONFIGS = {OPENFACE: FitConfig.openface(), WILD: FitConfig.openface_wild(True), 
 def fit_cases(
     model: Model, images: Images, boxes: Boxes, name: str, batches: Sequence[int], from_host: bool = True
 ) -> list[Case]:
-    """Fits of one face (batch 1) and of batches; images wait on the host or already on the device.
+    """Cases of one face (batch 1) and of batches; images wait on the host or already on the device.
 
     Batches on a CPU are shared out over its cores; those of `COMPARED` faces are timed as one program too.
     """
@@ -75,7 +75,7 @@ def tracking_case(model: Model, images: Images, boxes: Boxes) -> Case:
 
 
 def _one_by_one(fitted: Callable, faces: Sequence[tuple]) -> None:
-    """Fits of single faces in a row, as the yardstick does them: the cost of a face that is fitted alone."""
+    """Case of faces that are fitted one after the other, as the yardstick does it."""
     for face in faces:
         jax.block_until_ready(fitted(*face))
 

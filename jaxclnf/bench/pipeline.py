@@ -32,7 +32,7 @@ _COLOURS = {
 
 @dataclass
 class Pipelines:
-    """Everything that the part of the benchmark finds."""
+    """Figures of the stages and of whole runs."""
 
     stages: list[Stages]
     runs: list[Run]

@@ -104,7 +104,7 @@ class Ceilings(NamedTuple):
 def ceilings(
     size: int = 2048, copied: int = 1 << 26, rounds: int = 7, precision: str = "highest"
 ) -> Ceilings:
-    """Measured on JAX's default device; the copy counts what it reads and what it writes."""
+    """Measure them on JAX's default device; the copy counts what it reads and what it writes."""
     rng = np.random.default_rng(0)
     square = jnp.asarray(rng.normal(size=(size, size)), jnp.float32)
     long = jnp.asarray(rng.normal(size=copied // FLOAT), jnp.float32)

@@ -21,7 +21,7 @@ VARIABLE = "JAXCLNF_CACHE_DIR"
 """The environment variable that names another place; empty or ``off``: nothing is kept."""
 
 MOST_BYTES = 2**29
-"""Of all entries together; those not used for longest go first."""
+"""Bytes that all entries may take together; those not used for longest are removed first."""
 
 _PART = ".part"
 _STALE = 3600  # seconds after which an unfinished file is nobody's
@@ -29,7 +29,7 @@ _said: set[Path] = set()
 
 
 def place() -> Path | None:
-    """Where things are kept, whether the folder is there or not; None where nothing is to be kept."""
+    """Folder of the entries, whether it is there or not; None where nothing is to be kept."""
     named = os.environ.get(VARIABLE)
     if named is not None:
         return None if named in ("", "off") else Path(named).expanduser()

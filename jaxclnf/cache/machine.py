@@ -21,7 +21,7 @@ _HEAD = 8192  # bytes of /proc/cpuinfo that tell of the first processor
 
 
 def machine_key() -> str:
-    """All of it as text, equal where a program that was stored can be run."""
+    """Text of versions, device and settings that is equal wherever a stored program can be run."""
     client = jax.devices()[0].client
     versions = platform.python_version(), jax.__version__, metadata.version("jaxlib"), np.__version__
     device = client.platform, client.platform_version, processor(), os.environ.get("XLA_FLAGS")

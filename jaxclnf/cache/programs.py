@@ -131,7 +131,7 @@ def _told_apart() -> tuple:
 
 @contextmanager
 def _without_jax_cache() -> Iterator[None]:
-    """Within it XLA compiles: what JAX reads from a cache of its own cannot be stored a second time."""
+    """Context in which XLA compiles: what JAX reads from its own cache cannot be stored a second time."""
     config: Any = jax.config
     folder_of_jax = config.jax_compilation_cache_dir
     config.update("jax_compilation_cache_dir", None)

@@ -28,7 +28,7 @@ class Fetched:
             yield from paths
 
     def path(self, source: str) -> Path:
-        """Where a source lies on this machine."""
+        """Path of a source on this machine."""
         if not is_address(source):
             return Path(source)
         copy = self._folder / f"{next(self._numbers)}{Path(source).suffix}"

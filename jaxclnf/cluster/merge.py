@@ -38,7 +38,7 @@ _OPTIONS = {".csv": {"float_precision": 6}}
 
 
 def _folder_of_parts(store: Store) -> str:
-    """Where the parts lie: in the folder of a run's table, or in the place itself."""
+    """Folder of the parts: that of a run's table, or the place itself."""
     names = store.names()
     if JOB in names:
         return json.loads(store.read(JOB))["table"]

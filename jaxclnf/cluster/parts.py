@@ -17,7 +17,7 @@ FAILURES = "failures"
 
 
 def part_name(table: str, shard: int | str) -> str:
-    """Where a shard's part of a table lies."""
+    """Name of the file of a shard's part of a table."""
     number = f"{shard:08}" if isinstance(shard, int) else shard
     return f"{table}/part-{number}.parquet"
 

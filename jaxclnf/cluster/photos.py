@@ -80,7 +80,7 @@ def _named(loaded: Iterable[Photo | Failure], fetched: Fetched) -> Iterator[tupl
 
 
 def _boxes(job: PhotoJob, shard: Shard, fetched: Fetched) -> BoxSource:
-    """By a detector, or by the boxes that came with the shard."""
+    """Boxes of a photo's faces, by a detector or as they came with the shard."""
     if job.table_of_boxes is None:
         return detected(job.only_largest, job.detector)
     known = {str(Path(source)): np.array(rows, np.float32) for source, rows in (shard.boxes or {}).items()}

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 Task = Any
 Function = Callable[["Share", Any, Any], Any]
-"""From what all tasks share, a task, and what the stage before made of it, to a result."""
+"""Function of what all tasks share, a task, and what the stage before made of it."""
 
 
 class Circumstances(NamedTuple):

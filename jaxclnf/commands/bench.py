@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class BenchPart(StrEnum):
-    """Of the benchmark."""
+    """What the benchmark can measure."""
 
     fits = "fits"
     stages = "stages"

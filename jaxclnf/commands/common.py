@@ -41,7 +41,7 @@ OPENFACES = (Preset.openface, Preset.openface_wild, Preset.openface2)
 
 
 class Format(StrEnum):
-    """Of a table."""
+    """Format of a table."""
 
     csv = "csv"
     parquet = "parquet"
@@ -139,7 +139,7 @@ def warn(sentence: str) -> None:
 
 
 def check_writable(option: str, path: Path, inputs: Iterable[Path] = ()) -> None:
-    """Refuses, before long work, a place where no model can be written, or where it would be an input's."""
+    """Refuse, before long work, a place where no model can be written, or that is an input's."""
     for given in inputs:
         if path.exists() and (path.samefile(given) if given.exists() else False):
             raise ValueError(f"{option} {path} is an input and would be written over; choose another name")
@@ -173,7 +173,7 @@ def asked_config(
     model: Model,
     gaze: bool = False,
 ) -> FitConfig:
-    """The settings a user asks for, by default the model's; raises ValueError for a setting that is none."""
+    """The settings a user asks for, by default the model's; raises ValueError for an unknown setting."""
     from jaxclnf.config import FitConfig
     from jaxclnf.fitting.gaze import check_eyes
     from jaxclnf.models.openface import is_openfaces

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class WhichFaces(StrEnum):
-    """Of those the detector finds."""
+    """Which of the faces found are fitted."""
 
     all = "all"
     largest = "largest"

@@ -36,13 +36,13 @@ class _Course:
 
 
 def on_interrupt(sentence: str) -> None:
-    """From now on Ctrl-C says this, and the main thread gets `Interrupted` and a moment to close files."""
+    """Have Ctrl-C say this from now on and raise `Interrupted`, with a moment left to close files."""
     _Course.sentence, _Course.in_order = sentence, False
 
 
 @contextmanager
 def listening() -> Iterator[None]:
-    """Within it Ctrl-C is treated so; only the main thread can be interrupted."""
+    """Context in which Ctrl-C is listened to; without effect in threads other than the main one."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

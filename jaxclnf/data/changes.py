@@ -16,7 +16,7 @@ Points = Float[np.ndarray, "n_points 2"]
 Change = Callable[[RGB, Points], tuple[RGB, Points]]
 
 SIDES = ("left", "right", "top", "bottom")
-"""Of the photo."""
+"""Sides of a photo."""
 
 
 def unchanged(rgb: RGB, points: Points) -> tuple[RGB, Points]:
@@ -59,7 +59,7 @@ def darkened(share: float, noise: float = 0.0, seed: int = 0) -> Change:
 
 
 def blurred(share: float) -> Change:
-    """By a Gaussian whose deviation is that share of the face's width."""
+    """Blur by a Gaussian whose deviation is that share of the face's width."""
 
     def change(rgb: RGB, points: Points) -> tuple[RGB, Points]:
         return cv2.GaussianBlur(rgb, (0, 0), share * float(np.ptp(points[:, 0]))), points

@@ -91,7 +91,7 @@ class Faces:
         return np.array([digest in learned for digest in self.digests or [b""] * len(self)], bool)
 
     def regroup(self, groups: Sequence[Sequence[int]]) -> Faces:
-        """The same faces under a markup of its own: landmark k is the mean of the landmarks in groups[k].
+        """Put the faces under another markup: landmark k is the mean of the landmarks in groups[k].
 
         The mirror table follows where every group's mirror image is a group too.
         """

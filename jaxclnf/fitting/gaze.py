@@ -32,7 +32,7 @@ PUPIL = slice(20, 28)
 
 
 class Eyeballs(NamedTuple):
-    """Where eyeballs lie in a head."""
+    """Place of the eyeballs in a head."""
 
     behind_corners: tuple[float, float, float]  # from the middle of the corners to the centre, millimetres
     perspective: bool  # whether the head is turned as `head_pose` says, or by its parameters
@@ -43,7 +43,7 @@ OPENFACE2 = Eyeballs((0.0, -3.5, 7.0), perspective=True)
 
 
 def check_eyes(model: Model) -> None:
-    """Raises ValueError for a model without the eyes that gaze needs."""
+    """Raise ValueError for a model without the eyes that gaze needs."""
     if not set(EYES) <= {part.name for part in model.parts}:
         raise ValueError(
             f"gaze needs a model of both eyes, which {model.provenance.name or 'this model'} has not: use "
@@ -115,6 +115,6 @@ def ray_image(
     camera: Camera,
     length: float = 50.0,
 ) -> Float[Array, "2 2"]:
-    """Where an eye's pupil and the end of its gaze, ``length`` millimetres on, are seen."""
+    """Pixels of an eye's pupil and of the end of its gaze, ``length`` millimetres on."""
     pupil = landmarks_camera[IRIS].mean(0)
     return project(jnp.stack([pupil, pupil + length * direction]), camera.intrinsics)

@@ -57,7 +57,7 @@ def landmarks_camera(pdm: PDM, params: FaceParams, camera: Camera) -> Float[Arra
 
 
 def axes_image(pose: HeadPose, camera: Camera, length: float = 60.0) -> Float[Array, "4 2"]:
-    """Where the head's origin and the tips of its axes, ``length`` millimetres long, are seen.
+    """Pixels of the head's origin and of the tips of its axes, ``length`` millimetres long.
 
     x points to the photo's right, y down, z out of the face, towards the camera of a frontal face.
     """

@@ -29,7 +29,7 @@ MOST_ON_CPU, MOST_ELSEWHERE = 8, 256
 
 
 class MapFrame(NamedTuple):
-    """Where a face's response maps lie in the image, and what its view lets us see."""
+    """Place of a face's response maps in the image, and the landmarks that its view can see."""
 
     base: Float[Array, "*batch n_points 2"]  # landmarks at the maps' centres, image pixels
     ref_from_img: Float[Array, "*batch 2 2"]
@@ -102,7 +102,7 @@ def lone_responses(
 
 
 def _variance(experts: PatchExperts, view: Int[Array, ""]) -> Float[Array, " n_points"]:
-    """Without edge terms a field's precision is ``2 sum(alpha)`` times the identity."""
+    """Variance of a field without edge terms, whose precision is ``2 sum(alpha)`` times the identity."""
     precision = 2 * experts.alpha[view].sum(-1)
     return 1 / jnp.where(precision > 0, precision, 1)
 
@@ -147,7 +147,7 @@ def _networks(experts: CENExperts, view: Int[Array, ""]) -> Networks:
 def _network_responses(
     networks: Networks, patches: Float[Array, "block n_points size size"]
 ) -> Float[Array, "block n_points window window"]:
-    """One landmark after the other, so that no weights are laid out anew."""
+    """Maps of one landmark after the other, so that no weights are laid out anew."""
     experts = networks.experts
     stored = experts.weights, experts.biases, experts.activations
     window = patches.shape[-1] - experts.window_size + 1

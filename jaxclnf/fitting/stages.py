@@ -209,7 +209,7 @@ def scores(
 
 
 def likeliest(tree: T, score: Float[Array, "n_images n_tries"], n_starts: int, n_kept: int) -> T:
-    """Of each ``n_starts`` tries in a row, the ``n_kept`` of the highest score; ties keep their order."""
+    """Keep the ``n_kept`` of the highest score of each ``n_starts`` tries in a row; ties keep their order."""
     _, best = jax.lax.top_k(score.reshape(-1, n_starts), n_kept)
     return taken(tree, best, n_starts)
 

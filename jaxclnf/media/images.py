@@ -24,7 +24,7 @@ SUFFIXES = (
     *(".ppm", ".pgm", ".pbm", ".pnm", ".jp2", ".j2k", ".avif", ".heic", ".heif"),
 )
 MAX_PIXELS = 256_000_000
-"""More are refused; reading takes up to 8 bytes a pixel for a moment, and 3 after that."""
+"""Pixels of the largest photo that is read, which takes up to 8 bytes each for a moment, then 3."""
 
 # Pillow's decoders that may be used, whatever a file is called. Others start programs (EPS: Ghostscript).
 _FORMATS = ("JPEG", "PNG", "BMP", "DIB", "GIF", "TIFF", "WEBP", "PPM", "JPEG2000", "AVIF")

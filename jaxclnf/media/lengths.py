@@ -28,7 +28,7 @@ def missing_bytes(path: Path) -> int:
 
 
 def _riff(file: BinaryIO) -> Iterator[int]:
-    """Where the RIFF chunks of an AVI end; those of 2 GB follow each other."""
+    """Ends of the RIFF chunks of an AVI; those of 2 GB follow each other."""
     while len(head := file.read(8)) == 8 and head[:4] == b"RIFF":
         size = int.from_bytes(head[4:], "little")
         if size in (0, 0xFFFFFFFF):  # written by a program that could not go back
@@ -38,7 +38,7 @@ def _riff(file: BinaryIO) -> Iterator[int]:
 
 
 def _boxes(file: BinaryIO) -> Iterator[int]:
-    """Where the outermost boxes of an MP4 or QuickTime file end."""
+    """Ends of the outermost boxes of an MP4 or QuickTime file."""
     while len(head := file.read(8)) == 8:
         size, header = int.from_bytes(head[:4], "big"), 8
         if size == 1:
@@ -50,7 +50,7 @@ def _boxes(file: BinaryIO) -> Iterator[int]:
 
 
 def _matroska(file: BinaryIO) -> Iterator[int]:
-    """Where the header and the segment end; the segment of a live recording has no size."""
+    """Ends of the header and of the segment of a Matroska file; a live recording's segment has no size."""
     for identity in (_EBML, _SEGMENT):
         if file.read(4) != identity:
             return

@@ -27,7 +27,7 @@ class Looked(NamedTuple):
 
 
 BoxSource = Callable[[Path, np.ndarray], np.ndarray]
-"""From a photo's path and its RGB pixels to the boxes of its faces."""
+"""Function of a photo's path and its RGB pixels that gives the boxes of its faces."""
 
 
 def detected(only_largest: bool, detector: Detector | str | None = None) -> BoxSource:

@@ -19,7 +19,7 @@ YUNET_LICENCE = RemoteFile(
 
 
 def detectors_folder() -> Path:
-    """Where detectors are kept: in the user's data folder, or in $JAXCLNF_DETECTORS_DIR."""
+    """Folder of the detectors: in the user's data folder, or $JAXCLNF_DETECTORS_DIR."""
     import platformdirs
 
     chosen = os.environ.get("JAXCLNF_DETECTORS_DIR", "").strip()

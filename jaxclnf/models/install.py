@@ -91,7 +91,7 @@ def _files(values: dict[str, Any]) -> tuple[RemoteFile, ...]:
 
 
 def openface_folder(manifest: Manifest) -> Path:
-    """Where OpenFace's files of this version are kept."""
+    """Folder of OpenFace's files of this version."""
     import platformdirs
 
     chosen = os.environ.get("OPENFACE_MODELS_DIR", "").strip()
@@ -205,7 +205,7 @@ def from_folder(source: Path) -> Fetch:
 
 
 def _places(source: Path, path: str) -> Iterator[Path]:
-    """Where a file of the repository may lie: in a checkout, a release (``model/...``), a model folder."""
+    """Places of a file of the repository: in a checkout, a release (``model/...``), a model folder."""
     parts = PurePosixPath(path).parts
     for cut in range(len(parts)):
         yield source.joinpath(*parts[cut:])
@@ -262,7 +262,7 @@ def _download(url: str, path: Path, size: int | None, timeout: float, progress: 
 
 
 def _pieces(url: str, had: int, timeout: float) -> Iterator:
-    """Where in the file an answer begins, then its bytes, each soon after the one before.
+    """Place in the file at which an answer begins, then its bytes, each soon after the one before.
 
     Another thread waits for them: a server that sends a byte now and then lets no read of a socket time out.
     """
@@ -295,7 +295,7 @@ def _receive(url: str, had: int, timeout: float, queue: Queue) -> None:
 
 
 def _answer(url: str, had: int, timeout: float) -> Iterator[int | bytes]:
-    """Where in the file a server's answer begins, then its bytes."""
+    """Place in the file at which a server's answer begins, then its bytes."""
     import requests
 
     # Without identity, the range would be one of compressed bytes.

@@ -26,7 +26,7 @@ KINDS = (jnp.float32, jnp.int32, jnp.bool_)
 """What C reads: numbers, indices, truth values. Images may hold anything."""
 
 MOST_SIDE, MOST_PIXELS = 2**24, 2**31 - 1
-"""Of an image: float32 tells no more columns apart, int32 counts no more pixels."""
+"""Limits of an image: float32 tells no more columns apart, int32 counts no more pixels."""
 
 MOST_WINDOW, MOST_SUPPORT = 181, 128
 

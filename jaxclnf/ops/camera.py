@@ -15,7 +15,7 @@ ITERATIONS = 15
 
 
 def project(points: Float[Array, "n_points 3"], intrinsics: Float[Array, "4"]) -> Float[Array, "n_points 2"]:
-    """Where points in camera coordinates are seen, in pixels."""
+    """Pixels at which points in camera coordinates are seen."""
     focal, centre = intrinsics[:2], intrinsics[2:]
     return focal[None] * points[:, :2] / points[:, 2:] + centre[None]
 

@@ -19,7 +19,7 @@ ALIGNED = 16
 """Matrix products run up to twice as fast when their results' rows are multiples of this."""
 
 LANES = 8
-"""The same of narrow ones."""
+"""The multiple for results that are narrow."""
 
 
 class Bank(NamedTuple):

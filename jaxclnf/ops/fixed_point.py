@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Num
 
 STEPS, FINE = 32, 1024
-"""To a pixel; what a row and a column add to a coordinate is rounded to the finer ones."""
+"""Steps of a pixel: coordinates come in `STEPS`, what a row and a column add to them in `FINE`."""
 
 
 def remap(

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 RADIUS = 12.0
-"""Of an eyeball, in millimetres."""
+"""Radius of an eyeball, in millimetres."""
 
 
 def gaze_direction(

@@ -11,7 +11,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int, Num
 
 LEVELS = 6
-"""At most so many: the image itself, then each half of the one before."""
+"""Most levels of a pyramid: the image itself, then each half of the one before."""
 
 SMALLEST = 32
 """Shorter sides than this, in pixels, are not halved."""

@@ -28,7 +28,7 @@ def shape_2d(pdm: PDM, params: FaceParams) -> Float[Array, "n_points 2"]:
 def reference_shape(
     pdm: PDM, shape: Float[Array, " n_modes"], patch_scale: Float[Array, ""]
 ) -> Float[Array, "n_points 2"]:
-    """The same face upright and frontal, ``patch_scale`` pixels a model unit, about its origin."""
+    """The face upright and frontal, ``patch_scale`` pixels a model unit, about its origin."""
     return patch_scale * shape_3d(pdm, shape)[:, :2]
 
 

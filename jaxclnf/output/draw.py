@@ -114,7 +114,7 @@ def _line(rgb: RGB, points: Points, closed: bool, colour: tuple[int, int, int], 
 
 
 def _thickness(size: float | np.floating) -> int:
-    """Of the strokes for something ``size`` pixels large."""
+    """Thickness of the strokes for something ``size`` pixels large."""
     return int(np.clip(np.round(size / 180), 1, 20))
 
 

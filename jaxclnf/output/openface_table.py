@@ -19,7 +19,7 @@ from jaxclnf.output.tables import PHOTO, VIDEO, MeasuredFace, columns, groups
 
 
 class Release(StrEnum):
-    """Of OpenFace 2; they differ by a blank after each comma."""
+    """Releases of OpenFace 2 whose tables differ, by a blank after each comma."""
 
     v2_2 = "2.2"
     v2_1 = "2.1"
@@ -88,5 +88,5 @@ class VideoTable:
 
 
 def _numbers(found: MeasuredFace) -> list[str]:
-    """As C's printf would; what did not come to numbers is 0, as in OpenFace's first frames."""
+    """Numbers as C's printf writes them; what is not finite is 0, as in OpenFace's first frames."""
     return [f"{float(v):.{g.decimals}f}" for g in groups(found) for v in np.nan_to_num(g.values)]

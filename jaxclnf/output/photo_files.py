@@ -43,7 +43,7 @@ class PhotoFiles:
         self._pictures = pictures
 
     def picture(self, source: str) -> Path | None:
-        """Where the picture of a photo is or would be."""
+        """Path of a photo's picture, written or not; None if there are none."""
         return self._folder / f"{self._stems[source]}.png" if self._pictures else None
 
     def write(self, photo: Photo | Failure) -> tuple[Photo | Failure, Failure | None]:

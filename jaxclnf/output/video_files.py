@@ -144,7 +144,7 @@ def _name(source: str) -> str:
 
 
 def _stamp(source: str) -> list[Any]:
-    """By what a source is known again; empty for cameras and streams, which are never the same."""
+    """Stamp by which a source is known again; empty for cameras and streams, which are never the same."""
     if Path(source).is_file():
         return stamp(source)
     if Path(source).is_dir() or is_pattern(source):

@@ -35,12 +35,12 @@ def distance(a: Box, b: Box) -> float:
 
 
 def middle(box: Box) -> Float[np.ndarray, "2"]:
-    """Of a box."""
+    """Middle of a box."""
     return box[:2] + box[2:] / 2
 
 
 def assigned(tracks: list[Box], boxes: list[Box], most: list[float]) -> dict[int, int]:
-    """For each track that has one, its detection: all distances together are the least there can be.
+    """Assign detections to tracks so that all distances together are the least there can be.
 
     No distance is larger than the ``most`` that a track allows.
     """

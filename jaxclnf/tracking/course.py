@@ -18,7 +18,7 @@ Vector = Float[np.ndarray, " n"]
 Angles = Float[np.ndarray | Array, "3"]
 
 USUAL_VARIANCE = 4.5
-"""Of a landmark in a clear photo, by the networks, in squared model units."""
+"""Variance of a landmark in a clear photo, by the networks, in squared model units."""
 
 _SUREST = 1e-3  # confidences closer to 0 or 1 are taken for that far
 
@@ -68,7 +68,7 @@ def replaced(course: Course, found: Tracked, vector: Vector) -> Tracked:
 
 
 def variance_of(found: Tracked) -> float:
-    """Of a landmark, by the networks that saw it, in squared model units; without them a usual one."""
+    """Variance of a landmark, by the networks that saw it, or a usual one, in squared model units."""
     if found.result.covariance is None:
         return USUAL_VARIANCE
     both = np.trace(np.asarray(found.result.covariance), axis1=-2, axis2=-1).mean() / 2

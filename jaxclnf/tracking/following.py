@@ -19,7 +19,7 @@ Found = TypeVar("Found", FitResult, PartFit)
 
 
 class Expected(NamedTuple):
-    """Where a face is expected in a frame."""
+    """Place at which a face is expected in a frame."""
 
     params: FaceParams
     box: Box  # of its landmarks
@@ -27,7 +27,7 @@ class Expected(NamedTuple):
 
 
 def usual_reduction(model: Model, config: FitConfig, box: Box, before: float | None = None) -> float:
-    """By how much a face's canvas is reduced: as in the frame ``before``, unless its size has changed."""
+    """Reduction of a face's canvas: that of the frame ``before``, unless its size has changed."""
     wanted = reduction(np.ptp(np.asarray(model.pdm.mean)[:, :2], axis=0), config.resolution, box)
     return wanted if before is None or not 0.8 < wanted / before < 1.25 else before
 

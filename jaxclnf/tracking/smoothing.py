@@ -113,7 +113,7 @@ def _corrected(expected: _Belief, seen: Float[np.ndarray, " n"], noise: float) -
 
 
 def _distance(course: Course, found: Tracked, vector: Float[np.ndarray, " n"]) -> float:
-    """Of a face's landmarks from those of a vector: root mean square."""
+    """Distance of a face's landmarks from those of a vector: root mean square."""
     away = np.asarray(found.result.landmarks) - landmarks_of(course, found, vector)
     return float(np.sqrt((away**2).sum(-1).mean()) / np.asarray(found.result.params.scale))
 

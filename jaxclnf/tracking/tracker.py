@@ -28,7 +28,7 @@ OVERRULES = 0.3
 """... and from which on its fit is not believed."""
 
 CALMS_DOWN = 0.7
-"""Of its pace that a face is thought to keep a frame after it stands still: it may be turning round."""
+"""Share of its pace that a face is thought to keep a frame after it stands still: it may be turning."""
 
 SEEN_AGAIN = 48
 """Pixels of the smallest face in a frame that is reduced to see known faces again."""
@@ -52,7 +52,7 @@ def wants_detections(
 
 
 def look_scale(config: TrackConfig, state: TrackerState) -> float:
-    """By how much a frame may be reduced before faces are detected in it.
+    """Factor by which a frame may be reduced before faces are detected in it.
 
     While a face is lost, and every so often if there may be new ones, the whole frame is searched. Else the
     faces that are followed are to be seen again, for which a reduced frame does at a fraction of the time.
@@ -129,7 +129,7 @@ def _followed(
 
 
 def _expected(track: Track, detection: np.ndarray | None) -> Expected:
-    """Where a face is expected: where its motion leads it or, if that is far off, its detection."""
+    """Place at which a face is expected: where its motion leads it or, if that is far off, its detection."""
     box = _predicted_box(track)
     tolerated = CORRECTS if track.is_young or track.is_fast else OVERRULES
     if detection is not None and _off(track, detection, box) > tolerated:
@@ -188,7 +188,7 @@ def _beside(track: Track, detection: np.ndarray) -> Track:
 
 
 def _without_doubles(tracks: list[Track], seen: list[Tracked]) -> list[Tracked]:
-    """Of two faces that ended up on one, the one that came farther is lost."""
+    """Lose, of two tracks that ended up on one face, the one that came farther."""
     boxes = [landmark_box(found.result.landmarks) for found in seen]
     came = [distance(_predicted_box(track), box) for track, box in zip(tracks, boxes, strict=True)]
     kept: list[int] = []

@@ -17,10 +17,10 @@ from jaxclnf.tracking.shots import Sketch
 from jaxclnf.types import FaceParams, FitResult, Model, Validator, usable
 
 FAST = 0.03
-"""Of its width a frame, from which on a face's motion is predicted, and twice that ..."""
+"""Widths a frame from which on a face's motion is predicted, and twice that ..."""
 
 JUST_ABOVE = BOUNDARY + 0.025
-"""Between the validator's boundary and the certainty above it."""
+"""Certainty between the validator's boundary and the next above it."""
 
 HURRIED = 0.06
 """... from which on every frame's detections are asked for."""
@@ -84,7 +84,7 @@ class Track(NamedTuple):
 
     @property
     def speed(self) -> float:
-        """In widths a frame."""
+        """Speed in widths a frame."""
         return float(np.linalg.norm(self.velocity) / self.box[2])
 
 

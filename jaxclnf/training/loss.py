@@ -107,7 +107,7 @@ def cross_entropy(
     truth: Float[Array, "n_faces n_points 2"],
     width: Float[Array, ""],
 ) -> Float[Array, ""]:
-    """Of the normalised maps against a Gaussian about the true position, where the map holds it."""
+    """Cross-entropy of the normalised maps against a Gaussian about the true position, where they hold it."""
     window = maps.shape[-1]
     pixels = jnp.arange(window, dtype=maps.dtype)
     along = jnp.exp(-0.5 * ((pixels - truth[..., None]) / width) ** 2)

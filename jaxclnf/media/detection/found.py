@@ -45,7 +45,7 @@ Detector = Callable[[RGB], Detections]
 
 
 class BoxMap(NamedTuple):
-    """From a detector's boxes to boxes around the landmarks, learned on photos with annotated faces."""
+    """Map of a detector's boxes to boxes around the landmarks, learned on photos with annotated faces."""
 
     shift: tuple[float, float]  # of the corner, in widths and heights of the box
     stretch: tuple[float, float]

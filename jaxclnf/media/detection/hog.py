@@ -30,7 +30,7 @@ def detect_hog(rgb: RGB) -> Detections:
 
 
 def detect_grey(grey: UInt8[np.ndarray, "height width"]) -> Detections:
-    """The same in a grey photo; scores are the detector's margins, above -0.2."""
+    """Find faces in a grey photo as `detect_hog` does; scores are the detector's margins, above -0.2."""
     if not hasattr(_local, "detector"):
         import dlib
 

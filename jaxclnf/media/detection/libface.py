@@ -66,7 +66,7 @@ def _detector() -> Any:
 
 @contextmanager
 def _only_errors() -> Iterator[None]:
-    """Within it OpenCV 5 does not warn of a target that it passes over; OpenCV 4 has no such warning."""
+    """Context in which OpenCV 5 does not warn of a target that it passes over; OpenCV 4 never does."""
     logging: Any = getattr(cv2.utils, "logging", None)
     if logging is None:
         yield

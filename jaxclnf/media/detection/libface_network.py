@@ -82,7 +82,7 @@ class _Network:
         yield node("Relu", ["stem_linear"], "stem")
 
     def _neck(self, levels: list[str]) -> Iterator[bytes]:
-        """From the coarsest level to the finest, each with what the coarser one saw."""
+        """The neck: levels from the coarsest to the finest, each with what the coarser one saw."""
         above = None
         for i in (2, 1, 0):
             name, x = f"neck__lateral_convs__{i}", levels[i]

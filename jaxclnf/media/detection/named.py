@@ -16,7 +16,7 @@ from jaxclnf.media.detection.sizes import enlarged, reduced
 
 
 class DetectorName(StrEnum):
-    """Of the detectors that are built in."""
+    """Names of the detectors that are built in."""
 
     libface = "libface"
     hog = "hog"

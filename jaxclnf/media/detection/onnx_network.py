@@ -98,7 +98,7 @@ def _each_channel(x: Maps, kernel: Float[Array, "n_channels 3 3"]) -> Maps:
 
 
 def _max_pool(attributes: dict, x: Maps) -> Maps:
-    """Of 2 x 2 pixels."""
+    """Largest values of blocks of 2 x 2 pixels."""
     n, height, width, channels = x.shape
     return x.reshape(n, height // 2, 2, width // 2, 2, channels).max(axis=(2, 4))
 

@@ -58,7 +58,7 @@ def enlarged(found: Detections, scale: float) -> Detections:
 
 
 def merged(first: Detections, second: Detections) -> Detections:
-    """All of the first and what the second has beside, best first."""
+    """Join detections, best first: all of the first lot, and those of the second that lie elsewhere."""
     if not first or not second:
         return first or second
     other = second.take(np.flatnonzero(overlaps(second.boxes, first.boxes).max(axis=1) < 0.3))

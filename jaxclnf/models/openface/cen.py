@@ -29,7 +29,7 @@ class _Layer(NamedTuple):
 
 
 class _Mirrors(NamedTuple):
-    """Whose mirror image each landmark and each view is."""
+    """Landmark and view that each one is the mirror image of."""
 
     points: np.ndarray
     views: np.ndarray

@@ -16,7 +16,7 @@ from jaxclnf.models.budget import Budget
 _FACTOR = 32
 """Bytes granted for each of a file: OpenFace's models need up to 28, most of them for smoothing matrices."""
 _MAPPED_FACTOR = 4
-"""The same for files that are mapped, whose numbers are copied once: CEN experts need 1."""
+"""Bytes granted for each of a mapped file, whose numbers are copied once: CEN experts need 1."""
 _MAX_TEXT, _MAX_BINARY, _MAX_MAPPED = 2**22, 2**28, 2**30  # bytes of a file
 _MAX_VALUE = 1e30
 _MATRIX_DTYPES = {0: "u1", 4: "<i4", 5: "<f4", 6: "<f8"}  # by OpenCV's type code

@@ -66,7 +66,7 @@ class Course:
 
 @dataclass(frozen=True)
 class Page:
-    """Everything that a run's page says."""
+    """What a run's page says."""
 
     title: str
     summary: str

@@ -113,7 +113,7 @@ def _surroundings(picture: RGB, row: Row) -> RGB:
 
 
 def _scale(picture: RGB, source: str) -> float:
-    """By how much a picture is smaller than its photo."""
+    """Factor by which a picture is smaller than its photo."""
     from PIL import Image
 
     longest = max(picture.shape[:2])

@@ -78,5 +78,5 @@ def is_bad(confidence: float) -> bool:
 
 
 def worth(confidence: float) -> float:
-    """For sorting: what nobody knows comes after the doubtful."""
+    """Confidence to sort by, where an unknown one comes after the doubtful."""
     return confidence if np.isfinite(confidence) else DOUBTFUL

@@ -92,7 +92,7 @@ def _weathered(pictures: Float[Array, "batch side side"], key: Array) -> Float[A
 
 
 def _hidden(pictures: Array, key: Array) -> Array:
-    """Half of the pictures with a rectangle of grey or of another face over them."""
+    """Pictures of which half have a rectangle of grey or of another face over them."""
     n, side = len(pictures), pictures.shape[1]
     keys = jax.random.split(key, 6)
     size = jax.random.uniform(keys[0], (n, 2), minval=side / 16, maxval=side / 2)

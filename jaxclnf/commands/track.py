@@ -55,6 +55,7 @@ def track(
 
     from jaxclnf.media.inputs import Failure, failed
     from jaxclnf.media.video import find_videos, open_video
+    from jaxclnf.models.presets import has_cen
     from jaxclnf.output.folder import OutputFolder
     from jaxclnf.output.followed import follow
     from jaxclnf.output.report import report_videos
@@ -71,6 +72,8 @@ def track(
         folder.protect([*videos, *found.sources, *found.passed_over, *filter(None, (model, validator))])
         folder.claim("failures.csv", "report.html")
         engine = common.use_model(model)
+        # OpenFace 2 tries all its starts wherever its detector finds a face in a video.
+        multi_view = multi_view or preset == common.Preset.openface2 or has_cen(engine)
         settings = jax.device_put(common.asked_config(preset, multi_view, parts, set_, engine, gaze))
         config, judge = TrackConfig(settings, max_faces=faces), common.validator(validator, engine, model)
         config = config if judge is None else config.validated(judge)

@@ -80,7 +80,7 @@ def _cell(x: Float[Array, "*grid"], length: int) -> tuple[UInt32[Array, "*grid"]
 
 def _at_once(offsets, images, which, place):
     """The pixels so far after each place, one look-up after the other."""
-    return jnp.stack([_pixels(images, which, place, jnp.uint32(offset)) for offset in offsets])
+    return jnp.stack([pixels_at(images, which, place + jnp.uint32(offset)) for offset in offsets])
 
 
 def _in_a_loop(offsets, images, which, place):
@@ -88,14 +88,17 @@ def _in_a_loop(offsets, images, which, place):
 
     A loop keeps XLA from adding to it.
     """
-    return jax.lax.map(lambda offset: _pixels(images, which, place, offset), jnp.asarray(offsets))
+    return jax.lax.map(lambda offset: pixels_at(images, which, place + offset), jnp.asarray(offsets))
 
 
-def _pixels(images, which, place, offset):
+def pixels_at(
+    images: Num[Array, "n_images height width"],
+    which: UInt32[Array, ""],
+    place: UInt32[Array, "*grid"],
+) -> Num[Array, "*grid"]:
+    """Pixels of an image by their place, which counts from its first one, row by row, and is inside."""
     n_images, height, width = images.shape
-    if images.size <= MAX_PLACE:
-        # One number a look-up: several would first be laid out side by side in memory.
-        pixels, place = images.reshape(-1), (which * jnp.uint32(height * width) + place + offset,)
-    else:
-        pixels, place = images.reshape(n_images, -1), (which, place + offset)
-    return pixels.at[place].get(mode="promise_in_bounds")
+    if images.size > MAX_PLACE:
+        return images.reshape(n_images, -1).at[which, place].get(mode="promise_in_bounds")
+    # One number a look-up: several would first be laid out side by side in memory.
+    return images.reshape(-1).at[which * jnp.uint32(height * width) + place].get(mode="promise_in_bounds")

@@ -51,5 +51,7 @@ def warp(
     x, y = (cols + origin[0])[None, :, None], (rows + origin[1])[:, None, None]
     source = of_pixel[:, :, 0] + of_pixel[:, :, 1] * x + of_pixel[:, :, 2] * y
     steps = steps_of(source) + STEPS * low[None, None]
-    values = read_in_steps(image, steps[..., 0], steps[..., 1], landmarks.dtype, low, high)
+    values = read_in_steps(
+        image[None], jnp.uint32(0), steps[..., 0], steps[..., 1], low, high, landmarks.dtype
+    )
     return jnp.where(inside, values, 0)

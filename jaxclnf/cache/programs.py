@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import pickle
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import update_wrapper
 from threading import RLock
 from typing import Any, Generic, ParamSpec, TypeVar
@@ -50,24 +50,22 @@ class Kept(Generic[P, R]):
         kind = structure, tuple((a.shape, a.dtype, getattr(a, "weak_type", False)) for a in leaves)
         kind = *kind, _told_apart()
         program = self._programs.get(kind)
-        return self._first(kind, leaves, args, kwargs) if program is None else program(*args, **kwargs)
+        return self._first(kind, args, kwargs) if program is None else program(*args, **kwargs)
 
-    def _first(self, kind: Any, leaves: list, args: tuple, kwargs: dict) -> R:
+    def _first(self, kind: Any, args: tuple, kwargs: dict) -> R:
         """The first call of its kind, of a program that was kept or that is compiled and kept now."""
         with _compiling:  # threads that ask for the same program wait for it
             if kind in self._programs:
                 return self._programs[kind](*args, **kwargs)
             name = self._name(kind)
-            program = _restored(name, leaves, kind[0])
-            try:
-                result = None if program is None else jax.block_until_ready(program(*args, **kwargs))
-            except Exception:  # of an entry that looks right, and is not
-                program = result = None
-            if program is None or result is None:
-                program = self._compiled(name, args, kwargs)
-                result = program(*args, **kwargs)
+            with suppress(Exception):  # of an entry that is missing or cannot be used, whatever it holds
+                program = _restored(name, kind[0])
+                result = jax.block_until_ready(program(*args, **kwargs))
+                self._programs[kind] = program
+                return result
+            program = self._compiled(name, args, kwargs)
             self._programs[kind] = program
-            return result
+            return program(*args, **kwargs)
 
     def _name(self, kind: Any) -> str:
         function = f"{self.__module__}.{self.__qualname__}"
@@ -113,20 +111,20 @@ def _all_here(leaves: list) -> bool:
 
 
 def _device() -> Any:
-    config: Any = jax.config
-    return config.jax_default_device or jax.local_devices()[0]
+    return jax.local_devices()[0]
 
 
 def _can_be_kept() -> bool:
     config: Any = jax.config
     unusual = config.jax_disable_jit or config.jax_debug_nans or config.jax_debug_infs
+    unusual = unusual or config.jax_default_device is not None
     return not unusual and jax.default_backend() == "cpu" and folder.place() is not None
 
 
 def _told_apart() -> tuple:
     """What of JAX's settings a process may change between calls."""
     config: Any = jax.config
-    return config.jax_enable_x64, config.jax_default_matmul_precision, str(config.jax_default_device)
+    return config.jax_enable_x64, config.jax_default_matmul_precision
 
 
 @contextmanager
@@ -152,21 +150,18 @@ def _store(name: str, program: Any) -> None:
     folder.write(name, parts)
 
 
-def _restored(name: str, leaves: list, in_tree: Any) -> Any:
-    """The program of an entry, or None."""
+def _restored(name: str, in_tree: Any) -> Any:
+    """The program of an entry; raises whatever it may where there is none that can be used."""
     parts = folder.read(name)
     if parts is None:
-        return None
-    try:
-        out_tree, content = pickle.loads(parts[0]), bytes(parts[1])
-        if not isinstance(out_tree, jax.tree_util.PyTreeDef):
-            return None
-        if b"lapack_" in content:
-            _find_lapack()
-        load = serialize_executable.deserialize_and_load
-        return load(content, in_tree, out_tree, execution_devices=[_device()])
-    except Exception:  # whatever an entry holds, the program can be compiled
-        return None
+        raise LookupError(f"no program {name} is kept")
+    out_tree, content = pickle.loads(parts[0]), bytes(parts[1])
+    if not isinstance(out_tree, jax.tree_util.PyTreeDef):
+        raise ValueError(f"{name} holds another thing than a program")
+    if b"lapack_" in content:
+        _find_lapack()
+    load = serialize_executable.deserialize_and_load
+    return load(content, in_tree, out_tree, execution_devices=[_device()])
 
 
 def _find_lapack() -> None:

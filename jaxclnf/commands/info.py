@@ -19,7 +19,6 @@ def facts() -> dict[str, str]:
 
     import jax
     import numpy as np
-    from platformdirs import user_cache_path
 
     import jaxclnf
     from jaxclnf import native
@@ -33,5 +32,18 @@ def facts() -> dict[str, str]:
         "devices": ", ".join(map(str, jax.devices())),
         "native code": f"no: {native.missing()}" if native.missing() else "yes",
         "model": os.environ.get("JAXCLNF_MODEL") or str(packaged("model.npz")),
-        "cache": os.environ.get("JAX_COMPILATION_CACHE_DIR") or str(user_cache_path("jaxclnf") / "compiled"),
+        "cache": _cache(),
     }
+
+
+def _cache() -> str:
+    """Where programs and models are kept, and how much they take."""
+    from jaxclnf import cache
+
+    place = cache.place()
+    if place is None:
+        return "off"
+    if reason := cache.refusal(place):
+        return f"no: {reason}"
+    size = sum(path.stat().st_size for path in place.rglob("*") if path.is_file()) if place.is_dir() else 0
+    return f"{place}, {size / 1e6:.0f} MB"

@@ -104,8 +104,9 @@ def test_within_jax_and_with_other_arguments_it_is_jit(place: Path) -> None:
 
 
 def test_mistakes_are_those_of_the_function(place: Path) -> None:
-    with pytest.raises(AssertionError):
+    with pytest.raises(AssertionError) as raised:
         keep(solved)({"a": np.ones(2, np.float32), "b": np.ones(2, np.float32)}, np.float32(1))
+    assert raised.value.__context__ is None  # which a traceback would show
     with pytest.raises(TypeError):
         keep(solved)(problem())  # type: ignore[call-arg]
 

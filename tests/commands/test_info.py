@@ -16,3 +16,13 @@ def test_info_says_what_a_report_needs(monkeypatch, capfd) -> None:
     for what in ("jaxclnf", "jax ", "devices", "native code", "model", "cache"):
         assert f"\n{what}" in "\n" + out
     assert jaxclnf.__version__ in out and jax.__version__ in out
+
+
+def test_info_says_what_is_kept_and_where(tmp_path, monkeypatch, capfd) -> None:
+    run = runner(monkeypatch, capfd)
+    assert "cache       off" in run("info").out
+    monkeypatch.setenv("JAXCLNF_CACHE_DIR", str(tmp_path))
+    (tmp_path / "entry").write_bytes(bytes(3_000_000))
+    assert f"cache       {tmp_path}, 3 MB" in run("info").out
+    tmp_path.chmod(0o777)
+    assert "cache       no: " in run("info").out

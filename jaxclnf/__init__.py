@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from jaxclnf.models.openface import convert_openface
     from jaxclnf.models.openface.validator import load_validator
     from jaxclnf.models.storage import load_model, save_model
+    from jaxclnf.ops.certainty import certain_radius
     from jaxclnf.output.one_photo import draw, fit_photo
     from jaxclnf.tracking.tracker import track_frame, wants_detections
     from jaxclnf.tracking.tracks import TrackConfig, Tracked, TrackerState
@@ -57,6 +58,7 @@ __all__ = [
     "Tracked",
     "TrackerState",
     "Validator",
+    "certain_radius",
     "compile_fit",
     "convert_openface",
     "detect_faces",
@@ -100,6 +102,7 @@ _HOMES = {
     "models.openface": ("convert_openface",),
     "models.openface.validator": ("load_validator",),
     "models.storage": ("load_model", "save_model"),
+    "ops.certainty": ("certain_radius",),
     "output.one_photo": ("draw", "fit_photo"),
     "tracking.tracker": ("track_frame", "wants_detections"),
     "tracking.tracks": ("TrackConfig", "Tracked", "TrackerState"),

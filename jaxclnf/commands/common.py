@@ -81,6 +81,13 @@ SetOption = Annotated[
 GazeOption = Annotated[
     bool, typer.Option("--gaze", help="Fit the eyes too: gaze and eye landmarks, with OpenFace's models.")
 ]
+CertaintyOption = Annotated[
+    bool,
+    typer.Option(
+        "--certainty",
+        help="Columns for how sure each landmark is: covariance and 90 % radius, in pixels.",
+    ),
+]
 OpenFaceOption = Annotated[
     Literal["2.2", "2.1"] | None,
     typer.Option(

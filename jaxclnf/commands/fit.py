@@ -48,6 +48,7 @@ def fit_command(
     validator: common.ValidatorOption = None,
     camera: common.CameraOption = None,
     format: common.FormatOption = common.Format.csv,
+    certainty: common.CertaintyOption = False,
     openface_columns: common.OpenFaceOption = None,
     pictures: Annotated[bool, typer.Option(help="Draw the landmarks on each photo.")] = True,
     crops: Annotated[int, typer.Option(min=0, max=4096, help="Cut faces out, of so many pixels.")] = 0,
@@ -98,7 +99,8 @@ def fit_command(
         also = common.openface_tables(openface_columns, engine, config)
         files = PhotoFiles(folder, found, engine, pictures, crops, margin, also)
         folder.save()
-        table = _table(place / f"landmarks.{format}", engine, config, told, found, resume)
+        names = _columns(engine, config, certainty)
+        table = _table(place / f"landmarks.{format}", names, told, found, resume)
         todo = [path for path in found if path_cell(str(path)) not in table.done]
         fitted = begun(fit_loaded(engine, with_cameras(looked(todo), view), config, judge))
         page = background(_page, report)  # while programs load
@@ -151,17 +153,23 @@ def _page(wanted: bool) -> Callable[..., None] | None:
     return report_photos
 
 
-def _table(
-    path: Path, model: Model, config: FitConfig, told: dict, photos: Sequence[Path], resume: bool
-) -> Table:
+def _columns(model: Model, config: FitConfig, certainty: bool) -> list[str]:
+    from jaxclnf.output.photos import photo_columns
+    from jaxclnf.output.tables import check_certainty
+
+    if certainty:
+        check_certainty(model, config)
+    return photo_columns(model, config, certainty)
+
+
+def _table(path: Path, names: list[str], told: dict, photos: Sequence[Path], resume: bool) -> Table:
     """The run's table, which knows each photo again by its size and time of change."""
     from jaxclnf.output.files import path_cell
-    from jaxclnf.output.photos import photo_columns
     from jaxclnf.output.runs import Table, stamp
 
     here = os.getcwd() if any(not photo.is_absolute() for photo in photos) else ""
     stamps = {path_cell(str(photo)): stamp(photo) for photo in photos}
-    return Table(path, photo_columns(model, config), "source", {"folder": here, **told}, resume, stamps)
+    return Table(path, names, "source", {"folder": here, **told}, resume, stamps)
 
 
 def _write(

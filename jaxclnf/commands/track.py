@@ -45,6 +45,7 @@ def track(
     fps: Annotated[float | None, typer.Option(min=0.01, help="Frames a second, over the file's.")] = None,
     frames: Annotated[int | None, typer.Option(min=1, help="Stop after so many frames.")] = None,
     format: common.FormatOption = common.Format.csv,
+    certainty: common.CertaintyOption = False,
     openface_columns: common.OpenFaceOption = None,
     pictures: Annotated[bool, typer.Option(help="Write the annotated video.")] = True,
     report: Annotated[bool, typer.Option(help="Write report.html.")] = True,
@@ -60,6 +61,7 @@ def track(
     from jaxclnf.output.followed import follow
     from jaxclnf.output.report import report_videos
     from jaxclnf.output.runs import write_failures
+    from jaxclnf.output.tables import check_certainty
     from jaxclnf.output.video_files import plan_videos
     from jaxclnf.tracking import TrackConfig
     from jaxclnf.tracking.smoothing import OFFLINE, ONLINE
@@ -81,7 +83,10 @@ def track(
         smoothing = {"none": None, "online": ONLINE, "offline": OFFLINE}[smooth]
         told |= {} if smoothing is None else {"smooth": smooth}
         told |= common.described_validator(validator) | common.run_description(engine, settings)
+        told |= {"certainty": True} if certainty else {}
         also = common.openface_tables(openface_columns, engine, settings)
+        if certainty:
+            check_certainty(engine, settings)
         plan = plan_videos(folder, found.sources, format, pictures, told)
         for files in plan:
             if resume and files.is_done():
@@ -89,7 +94,7 @@ def track(
                 continue
             try:
                 video = open_video(files.source, fps)
-                files.begin(engine, settings, video, pictures, also)
+                files.begin(engine, settings, video, pictures, also, certainty)
                 run = islice(follow(engine, config, video, view, chosen, smoothing), frames)
                 failures += _write(video, run, files, frames)
             except ValueError as error:

@@ -18,7 +18,7 @@ from jaxclnf.output.draw import draw_name
 from jaxclnf.output.openface_table import video_line
 from jaxclnf.output.photos import measure
 from jaxclnf.output.pictures import draw_face
-from jaxclnf.output.tables import VIDEO, MeasuredFace, columns, empty_row, percent, video_row
+from jaxclnf.output.tables import VIDEO, MeasuredFace, columns, empty_row, percent, tells_certainty, video_row
 from jaxclnf.tracking import TrackConfig, Tracked, TrackerState, look_scale, step, wants_detections
 from jaxclnf.tracking.association import landmark_box
 from jaxclnf.tracking.smoothing import Smoothing, smoothed
@@ -93,15 +93,16 @@ def _summed(result: FitResult) -> FitResult:
     return replace(result, iterations=np.asarray(result.iterations).sum(0))
 
 
-def video_columns(model: Model, config: FitConfig) -> list[str]:
+def video_columns(model: Model, config: FitConfig, certainty: bool = False) -> list[str]:
     """Names of the columns of a video's table."""
-    return columns(model.pdm.n_points, model.pdm.n_modes, VIDEO, n_eye_points(model, config))
+    sizes = model.pdm.n_points, model.pdm.n_modes
+    return columns(*sizes, VIDEO, n_eye_points(model, config), certainty=certainty)
 
 
 def frame_rows(names: list[str], followed: Followed) -> list[list[str]]:
     """The rows of a frame: one a face, or one that says there is none."""
-    frame, source = followed.frame, followed.frame.source
-    rows = [video_row(source, frame.number, frame.time, i, face, ok) for i, face, ok in followed.faces]
+    frame, source, sure = followed.frame, followed.frame.source, tells_certainty(names)
+    rows = [video_row(source, frame.number, frame.time, i, face, ok, sure) for i, face, ok in followed.faces]
     return rows or [empty_row(names, source, frame=frame.number, timestamp=f"{frame.time:.6f}")]
 
 

@@ -20,7 +20,7 @@ from jaxclnf.media.images import RGB, to_grey
 from jaxclnf.media.inputs import Failure, failed
 from jaxclnf.media.looked import BoxSource, Looked, look_at
 from jaxclnf.models.judge import how_sure
-from jaxclnf.output.tables import PHOTO, MeasuredFace, columns, empty_row, photo_row
+from jaxclnf.output.tables import PHOTO, MeasuredFace, columns, empty_row, photo_row, tells_certainty
 from jaxclnf.types import EYES, Camera, FitResult, Model, Validator
 
 GROUP_PIXELS = 32e6  # photos fitted together: what a few of them hold in memory
@@ -78,14 +78,17 @@ def fit_loaded(
         group.clear()  # while the next group is waited for, this one's pictures go
 
 
-def photo_columns(model: Model, config: FitConfig) -> list[str]:
+def photo_columns(model: Model, config: FitConfig, certainty: bool = False) -> list[str]:
     """Names of the columns of a table of photos."""
-    return columns(model.pdm.n_points, model.pdm.n_modes, PHOTO, n_eye_points(model, config))
+    sizes = model.pdm.n_points, model.pdm.n_modes
+    return columns(*sizes, PHOTO, n_eye_points(model, config), certainty=certainty)
 
 
 def photo_rows(names: list[str], photo: Photo, source: str) -> list[list[str]]:
     """The rows of a photo that is called ``source``: one a face, or one that says there is none."""
-    return [photo_row(source, i, face) for i, face in enumerate(photo.faces)] or [empty_row(names, source)]
+    sure = tells_certainty(names)
+    rows = [photo_row(source, i, face, sure) for i, face in enumerate(photo.faces)]
+    return rows or [empty_row(names, source)]
 
 
 def _weight(photo: Photo | Failure) -> float:

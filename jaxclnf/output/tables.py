@@ -1,7 +1,8 @@
 """Tables of results with OpenFace's columns, so that what reads OpenFace's tables reads these.
 
-After OpenFace's columns come three of ours: ``source`` (the file), ``status`` (what became of the fit, in
-words) and ``log_likelihood``. What is not known (no face was found) is NaN.
+After OpenFace's columns come, by option, how sure each landmark is, and three of ours: ``source`` (the file),
+``status`` (what became of the fit, in words) and ``log_likelihood``. What is not known (no face was found) is
+NaN.
 
 Landmarks, pose and parameters that are not to be trusted are NaN as well: where a fit came to nothing, and in
 videos where ``success`` is 0. ``status``, ``confidence`` and ``log_likelihood`` say then what became of the
@@ -13,16 +14,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import jax
+import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Array, Float
 
 from jaxclnf.columns import param_columns, point_columns
+from jaxclnf.config import FitConfig
+from jaxclnf.ops.certainty import certain_radius
 from jaxclnf.output.files import path_cell
-from jaxclnf.types import STATUS_WORDS, EyeGaze, FitResult, Status, usable
+from jaxclnf.types import STATUS_WORDS, ConvExperts, EyeGaze, FitResult, Model, Status, usable
 
 PHOTO = ("face", "confidence")
 VIDEO = ("frame", "face_id", "timestamp", "confidence", "success")
 OWN = ("source", "status", "log_likelihood")
+CERTAINTY = ("cov_xx", "cov_xy", "cov_yy", "r90")  # of each landmark
 
 NO_FACE = "no face"
 LOST = "lost"  # of a face followed: the fit has an end, and no face is there
@@ -49,30 +55,54 @@ def columns(
     leading: Sequence[str] = PHOTO,
     n_eye_points: int = 0,
     own: Sequence[str] = OWN,
+    certainty: bool = False,
 ) -> list[str]:
     """Names of a table's columns, in order, for models with ``n_points`` landmarks and ``n_modes`` modes.
 
-    Gaze has columns where both eyes have ``n_eye_points`` landmarks together.
+    Gaze has columns where both eyes have ``n_eye_points`` landmarks together. ``certainty`` adds each
+    landmark's covariance in pixels squared, and the radius in pixels within which it is with 90 %.
     """
     directions = [f"gaze_{eye}_{axis}" for eye in (0, 1) for axis in "xyz"]
     eye_points = [f"eye_lmk_{axis}_{i}" for axis in "xyXYZ" for i in range(n_eye_points)]
     gaze = [*directions, "gaze_angle_x", "gaze_angle_y", *eye_points] if n_eye_points else []
     pose = [f"pose_{what}{axis}" for what in "TR" for axis in "xyz"]
     points = point_columns(n_points, "xyXYZ")
-    return [*leading, *gaze, *pose, *points, *param_columns(n_modes), *own]
+    sure = [f"{what}_{i}" for what in CERTAINTY for i in range(n_points)] if certainty else []
+    return [*leading, *gaze, *pose, *points, *param_columns(n_modes), *sure, *own]
 
 
-def photo_row(source: str, face: int, found: MeasuredFace) -> list[str]:
+def tells_certainty(names: Sequence[str]) -> bool:
+    """Whether a table's columns tell how sure each landmark is."""
+    return f"{CERTAINTY[0]}_0" in names
+
+
+def check_certainty(model: Model, config: FitConfig) -> None:
+    """Raise ValueError if fits with these settings do not tell how sure each landmark is."""
+    looked = (stage.scale for _, stage in config.stages_on(len(model.experts)))
+    if not any(isinstance(model.experts[k], ConvExperts) for k in looked):
+        raise ValueError(
+            "--certainty needs a convolutional expert, as the model that ships has; these settings use none"
+        )
+
+
+def photo_row(source: str, face: int, found: MeasuredFace, certainty: bool = False) -> list[str]:
     """A photo's face; faces of a photo are numbered from 0."""
-    return [str(face), _number(found.confidence), *_values(found, True), *_own(source, found, True)]
+    leading = [str(face), _number(found.confidence)]
+    return [*leading, *_values(found, True, certainty), *_own(source, found, True)]
 
 
 def video_row(
-    source: str, frame: int, timestamp: float, face_id: int, found: MeasuredFace, success: bool
+    source: str,
+    frame: int,
+    timestamp: float,
+    face_id: int,
+    found: MeasuredFace,
+    success: bool,
+    certainty: bool = False,
 ) -> list[str]:
     """A face in a video's frame; frames count from 1, time is in seconds."""
     leading = [str(frame), str(face_id), _number(timestamp), _number(found.confidence), str(int(success))]
-    return [*leading, *_values(found, success), *_own(source, found, success)]
+    return [*leading, *_values(found, success, certainty), *_own(source, found, success)]
 
 
 def empty_row(names: Sequence[str], source: str, **known: object) -> list[str]:
@@ -112,8 +142,16 @@ def _gaze_groups(gaze: EyeGaze | None) -> list[Group]:
     return [Group(np.ravel(gaze.directions), 6), Group(np.asarray(gaze.angles), 3), *points]
 
 
-def _values(found: MeasuredFace, trusted: bool) -> list[str]:
+@jax.jit
+def _certainty(covariance: Float[Array, "n_points 2 2"]) -> Float[Array, "4 n_points"]:
+    xx, xy, yy = covariance[:, 0, 0], covariance[:, 0, 1], covariance[:, 1, 1]
+    return jnp.stack([xx, xy, yy, certain_radius(covariance)])
+
+
+def _values(found: MeasuredFace, trusted: bool, certainty: bool) -> list[str]:
     values = np.concatenate([group.values for group in groups(found)])
+    if certainty:
+        values = np.concatenate([values, np.asarray(_certainty(found.result.covariance)).ravel()])
     trusted = trusted and usable(int(found.result.status))
     return _numbers(values if trusted else np.full_like(values, np.nan))
 

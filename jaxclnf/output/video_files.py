@@ -57,9 +57,10 @@ class VideoFiles:
         video: Video,
         pictures: bool,
         openface: OpenFaceTables | None = None,
+        certainty: bool = False,
     ) -> None:
         """Begin all anew, whatever an earlier run left."""
-        self._table = Table.afresh(self.table, video_columns(model, config))
+        self._table = Table.afresh(self.table, video_columns(model, config, certainty))
         if openface:
             folder = self._folder.claim_folder("openface")
             self._openface = openface.video(folder / f"{self.table.stem}.csv")

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import io
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
@@ -72,6 +73,22 @@ def test_every_value_stands_under_its_name(video: bool) -> None:
         expected |= {f"{a}_{i}": v for a, v in zip("XYZ", face.landmarks_camera[i], strict=True)}
     for name, value in expected.items():
         assert values[name] == pytest.approx(value, abs=1e-6), name
+
+
+@pytest.mark.parametrize("leading", [PHOTO, VIDEO])
+def test_how_sure_each_landmark_is_stands_before_our_columns(leading: tuple[str, ...]) -> None:
+    face, names = found(), columns(N_POINTS, N_MODES, leading, certainty=True)
+    covariance = np.array([[4, 0.5], [0.5, 1]], np.float32) * np.arange(1, N_POINTS + 1)[:, None, None]
+    face = face._replace(result=replace(face.result, covariance=covariance.astype(np.float32)))
+    row = (
+        photo_row("a.jpg", 0, face, True) if leading is PHOTO else video_row("a", 1, 0.0, 0, face, True, True)
+    )
+    values = read(names, row)
+    assert names[-3 - 4 * N_POINTS] == "cov_xx_0" and names[-3:] == list(OWN)
+    assert (values["cov_xx_1"], values["cov_xy_1"], values["cov_yy_1"]) == (8, 1, 2)
+    draws = np.random.default_rng(0).multivariate_normal([0, 0], covariance[2], 100_000)
+    assert (np.linalg.norm(draws, axis=1) < values["r90_2"]).mean() == pytest.approx(0.9, abs=0.005)
+    assert columns(N_POINTS, N_MODES, leading) == [n for n in names if not n.startswith(("cov_", "r90_"))]
 
 
 def test_a_fit_that_came_to_nothing_has_no_numbers() -> None:

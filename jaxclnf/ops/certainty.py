@@ -1,0 +1,41 @@
+"""How far a landmark may lie from where it was found."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+DIRECTIONS = 32
+HALVINGS = 30
+
+
+def certain_radius(
+    covariance: Float[Array, "*batch 2 2"], share: float | Float[Array, ""] = 0.9
+) -> Float[Array, "*batch"]:
+    """Radius in pixels of the circle about a landmark that holds its true place with a probability.
+
+    ``covariance`` is that of its error, in pixels squared, as `FitResult.covariance` has it, ``share`` the
+    probability, above 0 and below 1. The Gaussian's mass beyond a circle is a mean over directions, and the
+    radius is found by halving. Not a number where the covariance is.
+    """
+    angles = jnp.pi * (jnp.arange(DIRECTIONS, dtype=covariance.dtype) + 0.5) / DIRECTIONS
+    angles = angles.reshape((1,) * (covariance.ndim - 2) + (DIRECTIONS,))
+    cos, sin = jnp.cos(angles), jnp.sin(angles)
+    xx, xy, yy = covariance[..., :1, 0], covariance[..., :1, 1], covariance[..., 1:, 1]
+    determinant = xx * yy - xy**2
+    precision = (yy * cos**2 - 2 * xy * cos * sin + xx * sin**2) / determinant
+    weight = 1 / (precision * jnp.sqrt(determinant))
+
+    def halve(_, bounds):
+        low, high = bounds
+        middle = (low + high) / 2
+        beyond = (weight * jnp.exp(-(middle[..., None] ** 2) * precision / 2)).mean(-1)
+        inside = beyond > 1 - share
+        return jnp.where(inside, middle, low), jnp.where(inside, high, middle)
+
+    # Along the longest axis alone a Gaussian needs less than along both: twice its logarithm bounds it.
+    longest = jnp.sqrt((xx + yy)[..., 0])
+    bounds = jnp.zeros_like(longest), longest * jnp.sqrt(-2 * jnp.log(1 - jnp.asarray(share, xx.dtype)))
+    low, high = jax.lax.fori_loop(0, HALVINGS, halve, bounds)
+    return jnp.where(jnp.isfinite(longest), (low + high) / 2, jnp.nan)

@@ -54,6 +54,8 @@ class Stage(Settings):
     anchor: Float[Any, ""] = traced_setting(SHARE, default=0)
     # a convolutional expert looks at the mirrored picture too
     mirrored: bool = static_setting(FLAG, default=False)
+    # pictures, turned and sized a little apart, that a convolutional expert looks at and averages
+    looks: int = static_setting(whole_number(1, 16), default=1)
 
 
 def degrees(*angles: tuple[float, float, float]) -> Any:

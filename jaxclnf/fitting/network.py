@@ -9,13 +9,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.typing import DTypeLike
-from jaxtyping import Array, Float, Int, Num
+from jaxtyping import Array, Float, Num
 
-from jaxclnf.ops.network import logits, moments, normalised
-from jaxclnf.ops.pyramid import Pyramid, pyramid, sample_picture
+from jaxclnf.fitting.moments import image_moments
+from jaxclnf.ops.network import mean_and_covariance, mirrored_moments
 from jaxclnf.ops.shape import shape_2d
 from jaxclnf.ops.similarity import inverse, similarity
 from jaxclnf.types import PDM, ConvExperts, FaceParams
+
+LOOK_TURN, LOOK_SIZE = 0.15, 0.08
+"""How far several looks lie apart: radians, and the logarithm of the picture's size."""
 
 
 class Sight(NamedTuple):
@@ -55,39 +58,49 @@ def look(
     images: Num[Array | np.ndarray, "n_images height width"],
     params: FaceParams,
     mirrored: bool,
+    n_looks: int = 1,
 ) -> Sight:
     """What the network sees of the tries on every image (leading axes: images, tries).
 
-    ``mirrored`` averages its maps with those of the mirrored picture.
+    ``mirrored`` averages its maps with those of the mirrored picture. Of several looks, each at a picture
+    turned and sized a little otherwise, the means are averaged and the covariance is that of all together.
     """
     n_images, n_tries = params.scale.shape
-    flat = jax.tree.map(lambda a: a.reshape(-1, *a.shape[2:]), params)
-    which = jnp.repeat(jnp.arange(n_images, dtype=jnp.int32), n_tries)
-    of = pyramid(images, params.scale.dtype)
-    one = partial(_look_at_one, pdm, experts, of, mirrored)
-    # One picture's layers stay in a CPU's cache; other processors want many at once.
-    sight = jax.lax.platform_dependent(
-        which, flat, cpu=lambda *faces: jax.lax.map(lambda face: one(*face), faces), default=jax.vmap(one)
-    )
-    return jax.tree.map(lambda a: a.reshape(n_images, n_tries, *a.shape[1:]), sight)
+    windows = jax.vmap(jax.vmap(partial(window_on, pdm, experts)))(params)
+    ways = windows.img_from_ref[:, :, None] @ _apart(n_looks).astype(params.scale.dtype)[None, None]
+    centres = jnp.repeat(windows.centre, n_looks, axis=1)
+    looks = jnp.asarray(images), centres, ways.reshape(n_images, -1, 2, 2)
+    moments = image_moments(experts.network, *looks, experts.side, 1 + mirrored)
+    if mirrored:
+        moments = (moments[:, :, 0] + mirrored_moments(moments[:, :, 1], experts.mirror)) / 2
+    moments = moments.reshape(n_images, n_tries, n_looks, -1, 5)
+    return jax.vmap(jax.vmap(partial(_together, experts.spread)))(windows.centre, ways, moments)
 
 
-def _look_at_one(
-    pdm: PDM, experts: ConvExperts, of: Pyramid, mirrored: bool, which: Int[Array, ""], params: FaceParams
+def _apart(n: int) -> Float[Array, "n 2 2"]:
+    """Turns and sizes of ``n`` pictures, evenly on an ellipse about the upright one; one alone is upright."""
+    if n == 1:
+        return jnp.eye(2)[None]
+    round_ = 2 * jnp.pi * jnp.arange(n) / n
+    angle, size = LOOK_TURN * jnp.cos(round_), jnp.exp(LOOK_SIZE * jnp.sin(round_))
+    cos, sin = size * jnp.cos(angle), size * jnp.sin(angle)
+    return jnp.stack([cos, -sin, sin, cos], -1).reshape(n, 2, 2)
+
+
+def _together(
+    spread: Float[Array, ""],
+    centre: Float[Array, "2"],
+    ways: Float[Array, "n_looks 2 2"],
+    moments: Float[Array, "n_looks n_points 5"],
 ) -> Sight:
-    window = window_on(pdm, experts, params)
-    picture = sample_picture(of, which, window.centre, window.img_from_ref, experts.side)
-    pictures = normalised(picture[None])
-    if mirrored:
-        pictures = jnp.concatenate([pictures, pictures[:, :, ::-1]])
-    found = logits(experts.network, pictures)
-    maps = jax.nn.softmax(found.reshape(len(found), -1, found.shape[-1]), axis=1).reshape(found.shape)
-    if mirrored:
-        maps = (maps[:1] + maps[1:, :, ::-1][..., jnp.array(experts.mirror)]) / 2
-    means, covariance = moments(maps[0], experts.side)
-    offsets = means - (experts.side - 1) / 2
-    turned = window.img_from_ref[None] @ covariance @ window.img_from_ref.T[None]
-    return Sight(window.centre[None] + offsets @ window.img_from_ref.T, experts.spread * turned)
+    """What several looks at a face, each at its picture, say together."""
+    means, covariances = mean_and_covariance(moments)
+    offsets = means @ ways.swapaxes(1, 2)
+    within = ways[:, None] @ covariances @ ways[:, None].swapaxes(2, 3)
+    mean = offsets.mean(0)
+    apart = offsets - mean[None]
+    between = apart[..., :, None] * apart[..., None, :]
+    return Sight(centre[None] + mean, spread * (within + between).mean(0))
 
 
 def certainty_weights(

@@ -109,7 +109,7 @@ def _look_whole(
     stage's ``anchor`` as its share.
     """
     stage = config.stages[i]
-    sight = look(pdm, experts, images, tries.params, stage.mirrored)
+    sight = look(pdm, experts, images, tries.params, stage.mirrored, stage.looks)
     before = jnp.asarray(tries.sight.landmarks_img)  # pyright: ignore[reportOptionalMemberAccess]
     apart = jnp.where(jnp.isfinite(before), before - sight.landmarks_img, 0)
     sight = sight._replace(landmarks_img=sight.landmarks_img + stage.anchor * apart)

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
 from jaxclnf.config import FitConfig, Stage
 from jaxclnf.types import CENExperts, ConvExperts, Model
 
-WHOLE = {"window": None, "reg_factor": 1.0, "iterations": 5}
-FINE = {"window": 9, "reg_factor": 3.0, "sigma": 2.0, "iterations": 5}
+WHOLE: dict[str, Any] = {"window": None, "reg_factor": 1.0, "iterations": 5}
+FINE: dict[str, Any] = {"window": 9, "reg_factor": 3.0, "sigma": 2.0, "iterations": 5}
+QUICK: dict[str, Any] = FINE | {"window": 7, "iterations": 3}
+
+LOOKS = 3
+"""Pictures of a face that `best` has each network look at."""
 
 
 def has_network(model: Model) -> bool:
@@ -26,17 +31,18 @@ def has_cen(model: Model) -> bool:
 def settings_for(model: Model, name: str) -> FitConfig:
     """Give the settings ``default``, ``best`` or ``fast`` of a model with convolutional experts.
 
-    default: the middle one of its networks finds the face, patch experts refine it. fast: its smallest
-    network alone. best: networks look one after the other at the face and its mirror image, averaged.
+    default: the middle one of its networks finds the face, patch experts refine it. fast: the smallest one
+    does, and they look less far. best: networks look one after the other, at several pictures of the face and
+    at their mirror images, averaged.
     """
     networks, fine = _networks(model), _fine(model)
     first = networks[(len(networks) - 1) // 2]
     if name == "fast":
-        stages = (Stage(scale=networks[0], **WHOLE),)
+        stages = (Stage(scale=networks[0], **WHOLE), *(Stage(scale=k, anchor=0.3, **QUICK) for k in fine))
     elif name == "best":
         seen = [Stage(scale=first, **WHOLE)]
         for i, k in enumerate(reversed(networks)):
-            seen.append(Stage(scale=k, mirrored=True, anchor=i / (i + 1), **WHOLE))
+            seen.append(Stage(scale=k, mirrored=True, looks=LOOKS, anchor=i / (i + 1), **WHOLE))
         stages = (*seen, *(Stage(scale=k, anchor=0.4, **FINE) for k in fine))
     else:
         stages = (Stage(scale=first, **WHOLE), *(Stage(scale=k, anchor=0.3, **FINE) for k in fine))

@@ -1,4 +1,4 @@
-"""What C does faster than XLA's programs on a CPU: response maps, and small systems of equations.
+"""What C does faster than XLA's programs on a CPU: response maps, networks, and small systems of equations.
 
 The library is compiled when the package is installed (hatch_build.py). Where it is missing, or the
 environment variable JAXCLNF_NATIVE is 0, XLA computes all; so it does on other devices, in float64, and for
@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 import os
 import warnings
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
@@ -19,8 +20,11 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Num
 
 LIBRARY = Path(__file__).with_name("_native.so")
-RESPONSE_MAPS, SOLVE = "jaxclnf_response_maps", "jaxclnf_solve"
-
+RESPONSE_MAPS, SOLVE, MOMENTS = FUNCTIONS = (
+    "jaxclnf_response_maps",
+    "jaxclnf_solve",
+    "jaxclnf_map_moments",
+)
 
 KINDS = (jnp.float32, jnp.int32, jnp.bool_)
 """What C reads: numbers, indices, truth values. Images may hold anything."""
@@ -29,6 +33,9 @@ MOST_SIDE, MOST_PIXELS = 2**24, 2**31 - 1
 """Limits of an image: float32 tells no more columns apart, int32 counts no more pixels."""
 
 MOST_WINDOW, MOST_SUPPORT = 181, 128
+
+MOST_LEVELS, MOST_LAYERS, MOST_PICTURE, WHOLE_CHANNELS = 8, 128, 512, 16
+"""Of a network: levels, layers, pixels of a picture's side; what channels are multiples of."""
 
 
 @cache
@@ -40,7 +47,7 @@ def missing() -> str:
         return f"{LIBRARY.name} was not compiled when jaxclnf was installed"
     try:
         library = ctypes.CDLL(str(LIBRARY))
-        for name in (RESPONSE_MAPS, SOLVE):
+        for name in FUNCTIONS:
             jax.ffi.register_ffi_target(name, jax.ffi.pycapsule(library[name]), platform="cpu")
     except (OSError, AttributeError, RuntimeError, ValueError) as error:
         # Another machine's library, or an XLA that calls in another way.
@@ -70,7 +77,7 @@ def export_checks() -> list[jax.export.DisabledSafetyCheck]:
 
     A process that runs such a program imports jaxclnf first, in the version that exported it.
     """
-    return [jax.export.DisabledSafetyCheck.custom_call(name) for name in (RESPONSE_MAPS, SOLVE)]
+    return [jax.export.DisabledSafetyCheck.custom_call(name) for name in FUNCTIONS]
 
 
 def serves(*arrays: Num[Array, "..."] | Bool[Array, "..."]) -> bool:
@@ -81,10 +88,13 @@ def serves(*arrays: Num[Array, "..."] | Bool[Array, "..."]) -> bool:
 
 def can_map(image_shape: tuple[int, ...], support: tuple[int, int], window: int) -> bool:
     """Whether `response_maps` takes images, neurons and windows of these sizes."""
-    height, width = image_shape
-    few_pixels = max(height, width) <= MOST_SIDE and 0 < height * width <= MOST_PIXELS
     square = support[0] == support[1] and 0 < support[0] <= MOST_SUPPORT
-    return few_pixels and square and 0 < window <= MOST_WINDOW
+    return _can_count(image_shape) and square and 0 < window <= MOST_WINDOW
+
+
+def _can_count(image_shape: tuple[int, ...]) -> bool:
+    height, width = image_shape
+    return max(height, width) <= MOST_SIDE and 0 < height * width <= MOST_PIXELS
 
 
 def response_maps(
@@ -121,6 +131,49 @@ def solve(
     """Solutions of symmetric positive definite systems, by elimination without pivoting."""
     shape = jax.ShapeDtypeStruct(gradient.shape, jnp.float32)
     return jax.ffi.ffi_call(SOLVE, shape, vmap_method="broadcast_all")(hessian, gradient)
+
+
+def can_see(
+    image_shape: tuple[int, ...], kernels: Sequence[tuple[int, ...]], blocks: Sequence[int], side: int
+) -> bool:
+    """Whether `map_moments` takes images and kernels of these shapes and pictures of ``side`` pixels.
+
+    ``blocks`` are the residual blocks of each level, down and then up again.
+    """
+    n_down = (len(blocks) + 1) // 2
+    entering = [4] * n_down + [1] * (n_down - 1)
+    of_levels = [n for first, more in zip(entering, blocks, strict=True) for n in (first, *[3] * (2 * more))]
+    return (
+        _can_count(image_shape)
+        and 1 < n_down <= MOST_LEVELS
+        and len(kernels) <= MOST_LAYERS
+        and [shape[0] for shape in kernels] == [6, *of_levels, 1]
+        and not any(shape[-1] % WHOLE_CHANNELS for shape in kernels[:-1])
+        and not side % 2 ** (n_down + 1)
+        and side <= MOST_PICTURE
+    )
+
+
+def map_moments(
+    images: Num[Array, "n_images height width"],
+    centre: Float[Array, "n_looks 2"],
+    img_from_ref: Float[Array, "n_looks 2 2"],
+    blocks: Sequence[int],
+    layers: Sequence[tuple[Float[Array, "_ _ _ _"], Float[Array, " _"]]],
+    *,
+    side: int,
+    n_ways: int,
+) -> Float[Array, "n_looks n_ways n_points 5"]:
+    """Moments of the response maps of pictures of ``side`` pixels, an equal number of looks at each image.
+
+    ``layers`` are kernels and biases in the order in which the network applies them. The second of two ways
+    is the picture seen in a mirror. The moments are those of `jaxclnf.ops.network.network_moments`.
+    """
+    pixels = images if images.dtype == jnp.uint8 else images.astype(jnp.float32)
+    shape = jax.ShapeDtypeStruct((len(centre), n_ways, layers[-1][1].size // 4, 5), jnp.float32)
+    form = jnp.array([side, *blocks], jnp.int32)
+    flat = [array for layer in layers for array in layer]
+    return jax.ffi.ffi_call(MOMENTS, shape)(pixels, centre, img_from_ref, form, *flat)
 
 
 missing()  # so that stored programs find C's functions

@@ -10,7 +10,7 @@
 #include "xla.h"
 
 enum { MOST_AXES = 5, MESSAGE = 200 };
-enum { FACES_MOST = 1 << 30, PIXELS_MOST = INT32_MAX, SIDE_MOST = 1 << 24, WINDOW_MOST = 181, SUPPORT_MOST = 128 };
+enum { FACES_MOST = 1 << 29, PIXELS_MOST = INT32_MAX, SIDE_MOST = 1 << 24, WINDOW_MOST = 181, SUPPORT_MOST = 128 };
 enum { EXPERTS_MOST = 1 << 16, UNKNOWNS_MOST = 1 << 14 };
 
 // Sizes that arrays share: the first array that has one sets it.
@@ -74,14 +74,10 @@ static bool are_buffers(Check* c, const Buffers* all, int64_t least, int64_t mos
   return true;
 }
 
-// What arithmetic in 32 bits can count through, and floats can tell apart.
-static bool are_countable(Check* c) {
-  const int64_t *n = c->of, window = n[WINDOW], support = n[SUPPORT];
-  if (n[FACES] > FACES_MOST || n[VIEWS] > FACES_MOST || n[POINTS] > FACES_MOST || n[NEURONS] > EXPERTS_MOST)
-    return REFUSE(c, "too many faces, views, landmarks or neurons");
-  if (window < 1 || window > WINDOW_MOST || support < 1 || support > SUPPORT_MOST)
-    return REFUSE(c, "expected windows of 1 to %d and neurons of 1 to %d samples, got %lld and %lld", WINDOW_MOST,
-                  SUPPORT_MOST, (long long)window, (long long)support);
+// Whether images are of sizes that 32 bits can count through and floats tell apart, with as many faces on each.
+static bool are_on_images(Check* c) {
+  const int64_t* n = c->of;
+  if (n[FACES] > FACES_MOST) return REFUSE(c, "too many faces");
   if (!n[FACES]) return true;
   if (n[HEIGHT] < 1 || n[WIDTH] < 1 || n[HEIGHT] > SIDE_MOST || n[WIDTH] > SIDE_MOST ||
       n[HEIGHT] * n[WIDTH] > PIXELS_MOST)
@@ -90,6 +86,16 @@ static bool are_countable(Check* c) {
   return (n[IMAGES] > 0 && n[FACES] % n[IMAGES] == 0) ||
          REFUSE(c, "expected an equal number of faces on each image, got %lld on %lld", (long long)n[FACES],
                 (long long)n[IMAGES]);
+}
+
+static bool are_countable(Check* c) {
+  const int64_t *n = c->of, window = n[WINDOW], support = n[SUPPORT];
+  if (n[VIEWS] > FACES_MOST || n[POINTS] > FACES_MOST || n[NEURONS] > EXPERTS_MOST)
+    return REFUSE(c, "too many views, landmarks or neurons");
+  if (window < 1 || window > WINDOW_MOST || support < 1 || support > SUPPORT_MOST)
+    return REFUSE(c, "expected windows of 1 to %d and neurons of 1 to %d samples, got %lld and %lld", WINDOW_MOST,
+                  SUPPORT_MOST, (long long)window, (long long)support);
+  return are_on_images(c);
 }
 
 static bool are_below(Check* c, const char* name, const int32_t* index, const uint8_t* used, int64_t n, int64_t limit) {
@@ -144,4 +150,100 @@ static bool can_solve(Check* c, const CallFrame* frame) {
     if (__builtin_mul_overflow(n, hessian->dims[i], &n)) return REFUSE(c, "too many systems");
   if (side->dims[axes - 1] > UNKNOWNS_MOST) return REFUSE(c, "expected at most %d unknowns", UNKNOWNS_MOST);
   return !n || (hessian->data && side->data && solution->data) || REFUSE(c, "an array has no data");
+}
+
+static const Expected LOOKS_TAKES[] = {
+    {"images", UINT8, FLOAT32, 3, {IMAGES, HEIGHT, WIDTH}},
+    {"centre", FLOAT32, FLOAT32, 2, {FACES, PAIR}},
+    {"img_from_ref", FLOAT32, FLOAT32, 3, {FACES, PAIR, PAIR}},
+    {"form", INT32, INT32, 1, {WINDOW}},
+};
+static const Expected MOMENTS_GIVES = {"moments", FLOAT32, FLOAT32, 4, {FACES, VIEWS, POINTS, AREA}};
+
+// How the layers of a network follow one another.
+typedef struct {
+  int side, n_down, n_layers;
+} Form;
+
+enum { NET_SIDE_MOST = 512, CHANNELS_MOST = 1 << 12, BLOCKS_MOST = 16, CHANNELS_EACH = 16, MOMENTS = 5 };
+enum { FIRST_LAYER = sizeof LOOKS_TAKES / sizeof *LOOKS_TAKES };
+
+static bool is_layer(Check* c, Buffer** pair, int side, int64_t n_in, int64_t n_out) {
+  const Buffer *kernel = pair[0], *bias = pair[1];
+  if (!kernel || !bias || kernel->dtype != FLOAT32 || bias->dtype != FLOAT32 || kernel->rank != 4 || bias->rank != 1)
+    return REFUSE(c, "layers: expected a kernel of 4 axes and a bias of 1, float32");
+  const int64_t* d = kernel->dims;
+  if (d[0] != side || d[1] != side || d[2] != n_in || d[3] != n_out || bias->dims[0] != n_out)
+    return REFUSE(c, "layers: expected a kernel of %d x %d x %lld x %lld and as many biases, got %lld x %lld x %lld x %lld",
+                  side, side, (long long)n_in, (long long)n_out, (long long)d[0], (long long)d[1], (long long)d[2],
+                  (long long)d[3]);
+  return (kernel->data && bias->data) || REFUSE(c, "layers: a layer has no data");
+}
+
+// The channels that a layer gives out, which must be whole vectors.
+static bool gives(Check* c, const Buffer* kernel, int64_t* n_out) {
+  if (!kernel || kernel->rank != 4) return REFUSE(c, "layers: expected kernels of 4 axes");
+  *n_out = kernel->dims[3];
+  return (*n_out > 0 && *n_out <= CHANNELS_MOST && *n_out % CHANNELS_EACH == 0) ||
+         REFUSE(c, "layers: expected channels in multiples of %d up to %d, got %lld", CHANNELS_EACH, CHANNELS_MOST,
+                (long long)*n_out);
+}
+
+// The form: a picture's side, then the residual blocks of each level, down and up again.
+static bool has_form(Check* c, Form* form, const CallFrame* frame) {
+  const Buffer* given = frame->arguments.buffers[FIRST_LAYER - 1];
+  const int32_t* numbers = given->data;
+  const int64_t n = given->dims[0];
+  if (n % 2 || n < 4 || n > 2 * LEVELS_MOST)
+    return REFUSE(c, "form: expected a side and one number a level down and up again, got %lld", (long long)n);
+  *form = (Form){numbers[0], n / 2, 2};
+  for (int i = 1; i < n; i++) {
+    if (numbers[i] < 0 || numbers[i] > BLOCKS_MOST)
+      return REFUSE(c, "form: expected 0 to %d blocks a level, got %d", BLOCKS_MOST, numbers[i]);
+    form->n_layers += 1 + 2 * numbers[i];
+  }
+  if (form->side < 1 || form->side > NET_SIDE_MOST || form->side % (2 << form->n_down))
+    return REFUSE(c, "form: expected a side that can be halved %d times, at most %d, got %d", form->n_down + 1,
+                  NET_SIDE_MOST, form->side);
+  return (form->n_layers <= LAYERS_MOST && frame->arguments.size == FIRST_LAYER + 2 * form->n_layers) ||
+         REFUSE(c, "expected a kernel and a bias for each of %d layers, at most %d, got %lld arrays", form->n_layers,
+                LAYERS_MOST, (long long)frame->arguments.size - FIRST_LAYER);
+}
+
+static bool is_level(Check* c, Buffer*** next, int side, int64_t n_in, int64_t n_out, int n_blocks) {
+  if (!is_layer(c, *next, side, n_in, n_out)) return false;
+  *next += 2;
+  for (int i = 0; i < 2 * n_blocks; i++, *next += 2)
+    if (!is_layer(c, *next, 3, n_out, n_out)) return false;
+  return true;
+}
+
+static bool are_layers(Check* c, const Form* form, const CallFrame* frame, int64_t n_points) {
+  Buffer** next = frame->arguments.buffers + FIRST_LAYER;
+  const int32_t* blocks = (const int32_t*)frame->arguments.buffers[FIRST_LAYER - 1]->data + 1;
+  int64_t channels[LEVELS_MOST + 1];
+  if (!gives(c, next[0], channels) || !is_layer(c, next, 6, 1, channels[0])) return false;
+  next += 2;
+  for (int k = 0; k < form->n_down; k++)
+    if (!gives(c, next[0], &channels[k + 1]) || !is_level(c, &next, 4, channels[k], channels[k + 1], blocks[k]))
+      return false;
+  for (int k = form->n_down - 1; k > 0; k--)
+    if (!is_level(c, &next, 1, channels[k + 1], channels[k], blocks[2 * form->n_down - 1 - k])) return false;
+  return is_layer(c, next, 1, channels[1], 4 * n_points);
+}
+
+// Whether a call of jaxclnf_map_moments can be done.
+static bool can_see(Check* c, Form* form, const CallFrame* frame) {
+  for (int i = 0; i < N_SIZES; i++) c->of[i] = -1;
+  c->of[PAIR] = 2, c->of[AREA] = MOMENTS;
+  if (!are_buffers(c, &frame->arguments, FIRST_LAYER, FIRST_LAYER + 2 * LAYERS_MOST, "arguments") ||
+      !are_buffers(c, &frame->results, 1, 1, "results") || !is_as(c, frame->results.buffers[0], &MOMENTS_GIVES))
+    return false;
+  for (int i = 0; i < FIRST_LAYER; i++)
+    if (!is_as(c, frame->arguments.buffers[i], &LOOKS_TAKES[i])) return false;
+  const int64_t n_ways = c->of[VIEWS], n_points = c->of[POINTS];
+  if (n_ways < 1 || n_ways > 2 || n_points < 1 || n_points > CHANNELS_MOST / 4)
+    return REFUSE(c, "moments: expected 1 or 2 ways and 1 to %d landmarks, got %lld and %lld", CHANNELS_MOST / 4,
+                  (long long)n_ways, (long long)n_points);
+  return are_on_images(c) && has_form(c, form, frame) && are_layers(c, form, frame, n_points);
 }

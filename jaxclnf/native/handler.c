@@ -73,6 +73,33 @@ static Systems systems_of(const CallFrame* frame) {
   return systems;
 }
 
+static Network network_of(const CallFrame* frame, const Form* form) {
+  Buffer** in = frame->arguments.buffers;
+  const Buffer *images = in[0], *centre = in[1], *moments = frame->results.buffers[0];
+  Network net = {
+      .images = images->data,
+      .centre = centre->data,
+      .img_from_ref = in[2]->data,
+      .blocks = (const int32_t*)in[3]->data + 1,
+      .moments = moments->data,
+      .height = images->dims[1],
+      .width = images->dims[2],
+      .n_tries = images->dims[0] ? centre->dims[0] / images->dims[0] : 0,
+      .n_ways = moments->dims[1],
+      .n_pictures = centre->dims[0] * moments->dims[1],
+      .side = form->side,
+      .n_down = form->n_down,
+      .n_layers = form->n_layers,
+      .n_points = moments->dims[2],
+      .bytes = images->dtype == UINT8,
+  };
+  for (int i = 0; i < form->n_layers; i++) {
+    const Buffer *kernel = in[FIRST_LAYER + 2 * i], *bias = in[FIRST_LAYER + 1 + 2 * i];
+    net.layers[i] = (Layer){kernel->data, bias->data, kernel->dims[0], kernel->dims[2], kernel->dims[3]};
+  }
+  return net;
+}
+
 // XLA asks once which version of its interface a function speaks.
 static bool asked_for_version(CallFrame* frame) {
   if (!frame->extensions || frame->extensions->type != METADATA) return false;
@@ -104,4 +131,13 @@ VISIBLE void* jaxclnf_solve(CallFrame* frame) {
   if (!can_solve(&check, frame)) return refusal(frame, INVALID_ARGUMENT, check.message);
   const Systems systems = systems_of(frame);
   return outcome(frame, kernels()->solve(&systems));
+}
+
+VISIBLE void* jaxclnf_map_moments(CallFrame* frame) {
+  if (asked_for_version(frame)) return NULL;
+  Check check;
+  Form form;
+  if (!can_see(&check, &form, frame)) return refusal(frame, INVALID_ARGUMENT, check.message);
+  const Network net = network_of(frame, &form);
+  return outcome(frame, kernels()->map_moments(&net));
 }

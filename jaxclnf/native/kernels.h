@@ -28,6 +28,25 @@ typedef struct {
 } Systems;
 
 typedef struct {
+  const float *kernel, *bias;  // side, side, n_in, n_out; n_out
+  int side, n_in, n_out;
+} Layer;
+
+enum { LEVELS_MOST = 8, LAYERS_MOST = 128 };
+
+typedef struct {
+  const void* images;         // n_images, height, width; bytes or floats
+  const float* centre;        // n_looks, 2: of the picture in the image
+  const float* img_from_ref;  // n_looks, 2, 2
+  const int32_t* blocks;      // of each level on the way down, then up
+  float* moments;             // n_looks, n_ways, n_points, 5
+  Layer layers[LAYERS_MOST];
+  int height, width, n_tries, n_ways, n_pictures, side, n_down, n_layers, n_points;
+  bool bytes;  // of the images
+} Network;
+
+typedef struct {
   bool (*response_maps)(const Maps*);
   bool (*solve)(const Systems*);
+  bool (*map_moments)(const Network*);
 } Kernels;

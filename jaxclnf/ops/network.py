@@ -78,19 +78,36 @@ def _spread(x: Array) -> Array:
     return x.transpose(0, 1, 3, 2, 4, 5).reshape(batch, 2 * height, 2 * width, channels // 4)
 
 
-def moments(
-    maps: Float[Array, "cells cells n_points"], side: int
-) -> tuple[Float[Array, "n_points 2"], Float[Array, "n_points 2 2"]]:
-    """Means and covariances of response maps that sum to 1, in pixels of a picture of ``side``."""
-    n_cells = maps.shape[0]
-    step = side / n_cells
-    cells = step * (jnp.arange(n_cells, dtype=maps.dtype) + 0.5) - 0.5
-    # About the middle, where float32 keeps the squares exact enough.
-    about = cells - (side - 1) / 2
-    powers = jnp.stack([jnp.ones_like(about), about, about**2])
-    along_x = jnp.einsum("kx,yxn->ykn", powers, maps)
-    one, x, xx = jnp.einsum("ky,ymn->kmn", powers, along_x).swapaxes(0, 1)
-    mean = jnp.stack([x[0], one[1]], -1)
-    xy = x[1] - x[0] * one[1]
-    covariance = jnp.stack([xx[0] - x[0] ** 2, xy, xy, one[2] - one[1] ** 2], -1).reshape(-1, 2, 2)
-    return mean + (side - 1) / 2, covariance
+def network_moments(
+    network: ConvNetwork, pictures: Float[Array, "n side side"]
+) -> Float[Array, "n n_points 5"]:
+    """Moments of every landmark's response map on pictures: the means of x, y, x², xy and y².
+
+    The maps are the softmax of the network's logits; x and y are pixels of the picture, from its middle on.
+    """
+    found = logits(network, pictures)
+    n, n_cells, _, n_points = found.shape
+    maps = jax.nn.softmax(found.reshape(n, -1, n_points), axis=1).reshape(found.shape)
+    step = pictures.shape[-1] / n_cells
+    # From the middle on, where float32 keeps the squares exact enough.
+    cells = step * (jnp.arange(n_cells, dtype=maps.dtype) - (n_cells - 1) / 2)
+    powers = jnp.stack([jnp.ones_like(cells), cells, cells**2])
+    of_powers = jnp.einsum("ky,lx,byxn->bnkl", powers, powers, maps)
+    return jnp.stack([of_powers[..., i, j] for i, j in ((0, 1), (1, 0), (0, 2), (1, 1), (2, 0))], -1)
+
+
+def mirrored_moments(
+    moments: Float[Array, "*batch n_points 5"], mirror: tuple[int, ...]
+) -> Float[Array, "*batch n_points 5"]:
+    """Moments of the maps seen in a mirror, whose landmark ``mirror[i]`` shows landmark i."""
+    signs = jnp.array([-1, 1, 1, -1, 1], moments.dtype).reshape((1,) * (moments.ndim - 1) + (5,))
+    return signs * moments[..., jnp.array(mirror), :]
+
+
+def mean_and_covariance(
+    moments: Float[Array, "*batch 5"],
+) -> tuple[Float[Array, "*batch 2"], Float[Array, "*batch 2 2"]]:
+    """Mean and covariance of maps from their moments."""
+    mean = moments[..., :2]
+    second = moments[..., jnp.array([2, 3, 3, 4])].reshape(*mean.shape, 2)
+    return mean, second - mean[..., :, None] * mean[..., None, :]

@@ -74,7 +74,7 @@ def _start(ray: Any, folder: str, quiet: dict[str, Any]) -> None:
 def _join(ray: Any, address: str, quiet: dict[str, Any]) -> None:
     try:
         ray.init(address=address, **quiet)
-    except (ConnectionError, ValueError, RuntimeError, OSError) as error:
+    except (ConnectionError, ValueError, RuntimeError, OSError, ray.exceptions.RayError) as error:
         said = " ".join(str(error).split())[:200]
         raise ValueError(
             f"--cluster {address}: no cluster answers ({said}); give local, auto or HOST:PORT of a machine "

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from jaxclnf.cluster.places import file_system, here, is_address
+from jaxclnf.media.decode import SCHEMES
 from jaxclnf.media.images import SUFFIXES
 from jaxclnf.media.inputs import Failure, find_photos, in_order, is_pattern
 from jaxclnf.media.text import as_path, read_lines
@@ -68,7 +69,7 @@ def _expanded(
 def _at_address(address: str, suffixes: Sequence[str]) -> Iterator[str]:
     """The sources of a list, pattern, folder or file at an address; lists are read as they are needed."""
     scheme = address.partition("://")[0]
-    if scheme in ("http", "https", "rtsp", "rtmp", "udp", "rtp"):  # which have no folders
+    if scheme in SCHEMES:  # which have no folders
         yield address
         return
     system, path = file_system(address)

@@ -57,14 +57,11 @@ class Worker:
 
 
 def _prepare(circumstances: Circumstances) -> None:
-    """Set up JAX before it has begun: one thread a processor asked for, the share of the GPU asked for."""
+    """Set up JAX before it has begun, as it is set up in the driver, with the share of a GPU asked for."""
     if os.path.isdir(circumstances.folder):
         os.chdir(circumstances.folder)
     if circumstances.gpus:
         os.environ.setdefault("XLA_PYTHON_CLIENT_MEM_FRACTION", f"{0.9 * min(1.0, circumstances.gpus):.2f}")
-    elif circumstances.cpus <= 1:
-        alone = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
-        os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {alone}".strip()
     import cv2
     import jax
 

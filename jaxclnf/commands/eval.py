@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from jaxclnf.commands import common
+from jaxclnf.commands import common, on_cluster
+from jaxclnf.commands.faces_on_cluster import fit_faces_on_cluster
 
 if TYPE_CHECKING:
     import numpy as np
@@ -47,6 +48,8 @@ def evaluate(
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for faces.csv and ced.png.")] = Path(
         "eval"
     ),
+    cluster: on_cluster.ClusterOption = None,
+    workers: on_cluster.WorkersOption = None,
 ) -> None:
     """Fit annotated faces from their boxes and compare with the truth.
 
@@ -56,6 +59,8 @@ def evaluate(
     from jaxclnf.data.charts import draw_cumulative_errors
     from jaxclnf.data.evaluate import check_landmarks, errors_of, learned_warning, not_learned, true_yaws
 
+    if cluster is not None:
+        on_cluster.check_ray()
     faces = _read(datasets, landmarks)
     names = model or [os.environ.get("JAXCLNF_MODEL") or ""]
     inputs = [*datasets, *(Path(name) for name in names if name)]
@@ -67,16 +72,18 @@ def evaluate(
             common.warn(learned_warning(faces, each, held_back))
             faces = not_learned(faces, each) if held_back else faces
         yaws = true_yaws(next(iter(models.values())).pdm, faces.points)
-        fits = {
-            _run_name(m, p.value, len(models) > 1, multi_view): _fit(
-                f"{m}, {p.value}",
-                models[m],
-                faces,
+        runs = {
+            _run_name(m, p.value, len(models) > 1, multi_view): (
+                m,
                 common.asked_config(p, multi_view, parts, set_, models[m]),
             )
             for m in models
             for p in presets
         }
+        if cluster is not None:
+            fits = fit_faces_on_cluster(models, runs, faces, on_cluster.Asked(cluster, workers))
+        else:
+            fits = {name: _fit(name, models[m], faces, config) for name, (m, config) in runs.items()}
         errors = {name: errors_of(results, faces) for name, results in fits.items()}
         for title, table in _tables(errors, yaws, faces.n_points).items():
             _print(title, table)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -38,10 +39,9 @@ def fit_on_cluster(
     """Fit photos into a folder of Parquet parts; ``settled`` gives the model and settings."""
     from jaxclnf.cluster.photos import LANDMARKS, PhotoJob
     from jaxclnf.cluster.places import Store
-    from jaxclnf.cluster.run import Run
     from jaxclnf.output.photos import photo_columns
 
-    on_cluster.check_ray(cluster)
+    on_cluster.check_ray()
     model, config = settled()
     store = Store(out)
     told = {
@@ -49,13 +49,11 @@ def fit_on_cluster(
         "folder": on_cluster.base_folder(asked.arguments),
         **common.run_description(model, config),
     }
-    with Run(store, LANDMARKS, told) as run:
-        run.begin(lambda failures: _plan(asked, failures), resume)
-        columns, table = photo_columns(model, config), asked.boxes
-        job = PhotoJob(store, columns, asked.camera, asked.detector, asked.only_largest, table)
-        with on_cluster.pool(cluster, _stages(cluster), (model, config), job) as workers:
-            failures = on_cluster.work(run, workers, "photos")
-    common.report_failures(failures)
+    columns = photo_columns(model, config)
+    job = PhotoJob(store, columns, asked.camera, asked.detector, asked.only_largest, asked.boxes)
+    plan, stages = partial(_plan, asked), _stages(cluster)
+    work = on_cluster.Work(LANDMARKS, "photos", told, plan, stages, (model, config), job)
+    on_cluster.into_folder(work, store, resume, cluster)
 
 
 def _plan(asked: PhotosAsked, failures: list[Failure]) -> Iterator[Shard]:
@@ -80,7 +78,6 @@ def _stages(asked: on_cluster.Asked) -> list[PoolStage]:
     from jaxclnf.cluster.photos import fit_loaded_shard, fit_shard, load_shard
     from jaxclnf.cluster.pool import PoolStage
 
-    size = Size(gpus=asked.gpus, most=asked.workers)
     if not asked.readers:
-        return [PoolStage(fit_shard, size)]
-    return [PoolStage(load_shard, Size(most=asked.readers)), PoolStage(fit_loaded_shard, size)]
+        return on_cluster.stages(fit_shard, asked)
+    return [PoolStage(load_shard, Size(most=asked.readers)), *on_cluster.stages(fit_loaded_shard, asked)]

@@ -14,8 +14,11 @@ from jaxclnf.commands import common
 from jaxclnf.commands.interrupt import on_interrupt
 
 if TYPE_CHECKING:
+    from jaxclnf.cluster.places import Store
+    from jaxclnf.cluster.plan import Shard
     from jaxclnf.cluster.pool import Pool, PoolStage
     from jaxclnf.cluster.run import Progress, Run
+    from jaxclnf.cluster.worker import Function
     from jaxclnf.media.inputs import Failure
 
 ClusterOption = Annotated[
@@ -77,7 +80,15 @@ def pool(asked: Asked, stages: Sequence[PoolStage], arrays: Any, job: Any) -> It
         yield workers
 
 
-def check_ray(asked: Asked) -> None:
+def stages(function: Function, asked: Asked) -> list[PoolStage]:
+    """One stage, in which every worker does all there is to do."""
+    from jaxclnf.cluster.engine import Size
+    from jaxclnf.cluster.pool import PoolStage
+
+    return [PoolStage(function, Size(gpus=asked.gpus, most=asked.workers))]
+
+
+def check_ray() -> None:
     """Raise ValueError, before a model is opened and files are listed, where Ray is not installed."""
     from jaxclnf.cluster.engine import ray_module
 
@@ -92,7 +103,30 @@ def base_folder(arguments: Sequence[str]) -> str:
     return os.getcwd() if relative else ""
 
 
-def work(run: Run, workers: Pool, unit: str) -> list[Failure]:
+class Work(NamedTuple):
+    """A run into a folder: its table, what tells it from others, how it is planned and done."""
+
+    table: str
+    unit: str
+    told: dict[str, Any]
+    plan: Callable[[list[Failure]], Iterator[Shard]]
+    stages: Sequence[PoolStage]
+    arrays: Any
+    job: Any
+
+
+def into_folder(work: Work, store: Store, resume: bool, asked: Asked) -> None:
+    """Do a run, begun or resumed, and end as a run on one machine would."""
+    from jaxclnf.cluster.run import Run
+
+    with Run(store, work.table, work.told) as run:
+        run.begin(work.plan, resume)
+        with pool(asked, work.stages, work.arrays, work.job) as workers:
+            failures = _work(run, workers, work.unit)
+    common.report_failures(failures)
+
+
+def _work(run: Run, workers: Pool, unit: str) -> list[Failure]:
     """Do what is left of a run and say how far it is; returns what could not be used."""
     on_interrupt(f"stopped; {run.store.place} holds the shards that are done, --resume goes on")
     with telling(unit) as tell:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from jaxclnf.commands import common
+from jaxclnf.commands import common, on_cluster
+from jaxclnf.commands.faces_on_cluster import sweep_on_cluster
 
 if TYPE_CHECKING:
     from jaxclnf.config import FitConfig
@@ -24,6 +25,8 @@ def sweep(
     save: Annotated[
         Path | None, typer.Option(help="Write the model once more, with the best setting as its own.")
     ] = None,
+    cluster: on_cluster.ClusterOption = None,
+    workers: on_cluster.WorkersOption = None,
 ) -> None:
     """Try many settings of a fit on annotated faces.
 
@@ -37,6 +40,8 @@ def sweep(
     from jaxclnf.sweeps.spec import configure, read_spec
 
     plan = read_spec(spec)
+    if cluster is not None:
+        on_cluster.check_ray()
     if save:
         models = [Path(name) for name in (model, plan.model) if name]
         common.check_writable("--save", save, [spec, *models])
@@ -55,9 +60,15 @@ def sweep(
         results = Results(folder / "results.jsonl", describe(plan, opened, photos))
         with common.progress("% done") as bar:
             task = bar.add_task(f"{len(plan.settings)} settings", total=100)
-            outcomes = run_sweep(
-                plan, opened, photos, results, lambda share: bar.update(task, completed=100 * share)
-            )
+
+            def advance(share: float) -> None:
+                bar.update(task, completed=100 * share)
+
+            if cluster is None:
+                outcomes = run_sweep(plan, opened, photos, results, advance)
+            else:
+                asked = on_cluster.Asked(cluster, workers)
+                outcomes = sweep_on_cluster(plan, opened, photos, results, advance, asked)
         page = write_report(folder, plan, outcomes, results)
         error = sum(outcomes[0].errors) / len(outcomes[0].errors)
         typer.echo(f"best of {len(plan.settings)}: mean error {error:.3f} %, {outcomes[0].setting}")

@@ -10,14 +10,16 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from jaxclnf.commands import common
+from jaxclnf.commands import common, on_cluster
 from jaxclnf.commands.interrupt import on_interrupt
+from jaxclnf.commands.track_on_cluster import VideosAsked, track_on_cluster
 
 if TYPE_CHECKING:
     from jaxclnf.media.frames import Video
     from jaxclnf.media.inputs import Failure
     from jaxclnf.output.followed import Followed
     from jaxclnf.output.video_files import VideoFiles
+    from jaxclnf.types import FitConfig, Model
 
 
 def track(
@@ -28,7 +30,7 @@ def track(
         ),
     ],
     model: common.ModelOption = None,
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for tables and videos.")] = Path("out"),
+    out: Annotated[str, typer.Option("--out", "-o", help="Folder for tables and videos.")] = "out",
     faces: Annotated[int, typer.Option(min=1, max=64, help="Most faces to follow at once.")] = 8,
     detector: common.DetectorOption = None,
     preset: common.PresetOption = common.Preset.default,
@@ -50,6 +52,8 @@ def track(
     pictures: Annotated[bool, typer.Option(help="Write the annotated video.")] = True,
     report: Annotated[bool, typer.Option(help="Write report.html.")] = True,
     resume: Annotated[bool, typer.Option("--resume", help="Leave out videos that have a table.")] = False,
+    cluster: on_cluster.ClusterOption = None,
+    workers: on_cluster.WorkersOption = None,
 ) -> None:
     """Follow faces through videos: a table and an annotated video each."""
     import jax
@@ -67,21 +71,32 @@ def track(
     from jaxclnf.tracking.smoothing import OFFLINE, ONLINE
 
     view, chosen = common.camera(camera), common.detector_name(detector, preset)
-    with OutputFolder(out) as folder:
+    told = {"faces": faces, "detector": chosen, "camera": camera, "fps": fps, "frames": frames}
+    smoothing = {"none": None, "online": ONLINE, "offline": OFFLINE}[smooth]
+    told |= {} if smoothing is None else {"smooth": smooth}
+
+    def settled() -> tuple[Model, FitConfig]:
+        engine = common.use_model(model)
+        # OpenFace 2 tries all its starts wherever its detector finds a face in a video.
+        several = multi_view or preset == common.Preset.openface2 or has_cen(engine)
+        return engine, common.asked_config(preset, several, parts, set_, engine, gaze)
+
+    if cluster is not None:
+        on_cluster.refuse_options(openface_columns=openface_columns, validator=validator)
+        what = VideosAsked(videos, view, chosen, faces, fps, frames, smoothing)
+        track_on_cluster(what, settled, told, out, resume, on_cluster.Asked(cluster, workers))
+        return
+    place = Path(out)
+    with OutputFolder(place) as folder:
         found = find_videos(videos)
         failures = list(found.failures)
         common.say_passed_over(found.passed_over)
         folder.protect([*videos, *found.sources, *found.passed_over, *filter(None, (model, validator))])
         folder.claim("failures.csv", "report.html")
-        engine = common.use_model(model)
-        # OpenFace 2 tries all its starts wherever its detector finds a face in a video.
-        multi_view = multi_view or preset == common.Preset.openface2 or has_cen(engine)
-        settings = jax.device_put(common.asked_config(preset, multi_view, parts, set_, engine, gaze))
+        engine, settings = settled()
+        settings = jax.device_put(settings)
         config, judge = TrackConfig(settings, max_faces=faces), common.validator(validator, engine, model)
         config = config if judge is None else config.validated(judge)
-        told = {"faces": faces, "detector": chosen, "camera": camera, "fps": fps, "frames": frames}
-        smoothing = {"none": None, "online": ONLINE, "offline": OFFLINE}[smooth]
-        told |= {} if smoothing is None else {"smooth": smooth}
         told |= common.described_validator(validator) | common.run_description(engine, settings)
         told |= {"certainty": True} if certainty else {}
         also = common.openface_tables(openface_columns, engine, settings)
@@ -103,10 +118,10 @@ def track(
                 failures.append(failed(files.source, error))
             finally:
                 files.stop()
-        write_failures(out / "failures.csv", failures)
+        write_failures(place / "failures.csv", failures)
         if report:
             shown = {files.table: files.film for files in plan}
-            failures += common.tried(report_videos, out / "report.html", shown, failures)
+            failures += common.tried(report_videos, place / "report.html", shown, failures)
     common.report_failures(failures)
 
 

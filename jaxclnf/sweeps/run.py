@@ -13,6 +13,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -165,30 +166,112 @@ def draw_photos(faces: Faces, spec: Spec, model: Model | None = None) -> Canvase
     )
 
 
+class Trial(NamedTuple):
+    """Settings that compile alike, to be tried on the faces from ``first`` up to ``last``."""
+
+    settings: list[Setting]
+    width: int  # settings that the compiled program takes; at least these
+    first: int
+    last: int
+
+    @property
+    def name(self) -> str:
+        """How the trial is called when it is spoken of."""
+        return f"{len(self.settings)} settings on faces {self.first} to {self.last}"
+
+
+class Timing(NamedTuple):
+    """A setting to be timed alone, for all that compile as it does."""
+
+    setting: Setting
+
+    @property
+    def name(self) -> str:
+        """How the timing is called when it is spoken of."""
+        return f"the time of {self.setting}"
+
+
+class TrialSetup(NamedTuple):
+    """What settings are tried on."""
+
+    model: Model
+    photos: Canvases
+    base: FitConfig  # what settings change
+
+
+SweepTask = Trial | Timing
+TaskResult = list[TriedSetting] | float | None
+"""Outcomes of a trial, milliseconds a face; None of a task that was given up."""
+
+Attempt = Callable[[Iterator[SweepTask]], Iterator[tuple[SweepTask, TaskResult]]]
+"""Does tasks, in any order."""
+
+
+def attempt(bench: TrialSetup, task: SweepTask) -> TaskResult:
+    """Do one task."""
+    if isinstance(task, Timing):
+        return _milliseconds(bench.model, bench.photos, configure(bench.base, task.setting))
+    return _outcomes(bench, task)
+
+
 def run_sweep(
     spec: Spec,
     model: Model,
     photos: Canvases,
     results: Results,
     advance: Callable[[float], None] = lambda share: None,
+    elsewhere: Attempt | None = None,
 ) -> list[TriedSetting]:
     """Try the settings of a sweep and return the outcomes of those tried on all faces, best first.
 
-    ``advance`` is told the share of all work after each step of it.
+    ``advance`` is told the share of all work after each step of it. Tasks are done one after the other, or
+    ``elsewhere``; there settings whose tasks are given up are out of a halving search.
     """
     n_faces = len(photos.boxes)
     rungs = spec.rungs(n_faces)
     alive = list(spec.settings)
-    tasks = _amounts(len(alive), rungs, spec.factor)
+    total = sum(_amounts(len(alive), rungs, spec.factor))
+    bench = TrialSetup(model, photos, spec.base_config(model))
+    do = elsewhere or (lambda tasks: ((task, attempt(bench, task)) for task in tasks))
     done = 0
     for first, last in zip([0, *rungs], rungs, strict=False):
-        for group in grouped(alive):
-            for work in _try(spec, model, photos, results, group, first, last):
-                done += work
-                advance(done / sum(tasks))
+        trials = list(_trials(spec, alive, first, last, FACES_AT_ONCE if elsewhere else n_faces))
+        missing = [trial for trial in trials if not _is_known(results, trial)]
+        done += sum(map(_amount, trials)) - sum(map(_amount, missing))
+        for task, found in do(chain(missing, _untimed(results, trials))):
+            _note(results, task, found)
+            done += _amount(task)
+            advance(done / total)
+        alive = ranked(results, alive, last)
         if last < n_faces:
-            alive = ranked(results, alive)[: -(-len(alive) // spec.factor)]
-    return [outcome for s in ranked(results, alive) if (outcome := results.whole(s))]
+            alive = alive[: -(-len(alive) // spec.factor)]
+    advance(1.0)
+    return [outcome for s in alive if (outcome := results.whole(s))]
+
+
+def _is_known(results: Results, trial: Trial) -> bool:
+    return all(results.has(setting, trial.first, trial.last) for setting in trial.settings)
+
+
+def _amount(task: SweepTask) -> int:
+    """Fits of a task, without those that a timing repeats."""
+    return len(task.settings) * (task.last - task.first) if isinstance(task, Trial) else 0
+
+
+def _untimed(results: Results, trials: Sequence[Trial]) -> Iterator[Timing]:
+    """One setting of each compiled program that was never timed."""
+    firsts = {_key(static_part(t.settings[0])): t.settings[0] for t in reversed(trials)}
+    return (Timing(setting) for setting in firsts.values() if results.time_of(setting) is None)
+
+
+def _note(results: Results, task: SweepTask, found: TaskResult) -> None:
+    """Store what was found at once."""
+    if isinstance(task, Timing) and isinstance(found, float):
+        results.add_time(static_part(task.setting), found)
+    elif isinstance(task, Trial) and isinstance(found, list):
+        for outcome in found:
+            if not results.has(outcome.setting, task.first, task.last):
+                results.add(outcome)
 
 
 def _amounts(n_settings: int, rungs: Sequence[int], factor: int) -> list[int]:
@@ -200,14 +283,11 @@ def _amounts(n_settings: int, rungs: Sequence[int], factor: int) -> list[int]:
     return amounts
 
 
-def ranked(results: Results, settings: Sequence[Setting]) -> list[Setting]:
-    """Settings by mean error, the best first; equal ones keep their order."""
-
-    def error(setting: Setting) -> float:
-        outcome = results.whole(setting)
-        return float(np.mean(outcome.errors)) if outcome else np.inf
-
-    return sorted(settings, key=error)
+def ranked(results: Results, settings: Sequence[Setting], last: int) -> list[Setting]:
+    """The settings that were tried on the faces up to ``last`` by mean error; equal ones keep their order."""
+    outcomes = [(setting, results.whole(setting)) for setting in settings]
+    tried = [(setting, outcome) for setting, outcome in outcomes if outcome and outcome.last >= last]
+    return [setting for setting, _ in sorted(tried, key=lambda pair: float(np.mean(pair[1].errors)))]
 
 
 def grouped(settings: Sequence[Setting]) -> list[list[Setting]]:
@@ -218,30 +298,21 @@ def grouped(settings: Sequence[Setting]) -> list[list[Setting]]:
     return list(groups.values())
 
 
-def _try(
-    spec: Spec, model: Model, photos: Canvases, results: Results, group: list[Setting], first: int, last: int
-) -> Iterator[int]:
-    """Try settings of one compiled program on the faces from first to last; yields numbers of fits done."""
-    base = spec.base_config(model)
-    # By the whole specification, so that a search that has dropped some compiles nothing anew.
-    alike = sum(static_part(setting) == static_part(group[0]) for setting in spec.settings)
-    width = min(SETTINGS_AT_ONCE, alike)
-    for start in range(0, len(group), width):
-        chunk = group[start : start + width]
-        work = len(chunk) * (last - first)
-        if not all(results.has(setting, first, last) for setting in chunk):
-            for outcome in _outcomes(model, photos, base, chunk, width, first, last):
-                if not results.has(outcome.setting, first, last):
-                    results.add(outcome)
-        if results.time_of(chunk[0]) is None:
-            results.add_time(static_part(chunk[0]), _milliseconds(model, photos, configure(base, chunk[0])))
-        yield work
+def _trials(spec: Spec, settings: Sequence[Setting], first: int, last: int, faces: int) -> Iterator[Trial]:
+    """The trials of settings on the faces from first to last, of at most so many faces each."""
+    for group in grouped(settings):
+        # By the whole specification, so that a search that has dropped some compiles nothing anew.
+        alike = sum(static_part(setting) == static_part(group[0]) for setting in spec.settings)
+        width = min(SETTINGS_AT_ONCE, alike)
+        for start in range(0, len(group), width):
+            for begin in range(first, last, faces):
+                yield Trial(group[start : start + width], width, begin, min(begin + faces, last))
 
 
-def _outcomes(
-    model: Model, photos: Canvases, base: FitConfig, chunk: list[Setting], width: int, first: int, last: int
-) -> list[TriedSetting]:
-    """Outcomes of a chunk's settings on the faces from first to last, by a program for ``width`` settings."""
+def _outcomes(bench: TrialSetup, trial: Trial) -> list[TriedSetting]:
+    """Outcomes of a trial's settings, by a program for as many as its width."""
+    model, photos, base = bench
+    chunk, width, first, last = trial
     filled = chunk + chunk[-1:] * (width - len(chunk))
     configs = [configure(base, setting) for setting in filled]
     changes = [changed_values(c, s) for c, s in zip(configs, filled, strict=True)]

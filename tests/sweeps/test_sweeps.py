@@ -18,7 +18,7 @@ from jaxclnf.config import FitConfig
 from jaxclnf.fitting.pose import params_from_box
 from jaxclnf.ops.shape import shape_2d
 from jaxclnf.sweeps.report import write_report
-from jaxclnf.sweeps.run import Canvases, Results, describe, ranked, run_sweep
+from jaxclnf.sweeps.run import Canvases, Results, TrialSetup, attempt, describe, ranked, run_sweep
 from jaxclnf.sweeps.spec import Spec, configure, read_spec
 
 SPEC = """
@@ -122,7 +122,25 @@ def test_halving_tries_the_better_part_on_more_faces(tmp_path, photos):
     assert all(len(o.errors) == 6 for o in outcomes)
     cut = sorted(np.mean(o.errors) for o in first)[2]
     assert all(np.mean(o.errors[:2]) <= cut for o in outcomes)
-    assert [o.setting for o in outcomes] == ranked(results, [o.setting for o in outcomes])
+    assert [o.setting for o in outcomes] == ranked(results, [o.setting for o in outcomes], 6)
+
+
+def test_tasks_done_elsewhere_in_any_order_find_the_same_but_what_is_given_up(tmp_path, photos):
+    spec = read_spec(written(tmp_path / "s.toml"))
+    model = synthetic_model(jnp.float32)
+    expected = run_sweep(spec, model, photos, Results(tmp_path / "here.jsonl", {}))
+    bench = TrialSetup(model, photos, spec.base_config(model))
+
+    def elsewhere(tasks):
+        return ((task, attempt(bench, task)) for task in reversed(list(tasks)))
+
+    found = run_sweep(spec, model, photos, Results(tmp_path / "there.jsonl", {}), elsewhere=elsewhere)
+    assert found == expected
+
+    def lossy(tasks):
+        return ((task, None) for task in tasks)
+
+    assert run_sweep(spec, model, photos, Results(tmp_path / "lost.jsonl", {}), elsewhere=lossy) == []
 
 
 def test_the_report_shows_what_was_found(tmp_path, photos):

@@ -1,0 +1,270 @@
+"""A cluster's table is that of one machine, whatever is lost; what it costs; memory over a long run.
+
+    python experiments/28_cluster/run.py                       # all parts; needs ../shared, Ray, an hour
+    python experiments/28_cluster/run.py same lost-machine     # some of them
+    python experiments/28_cluster/run.py --photos 200 --faces 5000
+
+The cluster is two machines of one processor each, started by ``ray start`` as processes of this machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import polars as pl
+from machines import OPEN, Machines, Use
+
+SHARED = Path(__file__).resolve().parents[3] / "shared"
+SETS = ("faces/lfpw_test", "faces/lfpw_train", "faces/helen_train", "photos/helen_train")
+LOOK_EVERY = 0.5  # seconds
+SHARD = 100
+BOXES_A_PHOTO = 10
+WORKERS = ("ray::Worker", "ray::shard")
+"""How Ray calls the processes of workers, idle and at work."""
+
+
+class Ended(NamedTuple):
+    """How a command ended."""
+
+    status: int
+    said: str
+    seconds: float
+    use: Use
+
+
+def command(*arguments: object) -> list[str]:
+    return [sys.executable, "-m", "jaxclnf", *map(str, arguments)]
+
+
+def watched(
+    arguments: list[object],
+    machines: Machines | None = None,
+    during: Callable[[int], bool] = lambda pid: True,
+) -> Ended:
+    """Run a command to its end; ``during`` is called with its process's number until it returns True."""
+    use, begun, over = Use(), time.monotonic(), False
+    with tempfile.TemporaryFile("w+") as said:
+        process = subprocess.Popen(command(*arguments), stdout=said, stderr=said, env=OPEN)
+        while process.poll() is None:
+            roots = [root.pid for root in machines.roots] if machines else []
+            use.look([process.pid, *roots])
+            over = over or during(process.pid)
+            time.sleep(LOOK_EVERY)
+        said.seek(0)
+        return Ended(process.returncode, said.read(), time.monotonic() - begun, use)
+
+
+def photos(n: int) -> list[Path]:
+    """The first of all photos there are."""
+    kinds = (".png", ".jpg", ".jpeg")
+    found = [p for name in SETS for p in sorted((SHARED / name).iterdir()) if p.suffix.lower() in kinds]
+    return found[:n]
+
+
+def apart(found: Path, expected: Path) -> str:
+    """How far two tables are from each other, in words."""
+    tables = [pl.read_csv(path, infer_schema_length=None) for path in (found, expected)]
+    if any(tables[0][name].to_list() != tables[1][name].to_list() for name in ("source", "face", "status")):
+        return "OTHER ROWS"
+    points = [c for c in tables[0].columns if c[:2] in ("x_", "y_")]
+    pixels = [table.select(points).cast(pl.Float64).to_numpy() for table in tables]
+    if not np.array_equal(*(np.isfinite(p) for p in pixels)):
+        return "OTHER EMPTY CELLS"
+    return (
+        f"{len(tables[0])} rows, landmarks apart by at most {np.nanmax(np.abs(pixels[0] - pixels[1])):.6f} px"
+    )
+
+
+class Trial:
+    """A folder of inputs and results, and what is compared with."""
+
+    def __init__(self, folder: Path, n_photos: int) -> None:
+        self.folder = folder
+        self.inputs = folder / "photos.txt"
+        self.inputs.write_text("\n".join(map(str, photos(n_photos))))
+        self.expected = folder / "alone/landmarks.csv"
+
+    def alone(self) -> Ended:
+        """`jaxclnf fit` without a cluster."""
+        plain = ["--no-pictures", "--no-report", "--out", self.folder / "alone"]
+        return watched(["fit", self.inputs, *plain])
+
+    def on(self, machines: Machines, name: str, *options: object, during=lambda pid: True) -> Ended:
+        """`jaxclnf fit --cluster` into a folder of that name."""
+        there = ["--cluster", machines.address, "--shard", SHARD, "--out", self.folder / name, *options]
+        return watched(["fit", self.inputs, *there], machines, during)
+
+    def compared(self, name: str) -> str:
+        """How far the merged table of a run is from the expected one."""
+        merged = self.folder / f"{name}.csv"
+        subprocess.run(command("merge", self.folder / name, merged), check=True, stdout=subprocess.DEVNULL)
+        return apart(merged, self.expected)
+
+    def done(self, name: str) -> int:
+        """Shards of a run whose parts are there."""
+        return len(list((self.folder / name / "landmarks").glob("part-*.parquet")))
+
+
+def two_machines(machines: Machines) -> None:
+    machines.start(1)
+    machines.wait(1)
+    machines.start(1)
+    machines.wait(2)
+
+
+def same(trial: Trial) -> None:
+    """The same table, and what the cluster costs: runs alone and on the cluster, in turn."""
+    with Machines() as machines:
+        two_machines(machines)
+        alone, there = [], []
+        for turn in range(2):
+            alone.append(trial.alone())
+            there.append(trial.on(machines, f"same-{turn}"))
+    print(f"two machines: {trial.compared('same-0')}")
+    for name, ended in (("alone", alone), ("cluster", there)):
+        wall = ", ".join(f"{e.seconds:.0f}" for e in ended)
+        work = ", ".join(f"{e.use.seconds:.0f}" for e in ended)
+        print(f"  {name}: {wall} s; {work} processor seconds of all its processes")
+    wall, work = (
+        min(f(e) for e in there) / min(f(e) for e in alone) - 1
+        for f in (lambda e: e.seconds, lambda e: e.use.seconds)
+    )
+    print(f"  overhead: {wall:+.1%} of the time, {work:+.1%} of the processors' time")
+
+
+def lost_machine(trial: Trial) -> None:
+    """A machine is ended in the middle and another started."""
+    with Machines() as machines:
+        two_machines(machines)
+
+        def replace(pid: int) -> bool:
+            if trial.done("lost-machine") < 4:
+                return False
+            machines.lose(machines.roots[1])
+            machines.start(1)
+            return True
+
+        ended = trial.on(machines, "lost-machine", during=replace)
+    print(f"a machine lost, another joined: status {ended.status}, {trial.compared('lost-machine')}")
+
+
+def lost_driver(trial: Trial) -> None:
+    """The command is killed in the middle and resumed."""
+    with Machines() as machines:
+        two_machines(machines)
+
+        def kill(pid: int) -> bool:
+            if trial.done("lost-driver") < 4:
+                return False
+            os.kill(pid, signal.SIGKILL)
+            return True
+
+        killed = trial.on(machines, "lost-driver", during=kill)
+        n = trial.done("lost-driver")
+        ended = trial.on(machines, "lost-driver", "--resume")
+    print(
+        f"driver killed ({killed.status}) after {n} shards, resumed ({ended.status}): "
+        f"{trial.compared('lost-driver')}"
+    )
+
+
+def failing_shard(trial: Trial) -> None:
+    """A shard whose part cannot be written, since a folder has its name."""
+    name = "failing-shard"
+    blocked = trial.folder / name / "landmarks/part-00000002.parquet"
+
+    def block(pid: int) -> bool:
+        if (trial.folder / name / "job.json").exists():
+            blocked.mkdir(parents=True, exist_ok=True)
+        return blocked.exists()
+
+    with Machines() as machines:
+        two_machines(machines)
+        ended = trial.on(machines, name, during=block)
+        said = next((line for line in ended.said.splitlines() if "given up" in line), "NOBODY NAMED IT")
+        print(f"a shard that always fails: status {ended.status}, {said[:160]}")
+        blocked.rmdir()
+        rest = len(pl.read_parquet(trial.folder / name / "landmarks/*.parquet", columns=["source"]))
+        ended = trial.on(machines, name, "--resume")
+    print(
+        f"  {rest} rows without it; once it can be written, resumed ({ended.status}): {trial.compared(name)}"
+    )
+
+
+def memory(folder: Path, n_faces: int) -> None:
+    """Memory of the driver and the workers over a long run of repeated photos with ten boxes each."""
+    sources = SHARED / "faces/lfpw_test"
+    table = np.load(sources / "points.npz")
+    place = folder / "many"
+    place.mkdir()
+    with (folder / "boxes.csv").open("w", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(["file", "x", "y", "w", "h"])
+        for i in range(n_faces // BOXES_A_PHOTO):
+            name, box = str(table["names"][i % 50]), table["boxes"][i % 50]
+            (place / f"{i}{Path(name).suffix}").symlink_to(sources / name)
+            rows.writerows([f"{i}{Path(name).suffix}", *box] for _ in range(BOXES_A_PHOTO))
+    looked: list[tuple[int, float, float]] = []
+    with Machines() as machines:
+        two_machines(machines)
+        use = Use()
+
+        def look(pid: int) -> bool:
+            use.look([pid, *(root.pid for root in machines.roots)])
+            workers = [b for p, b in use.memory.items() if use.names[p].startswith(WORKERS)]
+            done = len(list((folder / "run/landmarks").glob("part-*.parquet")))
+            looked.append((done, use.memory.get(pid, 0) / 2**20, max(workers, default=0) / 2**20))
+            return False
+
+        there = ["--cluster", machines.address, "--shard", SHARD, "--out", folder / "run", "--preset", "fast"]
+        boxes = ["--boxes", folder / "boxes.csv"]
+        ended = watched(["fit", place, *boxes, *there], machines, look)
+    print(f"{n_faces} faces: status {ended.status}, {n_faces / ended.seconds:.0f} faces/s; memory in MB")
+    most = max(done for done, *_ in looked)
+    for share in (0.1, 0.25, 0.5, 0.75, 1.0):
+        now = [row for row in looked if share * most - 3 <= row[0] <= share * most]
+        driver, worker = (max(row[k] for row in now) for k in (1, 2))
+        print(f"  at {share:.0%} of the shards: driver {driver:.0f}, largest worker {worker:.0f}")
+
+
+PARTS = {
+    "same": same,
+    "lost-machine": lost_machine,
+    "lost-driver": lost_driver,
+    "failing-shard": failing_shard,
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("parts", nargs="*", default=[*PARTS, "memory"])
+    parser.add_argument("--photos", type=int, default=2000)
+    parser.add_argument("--faces", type=int, default=100_000)
+    asked = parser.parse_args()
+    if not SHARED.exists():
+        sys.exit("needs ../shared (faces and photos)")
+    with tempfile.TemporaryDirectory() as name:
+        trial = Trial(Path(name), asked.photos)
+        if "same" not in asked.parts and set(asked.parts) & set(PARTS):
+            trial.alone()
+        for part in asked.parts:
+            if part == "memory":
+                memory(Path(name), asked.faces)
+            else:
+                PARTS[part](trial)
+            sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,63 @@
+"""Annotated faces, in batches, by a cluster's workers: ``jaxclnf eval`` and ``sweep`` with ``--cluster``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import TYPE_CHECKING
+
+from jaxclnf.commands import common, on_cluster
+
+if TYPE_CHECKING:
+    from jaxclnf.data.datasets import Faces
+    from jaxclnf.sweeps.run import Canvases, Results, TriedSetting
+    from jaxclnf.sweeps.spec import Spec
+    from jaxclnf.types import FitConfig, FitResult, Model
+
+
+def fit_faces_on_cluster(
+    models: Mapping[str, Model],
+    runs: Mapping[str, tuple[str, FitConfig]],
+    faces: Faces,
+    asked: on_cluster.Asked,
+) -> dict[str, list[FitResult]]:
+    """Fits of all faces by each run, which is a model's title and settings."""
+    from jaxclnf.cluster.faces import fit_faces_task, fit_on
+
+    stages = on_cluster.stages(fit_faces_task, asked)
+    arrays = dict(models), {name: config for name, (_, config) in runs.items()}
+    titles = {name: title for name, (title, _) in runs.items()}
+    found: dict[str, dict[int, list[FitResult]]] = {name: {} for name in runs}
+    with on_cluster.pool(asked, stages, arrays, titles) as workers, common.progress("faces") as bar:
+        line = bar.add_task(", ".join(runs), total=len(runs) * len(faces))
+        for task, results in fit_on(workers, dict.fromkeys(runs, faces)):
+            found[task.run][task.first] = results
+            bar.advance(line, len(results))
+    return {name: [fit for first in sorted(parts) for fit in parts[first]] for name, parts in found.items()}
+
+
+def sweep_on_cluster(
+    spec: Spec,
+    model: Model,
+    photos: Canvases,
+    results: Results,
+    advance: Callable[[float], None],
+    asked: on_cluster.Asked,
+) -> list[TriedSetting]:
+    """A sweep whose settings and batches of faces are a cluster's tasks; those given up are named.
+
+    Raises ValueError where no setting was tried on all faces.
+    """
+    from jaxclnf.cluster.trials import attempt_on, attempt_task
+    from jaxclnf.sweeps.run import run_sweep
+
+    given_up: list[str] = []
+    stages, arrays = on_cluster.stages(attempt_task, asked), (model, spec.base_config(model))
+    with on_cluster.pool(asked, stages, arrays, photos) as workers:
+        elsewhere = partial(attempt_on, workers, given_up=given_up)
+        outcomes = run_sweep(spec, model, photos, results, advance, elsewhere)
+    for sentence in given_up:
+        common.warn(sentence)
+    if not outcomes:
+        raise ValueError("no setting was tried on all faces: every one had a task that was given up")
+    return outcomes

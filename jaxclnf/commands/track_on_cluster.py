@@ -1,0 +1,64 @@
+"""``jaxclnf track --cluster``: videos, each by one worker of a cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from jaxclnf.commands import common, on_cluster
+
+if TYPE_CHECKING:
+    from jaxclnf.tracking.smoothing import Smoothing
+    from jaxclnf.types import Camera, FitConfig, Model
+
+
+class VideosAsked(NamedTuple):
+    """Which videos a user asks for, and how faces are followed in them."""
+
+    arguments: list[str]
+    camera: Camera | None
+    detector: str | None
+    max_faces: int
+    fps: float | None
+    frames: int | None
+    smoothing: Smoothing | None
+
+
+def track_on_cluster(
+    asked: VideosAsked,
+    settled: Callable[[], tuple[Model, FitConfig]],
+    told: dict[str, Any],
+    out: str,
+    resume: bool,
+    cluster: on_cluster.Asked,
+) -> None:
+    """Follow faces into a folder of Parquet parts, one a video; ``settled`` gives the model and settings."""
+    from jaxclnf.cluster.inputs import video_sources
+    from jaxclnf.cluster.places import Store
+    from jaxclnf.cluster.plan import in_shards
+    from jaxclnf.cluster.videos import TRACKS, VideoJob, track_shard
+    from jaxclnf.output.followed import video_columns
+
+    on_cluster.check_ray()
+    model, config = settled()
+    store, arguments = Store(out), asked.arguments
+    told = {**told, "folder": on_cluster.base_folder(arguments), **common.run_description(model, config)}
+    work = on_cluster.Work(
+        TRACKS,
+        "videos",
+        told,
+        plan=lambda failures: in_shards(video_sources(arguments, failures), 1),
+        stages=on_cluster.stages(track_shard, cluster),
+        arrays=(model, config),
+        job=VideoJob(
+            store,
+            video_columns(model, config),
+            asked.camera,
+            asked.detector,
+            asked.max_faces,
+            asked.fps,
+            asked.frames,
+            asked.smoothing,
+        ),
+    )
+    on_cluster.into_folder(work, store, resume, cluster)

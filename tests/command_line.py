@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import csv
+import signal
+import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -62,6 +65,21 @@ def write_model(folder: Path) -> Path:
     """The synthetic model in a file."""
     save_model(synthetic_model(np.float32), folder / "model.npz")
     return folder / "model.npz"
+
+
+def interrupted(arguments: list[str], unfinished: Path) -> str:
+    """Run the command line, press Ctrl-C once ``unfinished`` has 20 lines; returns what it says then."""
+    command = [sys.executable, "-m", "jaxclnf", *arguments]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    until = time.monotonic() + 300
+    while not unfinished.exists() or unfinished.read_bytes().count(b"\n") < 20:
+        assert process.poll() is None and time.monotonic() < until
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate()
+    assert process.returncode == 130
+    assert "Traceback" not in err
+    return err
 
 
 def read_table(path: Path) -> list[dict[str, str]]:

@@ -63,31 +63,10 @@ def _helper(pid: int) -> Any:
     paths = os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")]))
     config: Any = jax.config
     kept = config.jax_compilation_cache_dir, config.jax_enable_x64
-    program = f"from jaxclnf.batch.forked import serve; serve(*{kept!r})"
+    program = f"from jaxclnf.batch.served import serve; serve(*{kept!r})"
     environment = os.environ | {"PYTHONPATH": paths}
     command, pipe = [sys.executable, "-c", program], subprocess.PIPE
     return subprocess.Popen(command, env=environment, stdin=pipe, stdout=pipe)
-
-
-def serve(compiled: str | None, x64: bool) -> None:
-    """Fit what comes on standard input until it ends."""
-    from jaxclnf.batch.faces import fit_stream
-
-    jax.config.update("jax_compilation_cache_dir", compiled)
-    jax.config.update("jax_enable_x64", x64)
-    answers, sys.stdout = os.fdopen(os.dup(1), "wb"), sys.stderr
-    while True:
-        try:
-            (model, config), faces = pickle.load(sys.stdin.buffer)
-        except EOFError:
-            return
-        results, error = [], None
-        try:
-            results.extend(fit_stream(model, faces, config))
-        except Exception as failure:  # for the caller to raise
-            error = failure
-        pickle.dump((results, error), answers)
-        answers.flush()
 
 
 def _note() -> None:

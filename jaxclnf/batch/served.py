@@ -1,0 +1,30 @@
+"""The fresh process that fits what a forked one hands over: see `jaxclnf.batch.forked`."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import sys
+
+import jax
+
+from jaxclnf.batch.faces import fit_stream
+
+
+def serve(compiled: str | None, x64: bool) -> None:
+    """Fit what comes on standard input until it ends."""
+    jax.config.update("jax_compilation_cache_dir", compiled)
+    jax.config.update("jax_enable_x64", x64)
+    answers, sys.stdout = os.fdopen(os.dup(1), "wb"), sys.stderr
+    while True:
+        try:
+            (model, config), faces = pickle.load(sys.stdin.buffer)
+        except EOFError:
+            return
+        results, error = [], None
+        try:
+            results.extend(fit_stream(model, faces, config))
+        except Exception as failure:  # for the caller to raise
+            error = failure
+        pickle.dump((results, error), answers)
+        answers.flush()

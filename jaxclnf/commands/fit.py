@@ -176,6 +176,7 @@ def _write(
     table: Table, files: PhotoFiles, fitted: Iterator[Photo | Failure], n_done: int, n_left: int
 ) -> list[Failure]:
     """Write rows and pictures as photos are fitted; returns what failed."""
+    from jaxclnf.batch.cores import n_cores
     from jaxclnf.batch.pipeline import ahead
     from jaxclnf.media.inputs import Failure
     from jaxclnf.media.looked import PIXELS_AHEAD
@@ -186,7 +187,9 @@ def _write(
     try:
         with common.progress("photos") as bar:
             task = bar.add_task("fitting", total=n_done + n_left, completed=n_done)
-            for photo, failure in ahead(files.write, fitted, cost=pixels_held, most=PIXELS_AHEAD):
+            writers = max(1, n_cores() // 2)
+            written = ahead(files.write, fitted, writers, writers + 3, cost=pixels_held, most=PIXELS_AHEAD)
+            for photo, failure in written:
                 if isinstance(photo, Failure):
                     failures.append(photo)
                 else:

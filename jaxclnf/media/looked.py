@@ -14,7 +14,6 @@ from jaxclnf.media.detection import Detector, detect_faces, largest, named_detec
 from jaxclnf.media.images import RGB, n_pixels, read_photo
 from jaxclnf.media.inputs import Failure, failed
 
-PHOTOS_AHEAD = 16  # at least
 PIXELS_AHEAD = 32e6  # of photos read before they are taken; a larger one is read alone
 
 
@@ -53,6 +52,9 @@ def look_at(paths: Iterable[Path], boxes: BoxSource) -> Generator[Looked | Failu
         except Exception as error:  # whatever one photo does to a library, the others go on
             return failed(str(path), error)
 
-    readers = max(2, n_cores())
-    depth = max(PHOTOS_AHEAD, 2 * readers)
-    return ahead(look, paths, readers, depth, cost=n_pixels, most=PIXELS_AHEAD)
+    return ahead(look, paths, max(2, n_cores()), at_a_time(), cost=n_pixels, most=PIXELS_AHEAD)
+
+
+def at_a_time() -> int:
+    """Photos that are read ahead, and that are fitted together: enough to keep every core busy."""
+    return 8 * max(2, n_cores())

@@ -18,13 +18,12 @@ from jaxclnf.fitting.gaze import gaze, n_eye_points
 from jaxclnf.fitting.headpose import head_pose, landmarks_camera
 from jaxclnf.media.images import RGB, to_grey
 from jaxclnf.media.inputs import Failure, failed
-from jaxclnf.media.looked import BoxSource, Looked, look_at
+from jaxclnf.media.looked import BoxSource, Looked, at_a_time, look_at
 from jaxclnf.models.judge import how_sure
 from jaxclnf.output.tables import PHOTO, MeasuredFace, columns, empty_row, photo_row, tells_certainty
 from jaxclnf.types import EYES, Camera, FitResult, Model, Validator
 
 GROUP_PIXELS = 32e6  # photos fitted together: what a few of them hold in memory
-GROUP_PHOTOS = 16
 
 
 class Photo(NamedTuple):
@@ -92,7 +91,7 @@ def photo_rows(names: list[str], photo: Photo, source: str) -> list[list[str]]:
 
 
 def _weight(photo: Photo | Failure) -> float:
-    return pixels_held(photo) / GROUP_PIXELS + 1 / GROUP_PHOTOS
+    return pixels_held(photo) / GROUP_PIXELS + 1 / at_a_time()
 
 
 def pixels_held(photo: Photo | Failure) -> float:

@@ -182,9 +182,9 @@ def _numbers(box: np.ndarray) -> np.ndarray:
     return np.nan_to_num(box.astype(np.float64), posinf=0, neginf=0)
 
 
-def canvas_side(image: np.ndarray, box: np.ndarray) -> int:
-    """Side of the canvas that holds a face's surroundings, not reduced."""
-    return usual_side(image, _numbers(box))
+def canvas_side(image: np.ndarray, box: np.ndarray, reduction: float = 1.0) -> int:
+    """Side of the canvas that holds a face's surroundings, ``reduction`` times as large as in the photo."""
+    return usual_side(image, _numbers(box), reduction)
 
 
 def _batches(faces: Iterable[PlacedFace], limits: Limits) -> Iterator[list[PlacedFace]]:

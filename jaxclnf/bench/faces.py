@@ -9,7 +9,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from jaxclnf.batch.faces import surroundings
+from jaxclnf.batch.faces import reduction, surroundings
+from jaxclnf.types import Model
 
 SIDE = 512
 
@@ -22,8 +23,11 @@ class BenchFaces(NamedTuple):
     source: str
 
 
-def sample_faces(n: int = 64, seed: int = 0) -> BenchFaces:
-    """The portrait of Grace Hopper that comes with matplotlib, with boxes that are displaced at random."""
+def sample_faces(n: int = 64, seed: int = 0, model: Model | None = None) -> BenchFaces:
+    """The portrait of Grace Hopper that comes with matplotlib, with boxes that are displaced at random.
+
+    With a ``model`` large faces are reduced as its settings say.
+    """
     from matplotlib import cbook
 
     from jaxclnf.media.detection import detect_faces
@@ -34,11 +38,14 @@ def sample_faces(n: int = 64, seed: int = 0) -> BenchFaces:
     x, y, w, h = detect_faces(grey, "hog").boxes[0]
     jitter = np.random.default_rng(seed).normal(0, 0.03, (n, 4))
     boxes = np.array([x, y, w, h]) + jitter * np.array([w, h, w, h])
-    return _canvases([grey] * n, boxes, f"Grace Hopper's portrait, {n} boxes around her face")
+    return _canvases([grey] * n, boxes, f"Grace Hopper's portrait, {n} boxes around her face", model)
 
 
-def dataset_faces(folders: Sequence[Path], n: int = 256) -> BenchFaces:
-    """The first annotated faces of datasets, in their boxes or in boxes around their landmarks."""
+def dataset_faces(folders: Sequence[Path], n: int = 256, model: Model | None = None) -> BenchFaces:
+    """The first annotated faces of datasets, in their boxes or in boxes around their landmarks.
+
+    With a ``model`` large ones are reduced as its settings say.
+    """
     from jaxclnf.data.datasets import read_faces
 
     faces = read_faces(folders)
@@ -47,15 +54,21 @@ def dataset_faces(folders: Sequence[Path], n: int = 256) -> BenchFaces:
     if boxes is None:
         boxes = np.concatenate([faces.points.min(1), np.ptp(faces.points, axis=1)], axis=1)
     names = ", ".join(folder.name for folder in folders)
-    return _canvases(faces.images(), boxes, f"{len(faces)} faces of {names}")
+    return _canvases(faces.images(), boxes, f"{len(faces)} faces of {names}", model)
 
 
-def _canvases(images: Sequence[np.ndarray], boxes: np.ndarray, source: str) -> BenchFaces:
-    pairs = zip(images, boxes, strict=True)
-    cut = [surroundings(i, image, np.asarray(box), SIDE) for i, (image, box) in enumerate(pairs)]
-    corners = np.array([[*face.canvas.corner, 0, 0] for face in cut])
-    return BenchFaces(
-        np.stack([face.canvas.pixels for face in cut]),
-        (np.asarray(boxes) - corners).astype(np.float32),
-        source,
-    )
+def _canvases(
+    images: Sequence[np.ndarray], boxes: np.ndarray, source: str, model: Model | None
+) -> BenchFaces:
+    boxes = np.asarray(boxes)
+    by = [_reduction(model, box) for box in boxes]
+    cut = [surroundings(i, image, boxes[i], SIDE, by[i]).canvas for i, image in enumerate(images)]
+    on_each = [canvas.box(box) for canvas, box in zip(cut, boxes, strict=True)]
+    pixels = np.stack([canvas.pixels for canvas in cut])
+    return BenchFaces(pixels, np.stack(on_each).astype(np.float32), source)
+
+
+def _reduction(model: Model | None, box: np.ndarray) -> float:
+    if model is None:
+        return 1.0
+    return reduction(np.ptp(np.asarray(model.pdm.mean)[:, :2], axis=0), model.settings.resolution, box)

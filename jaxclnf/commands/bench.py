@@ -65,8 +65,8 @@ def bench(
 
     make_folder(out)
     parts = part or ([BenchPart.fits] if quick else list(BenchPart))
-    faces = dataset_faces(dataset) if dataset else sample_faces()
     engine = common.use_model(model)
+    faces = dataset_faces(dataset, model=engine) if dataset else sample_faces(model=engine)
     report = Report(faces.source, engine.provenance.name)
     report.response_maps = "C" if maps_in_c(engine) else "XLA"
     _time(report, engine, faces, parts, quick, 3 if quick else rounds)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -141,7 +142,8 @@ def measure(
     padded = 1 << (n_faces - 1).bit_length()  # few sizes to compile
     take = np.minimum(np.arange(padded), n_faces - 1)
     padded_result, cameras = jax.tree.map(lambda a: np.asarray(a)[take], (result, cameras))
-    pose, points, looks = jax.device_get(_geometry(model, padded_result, cameras))
+    shapes = replace(model, experts=())  # a call looks at every array that it is given
+    pose, points, looks = jax.device_get(_geometry(shapes, padded_result, cameras))
     return [
         MeasuredFace(
             result=jax.tree.map(lambda a, i=i: a[i], result),

@@ -21,7 +21,7 @@ import jax
 import numpy as np
 
 from jaxclnf.batch.devices import fit_settings_on_cores
-from jaxclnf.batch.faces import canvas_side, surroundings
+from jaxclnf.batch.faces import canvas_side, reduction, surroundings
 from jaxclnf.config import FitConfig
 from jaxclnf.data.datasets import Faces
 from jaxclnf.data.evaluate import not_learned, point_errors, start_boxes
@@ -154,16 +154,27 @@ def draw_photos(faces: Faces, spec: Spec, model: Model | None = None) -> Canvase
         raise ValueError(f"faces = {spec.faces}, but there are {len(faces)} of them")
     faces = faces.take(order[: spec.faces])
     boxes, images = start_boxes(faces), faces.images()
-    side = max(canvas_side(image, box) for image, box in zip(images, boxes, strict=True))
-    placed = [surroundings(i, image, boxes[i], side) for i, image in enumerate(images)]
-    corners = np.stack([p.canvas.corner for p in placed]).astype(np.float32)
+    by = [_reduction(spec, model, box) for box in boxes]
+    side = max(canvas_side(images[i], boxes[i], by[i]) for i in range(len(faces)))
+    canvases = [surroundings(i, images[i], boxes[i], side, by[i]).canvas for i in range(len(faces))]
     assert faces.eye_distances is not None
+    on_each = list(zip(canvases, boxes, faces.points, faces.eye_distances, strict=True))
     return Canvases(
-        canvases=np.stack([p.canvas.pixels for p in placed]),
-        boxes=np.concatenate([boxes[:, :2] - corners, boxes[:, 2:]], axis=1).astype(np.float32),
-        points=faces.points - corners[:, None],
-        eye_distances=faces.eye_distances,
+        canvases=np.stack([canvas.pixels for canvas in canvases]),
+        boxes=np.stack([canvas.box(box) for canvas, box, _, _ in on_each]).astype(np.float32),
+        points=np.stack([canvas.of_photo(points) for canvas, _, points, _ in on_each]).astype(np.float32),
+        eye_distances=np.array([canvas.scale * distance for canvas, _, _, distance in on_each], np.float32),
     )
+
+
+def _reduction(spec: Spec, model: Model | None, box: np.ndarray) -> float:
+    """By how much a face is reduced before it is fitted: as the settings that are not varied say."""
+    if model is None:
+        return 1.0
+    if any("resolution" in setting for setting in spec.settings):
+        raise ValueError("resolution cannot be varied: faces are reduced once, before all fits of a sweep")
+    mean_size = np.ptp(np.asarray(model.pdm.mean)[:, :2], axis=0)
+    return reduction(mean_size, spec.base_config(model).resolution, box)
 
 
 class Trial(NamedTuple):

@@ -125,8 +125,13 @@ def settings_of(config: TrackConfig, small: bool) -> FitConfig:
 
 
 def too_small(model: Model, config: TrackConfig, params: FaceParams) -> bool:
-    """Whether a face is too small for the scales of the small windows, and goes on with all."""
+    """Whether a face is too small for the scales of the small windows, and goes on with all.
+
+    Where small windows are on all scales, as those of networks, no face is.
+    """
     following = config.fit.tracking()
+    if following is config.fit:
+        return False
     stages = following.stages_on(len(model.experts))
     scales = [float(model.experts[stage.scale].patch_scale) for _, stage in stages]
     return not scales or float(following.scale_margin) * min(scales) > float(params.scale)

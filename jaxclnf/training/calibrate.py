@@ -48,7 +48,7 @@ def fit_calibration(model: Model, faces: Faces, config: FitConfig | None = None)
     """Learn the calibration of a model, of any kind of experts, from trials of annotated faces.
 
     ``config`` is what the faces are fitted with, by default the model's settings and, of a model with
-    networks, those of the presets best and fast, which ends with one. Faces that the model learned from are
+    networks, those of the presets best and fast. Faces that the model learned from are
     easier for it than others and make it too sure: leave them out
     (`jaxclnf.data.datasets.Faces.learned_by`). Raises ValueError if errors of these faces have no unit, their
     landmarks are not the model's, or none of them can be fitted.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 from command_line import Outcome, runner, write_model
 from engine import synthetic_config, synthetic_face, synthetic_model
 
+from jaxclnf import FitConfig, load_model
 from jaxclnf.bench import cases, scenes, yardstick
 from jaxclnf.bench.alone import Stages
 from jaxclnf.bench.faces import sample_faces
@@ -103,6 +105,15 @@ def test_sample_faces_lie_in_their_canvases() -> None:
     faces = sample_faces(3)
     assert faces.images.shape == (3, 512, 512)
     assert (faces.boxes[:, :2] >= 0).all() and (faces.boxes[:, :2] + faces.boxes[:, 2:] < 512).all()
+
+
+def test_large_faces_are_reduced_as_the_models_settings_say() -> None:
+    model = load_model()
+    model = replace(model, settings=FitConfig(resolution=0.5))
+    mean_size = np.ptp(np.asarray(model.pdm.mean)[:, :2], axis=0)
+    pixels = (sample_faces(2, model=model).boxes[:, 2:] / mean_size).mean(axis=1)
+    np.testing.assert_allclose(pixels, 0.5, atol=0.01)
+    assert ((sample_faces(2).boxes[:, 2:] / mean_size).mean(axis=1) > 0.6).all()
 
 
 def test_a_missing_yardstick_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,10 +15,20 @@ from PIL import Image
 
 from jaxclnf import landmarks, load_model
 from jaxclnf.config import FitConfig
+from jaxclnf.data.datasets import read_faces
 from jaxclnf.fitting.pose import params_from_box
 from jaxclnf.ops.shape import shape_2d
 from jaxclnf.sweeps.report import write_report
-from jaxclnf.sweeps.run import Canvases, Results, TrialSetup, attempt, describe, ranked, run_sweep
+from jaxclnf.sweeps.run import (
+    Canvases,
+    Results,
+    TrialSetup,
+    attempt,
+    describe,
+    draw_photos,
+    ranked,
+    run_sweep,
+)
 from jaxclnf.sweeps.spec import Spec, configure, read_spec
 
 SPEC = """
@@ -194,3 +204,22 @@ def test_the_best_setting_can_become_the_models_own(tmp_path, monkeypatch, capfd
     assert (tmp_path / "tuned.npz").stat().st_size < 8e6
     failed = run("sweep", spec, "--save", tmp_path / "none/tuned.npz")
     assert failed.status and "in a folder that exists" in failed.err
+
+
+def test_large_faces_of_a_sweep_are_reduced_once_and_errors_stay_what_they_are(tmp_path) -> None:
+    model = load_model()
+    points = np.random.default_rng(0).uniform(150, 650, (1, 68, 2)).astype(np.float32)
+    Image.fromarray(np.zeros((800, 800), np.uint8)).save(tmp_path / "a.png")
+    np.savez(tmp_path / "points.npz", names=["a.png"], points=points, boxes=[[150.0, 150, 500, 500]])
+    faces, spec = read_faces([tmp_path]), Spec((tmp_path,), ())
+    whole, small = draw_photos(faces, spec), draw_photos(faces, spec, model)
+    by = small.boxes[0, 2] / whole.boxes[0, 2]
+    pixels = (small.boxes[0, 2:] / np.ptp(np.asarray(model.pdm.mean)[:, :2], axis=0)).mean()
+    np.testing.assert_allclose(pixels, model.settings.resolution, rtol=0.01)
+    np.testing.assert_allclose(small.eye_distances, by * whole.eye_distances, rtol=1e-5)
+    assert small.canvases.shape[1] < whole.canvases.shape[1]
+    away = small.points[0] - small.boxes[0, :2]
+    np.testing.assert_allclose(away, by * (whole.points[0] - whole.boxes[0, :2]), atol=0.01)
+    varied = Spec((tmp_path,), ({"resolution": 1.0},))
+    with pytest.raises(ValueError, match="resolution cannot be varied"):
+        draw_photos(faces, varied, model)

@@ -37,7 +37,7 @@ def fit_sharded(
     config: FitConfig | None = None,
     devices: Sequence[Any] | None = None,
 ) -> FitResult:
-    """`jaxclnf.fit_batch` with the faces shared out over ``devices`` of JAX; without them, all it sees.
+    """Fit a batch with its faces shared out over ``devices``, by default all that JAX sees.
 
     Every device runs one device's program on its faces: each sorts its own by view, none waits for another,
     and results stay where they were computed. The devices must divide the number of faces. Several hosts
@@ -64,7 +64,7 @@ def fit_on_cores(
     config: FitConfig | None = None,
     n_parts: int | None = None,
 ) -> FitResult:
-    """`jaxclnf.fit_batch` with the faces shared out over the processor's cores; numpy arrays come back.
+    """Fit a batch with its faces shared out over the processor's cores; returns numpy arrays.
 
     XLA spreads single operations over the cores, which then wait for one another. Parts of the batch that
     run side by side do not: on two cores they take 0.6 of the time. Without ``n_parts`` there is one a
@@ -93,14 +93,14 @@ def fit_on_cores(
 
 
 def fit_beside_others(model: Model, images: Any, boxes: Any, config: FitConfig | None) -> FitResult:
-    """`jaxclnf.fit_batch` for calls from several threads; numpy arrays come back."""
+    """Call `jaxclnf.fit_batch` from one of several threads; returns numpy arrays."""
     return _beside_others(fit_batch, model, images, boxes, config)
 
 
 def fit_settings_on_cores(
     model: Model, photos: Sequence[tuple[Any, Any]], config: FitConfig, changes: dict[str, Any]
 ) -> list[FitResult]:
-    """`jaxclnf.fit_settings` of several batches of images and boxes, a batch a core at a time."""
+    """Call `jaxclnf.fit_settings` for several batches of images and boxes, a batch a core at a time."""
     with ThreadPoolExecutor(n_cores()) as pool:
         return list(pool.map(lambda p: _beside_others(fit_settings, model, *p, config, changes), photos))
 

@@ -19,7 +19,7 @@ def ahead(
     cost: Callable[[Item], float] = lambda _: 0.0,
     most: float = 0.0,
 ) -> Generator[Result, None, None]:
-    """``map(function, items)`` in threads, in order, at most ``depth`` items ahead of the caller.
+    """Map a function over items in threads, in order, at most ``depth`` items ahead of the caller.
 
     The items ahead ``cost`` at most ``most`` together, or are one alone: costs in bytes bound the memory.
     An exception of ``function`` is raised where its result would have come; items not begun are dropped.

@@ -1,4 +1,4 @@
-"""The settings of a fit: what they are, how they are named, said and read, and named sets of them."""
+"""The settings of a fit: their declarations, names, texts, and presets."""
 
 from jaxclnf.config.names import is_static, setting
 from jaxclnf.config.plain import from_plain, from_text

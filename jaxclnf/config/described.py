@@ -1,4 +1,4 @@
-"""Settings said in JSON, and read again; those of model files from before there were stages too."""
+"""Settings written as JSON and read again, also from model files older than `Stage`."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from jaxclnf.config.names import COLUMNS, changed
 from jaxclnf.config.settings import FitConfig, Stage
 
 _BEFORE: dict[str, Any] = {"between_views": [], "parts": {}}
-"""What was meant by model files that do not name these settings: there was no choice yet."""
+"""Values of settings that model files leave out because they are older than the settings."""
 
 
 def description(config: FitConfig) -> dict[str, Any]:
-    """Say settings in what JSON knows; those of parts only if there are any."""
+    """Describe settings in JSON's types; parts are named only if there are any."""
     own = (f.name for f in fields(config) if f.name not in ("stages", "parts"))
     told = {name: _plain(getattr(config, name)) for name in own}
     stages = [{f.name: _plain(getattr(stage, f.name)) for f in fields(stage)} for stage in config.stages]
@@ -24,7 +24,7 @@ def description(config: FitConfig) -> dict[str, Any]:
 
 
 def from_description(told: dict[str, Any]) -> FitConfig:
-    """Read settings that `description` said; what they do not name is the default, of nothing all of it.
+    """Read settings that `description` wrote; what is not named has its default.
 
     Raises ValueError for values that no setting can have.
     """

@@ -1,4 +1,4 @@
-"""How settings are declared: each once, with what it is to JAX and which values it may have.
+"""Declaring settings: each once, static or traced for JAX, with the values it may have.
 
 A traced setting is an array that a compiled fit takes as an argument; a static one is part of the program,
 which is compiled anew for each value.
@@ -23,7 +23,7 @@ class Rule(NamedTuple):
 
 
 MOST = 1000
-"""Steps of a stage, stages of a fit, its starts: more would run for ever, or were never meant."""
+"""Limit of steps, stages and starts, beyond which a number is surely a mistake."""
 
 
 def whole_number(least: int, most: int = MOST) -> Rule:
@@ -114,7 +114,7 @@ def settings(cls):
 
 
 class Settings:
-    """What settings have in common: values are tested when they are set, and settings can be compared."""
+    """Base of settings: values are tested when they are set, and settings can be compared."""
 
     def __post_init__(self) -> None:
         for f in fields(self):  # pyright: ignore[reportArgumentType]

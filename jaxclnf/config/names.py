@@ -29,7 +29,7 @@ NAMES = (*COLUMNS, *WHOLE)
 
 
 def setting(config: FitConfig, name: str) -> Any:
-    """Look up a setting; one of all stages is an array with an entry for each, or if it is static a tuple."""
+    """Look up a setting by name; one of stages has an entry for each: an array, or if static a tuple."""
     head, _, rest = name.partition(".")
     if head == "parts" and rest:
         part, _, own = rest.partition(".")
@@ -54,7 +54,7 @@ def is_static(name: str) -> bool:
 
 
 def changed(config: FitConfig, changes: Mapping[str, Any]) -> FitConfig:
-    """Change settings by name, all at once; raises ValueError for what is no setting, or no value of it."""
+    """Change settings by name, all at once; raises ValueError for unknown names and impossible values."""
     whole: dict[str, Any] = {}
     columns: dict[str, Any] = {}
     parts: dict[str, dict[str, Any]] = {}
@@ -122,7 +122,7 @@ def _changed_stages(stages: Sequence[Stage], changes: Mapping[str, Any]) -> tupl
 
 
 def _spread(name: str, value: Any, n: int, n_before: int) -> list[Any]:
-    """A stage's value each: the numbers of stages told, one value for all, or values one by one."""
+    """Values of all stages, from one for all, one for each, or the numbers of the stages where it is true."""
     if name == "between_views":
         return [i in np.atleast_1d(value) for i in range(n)]
     if name in ("windows", "scales", "keep"):
@@ -136,7 +136,7 @@ def _spread(name: str, value: Any, n: int, n_before: int) -> list[Any]:
 
 
 def _continued(name: str, column: list[Any], n: int, given: bool) -> list[Any]:
-    """A column for n stages: for new ones holds what all stages have in common, or what is usual."""
+    """Values for n stages; new stages get the value that all others share, or else the default."""
     missing = n - len(column)
     if missing > 0 and name in _USUAL:
         column = [*column, *[_USUAL[name]] * missing]

@@ -1,4 +1,4 @@
-"""Settings in what text files and command lines can say: numbers, words, lists; angles in degrees."""
+"""Settings read from text files and command lines: numbers, words, lists; angles in degrees."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from jaxclnf.config.names import COLUMNS, NAMES, WHOLE
 
 
 def from_plain(name: str, value: Any) -> Any:
-    """Turn what a file says of a setting into what `FitConfig.changed` takes."""
+    """Convert a setting's value in a file to one that `FitConfig.changed` takes."""
     field = _field(name)
     if field == "start_rotations":
         try:
@@ -23,7 +23,7 @@ def from_plain(name: str, value: Any) -> Any:
 
 
 def from_text(name: str, text: str) -> Any:
-    """Turn what a command line says of a setting, its values separated by commas, into the same."""
+    """Convert a setting's text on the command line, with commas between values, likewise."""
     field = _field(name)
     if field == "parts":
         return text.split(",") if text else []
@@ -59,7 +59,7 @@ def _is_word(field: str) -> bool:
 
 
 def _is_flag(field: str) -> bool:
-    """Whether it is true or false; stages that look between views are named by their numbers."""
+    """Whether a setting is true or false; stages that look between views are named by their numbers."""
     rule = (COLUMNS.get(field) or WHOLE[field]).metadata.get("rule")
     return rule is FLAG and field != "between_views"
 

@@ -107,7 +107,7 @@ def openface2(
 
 
 def _as_openface2(config: FitConfig) -> FitConfig:
-    """Settings as OpenFace 2 understands them: it ends no turn."""
+    """Settings as OpenFace 2 understands them, which does not limit a head's turn."""
     return replace(config, as_openface2=True, turn_limit=100)
 
 
@@ -145,7 +145,7 @@ def _openface_stages(
     iterations: int,
     levels: np.ndarray = _OPENFACE_LEVELS,
 ) -> tuple[Stage, ...]:
-    """Every scale once, on maps of the nearest view."""
+    """Stages on every scale once, with maps of the nearest view."""
     return tuple(
         Stage(
             window=window,

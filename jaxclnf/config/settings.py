@@ -35,31 +35,32 @@ MAX_WINDOW = 101
 class Stage(Settings):
     """A stage of a fit: response maps on one scale, then rigid and as many non-rigid steps on them."""
 
-    # side of the search window, in reference pixels; None: whole maps, those of a convolutional expert
+    # side of the response maps, in reference pixels; None for a convolutional expert's, of the whole face
     window: int | None = static_setting(whole_or_none(1, MAX_WINDOW))
-    # place of the scale among the model's; a stage on a scale that the model lacks is left out
+    # number of the model's scale; a stage on a scale that the model lacks is left out
     scale: int = static_setting(whole_number(0))
-    # at most so many rigid, then so many non-rigid steps
+    # most rigid steps, and most non-rigid steps after them
     iterations: int = static_setting(whole_number(1), default=5)
-    # where a head is between two views, the response maps are those of both, each by its nearness
+    # whether a head between two views has the response maps of both, each by its nearness
     between_views: bool = static_setting(FLAG, default=False)
-    # tries of a face that enter the stage, the likeliest so far; None: all that are left
+    # number of a face's tries, the likeliest so far, that enter the stage; None for all
     keep: int | None = static_setting(whole_or_none(1), default=None)
+    # strength of the shape's prior in non-rigid steps
     reg_factor: Float[Any, ""] = traced_setting(NOT_NEGATIVE, default=1)
-    # of the mean-shift kernel, in reference pixels
+    # standard deviation of the mean-shift kernel, in reference pixels
     sigma: Float[Any, ""] = traced_setting(ABOVE_ZERO, default=1.5)
-    # of the patch confidences; 0: all landmarks weigh the same
+    # factor of the patch confidences as weights of the landmarks; 0 gives all the same weight
     weight_factor: Float[Any, ""] = traced_setting(NOT_NEGATIVE, default=1)
-    # after a convolutional expert: the share that what it saw has in where landmarks are drawn to
+    # share of a landmark's shift that leads to where an earlier convolutional expert saw it
     anchor: Float[Any, ""] = traced_setting(SHARE, default=0)
-    # a convolutional expert looks at the mirrored picture too
+    # whether a convolutional expert looks at the mirrored picture too
     mirrored: bool = static_setting(FLAG, default=False)
-    # pictures, turned and sized a little apart, that a convolutional expert looks at and averages
+    # number of pictures, a little turned and sized, whose maps a convolutional expert averages
     looks: int = static_setting(whole_number(1, 16), default=1)
 
 
 def degrees(*angles: tuple[float, float, float]) -> Any:
-    """Start rotations by Euler angles in degrees."""
+    """Convert Euler angles in degrees to start rotations."""
     return np.radians(np.array(angles, np.float32))
 
 
@@ -86,42 +87,44 @@ class FitConfig(Settings):
     OpenFace's own default. A fit without settings takes those of its model.
     """
 
+    # stages, in the order in which a face goes through them
     stages: tuple[Stage, ...] = field(default_factory=_stages)
-    # grid: OpenFace's table, steps of 0.1 pixel
+    # mean-shift kernel: exact, or OpenFace's table ("grid") in steps of 0.1 pixel
     kernel: Literal["exact", "grid"] = static_setting(one_of("exact", "grid"), default="exact")
-    # Euler angles, radians; the likeliest result is kept, or with a temperature their average
+    # rotations to start from, Euler angles in radians; `temperature` says what becomes of their results
     start_rotations: Float[Any, "n_starts 3"] = traced_setting(
         ANGLES, default_factory=lambda: degrees((10, 0, 0), (10, 25, 0), (10, -25, 0))
     )
-    # a stage ends when the whole shape moves less, in pixels (2-norm)
+    # move of the whole shape, in pixels (2-norm), below which a stage ends
     tolerance: Float[Any, ""] = traced_setting(NOT_NEGATIVE, default=0.01)
-    # smaller faces, in pixels per model unit, are given up
+    # smallest face that is fitted, in pixels per model unit
     min_scale: Float[Any, ""] = traced_setting(NOT_NEGATIVE, default=0.25)
-    # a scale is skipped when this share of its pixels per model unit exceeds the face's
+    # share of a scale's pixels per model unit that a face must have; the scale is skipped for smaller ones
     scale_margin: Float[Any, ""] = traced_setting(NOT_NEGATIVE, default=0.9)
-    # what each landmark weighs in a step, beside its patch confidence
+    # weights of the landmarks in a step, beside their patch confidences; one for all, or one each
     landmark_weights: Float[Any, "*n_points"] = traced_setting(ONE_OR_EACH, default=1)
-    # how much more than by its variance each mode is held back
+    # factors of the prior of the shape's modes, beside their variances; one for all, or one each
     mode_stiffness: Float[Any, "*n_modes"] = traced_setting(ONE_OR_EACH, default=1)
-    # shift of the box in its sizes, then the logarithm of what its width and height are multiplied by
+    # shift of boxes in their widths and heights, then logarithms of the factors of width and height
     box_correction: Float[Any, "4"] = traced_setting(BOX, default_factory=lambda: np.zeros(4, np.float32))
-    # settings of the parts (the inner face, an eye) that are fitted after the whole, where the model has them
+    # settings of the parts (inner face, eyes) to fit after the whole, by name; a model may lack some
     parts: dict[str, FitConfig] = field(default_factory=_parts)
-    # of a part: what its likelihood counts, beside the whole's, in the choice among tries
+    # weight of a part's likelihood in the choice among tries; the whole's counts 1
     vote: Float[Any, ""] = traced_setting(NOT_NEGATIVE, default=0)
-    # OpenFace's way: its search for the parameters, whose landmarks all are; else a part's are its own
+    # whether landmarks are always those of the whole face's parameters, found by OpenFace's search; if not,
+    # a part's landmarks stay where the part was fitted
     on_pdm: bool = static_setting(FLAG, default=False)
-    # OpenFace 2's way: pixels in steps of 1/32, 0 beyond the border; every scale, however small the face
+    # whether pixels are read as OpenFace 2 does (steps of 1/32, 0 beyond the border) and no scale is skipped
     as_openface2: bool = static_setting(FLAG, default=False)
-    # a head is turned no further about each axis, radians
+    # largest turn of a head about each axis, radians
     turn_limit: Float[Any, ""] = traced_setting(NOT_NEGATIVE, default=np.pi / 2)
-    # of a part: whether its landmarks take the place of the whole's
+    # whether a part's landmarks take the place of the whole's
     merged: bool = static_setting(FLAG, default=True)
-    # faces of more pixels per model unit are reduced to so many where they are cut out of photos; 0: never
+    # most pixels per model unit of a face cut out of a photo, which is reduced to them; 0 for no limit
     resolution: float = static_setting(NOT_NEGATIVE, default=1.25)
-    # what the shape's prior counts in the choice among tries: 1 by its probability, 0 not at all
+    # weight of the shape's prior in the choice among tries: 1 by its probability, 0 for none
     prior: Float[Any, ""] = traced_setting(NOT_NEGATIVE, default=0)
-    # above 0, a face's last tries are averaged, each weighing exp(score / temperature)
+    # 0 keeps a face's likeliest try; above, its last tries are averaged, weighed by exp(score / temperature)
     temperature: float = static_setting(NOT_NEGATIVE, default=0.0)
 
     def __post_init__(self) -> None:

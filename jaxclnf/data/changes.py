@@ -25,7 +25,7 @@ def unchanged(rgb: RGB, points: Points) -> tuple[RGB, Points]:
 
 
 def turned(degrees: float) -> Change:
-    """Clockwise, as seen, about the face's middle; what lies beyond the border is mirrored."""
+    """Turn clockwise, as seen, about the face's middle; what lies beyond the border is mirrored."""
 
     def change(rgb: RGB, points: Points) -> tuple[RGB, Points]:
         to = cv2.getRotationMatrix2D(points.mean(axis=0).tolist(), -degrees, 1.0)
@@ -36,7 +36,7 @@ def turned(degrees: float) -> Change:
 
 
 def shrunk(width: float) -> Change:
-    """Until the face is so many pixels wide; smaller ones stay."""
+    """Shrink until the face is so many pixels wide; smaller ones stay."""
 
     def change(rgb: RGB, points: Points) -> tuple[RGB, Points]:
         scale = min(1.0, width / float(np.ptp(points[:, 0])))
@@ -47,7 +47,7 @@ def shrunk(width: float) -> Change:
 
 
 def darkened(share: float, noise: float = 0.0, seed: int = 0) -> Change:
-    """Only so much of the light is left, and sensors' noise of that deviation in grey levels beside it."""
+    """Leave that share of the light, and add a sensor's noise of that deviation in grey levels."""
 
     def change(rgb: RGB, points: Points) -> tuple[RGB, Points]:
         dark = rgb * share
@@ -68,7 +68,7 @@ def blurred(share: float) -> Change:
 
 
 def covered(side: str, share: float, grey: int = 128) -> Change:
-    """One colour lies over that share of the face, from one of its `SIDES` on."""
+    """Lay one colour over that share of the face, from one of its `SIDES` on."""
 
     def change(rgb: RGB, points: Points) -> tuple[RGB, Points]:
         picture, (low, high) = rgb.copy(), _about(points)
@@ -85,7 +85,7 @@ def covered(side: str, share: float, grey: int = 128) -> Change:
 
 
 def at_border(side: str, share: float = 0.0) -> Change:
-    """The photo ends where the face does, or when that share of it is cut off."""
+    """Cut the photo off where the face ends, or so that this share of the face is lost."""
 
     def change(rgb: RGB, points: Points) -> tuple[RGB, Points]:
         (x, y), (to_x, to_y) = points.min(axis=0), points.max(axis=0)

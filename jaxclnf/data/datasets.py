@@ -86,7 +86,7 @@ class Faces:
         )
 
     def learned_by(self, model: Model) -> Bool[np.ndarray, " n"]:
-        """Which faces are on photos that a model says it learned from."""
+        """Tell for each face whether a model says that it learned from its photo."""
         learned = model.learned
         return np.array([digest in learned for digest in self.digests or [b""] * len(self)], bool)
 

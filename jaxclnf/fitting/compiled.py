@@ -20,7 +20,7 @@ def compile_fit(
     config: FitConfig | None = None,
     image_dtype: DTypeLike = jnp.uint8,
 ) -> Callable[..., FitResult]:
-    """`jaxclnf.fit_batch` compiled for batches of ``n_faces`` images of one shape (height, width) and dtype.
+    """Compile `jaxclnf.fit_batch` for batches of ``n_faces`` images of one shape (height, width) and dtype.
 
     The result is called with images (n_faces, height, width) and boxes (n_faces, 4), float32 or what the
     model computes in; other shapes and dtypes raise TypeError. ``config``, without which the model's settings

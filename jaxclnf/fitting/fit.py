@@ -107,7 +107,7 @@ def fit_batch_from(
     params: FaceParams,
     config: FitConfig | None = None,
 ) -> FitResult:
-    """`fit_from` of many faces: each on its image, from its row of ``params``."""
+    """Fit many faces, each on its own image, started from its row of ``params``."""
     (model, config), images = _in_one_dtype(model, config), jnp.asarray(images)
     starts = jax.tree.map(lambda a: jnp.asarray(a, model.pdm.mean.dtype)[:, None], params)
     tries = fit_tries(model, images, starts, config)

@@ -60,7 +60,7 @@ def look(
     mirrored: bool,
     n_looks: int = 1,
 ) -> Sight:
-    """What the network sees of the tries on every image (leading axes: images, tries).
+    """Look with the network at the tries on every image (leading axes: images, tries).
 
     ``mirrored`` averages its maps with those of the mirrored picture. Of several looks, each at a picture
     turned and sized a little otherwise, the means are averaged and the covariance is that of all together.

@@ -47,7 +47,7 @@ def read_photo(path: Path | str) -> RGB:
 
 
 def n_pixels(path: Path | str) -> float:
-    """How large a photo says it is; 0 where it cannot be read."""
+    """Pixels that a photo's header promises; 0 where it cannot be read."""
     try:
         with open_picture(path) as image:
             return float(image.width * image.height)
@@ -166,7 +166,7 @@ def _on_white(image: Image.Image) -> Image.Image:
 
 
 def _turned(pixels: np.ndarray, orientation: int) -> np.ndarray:
-    """Upright, from one of EXIF's eight orientations."""
+    """Turn pixels upright from one of EXIF's eight orientations."""
     if orientation in (5, 6, 7, 8):
         pixels = pixels.transpose(1, 0, 2)
     if orientation in (2, 3, 6, 7):

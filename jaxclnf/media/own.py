@@ -1,4 +1,4 @@
-"""Which files are results of earlier runs: each output folder lists its own in ``jaxclnf.json``."""
+"""Results of earlier runs, told from inputs by the list ``jaxclnf.json`` in each output folder."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ LIST = "jaxclnf.json"
 
 
 def read_list(folder: Path) -> dict[str, Any]:
-    """What the list of an output folder says: ``files`` by name (folders end in ``/``), ``done`` by source.
+    """Read the list of an output folder: ``files`` by name (folders end in ``/``), ``done`` by source.
 
     Empty where there is none. Raises ValueError for a file of that name which is something else.
     """

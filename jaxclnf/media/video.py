@@ -120,7 +120,7 @@ def _files(path: Path, found: Found) -> list[Path]:
 
 
 def is_live(source: str) -> bool:
-    """Whether a source gives other frames whenever it is read: a camera, a pipe, a stream."""
+    """Whether a source gives other frames each time that it is read: a camera, a pipe, a stream."""
     return not Path(source).is_file() and not Path(source).is_dir() and not is_pattern(source)
 
 

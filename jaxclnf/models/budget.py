@@ -1,4 +1,4 @@
-"""Memory that files may make us take: a small multiple of their size in all, whatever they claim."""
+"""A bound on the memory that reading files takes: a small multiple of their sizes, whatever they claim."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from jaxclnf.types import Model
 
 
 def fingerprint(model: Model) -> str:
-    """Equal for equal models, in every process: a hash over all arrays and all that is static in them."""
+    """Hash all arrays of a model and all that is static in it: equal for equal models, in every process."""
     leaves, structure = jax.tree.flatten(_without_learned(model))
     said = hashlib.sha256(str(structure).encode())
     said.update(b"".join(sorted(model.learned)))

@@ -1,4 +1,4 @@
-"""How sure fits are, by whoever is asked: OpenFace 2's validator, or a model's own calibration."""
+"""Certainty of fits, by OpenFace 2's validator or by a model's own calibration."""
 
 from __future__ import annotations
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "jaxclnf"
@@ -17,8 +18,8 @@ COPIED = {
     "CHANGELOG.md": "changelog.md",
     "params/MODEL_CARD.md": "model-card.md",
 }
-ROOMS = ("config", "fitting", "models", "batch", "media", "tracking", "output", "data")
-ROOMS += ("training", "sweeps", "bench", "ops", "native")
+FIRST = ("config", "fitting", "models", "batch", "media", "tracking", "output", "data")
+LEFT_OUT = ("commands",)  # `jaxclnf --help` says what they do
 
 OPTIONS = "    options:\n      show_root_heading: false"
 
@@ -46,6 +47,12 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     return files
 
 
+def on_page_markdown(markdown: str, page: Page, **_: object) -> str:
+    """Lead links out of docs/ to where the site has the same pages."""
+    in_docs = "/" not in page.file.src_uri
+    return markdown.replace("](../experiments/", "](experiments/") if in_docs else markdown
+
+
 def _experiments() -> list[Path]:
     """The experiments' pages and pictures, relative to the project."""
     folder = ROOT / "experiments"
@@ -56,7 +63,8 @@ def _reference() -> Iterator[tuple[str, str]]:
     """A page of the public names, one of the nouns, and one of each room."""
     yield "reference/index.md", f"# Public names\n\n::: jaxclnf\n{OPTIONS}\n      members: {_public()}\n"
     yield "reference/types.md", f"# types\n\n::: jaxclnf.types\n{OPTIONS}\n"
-    for room in ROOMS:
+    rooms = {path.parent.name for path in PACKAGE.glob("*/__init__.py")} - {*LEFT_OUT}
+    for room in (*FIRST, *sorted(rooms - {*FIRST})):
         yield f"reference/{room}.md", _room(PACKAGE / room)
 
 

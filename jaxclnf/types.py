@@ -400,6 +400,7 @@ class Validator:
     kernel_biases: tuple[Float[Array, "n_views n_out"], ...]
     weights: tuple[Float[Array, "n_views n_in n_out"], ...]  # of the connected layers
     weight_biases: tuple[Float[Array, "n_views n_out"], ...]
+    older: bool = static(default=False)  # that of 2016: sigmoids, means of pixels and one score
 
 
 @pytree

@@ -234,13 +234,13 @@ def validator(name: str | None, model: Model, model_name: str | None) -> Validat
     from pathlib import Path
 
     from jaxclnf.models.install import installed_validator
-    from jaxclnf.models.openface.validator import N_POINTS, is_cnn, load_validator
+    from jaxclnf.models.openface.validator import N_POINTS, load_validator
     from jaxclnf.models.opening import own_validator
     from jaxclnf.models.presets import has_cen
 
     if name is None:
         own = own_validator(model_name) if has_cen(model) else None
-        return None if own is None or not is_cnn(own) else load_validator(own)
+        return None if own is None else load_validator(own)
     if model.pdm.n_points != N_POINTS:
         raise ValueError(
             f"--validator {name}: it judges {N_POINTS} landmarks, the model has {model.pdm.n_points}"

@@ -12,7 +12,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int, Num
 
 from jaxclnf.fitting.pose import in_full_precision
-from jaxclnf.ops.convolution import column_major, correlate, max_pool
+from jaxclnf.ops.convolution import column_major, correlate, max_pool, mean_pool
 from jaxclnf.ops.warp import region, warp
 from jaxclnf.types import Validation, Validator
 
@@ -38,8 +38,14 @@ def validate(
     scores = network(seen, normalised_face(seen, picture))
     low, high = region(landmarks, image.shape)
     outside = (high - low <= 1).any()
-    certainty = 0.975 - 0.05 * jnp.argmax(scores).astype(scores.dtype)
-    return Validation(jnp.where(outside, 0, certainty), scores, view)
+    return Validation(jnp.where(outside, 0, _certainty(validator, scores)), scores, view)
+
+
+def _certainty(validator: Validator, scores: Float[Array, " n_scores"]) -> Float[Array, ""]:
+    """How surely a face is seen, 0 to 1: of OpenFace 2 by the highest score, of 2016 by the only one."""
+    if validator.older:
+        return jax.nn.sigmoid(-scores[0])
+    return 0.975 - 0.05 * jnp.argmax(scores).astype(scores.dtype)
 
 
 def nearest(validator: Validator, rotation: Float[Array, "3"]) -> Int[Array, ""]:
@@ -61,10 +67,11 @@ def normalised_face(seen: Validator, picture: Float[Array, "rows cols"]) -> Floa
 
 
 def network(seen: Validator, picture: Float[Array, "rows cols"]) -> Float[Array, " n_scores"]:
-    """The scores of a normalised picture: convolutions, each rectified and pooled, then connected layers."""
+    """The scores of a normalised picture: convolutions, each bent and pooled, then connected layers."""
     maps = picture[None]
+    bent, pool = (jax.nn.sigmoid, mean_pool) if seen.older else (jax.nn.relu, max_pool)
     for kernels, biases in zip(seen.kernels, seen.kernel_biases, strict=True):
-        maps = max_pool(jax.nn.relu(correlate(maps, kernels, biases)))
+        maps = pool(bent(correlate(maps, kernels, biases)))
     values = column_major(maps)
     *hidden, last = zip(seen.weights, seen.weight_biases, strict=True)
     for weights, biases in hidden:

@@ -19,6 +19,12 @@ def max_pool(maps: Float[Array, "n height width"]) -> Float[Array, "n half_heigh
     return maps.reshape(n, height // 2, 2, width // 2, 2).max((2, 4))
 
 
+def mean_pool(maps: Float[Array, "n height width"]) -> Float[Array, "n half_height half_width"]:
+    """The mean of each 2 x 2 pixels; sides are even."""
+    n, height, width = maps.shape
+    return maps.reshape(n, height // 2, 2, width // 2, 2).mean((2, 4))
+
+
 def column_major(maps: Float[Array, "n height width"]) -> Float[Array, " n_values"]:
     """Maps one after the other, each column by column, as OpenFace's connected layers take them."""
     return maps.swapaxes(1, 2).reshape(-1)

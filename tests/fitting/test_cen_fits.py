@@ -84,6 +84,6 @@ def test_what_the_files_say(model: Model) -> None:
 def test_the_validator_that_a_cen_model_names_is_asked(main_file: Path, model: Model) -> None:
     assert validator(None, model, str(main_file)) is not None
     assert validator(None, openface_model(np.float32), str(main_file)) is None
-    other = main_file.with_name("main_old.txt")
-    other.write_text(main_file.read_text().replace("validator_cnn_68", "validator_general_68"))
+    other = main_file.with_name("main_without.txt")
+    other.write_text(main_file.read_text().replace("validator_cnn_68", "not_there"))
     assert validator(None, model, str(other)) is None

@@ -148,9 +148,19 @@ def test_a_file_that_breaks_off_is_refused_in_a_sentence(keep: int, tmp_path: Pa
         load_validator(path)
 
 
-def test_the_older_validator_is_refused_in_a_sentence() -> None:
-    with pytest.raises(ValueError, match="older program"):
-        load_validator(shared(*FILE[:-1], "validator_general_68.txt"))
+def test_the_validator_of_2016() -> None:
+    """Its own program said -1 good to 1 bad; views 0 and 3 occur, the latter padded."""
+    validator = load_validator(shared(*FILE[:-1], "validator_general_68.txt"))
+    arrays, views = golden("final_fits_golden"), set()
+    for mode in ("image_single_main_only", "image_single_wildparams_main_only", "image_multi_inner_eyes"):
+        of = {name: arrays[f"{mode}/{name}"] for name in ("landmarks", "params_global", "validator_on_final")}
+        for i, name in enumerate(("sample1", "sample2", "sample3", "sample4")):
+            image, landmarks = golden("images_gray")[name], of["landmarks"][i].reshape(2, 68).T
+            face = face_of(image, landmarks.astype(np.float32))
+            found = validate(validator, *face, of["params_global"][i, 1:4].astype(np.float32))
+            np.testing.assert_allclose(1 - 2 * found.certainty, of["validator_on_final"][i], atol=1e-3)
+            views.add(int(found.view))
+    assert views == {0, 3}
 
 
 def test_a_validator_says_how_sure_fits_are(tmp_path: Path) -> None:

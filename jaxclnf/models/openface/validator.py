@@ -1,82 +1,62 @@
-"""OpenFace 2's binary format of its landmark detection validator (``validator_cnn_68.txt``)."""
+"""OpenFace's binary formats of its landmark detection validator, today's and that of 2016."""
 
 from __future__ import annotations
 
-import struct
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from jax.typing import DTypeLike
 
 from jaxclnf.models.budget import Budget
 from jaxclnf.models.openface.files import ByteReader, cast
+from jaxclnf.models.openface.older_validator import correlating, read_pool, read_score, widened
+from jaxclnf.models.openface.views import View
 from jaxclnf.types import Validator
 
-_CNN = 3  # the type of validator that is read
+_OLDER, _CNN = 2, 3  # the types of validators that are read
 _CONVOLUTION, _POOL, _CONNECTED, _RELU = range(4)
 _MOST = 4096  # views, layers, maps; pixels of a side
-_OLDER = "the older program's validator, whose layout is not known here"
 N_POINTS = 68
 """Landmarks that a validator looks at."""
 
 _PIXEL = 80  # bytes that a pixel of a view costs: where it lies, mean and deviation, cast and stacked
 
 
-class _View(NamedTuple):
-    """What a file says of a view, as `Validator` has it, without padding."""
-
-    origin: np.ndarray
-    triangles: np.ndarray
-    alpha: np.ndarray
-    beta: np.ndarray
-    triangle_of: np.ndarray
-    mean: np.ndarray
-    deviation: np.ndarray
-    kernels: tuple[np.ndarray, ...]
-    kernel_biases: tuple[np.ndarray, ...]
-    weights: tuple[np.ndarray, ...]
-    weight_biases: tuple[np.ndarray, ...]
-
-
-def is_cnn(path: Path) -> bool:
-    """Whether a file is OpenFace 2's validator, not the older program's."""
-    with path.open("rb") as file:
-        return file.read(4) == struct.pack("<i", _CNN)
-
-
 def load_validator(path: str | Path, dtype: DTypeLike = np.float32) -> Validator:
     """The validator in OpenFace 2's ``validator_cnn_68.txt``, with JAX arrays of ``dtype``.
 
-    Raises ValueError if the file is missing, damaged or of another kind.
+    That of the OpenFace of 2016, ``validator_general_68.txt``, is read too. Raises ValueError if the file is
+    missing, damaged or of another kind.
     """
     import jax
     import jax.numpy as jnp
 
     path = Path(path)
-    views = _read_views(path, Budget(dtype=dtype))
-    validator = _stacked(path, *views, dtype)
+    kind, centres, views = _read_views(path, Budget(dtype=dtype))
+    older = kind == _OLDER
+    validator = _stacked(path, centres, widened(views) if older else views, dtype, older)
     return jax.tree.map(jnp.asarray, validator)
 
 
-def _read_views(path: Path, budget: Budget) -> tuple[np.ndarray, list[_View]]:
-    """View centres in radians and the views."""
+def _read_views(path: Path, budget: Budget) -> tuple[int, np.ndarray, list[View]]:
+    """The type of validator, view centres in radians and the views."""
     file = ByteReader(path, budget)
     kind = file.integer("type of validator", 0, 99)
-    if kind != _CNN:
-        raise file.error(f"a validator of type {kind} ({_OLDER}), expected {_CNN}, OpenFace 2's")
+    if kind not in (_OLDER, _CNN):
+        raise file.error(f"a validator of type {kind}, expected {_CNN}, OpenFace 2's, or {_OLDER}")
     n_views = file.integer("number of views", 1, _MOST)
     centres = np.array([file.matrix("view centre", (3, 1))[:, 0] for _ in range(n_views)])
-    views = [_read_view(file) for _ in range(n_views)]
+    views = [_read_view(file, kind == _OLDER) for _ in range(n_views)]
     file.end()
     n_triangles = n_views * max(len(view.triangles) for view in views)  # padded, of three columns
     file.reserve(3 * 3 * 8 * n_triangles, f"{n_triangles} triangles")
-    return np.deg2rad(centres), views
+    return kind, np.deg2rad(centres), views
 
 
-def _read_view(file: ByteReader) -> _View:
+def _read_view(file: ByteReader, older: bool) -> View:
     mean, deviation = (_row(file, name) for name in ("mean", "standard deviation"))
-    kernels, weights = _read_layers(file)
+    kernels, weights = _read_older_layers(file) if older else _read_layers(file)
     n_pixels = file.integer("number of pixels", 1, _MOST**2)
     origin = np.array([file.number(name, -1e6, 1e6) for name in ("least x", "least y")])
     file.matrix("reference shape", (2 * N_POINTS, 1))
@@ -93,7 +73,7 @@ def _read_view(file: ByteReader) -> _View:
         raise file.error("a standard deviation is not positive")
     triangle_of = np.where(mask, triangle_of, -1).astype(np.int32)
     pictures = _picture(mask, mean, 0.0), _picture(mask, deviation, 1.0)
-    return _View(origin, triangles, alpha, beta, triangle_of, *pictures, *kernels, *weights)
+    return View(origin, triangles, alpha, beta, triangle_of, *pictures, *kernels, *weights)
 
 
 def _row(file: ByteReader, name: str) -> np.ndarray:
@@ -139,6 +119,22 @@ def _read_layers(file: ByteReader) -> tuple[Layers, Layers]:
     return (kernels, kernel_biases), (weights, weight_biases)
 
 
+def _read_older_layers(file: ByteReader) -> tuple[Layers, Layers]:
+    """Convolutions and the one connected layer of 2016, whose functions between are not written."""
+    n_layers = file.integer("number of layers", 3, 99)
+    convolutions = []
+    for kind in [_CONVOLUTION, _POOL] * (n_layers // 2) + [_CONNECTED]:
+        file.integer("kind of layer", kind, kind)
+        if kind == _CONVOLUTION:
+            kernels, biases = _read_convolution(file)
+            convolutions.append((correlating(kernels), biases))
+        elif kind == _POOL:
+            read_pool(file)
+    weights, bias = read_score(file)
+    kernels, kernel_biases = zip(*convolutions, strict=True)
+    return (kernels, kernel_biases), ((weights,), (bias,))
+
+
 def _read_convolution(file: ByteReader) -> tuple[np.ndarray, np.ndarray]:
     """Kernels (n_out, n_in, height, width), which the file has input by input, and biases."""
     n_in, n_out = (file.integer(name, 1, _MOST) for name in ("input maps", "output maps"))
@@ -160,11 +156,11 @@ def _read_connected(file: ByteReader) -> tuple[np.ndarray, np.ndarray]:
     return file.matrix("weights", (None, biases.size)), biases.ravel()
 
 
-def _stacked(path: Path, centres: np.ndarray, views: list[_View], dtype: DTypeLike) -> Validator:
+def _stacked(path: Path, centres: np.ndarray, views: list[View], dtype: DTypeLike, older: bool) -> Validator:
     """The views as one validator; their networks and pictures must be of one size."""
     n_triangles = max(len(view.triangles) for view in views)
     fields: dict[str, Any] = {"view_centres": cast(path, "view centres", centres, dtype)}
-    for name in _View._fields:
+    for name in View._fields:
         columns = [getattr(view, name) for view in views]
         if name in ("triangles", "alpha", "beta"):
             columns = [np.pad(c, ((0, n_triangles - len(c)), (0, 0))) for c in columns]
@@ -175,7 +171,7 @@ def _stacked(path: Path, centres: np.ndarray, views: list[_View], dtype: DTypeLi
             fields[name] = tuple(_stack(path, name, layer, dtype) for layer in layers)
         else:
             fields[name] = _stack(path, name, columns, dtype)
-    validator = Validator(**fields)
+    validator = Validator(older=older, **fields)
     _check_sizes(path, validator)
     return validator
 

@@ -13,10 +13,13 @@
 
 #include "xla.h"
 
-extern void *jaxclnf_response_maps(CallFrame*), *jaxclnf_solve(CallFrame*);
+extern void *jaxclnf_response_maps(CallFrame*), *jaxclnf_solve(CallFrame*), *jaxclnf_map_moments(CallFrame*);
 extern int jaxclnf_most_lanes;
 
-enum { MOST_ARRAYS = 12, MOST_AXES = 6, UNWRITTEN = 0x7fc0dead };
+enum { MOST_ARRAYS = 40, MOST_FORM = 4, MOST_AXES = 6, UNWRITTEN = 0x7fc0dead };
+typedef enum { MAPS, SYSTEMS, LOOKS } Function;
+static const char* FUNCTIONS[] = {"response_maps", "solve", "map_moments"};
+static void* (*const CALLED[])(CallFrame*) = {jaxclnf_response_maps, jaxclnf_solve, jaxclnf_map_moments};
 typedef enum { SOUND, DTYPE, RANK, COUNT, INDEX, NO_DATA, MISSING, SIZE, N_FAULTS } Fault;
 static const char* FAULTS[] = {"sound", "dtype", "rank", "count", "index", "no data", "missing", "size"};
 
@@ -44,6 +47,7 @@ typedef struct {
 typedef struct {
   Array arrays[MOST_ARRAYS];  // the last one is the result
   int n;
+  int32_t form[MOST_FORM];  // of a network: what its fourth array must hold
 } Call;
 
 static size_t bytes_each(int dtype) {
@@ -102,8 +106,38 @@ static Call solve(void) {
                 .n = 3};
 }
 
+static void add_layer(Call* c, int side, int n_in, int n_out) {
+  c->arrays[c->n++] = (Array){FLOAT32, 4, {side, side, n_in, n_out}, 0, 1};
+  c->arrays[c->n++] = (Array){FLOAT32, 1, {n_out}, 0, 1};
+}
+
+static void add_level(Call* c, int side, int n_in, int n_out, int blocks) {
+  add_layer(c, side, n_in, n_out);
+  for (int i = 0; i < 2 * blocks; i++) add_layer(c, 3, n_out, n_out);
+}
+
+static Call looks(void) {
+  const int images = below(3), tries = 1 + below(3), n = images * tries, points = 1 + below(6), ways = 1 + below(2);
+  const int height = 1 + below(one_in(4) ? 3 : 150), width = 1 + below(one_in(4) ? 5 : 150), side = 8 * (1 + below(4));
+  const int stem = 16 * (1 + below(2)), fine = 16 * (1 + below(2)), coarse = 16 * (1 + below(4));
+  Call c = {.arrays = {
+      {one_in(2) ? UINT8 : FLOAT32, 3, {images, height, width}, 0, 255},
+      {FLOAT32, 2, {n, 2}, 0, height + width},
+      {FLOAT32, 3, {n, 2, 2}, 0, one_in(3) ? 40 : 3},
+      {INT32, 1, {MOST_FORM}, 3, 0},
+  }, .n = 4, .form = {side, below(2), below(3), below(2)}};
+  add_layer(&c, 6, 1, stem);
+  add_level(&c, 4, stem, fine, c.form[1]);
+  add_level(&c, 4, fine, coarse, c.form[2]);
+  add_level(&c, 1, coarse, fine, c.form[3]);
+  add_layer(&c, 1, fine, 4 * points);
+  c.arrays[c.n++] = (Array){FLOAT32, 4, {n, ways, points, 5}, 0, 0};
+  return c;
+}
+
 // Makes one array, or the call, what it must not be; what cannot be done here is another fault.
-static Fault spoil(Call* c, Fault fault, bool maps, int* victim) {
+static Fault spoil(Call* c, Fault fault, Function function, int* victim) {
+  const bool maps = function == MAPS;
   static const int dtypes[] = {2, 3, 5, 7, 8, 9, 10, 12, 16};
   Array* a = &c->arrays[*victim = below(c->n)];
   if (fault == INDEX) a = &c->arrays[*victim = one_in(2) ? 3 : 9];
@@ -112,7 +146,7 @@ static Fault spoil(Call* c, Fault fault, bool maps, int* victim) {
   switch (fault) {
     case DTYPE: a->dtype = dtypes[below(9)]; break;
     case RANK: a->rank == 1 || one_in(2) ? (a->dims[a->rank++] = 1) : a->rank--; break;
-    case COUNT: c->n > 3 && one_in(2) ? (c->n -= 2 + (c->n == 12)) : (c->n = 1 + maps); break;
+    case COUNT: c->n > 3 && one_in(2) ? (c->n -= 2 + (maps && c->n == 12)) : (c->n = 1 + maps); break;
     case SIZE: a->dims[below(a->rank)] += one_in(8) ? -1000000 : (int)below(5) - 2; break;
     default: break;
   }
@@ -136,10 +170,10 @@ static int written(const float* values, size_t n) {
   return true;
 }
 
-static void try(bool maps, Fault fault) {
-  Call c = maps ? response_maps() : solve();
+static void try(Function function, Fault fault) {
+  Call c = function == MAPS ? response_maps() : function == SYSTEMS ? solve() : looks();
   int victim = -1, types[MOST_ARRAYS];
-  fault = spoil(&c, fault, maps, &victim);
+  fault = spoil(&c, fault, function, &victim);
   Buffer buffers[MOST_ARRAYS], *pointers[MOST_ARRAYS];
   void* owned[MOST_ARRAYS];
   for (int i = 0; i < c.n; i++) {
@@ -147,6 +181,8 @@ static void try(bool maps, Fault fault) {
     const size_t n = values_of(a);
     owned[i] = malloc(n * bytes_each(a->dtype));
     fill(a, owned[i], n);
+    if (function == LOOKS && i == 3 && a->dtype == INT32)
+      memcpy(owned[i], c.form, sizeof(int32_t) * (n < MOST_FORM ? n : MOST_FORM));
     if (i == c.n - 1 && a->dtype == FLOAT32)
       for (size_t k = 0; k < n; k++) ((uint32_t*)owned[i])[k] = UNWRITTEN;
     buffers[i] = (Buffer){sizeof(Buffer), NULL, a->dtype, fault == NO_DATA && i == victim ? NULL : owned[i], a->rank, a->dims};
@@ -164,11 +200,11 @@ static void try(bool maps, Fault fault) {
   frame.results = (Buffers){sizeof(Buffers), NULL, 1, types, pointers + c.n - 1};
   jaxclnf_most_lanes = 4 << below(3);
   refused = NULL;
-  (maps ? jaxclnf_response_maps : jaxclnf_solve)(&frame);
+  CALLED[function](&frame);
   const Array* result = &c.arrays[c.n - 1];
   const bool right = fault == SOUND ? !refused : fault == SIZE || refused;
   if (!right || (!refused && !written(owned[c.n - 1], values_of(result)))) {
-    fprintf(stderr, "%s call, fault %s of array %d: %s\n", maps ? "response_maps" : "solve", FAULTS[fault], victim,
+    fprintf(stderr, "%s call, fault %s of array %d: %s\n", FUNCTIONS[function], FAULTS[fault], victim,
             !right ? (refused ? "refused" : "not refused") : "result not written");
     exit(1);
   }
@@ -179,6 +215,6 @@ int main(int argc, char** argv) {
   if (argc != 3) return 2;
   state = strtoull(argv[1], NULL, 10) * 2 + 1;
   const int calls = atoi(argv[2]);
-  for (int i = 0; i < calls; i++) try(!one_in(4), one_in(2) ? SOUND : (Fault)below(N_FAULTS));
+  for (int i = 0; i < calls; i++) try(one_in(3) ? LOOKS : one_in(3) ? SYSTEMS : MAPS, one_in(2) ? SOUND : (Fault)below(N_FAULTS));
   printf("%d calls\n", calls);
 }

@@ -87,6 +87,7 @@ def evaluate(
         errors = {name: errors_of(results, faces) for name, results in fits.items()}
         for title, table in _tables(errors, yaws, faces.n_points).items():
             _print(title, table)
+        _print("All faces, each run's mean offset (right, down in %) taken away", _moved(fits, faces))
         _write(out / "faces.csv", faces, yaws, fits, errors)
         draw_cumulative_errors(out / "ced.png", {name: e.mean(axis=1) for name, e in errors.items()})
         typer.echo(f"{out / 'faces.csv'}: every face; {out / 'ced.png'}: cumulative errors")
@@ -124,6 +125,17 @@ def _fit(name: str, model: Model, faces: Faces, config: FitConfig) -> list[FitRe
             results.append(result)
             bar.advance(task)
     return results
+
+
+def _moved(fits: dict[str, list[FitResult]], faces: Faces) -> list[tuple[str, str, Figures]]:
+    """Rows of what is left of the errors without the mean offset of landmarks and annotations."""
+    from jaxclnf.data.evaluate import errors_without_offset, figures
+
+    rows = []
+    for run, results in fits.items():
+        errors, (right, down) = errors_without_offset(results, faces)
+        rows.append((f"{run} ({right:+.2f}, {down:+.2f})", "", figures(errors.mean(axis=1))))
+    return rows
 
 
 def _tables(

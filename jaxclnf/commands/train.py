@@ -54,6 +54,8 @@ def train_command(
     from jaxclnf.data.datasets import read_faces
     from jaxclnf.data.markup import parse_groups
     from jaxclnf.models.storage import save_model
+    from jaxclnf.training.conv.spread import with_learned_spread
+    from jaxclnf.training.conv.train import checkpoints
     from jaxclnf.types import Provenance
 
     networks = _networks(experts, [text for text in set_ or [] if "." in text.partition("=")[0]], seed)
@@ -64,14 +66,18 @@ def train_command(
     if landmarks:
         faces = faces.regroup(parse_groups(landmarks))
     learned, held_back = faces.split(recipe.held_back, recipe.seed)
-    model = _learn(faces, learned, held_back, recipe, out.with_suffix(".checkpoint.npz"))
+    checkpoint = out.with_suffix(".checkpoint.npz")
+    model = _learn(faces, learned, held_back, recipe, checkpoint)
     if networks:
         model = _with_networks(model, learned, networks, out, _identity(faces, recipe))
+        model = with_learned_spread(model, held_back) if len(held_back) else model
     source = "jaxclnf train " + " ".join(path.name for path in datasets)
     terms = licence or "after the terms of the training data"
     provenance = Provenance(name or out.stem, source, terms, frozenset(learned.digests))
     model = replace(model, provenance=provenance, calibration=_calibration(model, held_back))
     save_model(model, out, np.float16)
+    for path in (checkpoint, *checkpoints(out, networks)):
+        path.unlink(missing_ok=True)
     typer.echo(
         f"{out}: {out.stat().st_size / 1e6:.1f} MB, experts of {len(model.experts)} scales and networks"
     )
@@ -154,7 +160,6 @@ def _learn(faces: Faces, learned: Faces, held_back: Faces, recipe: Recipe, path:
 
         note = partial(bar.console.print, soft_wrap=True, highlight=False)
         model = train(task, checkpoint, report, note)
-    checkpoint.remove()
     return model
 
 

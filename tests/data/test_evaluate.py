@@ -9,7 +9,15 @@ import pytest
 
 from jaxclnf.data.charts import draw_cumulative_errors
 from jaxclnf.data.datasets import Faces
-from jaxclnf.data.evaluate import by_group, by_yaw, cumulative, figures, point_errors, start_boxes
+from jaxclnf.data.evaluate import (
+    by_group,
+    by_yaw,
+    cumulative,
+    figures,
+    mean_offset,
+    point_errors,
+    start_boxes,
+)
 
 ERRORS = np.array([2.0, 4.0, 6.0, 12.0])
 
@@ -45,6 +53,15 @@ def test_point_errors_are_percent_of_the_eye_distance():
     landmarks[1] = np.nan
     errors = point_errors(landmarks, truth, np.array([100.0, 50, 50]), np.array([True, True, False]))
     np.testing.assert_allclose(errors, [[5, 5], [np.inf, np.inf], [np.inf, np.inf]])
+
+
+def test_the_mean_offset_is_that_of_the_faces_that_were_fitted():
+    truth, eyes = np.random.default_rng(0).uniform(0, 100, (4, 68, 2)), np.linspace(20, 50, 4)
+    moved = truth + np.array([0.03, -0.02]) * eyes[:, None, None]
+    moved[2], moved[3] = 1e6, np.nan
+    fitted = np.array([True, True, False, True])
+    np.testing.assert_allclose(mean_offset(moved, truth, eyes, fitted), [3, -2], atol=1e-9)
+    np.testing.assert_array_equal(mean_offset(moved, truth, eyes, ~fitted & False), 0)
 
 
 def test_groups_and_yaws():

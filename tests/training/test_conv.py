@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import cv2
 import jax
@@ -11,11 +12,14 @@ import numpy as np
 import pytest
 from engine import synthetic_model
 
-from jaxclnf.data.datasets import read_faces
+import jaxclnf
+from jaxclnf.data.datasets import Faces, read_faces
 from jaxclnf.fitting.pose import landmarks, params_from_box
+from jaxclnf.training.conv import spread
 from jaxclnf.training.conv.recipe import ConvRecipe
-from jaxclnf.training.conv.train import train_networks
+from jaxclnf.training.conv.train import checkpoints, train_networks
 
+HERE = Path(__file__).parents[2]
 TINY = ConvRecipe(side=32, stem=8, channels=(8, 12), blocks=(1, 1), steps=120, batch=8, rate=5e-3)
 
 
@@ -37,15 +41,30 @@ def faces(tmp_path):
     return replace(read_faces([tmp_path], n_points), mirror=tuple(range(n_points)))
 
 
-def test_networks_learn_and_their_checkpoints_go(faces, tmp_path) -> None:
+def test_networks_learn_and_leave_checkpoints(faces, tmp_path) -> None:
     model, told = synthetic_model(np.float32), []
     recipes = {"large": TINY, "conv": replace(TINY, seed=1)}
     with jax.numpy_dtype_promotion("standard"):  # optax counts steps in integers
         made = train_networks(faces, model.pdm, recipes, tmp_path / "m.npz", "run", told.append)
     assert [len(jax.tree.leaves(e.network)) > 0 for e in made] == [True, True]
-    assert not list(tmp_path.glob("*.checkpoint.npz"))
+    assert all(path.exists() for path in checkpoints(tmp_path / "m.npz", recipes))
     for name in recipes:
         own = [progress for progress in told if progress.name == name]
         assert own[-1].step == own[-1].n_steps == TINY.steps
         first, last = (np.mean([p.loss for p in part]) for part in (own[:4], own[-4:]))
         assert last < first - 0.5
+
+
+def test_covariances_are_made_to_hold_what_they_say() -> None:
+    """On faces whose landmarks are told off by what a spread of nine would say, it becomes nine."""
+    model, rng = jaxclnf.load_model(), np.random.default_rng(0)
+    photo = jaxclnf.to_grey(jaxclnf.read_photo(HERE / "docs" / "grace_hopper.png"))
+    box = np.array([[185, 110, 175, 175]], np.float32)
+    once = jaxclnf.fit_faces(model, [photo], box)
+    root = np.linalg.cholesky(once.covariance[0])
+    off = np.einsum("nij,fnj->fni", 3 * root, rng.standard_normal((20, 68, 2)))
+    faces = Faces((Path("photo.png"),) * 20, once.landmarks[0] + off)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(spread, "fit_annotated", lambda *_: [jax.tree.map(lambda a: a[0], once)] * 20)
+        learned = spread.with_learned_spread(model, faces)
+    assert float(learned.experts[-1].spread / model.experts[-1].spread) == pytest.approx(9, rel=0.1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -59,13 +59,16 @@ def train_networks(
         key = recipe.side, recipe.reach
         if key not in crops:
             crops[key] = gather_crops(faces, pdm, empty, recipe)
-        path = folder.with_suffix(f".{name}.checkpoint.npz")
+        (path,) = checkpoints(folder, [name])
         network = _learn(name, crops[key], np.asarray(faces.mirror), recipe, teacher, path, run, report)
         teacher = network if teacher is None else teacher
         made.append(empty.__class__(empty.patch_scale, empty.spread, network, empty.side, empty.mirror))
-    for name in recipes:
-        folder.with_suffix(f".{name}.checkpoint.npz").unlink(missing_ok=True)
     return made
+
+
+def checkpoints(folder: Path, names: Iterable[str]) -> list[Path]:
+    """The checkpoints of networks' training, to be deleted when the model is written."""
+    return [folder.with_suffix(f".{name}.checkpoint.npz") for name in names]
 
 
 def unlearned(pdm: PDM, recipe: ConvRecipe, mirror: Sequence[int]) -> ConvExperts:

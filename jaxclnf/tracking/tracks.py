@@ -19,8 +19,8 @@ from jaxclnf.types import FaceParams, FitResult, Model, Validator, usable
 FAST = 0.03
 """Widths a frame from which on a face's motion is predicted, and twice that ..."""
 
-JUST_ABOVE = BOUNDARY + 0.025
-"""Certainty between the validator's boundary and the next above it."""
+JUST_ABOVE = BOUNDARY + 1e-4
+"""The least certainty of the validator that is above its boundary, beyond rounding."""
 
 HURRIED = 0.06
 """... from which on every frame's detections are asked for."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import json
 import os
 import signal
 import subprocess
@@ -27,6 +28,7 @@ from machines import OPEN, Machines, Use
 
 SHARED = Path(__file__).resolve().parents[3] / "shared"
 SETS = ("faces/lfpw_test", "faces/lfpw_train", "faces/helen_train", "photos/helen_train")
+MEASURED = Path(__file__).with_name("measured.json")
 LOOK_EVERY = 0.5  # seconds
 SHARD = 100
 BOXES_A_PHOTO = 10
@@ -202,6 +204,60 @@ def failing_shard(trial: Trial) -> None:
     )
 
 
+def scaling(trial: Trial) -> None:
+    """Runs with 1, 2 and 4 workers on this machine, for `simulate.py`."""
+    runs = []
+    with Machines() as machines:
+        machines.start(4)
+        machines.wait(1)
+        trial.on(machines, "warm", "--workers", 2)
+        for workers in (1, 2, 4):
+            name = f"scaling-{workers}"
+            ended = trial.on(machines, name, "--workers", workers)
+            ledger = (trial.folder / name / "ledger").glob("*.jsonl")
+            lines = [line for file in sorted(ledger) for line in file.read_text().splitlines()]
+            shards = [json.loads(line)["seconds"] for line in lines]
+            runs.append({"workers": workers, "seconds": round(ended.seconds, 1), "shards": shards})
+            print(
+                f"{workers} workers: {ended.seconds:.0f} s, {ended.use.seconds:.0f} processor seconds so far"
+            )
+    inputs = [Path(line) for line in trial.inputs.read_text().splitlines()]
+    parts = (trial.folder / "scaling-1/landmarks").glob("*.parquet")
+    bytes_a_photo = {
+        "read": round(sum(path.stat().st_size for path in inputs) / len(inputs)),
+        "written": round(sum(path.stat().st_size for path in parts) / len(inputs)),
+    }
+    said = {
+        "cores": os.cpu_count(),
+        "photos": len(inputs),
+        "shard": SHARD,
+        "bytes": bytes_a_photo,
+        "runs": runs,
+    }
+    said["tasks_a_second"] = round(tasks_a_second())
+    print(f"bytes a photo: {bytes_a_photo}; {said['tasks_a_second']} empty tasks a second")
+    MEASURED.write_text(json.dumps(said, indent=1) + "\n")
+
+
+def tasks_a_second(n: int = 2000) -> float:
+    """How fast one driver hands out and takes back tasks that do nothing."""
+    from jaxclnf.cluster.engine import Size, connected
+    from jaxclnf.cluster.pool import Pool, PoolStage
+    from jaxclnf.cluster.worker import Circumstances
+
+    def nothing(share, task, before):
+        return task
+
+    stages = [PoolStage(nothing, Size(cpus=0.5))]
+    with connected("local") as ray, Pool(ray, {}, None, stages, Circumstances(".", None, False)) as pool:
+        done = 0
+        for finished in pool.run(range(n)):
+            if not done and finished:
+                begun = time.monotonic()
+            done += len(finished)
+    return done / (time.monotonic() - begun)
+
+
 def memory(folder: Path, n_faces: int) -> None:
     """Memory of the driver and the workers over a long run of repeated photos with ten boxes each."""
     sources = SHARED / "faces/lfpw_test"
@@ -243,6 +299,7 @@ PARTS = {
     "lost-machine": lost_machine,
     "lost-driver": lost_driver,
     "failing-shard": failing_shard,
+    "scaling": scaling,
 }
 
 

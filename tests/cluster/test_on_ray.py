@@ -42,15 +42,18 @@ def cluster() -> Iterator[object]:
 
 
 def test_tasks_that_fail_or_kill_their_worker_are_named_and_the_rest_is_done(cluster) -> None:
+    def read(share, task, before):
+        return np.full(1000, task)
+
     def half(share, task, before):
         if task == 3:
             raise KeyError("three")
         if task == 5:
             os._exit(1)
-        return task / 2
+        return before[0] / 2
 
     ray.init(address=cluster.address, log_to_driver=False, logging_level="ERROR")
-    stages = [PoolStage(half, Size(cpus=0.25))]
+    stages = [PoolStage(read, Size(cpus=0.25, most=1)), PoolStage(half, Size(cpus=0.25))]
     with Pool(ray, {}, None, stages, Circumstances(".", None, False)) as pool:
         done = {each.task: each.result for some in pool.run(range(8)) for each in some}
     ray.shutdown()

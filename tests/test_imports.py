@@ -95,6 +95,16 @@ def test_ops_import_only_jax(path: Path) -> None:
     }
 
 
+def test_no_two_things_have_one_name() -> None:
+    """Functions and classes that other modules may use; a program's `main` is its own."""
+    homes: dict[str, list[str]] = {}
+    for path in sorted(PACKAGE.rglob("*.py")):
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_"):
+                homes.setdefault(node.name, []).append(str(path.relative_to(PACKAGE)))
+    assert {name: found for name, found in homes.items() if len(found) > 1 and name != "main"} == {}
+
+
 def test_importing_the_package_is_cheap() -> None:
     """The parts of the host side load when they are used; the slack over 2 s is for a busy machine."""
     code = (

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from jaxclnf.bench.alone import GROUP, Stages, frames_alone, photos_alone
 from jaxclnf.bench.scenes import write_film, write_photos
-from jaxclnf.bench.whole_runs import Run, run_tool
+from jaxclnf.bench.whole_runs import WholeRun, run_tool
 from jaxclnf.types import Model
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class Pipelines:
     """Figures of the stages and of whole runs."""
 
     stages: list[Stages]
-    runs: list[Run]
+    runs: list[WholeRun]
 
     def described(self) -> dict[str, Any]:
         """What JSON knows of it."""

@@ -12,7 +12,7 @@ from pathlib import Path
 
 
 @dataclass
-class Run:
+class WholeRun:
     """A whole process: what it worked on, seconds, and megabytes of memory every tenth of a second."""
 
     name: str
@@ -33,7 +33,7 @@ class Run:
         return max(self.memory_mb[-(n // 10) :]) - max(self.memory_mb[n // 3 : n // 2]) if n >= 10 else 0.0
 
 
-def run_tool(name: str, unit: str, n: int, arguments: list[str]) -> Run:
+def run_tool(name: str, unit: str, n: int, arguments: list[str]) -> WholeRun:
     """A run of the command line; raises ValueError where it fails."""
     command = [sys.executable, "-c", "from jaxclnf.cli import program; program()", *arguments]
     before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
@@ -47,7 +47,7 @@ def run_tool(name: str, unit: str, n: int, arguments: list[str]) -> Run:
     if process.returncode:
         raise ValueError(f"a run of the command line failed: {said.strip()[-300:]}")
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return Run(name, unit, n, wall, cpu, [mb for mb in memory if mb])
+    return WholeRun(name, unit, n, wall, cpu, [mb for mb in memory if mb])
 
 
 def _memory_mb(pid: int) -> float:

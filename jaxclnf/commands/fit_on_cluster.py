@@ -52,7 +52,7 @@ def fit_on_cluster(
     columns = photo_columns(model, config)
     job = PhotoJob(store, columns, asked.camera, asked.detector, asked.only_largest, asked.boxes)
     plan, stages = partial(_plan, asked), _stages(cluster)
-    work = on_cluster.Work(LANDMARKS, "photos", told, plan, stages, (model, config), job)
+    work = on_cluster.FolderRun(LANDMARKS, "photos", told, plan, stages, (model, config), job)
     on_cluster.into_folder(work, store, resume, cluster)
 
 

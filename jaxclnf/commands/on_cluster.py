@@ -103,7 +103,7 @@ def base_folder(arguments: Sequence[str]) -> str:
     return os.getcwd() if relative else ""
 
 
-class Work(NamedTuple):
+class FolderRun(NamedTuple):
     """A run into a folder: its table, what tells it from others, how it is planned and done."""
 
     table: str
@@ -115,7 +115,7 @@ class Work(NamedTuple):
     job: Any
 
 
-def into_folder(work: Work, store: Store, resume: bool, asked: Asked) -> None:
+def into_folder(work: FolderRun, store: Store, resume: bool, asked: Asked) -> None:
     """Do a run, begun or resumed, and end as a run on one machine would."""
     from jaxclnf.cluster.run import Run
 

@@ -43,7 +43,7 @@ def track_on_cluster(
     model, config = settled()
     store, arguments = Store(out), asked.arguments
     told = {**told, "folder": on_cluster.base_folder(arguments), **common.run_description(model, config)}
-    work = on_cluster.Work(
+    work = on_cluster.FolderRun(
         TRACKS,
         "videos",
         told,

@@ -177,7 +177,7 @@ def _reduction(spec: Spec, model: Model | None, box: np.ndarray) -> float:
     return reduction(mean_size, spec.base_config(model).resolution, box)
 
 
-class Trial(NamedTuple):
+class SweepTrial(NamedTuple):
     """Settings that compile alike, to be tried on the faces from ``first`` up to ``last``."""
 
     settings: list[Setting]
@@ -210,7 +210,7 @@ class TrialSetup(NamedTuple):
     base: FitConfig  # what settings change
 
 
-SweepTask = Trial | Timing
+SweepTask = SweepTrial | Timing
 TaskResult = list[TriedSetting] | float | None
 """Outcomes of a trial, milliseconds a face; None of a task that was given up."""
 
@@ -260,16 +260,16 @@ def run_sweep(
     return [outcome for s in alive if (outcome := results.whole(s))]
 
 
-def _is_known(results: Results, trial: Trial) -> bool:
+def _is_known(results: Results, trial: SweepTrial) -> bool:
     return all(results.has(setting, trial.first, trial.last) for setting in trial.settings)
 
 
 def _amount(task: SweepTask) -> int:
     """Fits of a task, without those that a timing repeats."""
-    return len(task.settings) * (task.last - task.first) if isinstance(task, Trial) else 0
+    return len(task.settings) * (task.last - task.first) if isinstance(task, SweepTrial) else 0
 
 
-def _untimed(results: Results, trials: Sequence[Trial]) -> Iterator[Timing]:
+def _untimed(results: Results, trials: Sequence[SweepTrial]) -> Iterator[Timing]:
     """One setting of each compiled program that was never timed."""
     firsts = {_key(static_part(t.settings[0])): t.settings[0] for t in reversed(trials)}
     return (Timing(setting) for setting in firsts.values() if results.time_of(setting) is None)
@@ -279,7 +279,7 @@ def _note(results: Results, task: SweepTask, found: TaskResult) -> None:
     """Store what was found at once."""
     if isinstance(task, Timing) and isinstance(found, float):
         results.add_time(static_part(task.setting), found)
-    elif isinstance(task, Trial) and isinstance(found, list):
+    elif isinstance(task, SweepTrial) and isinstance(found, list):
         for outcome in found:
             if not results.has(outcome.setting, task.first, task.last):
                 results.add(outcome)
@@ -309,7 +309,9 @@ def grouped(settings: Sequence[Setting]) -> list[list[Setting]]:
     return list(groups.values())
 
 
-def _trials(spec: Spec, settings: Sequence[Setting], first: int, last: int, faces: int) -> Iterator[Trial]:
+def _trials(
+    spec: Spec, settings: Sequence[Setting], first: int, last: int, faces: int
+) -> Iterator[SweepTrial]:
     """The trials of settings on the faces from first to last, of at most so many faces each."""
     for group in grouped(settings):
         # By the whole specification, so that a search that has dropped some compiles nothing anew.
@@ -317,10 +319,10 @@ def _trials(spec: Spec, settings: Sequence[Setting], first: int, last: int, face
         width = min(SETTINGS_AT_ONCE, alike)
         for start in range(0, len(group), width):
             for begin in range(first, last, faces):
-                yield Trial(group[start : start + width], width, begin, min(begin + faces, last))
+                yield SweepTrial(group[start : start + width], width, begin, min(begin + faces, last))
 
 
-def _outcomes(bench: TrialSetup, trial: Trial) -> list[TriedSetting]:
+def _outcomes(bench: TrialSetup, trial: SweepTrial) -> list[TriedSetting]:
     """Outcomes of a trial's settings, by a program for as many as its width."""
     model, photos, base = bench
     chunk, width, first, last = trial

@@ -23,7 +23,7 @@ from jaxclnf.bench.startup import ARRAY, DETECTION, FIRST, FIT, SECOND, RunProce
 from jaxclnf.bench.synthetic import synthetic_faces
 from jaxclnf.bench.synthetic import synthetic_model as large_model
 from jaxclnf.bench.timing import Case, Figure, time_cases
-from jaxclnf.bench.whole_runs import Run, run_tool
+from jaxclnf.bench.whole_runs import WholeRun, run_tool
 from jaxclnf.bench.work import fit_work, roofline_ms
 from jaxclnf.config import setting
 from jaxclnf.media.detection import detect_faces
@@ -168,9 +168,9 @@ def test_stages_add_up_to_what_a_photo_costs(tmp_path: Path) -> None:
             sum(range(200_000))
     assert list(stages.cpu_ms) == ["read", "detect"] and stages.cpu_ms["read"] > stages.cpu_ms["detect"] > 0
     assert stages.each()["read"] == stages.cpu_ms["read"] / 4
-    run = Run("plain", "photo", 100, 2.0, 3.0, [float(min(i, 10)) for i in range(40)])
+    run = WholeRun("plain", "photo", 100, 2.0, 3.0, [float(min(i, 10)) for i in range(40)])
     assert run.rate == 50 and run.growth_mb() == 0
-    growing = Run("plain", "photo", 100, 2.0, 3.0, [float(i) for i in range(40)])
+    growing = WholeRun("plain", "photo", 100, 2.0, 3.0, [float(i) for i in range(40)])
     assert growing.growth_mb() == 20
     report = Report("", "", pipelines=Pipelines([stages], [run, growing]))
     assert [table.row_count for table in report.tables()] == [2, 2]

@@ -51,7 +51,7 @@ class Line(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Course:
+class VideoPlots:
     """A video: the drawing of its course, who is in it, and some of its frames."""
 
     name: str
@@ -73,7 +73,7 @@ class Page:
     failures: Sequence[Failure]
     unfitted: Sequence[Line] = ()
     n_unfitted: int = 0
-    courses: Sequence[Course] = ()
+    courses: Sequence[VideoPlots] = ()
     cards: Iterable[Card] = ()
     left_out: int = 0
     span: tuple[float, float] = (0.0, 1.0)  # of a drawing's width that its times fill

@@ -12,7 +12,7 @@ from jaxclnf.media.inputs import Failure
 from jaxclnf.output.pictures import LONGEST
 from jaxclnf.output.report.names import short_names
 from jaxclnf.output.report.page import Card, Line, Page, count, sure, thumbnail, write_page
-from jaxclnf.output.report.rows import LOOKS, PHOTO, Row, is_bad, numbers, read_rows, worth
+from jaxclnf.output.report.rows import LOOKS, PHOTO, Row, is_bad, read_rows, shown_numbers, worth
 from jaxclnf.output.tables import NO_FACE, STATUS_WORDS
 from jaxclnf.types import Status
 
@@ -73,7 +73,7 @@ def _cards(
 def _card(order: int, row: Row, name: str, picture: RGB | None, full: str) -> Card:
     confidence = row["confidence"]
     text = NO_FACE if row["status"] == NO_FACE else f"face {row['face']}: {row['status']}, {sure(confidence)}"
-    shown = {} if row["status"] == NO_FACE else {"face": str(row["face"])} | numbers(row)
+    shown = {} if row["status"] == NO_FACE else {"face": str(row["face"])} | shown_numbers(row)
     image = thumbnail(picture)
     return Card(
         order,

@@ -57,7 +57,7 @@ def _shown(there: Sequence[str], names: Sequence[str], also: Sequence[str]) -> l
     return [*names, *(name for name in also if name in there)]
 
 
-def numbers(row: Row) -> dict[str, str]:
+def shown_numbers(row: Row) -> dict[str, str]:
     """What the page says of a face, by name: those of the numbers that are known."""
     said = {"status": row["status"], "confidence": _number(row["confidence"], 100, " %")}
     for axis, name in zip(("pitch", "yaw", "roll"), ROTATIONS, strict=True):

@@ -12,8 +12,8 @@ from jaxclnf.media.images import RGB
 from jaxclnf.media.inputs import Failure
 from jaxclnf.output.report.course import SPAN, course, faces_in
 from jaxclnf.output.report.names import short_names
-from jaxclnf.output.report.page import Card, Course, Line, Page, count, sure, thumbnail, write_page
-from jaxclnf.output.report.rows import LOOKS, VIDEO, Row, is_bad, numbers, read_rows, worth
+from jaxclnf.output.report.page import Card, Line, Page, VideoPlots, count, sure, thumbnail, write_page
+from jaxclnf.output.report.rows import LOOKS, VIDEO, Row, is_bad, read_rows, shown_numbers, worth
 from jaxclnf.output.tables import LOST, NO_FACE, STATUS_WORDS
 from jaxclnf.types import Status
 
@@ -46,10 +46,10 @@ def report_videos(path: Path, videos: dict[Path, Path], failures: Sequence[Failu
     write_page(path, page)
 
 
-def _course(name: str, rows: list[Row], film: Path) -> Course:
+def _course(name: str, rows: list[Row], film: Path) -> VideoPlots:
     times = [row["timestamp"] for row in rows] or [0.0]
     source = next((row["source"] for row in rows if row["source"]), name)
-    return Course(
+    return VideoPlots(
         name=name,
         path=source,
         svg=course(rows, min(times), max(times)),
@@ -61,7 +61,7 @@ def _course(name: str, rows: list[Row], film: Path) -> Course:
     )
 
 
-def _unfitted(shown: Course, rows: list[Row]) -> Iterator[Line]:
+def _unfitted(shown: VideoPlots, rows: list[Row]) -> Iterator[Line]:
     """In how many frames each face was found or expected, and not fitted."""
     lost = Counter((row["face_id"], row["status"]) for row in rows if row["status"] not in _SEEN)
     for (face, status), n in sorted(lost.items()):
@@ -107,7 +107,7 @@ def _chosen(least: dict[int, float]) -> list[int]:
 
 def _line(row: Row) -> str:
     """The numbers of a face in a row."""
-    said = numbers(row)
+    said = shown_numbers(row)
     return ", ".join(v if name in ("status", "confidence") else f"{name} {v}" for name, v in said.items())
 
 

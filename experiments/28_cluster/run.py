@@ -217,7 +217,8 @@ def scaling(trial: Trial) -> None:
             ledger = (trial.folder / name / "ledger").glob("*.jsonl")
             lines = [line for file in sorted(ledger) for line in file.read_text().splitlines()]
             shards = [json.loads(line)["seconds"] for line in lines]
-            runs.append({"workers": workers, "seconds": round(ended.seconds, 1), "shards": shards})
+            took = {"seconds": round(ended.seconds, 1), "processor_seconds": round(ended.use.seconds)}
+            runs.append({"workers": workers, **took, "shards": shards})
             print(
                 f"{workers} workers: {ended.seconds:.0f} s, {ended.use.seconds:.0f} processor seconds so far"
             )

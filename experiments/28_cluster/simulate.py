@@ -40,7 +40,7 @@ class Place:
     """What a run is done with."""
 
     workers: int
-    cores: int  # of all machines
+    cores: float  # of all machines
     network: float = NETWORK  # bytes a second that all photos come through
 
 
@@ -66,7 +66,8 @@ def seconds(work: Work, place: Place) -> float:
 def calibrated(measured: dict) -> Work:
     """What the measured run with one worker says of photos and starts."""
     (alone,) = [run for run in measured["runs"] if run["workers"] == 1]
-    first, *others = alone["shards"]
+    share = left_by_others(alone)
+    first, *others = (share * seconds for seconds in alone["shards"])
     a_shard = median(others)
     return Work(
         photos=measured["photos"],
@@ -78,6 +79,11 @@ def calibrated(measured: dict) -> Work:
     )
 
 
+def left_by_others(run: dict) -> float:
+    """How many cores a run got of a machine that others use, too."""
+    return run["processor_seconds"] / run["seconds"]
+
+
 def check(measured: dict, work: Work) -> None:
     """Print the model beside what was measured."""
     print(
@@ -85,9 +91,10 @@ def check(measured: dict, work: Work) -> None:
     )
     print(f"{work.start_seconds:.1f} s, the command in {work.begin_seconds:.1f} s")
     for run in measured["runs"]:
-        modelled = seconds(work, Place(run["workers"], measured["cores"]))
+        cores = left_by_others(run)
+        modelled = seconds(work, Place(run["workers"], cores))
         print(
-            f"  {run['workers']} workers on {measured['cores']} cores: measured {run['seconds']:.0f} s, "
+            f"  {run['workers']} workers, which got {cores:.2f} cores: measured {run['seconds']:.0f} s, "
             f"modelled {modelled:.0f} s ({modelled / run['seconds'] - 1:+.0%})"
         )
 
@@ -101,7 +108,7 @@ def plan(work: Work, written: float) -> None:
         hours = whole_hours(larger, Place(cores, cores))
         rate = photos / shard / (hours * 3600)
         print(
-            f"| {photos:.0e} | {cores:,} | {shard:,} | {hours:,.1f} | {hours * cores * PRICE:,.0f} "
+            f"| {photos:.0e} | {cores:,} | {shard:,} | {hours:,.1f} | {hours * cores * PRICE:,.1f} "
             f"| {photos * MEGAPIXEL_BYTES / 1e12:,.1f} TB | {photos * written / 1e12:,.2f} TB "
             f"| {rate * work.driver_seconds:.1%} |"
         )

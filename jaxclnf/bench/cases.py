@@ -35,16 +35,25 @@ Boxes = Float[np.ndarray, "n 4"]
 
 OPENFACE, WILD, OURS = "OpenFace's default", "5 starts, -wild", "our default"
 CONFIGS = {OPENFACE: FitConfig.openface(), WILD: FitConfig.openface_wild(True), OURS: FitConfig()}
+SHIPPED = {"default": "the model that ships", "fast": "the model that ships, fast"}
+"""Its presets that are timed, and what they are called beside those of the model asked for."""
 
 
 def fit_cases(
-    model: Model, images: Images, boxes: Boxes, name: str, batches: Sequence[int], from_host: bool = True
+    model: Model,
+    images: Images,
+    boxes: Boxes,
+    name: str,
+    batches: Sequence[int],
+    from_host: bool = True,
+    config: FitConfig | None = None,
 ) -> list[Case]:
     """Cases of one face (batch 1) and of batches; images wait on the host or already on the device.
 
-    Batches on a CPU are shared out over its cores; those of `COMPARED` faces are timed as one program too.
+    ``config`` is what ``name`` says, by default that of `CONFIGS`. Batches on a CPU are shared out over its
+    cores; those of `COMPARED` faces are timed as one program too.
     """
-    config = jax.device_put(CONFIGS[name])
+    config = jax.device_put(CONFIGS[name] if config is None else config)
     on_cores = from_host and jax.local_devices()[0].platform == "cpu"
     group = name if from_host else f"{name}, images on the device"
     cases = []

@@ -109,8 +109,10 @@ def _time(
 def _fits(report: Report, model: Model, faces: BenchFaces, quick: bool) -> list[Case]:
     import jax
 
-    from jaxclnf.bench.cases import OPENFACE, OURS, WILD, fit_cases, tracking_case
+    from jaxclnf.bench.cases import OPENFACE, OURS, SHIPPED, WILD, fit_cases, tracking_case
     from jaxclnf.bench.yardstick import dlib_case
+    from jaxclnf.models.presets import settings_for
+    from jaxclnf.models.storage import load_model
 
     images, boxes = faces.images, faces.boxes
     accelerator = jax.local_devices()[0].platform != "cpu"
@@ -118,6 +120,9 @@ def _fits(report: Report, model: Model, faces: BenchFaces, quick: bool) -> list[
     cases = fit_cases(model, images, boxes, OPENFACE, batches)
     if accelerator:
         cases += fit_cases(model, images, boxes, OPENFACE, batches, from_host=False)
+    shipped = load_model()
+    for preset, name in SHIPPED.items():
+        cases += fit_cases(shipped, images, boxes, name, QUICK, config=settings_for(shipped, preset))
     if not quick:
         for name in (WILD, OURS):
             cases += fit_cases(model, images, boxes, name, QUICK)

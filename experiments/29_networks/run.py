@@ -100,9 +100,8 @@ def draw(squares: dict[str, np.ndarray]) -> None:
     axes.plot([0, 1], [0, 1], color="0.7", linewidth=1)
     for kind, square in squares.items():
         axes.plot(promised, [(square <= limit).mean() for limit in limits], label=kind)
-        print(
-            f"{kind:<16}of landmarks said to be within with 90 %, {(square <= chi2.ppf(0.9, 2)).mean():.1%} are"
-        )
+        within = (square <= chi2.ppf(0.9, 2)).mean()
+        print(f"{kind:<16}of landmarks said to be within with 90 %, {within:.1%} are")
     axes.set(xlabel="promised share of landmarks", ylabel="found share", xlim=(0, 1), ylim=(0, 1))
     axes.legend(frameon=False, fontsize=8)
     figure.savefig(HERE / "reliability.png", dpi=110, bbox_inches="tight")

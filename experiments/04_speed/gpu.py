@@ -15,10 +15,11 @@ import jax
 import numpy as np
 
 from jaxclnf import fit_batch, load_model
-from jaxclnf.bench.cases import CONFIGS, OPENFACE, OURS, WILD, fit_cases, stage_cases, tracking_case
+from jaxclnf.bench.cases import CONFIGS, OPENFACE, OURS, SHIPPED, WILD, fit_cases, stage_cases, tracking_case
 from jaxclnf.bench.synthetic import synthetic_faces, synthetic_model
 from jaxclnf.bench.timing import time_cases
 from jaxclnf.bench.work import ceilings, fit_work
+from jaxclnf.models.presets import settings_for
 
 N_IMAGES = 256
 
@@ -38,6 +39,10 @@ def main() -> None:
 
     cases = fit_cases(model, images, boxes, OPENFACE, options.batches, from_host=False)
     cases += fit_cases(model, images, boxes, OPENFACE, options.batches[-1:], from_host=True)
+    shipped = jax.device_put(load_model())
+    for preset, name in SHIPPED.items():
+        own = settings_for(shipped, preset)
+        cases += fit_cases(shipped, images, boxes, name, options.batches, from_host=False, config=own)
     if not options.quick:
         for name in (OURS, WILD):
             cases += fit_cases(model, images, boxes, name, [n for n in options.batches if n <= 1024], False)
@@ -47,7 +52,7 @@ def main() -> None:
     report["figures"] = [{**f._asdict(), "faces_per_second": f.faces_per_second} for f in figures]
     for f in figures:
         print(
-            f"{f.group:<45}{f.name:<18}{1e3 * f.wall_ms:>10.2f} us/face {f.faces_per_second:>12,.0f} faces/s"
+            f"{f.group:<50}{f.name:<18}{1e3 * f.wall_ms:>10.2f} us/face {f.faces_per_second:>12,.0f} faces/s"
         )
 
     report["roofline"] = _roofline(model, max(f.faces_per_second for f in figures if OPENFACE in f.group))

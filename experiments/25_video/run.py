@@ -37,11 +37,17 @@ def as_params(rigid: np.ndarray, shape: np.ndarray, dtype=np.float32) -> FacePar
     return FaceParams(rigid[..., 0], rigid[..., 1:4], rigid[..., 4:6], shape.astype(dtype))
 
 
-def steps(model: Model, config: TrackConfig, frames: list[np.ndarray]) -> list[list[Tracked]]:
-    """What the tracker says of each frame."""
+def steps(
+    model: Model, config: TrackConfig, frames: list[np.ndarray], detector: str | None = "hog"
+) -> list[list[Tracked]]:
+    """What the tracker says of each frame; ``detector`` None is the one that `jaxclnf track` takes."""
     state, found = TrackerState(), []
     for grey in frames:
-        boxes = detect_faces(grey, "hog").boxes if wants_detections(config, state) else NONE
+        boxes = (
+            detect_faces(np.stack([grey] * 3, -1), detector).boxes
+            if wants_detections(config, state)
+            else NONE
+        )
         state, seen = step(model, config, state, grey, boxes)
         found.append(seen)
     return found
@@ -52,8 +58,10 @@ def landmarks(found: list[list[Tracked]]) -> list[dict[int, np.ndarray]]:
     return [{t.face_id: np.asarray(t.result.landmarks) for t in seen if t.success} for seen in found]
 
 
-def tracked(model: Model, config: TrackConfig, frames: list[np.ndarray]) -> list[dict[int, np.ndarray]]:
-    return landmarks(steps(model, config, frames))
+def tracked(
+    model: Model, config: TrackConfig, frames: list[np.ndarray], detector: str | None = "hog"
+) -> list[dict[int, np.ndarray]]:
+    return landmarks(steps(model, config, frames, detector))
 
 
 def steadier() -> None:
@@ -127,7 +135,8 @@ def against_the_main_model(model: Model) -> None:
         ("default settings", model, FitConfig()),
         ("the model that ships", own, own.settings),
     ):
-        found = tracked(followed, TrackConfig(settings, max_faces=1), frames)
+        detector = None if followed is own else "hog"
+        found = tracked(followed, TrackConfig(settings, max_faces=1), frames, detector)
         lost = sum(not frame for frame in found)
         ours = np.array([frame[0] for frame in found if frame])
         print(f"default.wmv, {name}: {N_FRAMES - lost} of {N_FRAMES} frames succeed")

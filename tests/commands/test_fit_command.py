@@ -145,7 +145,10 @@ def test_boxes_for_files_that_do_not_exist_are_named(run, faces: Path) -> None:
 def test_a_run_that_is_killed_goes_on_to_the_same_table(run, faces: Path) -> None:
     names = [f"{i}.png" for i in range(60)]
     write_faces(faces / "many", names)
-    arguments = ["fit", "many", "--boxes", "many/boxes.csv", "--model", "model.npz", "--out", "out"]
+    arguments = ["fit", "many", "--boxes", "many/boxes.csv", "--model", "model.npz", *SETTINGS]
+    arguments += ["--no-pictures"]
+    assert run(*arguments, "--out", "whole").status == 0
+    process = subprocess.Popen([sys.executable, "-m", "jaxclnf", *arguments, "--out", "cut"])
     unfinished = faces / "cut/landmarks.unfinished.csv"
     while not unfinished.exists() or unfinished.read_bytes().count(b"\n") < 20:
         assert process.poll() is None

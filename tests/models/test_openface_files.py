@@ -169,7 +169,7 @@ def test_edges_and_alphas_that_give_no_sigma_are_refused(main: Path) -> None:
         ("main.txt", "LandmarkDetector", "names no file"),
         ("main.txt", "LandmarkDetector gone.txt", "gone.txt: no such file"),
         ("main.txt", "LandmarkDetector .", "no such file"),
-        ("main.txt", "PatchesCEN cen.dat", "'PatchesCEN' is no keyword"),
+        ("main.txt", "PatchesABC abc.dat", "'PatchesABC' is no keyword"),
         ("main.txt", "", "0 lines PDM"),
         ("main.txt", "PDM pdm_whole.txt", "no line PatchesCCNF"),
         ("main.txt", "PDM pdm_part.txt\nPatchesCCNF ccnf whole 0.txt", "6 landmarks, but the PDM has 3"),

@@ -28,6 +28,7 @@ _SAME = 0.45  # boxes that overlap more are of one face
 _MOST = 1000  # boxes that are compared
 _TO_LANDMARKS = BoxMap(shift=(-0.010, 0.246), stretch=(1.033, 0.769))
 
+_logging = threading.Lock()
 _local = threading.local()  # OpenCV's detector keeps the size of its picture: one a thread
 
 
@@ -66,16 +67,20 @@ def _detector() -> Any:
 
 @contextmanager
 def _only_errors() -> Iterator[None]:
-    """Context in which OpenCV 5 does not warn of a target that it passes over; OpenCV 4 never does."""
+    """Context in which OpenCV 5 does not warn of a target that it passes over; OpenCV 4 never does.
+
+    One thread at a time is in it: the level is the process's, and the first to leave would set it back.
+    """
     logging: Any = getattr(cv2.utils, "logging", None)
     if logging is None:
         yield
         return
-    before = logging.setLogLevel(logging.LOG_LEVEL_ERROR)
-    try:
-        yield
-    finally:
-        logging.setLogLevel(before)
+    with _logging:
+        before = logging.setLogLevel(logging.LOG_LEVEL_ERROR)
+        try:
+            yield
+        finally:
+            logging.setLogLevel(before)
 
 
 @cache

@@ -92,8 +92,7 @@ def fit_stream(
         return
     devices = jax.local_devices()
     place = partial(replicate, devices=devices) if len(devices) > 1 else jax.device_put
-    mean_size = np.ptp(np.asarray(model.pdm.mean)[:, :2], axis=0)
-    reduced = partial(reduction, mean_size, _settings(model, config).resolution)
+    reduced = reduction_by(model, _settings(model, config))
     model, config = place((model, config))
     limits, errors = _limits(devices), []
     done: dict[int, FitResult] = {}
@@ -142,6 +141,12 @@ def _overlapped(batches, model, config, limits, n):
 def in_flight(devices: Sequence[Any]) -> int:
     """Batches that are computed side by side."""
     return max(IN_FLIGHT, min(n_cores(), MOST)) if devices[0].platform == "cpu" else IN_FLIGHT
+
+
+def reduction_by(model: Model, config: FitConfig) -> Callable[[np.ndarray], float]:
+    """Function from a face's box to the factor by which settings have it reduced."""
+    mean_size = np.ptp(np.asarray(model.pdm.mean)[:, :2], axis=0)
+    return partial(reduction, mean_size, config.resolution)
 
 
 def reduction(mean_size: np.ndarray, resolution: float, box: np.ndarray) -> float:

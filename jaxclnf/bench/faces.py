@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from jaxclnf.batch.faces import reduction, surroundings
+from jaxclnf.batch.faces import reduction_by, surroundings
 from jaxclnf.types import Model
 
 SIDE = 512
@@ -61,14 +61,9 @@ def _canvases(
     images: Sequence[np.ndarray], boxes: np.ndarray, source: str, model: Model | None
 ) -> BenchFaces:
     boxes = np.asarray(boxes)
-    by = [_reduction(model, box) for box in boxes]
+    reduced = reduction_by(model, model.settings) if model else lambda box: 1.0
+    by = [reduced(box) for box in boxes]
     cut = [surroundings(i, image, boxes[i], SIDE, by[i]).canvas for i, image in enumerate(images)]
     on_each = [canvas.box(box) for canvas, box in zip(cut, boxes, strict=True)]
     pixels = np.stack([canvas.pixels for canvas in cut])
     return BenchFaces(pixels, np.stack(on_each).astype(np.float32), source)
-
-
-def _reduction(model: Model | None, box: np.ndarray) -> float:
-    if model is None:
-        return 1.0
-    return reduction(np.ptp(np.asarray(model.pdm.mean)[:, :2], axis=0), model.settings.resolution, box)

@@ -64,7 +64,7 @@ def fit_command(
     """Find faces and their landmarks on photos: one table, and a picture a photo."""
     chosen = common.detector_name(detector, preset)
     told = {"boxes": _digest(boxes), "faces": faces, "detector": chosen, "camera": camera}
-    told |= common.described_validator(validator)
+    told |= common.described_validator(validator) | ({"certainty": True} if certainty else {})
 
     def settled() -> tuple[Model, FitConfig]:
         engine = common.use_model(model)
@@ -73,7 +73,7 @@ def fit_command(
     if cluster is not None:
         on_cluster.refuse_options(crops=crops, validator=validator, openface_columns=openface_columns)
         largest = faces is WhichFaces.largest
-        what = PhotosAsked(photos, boxes, common.camera(camera), chosen, largest, shard)
+        what = PhotosAsked(photos, boxes, common.camera(camera), chosen, largest, shard, certainty)
         fit_on_cluster(what, settled, told, out, resume, on_cluster.Asked(cluster, workers, gpus, readers))
         return
     import numpy  # noqa: F401 (before threads that import it too)
@@ -84,7 +84,7 @@ def fit_command(
     from jaxclnf.output.files import path_cell
     from jaxclnf.output.folder import OutputFolder
     from jaxclnf.output.photo_files import PhotoFiles
-    from jaxclnf.output.photos import fit_loaded, with_cameras
+    from jaxclnf.output.photos import fit_loaded, photo_columns, with_cameras
     from jaxclnf.output.runs import write_failures
 
     place, view = Path(out), common.camera(camera)
@@ -99,7 +99,7 @@ def fit_command(
         also = common.openface_tables(openface_columns, engine, config)
         files = PhotoFiles(folder, found, engine, pictures, crops, margin, also)
         folder.save()
-        names = _columns(engine, config, certainty)
+        names = photo_columns(engine, config, certainty)
         table = _table(place / f"landmarks.{format}", names, told, found, resume)
         todo = [path for path in found if path_cell(str(path)) not in table.done]
         fitted = begun(fit_loaded(engine, with_cameras(looked(todo), view), config, judge))
@@ -151,15 +151,6 @@ def _page(wanted: bool) -> Callable[..., None] | None:
 
     page_template()
     return report_photos
-
-
-def _columns(model: Model, config: FitConfig, certainty: bool) -> list[str]:
-    from jaxclnf.output.photos import photo_columns
-    from jaxclnf.output.tables import check_certainty
-
-    if certainty:
-        check_certainty(model, config)
-    return photo_columns(model, config, certainty)
 
 
 def _table(path: Path, names: list[str], told: dict, photos: Sequence[Path], resume: bool) -> Table:

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from jaxclnf.commands import common, on_cluster
+from jaxclnf.commands import on_cluster
 
 if TYPE_CHECKING:
     from jaxclnf.cluster.plan import Shard
@@ -26,6 +26,7 @@ class PhotosAsked(NamedTuple):
     detector: str | None
     only_largest: bool
     shard: int  # photos that a worker takes at a time
+    certainty: bool
 
 
 def fit_on_cluster(
@@ -41,15 +42,8 @@ def fit_on_cluster(
     from jaxclnf.cluster.places import Store
     from jaxclnf.output.photos import photo_columns
 
-    on_cluster.check_ray()
-    model, config = settled()
-    store = Store(out)
-    told = {
-        **told,
-        "folder": on_cluster.base_folder(asked.arguments),
-        **common.run_description(model, config),
-    }
-    columns = photo_columns(model, config)
+    model, config, told = on_cluster.settle(settled, told, asked.arguments)
+    store, columns = Store(out), photo_columns(model, config, asked.certainty)
     job = PhotoJob(store, columns, asked.camera, asked.detector, asked.only_largest, asked.boxes)
     plan, stages = partial(_plan, asked), _stages(cluster)
     work = on_cluster.FolderRun(LANDMARKS, "photos", told, plan, stages, (model, config), job)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from jaxclnf.cluster.run import Progress, Run
     from jaxclnf.cluster.worker import Function
     from jaxclnf.media.inputs import Failure
+    from jaxclnf.types import FitConfig, Model
 
 ClusterOption = Annotated[
     str | None,
@@ -93,6 +94,15 @@ def check_ray() -> None:
     from jaxclnf.cluster.engine import ray_module
 
     ray_module()
+
+
+def settle(
+    settled: Callable[[], tuple[Model, FitConfig]], told: dict[str, Any], arguments: Sequence[str]
+) -> tuple[Model, FitConfig, dict[str, Any]]:
+    """The model and settings of a run, and all that tells it from others; first of all Ray is looked for."""
+    check_ray()
+    model, config = settled()
+    return model, config, told | {"folder": base_folder(arguments)} | common.run_description(model, config)
 
 
 def base_folder(arguments: Sequence[str]) -> str:

@@ -65,7 +65,6 @@ def track(
     from jaxclnf.output.followed import follow
     from jaxclnf.output.report import report_videos
     from jaxclnf.output.runs import write_failures
-    from jaxclnf.output.tables import check_certainty
     from jaxclnf.output.video_files import plan_videos
     from jaxclnf.tracking import TrackConfig
     from jaxclnf.tracking.smoothing import OFFLINE, ONLINE
@@ -74,6 +73,7 @@ def track(
     told = {"faces": faces, "detector": chosen, "camera": camera, "fps": fps, "frames": frames}
     smoothing = {"none": None, "online": ONLINE, "offline": OFFLINE}[smooth]
     told |= {} if smoothing is None else {"smooth": smooth}
+    told |= {"certainty": True} if certainty else {}
 
     def settled() -> tuple[Model, FitConfig]:
         engine = common.use_model(model)
@@ -83,7 +83,7 @@ def track(
 
     if cluster is not None:
         on_cluster.refuse_options(openface_columns=openface_columns, validator=validator)
-        what = VideosAsked(videos, view, chosen, faces, fps, frames, smoothing)
+        what = VideosAsked(videos, view, chosen, faces, fps, frames, smoothing, certainty)
         track_on_cluster(what, settled, told, out, resume, on_cluster.Asked(cluster, workers))
         return
     place = Path(out)
@@ -98,10 +98,7 @@ def track(
         config, judge = TrackConfig(settings, max_faces=faces), common.validator(validator, engine, model)
         config = config if judge is None else config.validated(judge)
         told |= common.described_validator(validator) | common.run_description(engine, settings)
-        told |= {"certainty": True} if certainty else {}
         also = common.openface_tables(openface_columns, engine, settings)
-        if certainty:
-            check_certainty(engine, settings)
         plan = plan_videos(folder, found.sources, format, pictures, told)
         for files in plan:
             if resume and files.is_done():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from jaxclnf.commands import common, on_cluster
+from jaxclnf.commands import on_cluster
 
 if TYPE_CHECKING:
     from jaxclnf.tracking.smoothing import Smoothing
@@ -22,6 +22,7 @@ class VideosAsked(NamedTuple):
     fps: float | None
     frames: int | None
     smoothing: Smoothing | None
+    certainty: bool
 
 
 def track_on_cluster(
@@ -39,10 +40,8 @@ def track_on_cluster(
     from jaxclnf.cluster.videos import TRACKS, VideoJob, track_shard
     from jaxclnf.output.followed import video_columns
 
-    on_cluster.check_ray()
-    model, config = settled()
     store, arguments = Store(out), asked.arguments
-    told = {**told, "folder": on_cluster.base_folder(arguments), **common.run_description(model, config)}
+    model, config, told = on_cluster.settle(settled, told, arguments)
     work = on_cluster.FolderRun(
         TRACKS,
         "videos",
@@ -52,7 +51,7 @@ def track_on_cluster(
         arrays=(model, config),
         job=VideoJob(
             store,
-            video_columns(model, config),
+            video_columns(model, config, asked.certainty),
             asked.camera,
             asked.detector,
             asked.max_faces,

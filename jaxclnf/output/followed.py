@@ -18,7 +18,16 @@ from jaxclnf.output.draw import draw_name
 from jaxclnf.output.openface_table import video_line
 from jaxclnf.output.photos import measure
 from jaxclnf.output.pictures import draw_face
-from jaxclnf.output.tables import VIDEO, MeasuredFace, columns, empty_row, percent, tells_certainty, video_row
+from jaxclnf.output.tables import (
+    VIDEO,
+    MeasuredFace,
+    check_certainty,
+    columns,
+    empty_row,
+    percent,
+    tells_certainty,
+    video_row,
+)
 from jaxclnf.tracking import TrackConfig, Tracked, TrackerState, look_scale, step, wants_detections
 from jaxclnf.tracking.association import landmark_box
 from jaxclnf.tracking.smoothing import Smoothing, smoothed
@@ -94,7 +103,9 @@ def _summed(result: FitResult) -> FitResult:
 
 
 def video_columns(model: Model, config: FitConfig, certainty: bool = False) -> list[str]:
-    """Names of the columns of a video's table."""
+    """Names of the columns of a video's table; raises ValueError for a certainty that nothing tells."""
+    if certainty:
+        check_certainty(model, config)
     sizes = model.pdm.n_points, model.pdm.n_modes
     return columns(*sizes, VIDEO, n_eye_points(model, config), certainty=certainty)
 

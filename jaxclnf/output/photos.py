@@ -21,7 +21,15 @@ from jaxclnf.media.images import RGB, to_grey
 from jaxclnf.media.inputs import Failure, failed
 from jaxclnf.media.looked import BoxSource, Looked, at_a_time, look_at
 from jaxclnf.models.judge import how_sure
-from jaxclnf.output.tables import PHOTO, MeasuredFace, columns, empty_row, photo_row, tells_certainty
+from jaxclnf.output.tables import (
+    PHOTO,
+    MeasuredFace,
+    check_certainty,
+    columns,
+    empty_row,
+    photo_row,
+    tells_certainty,
+)
 from jaxclnf.types import EYES, Camera, FitResult, Model, Validator
 
 GROUP_PIXELS = 32e6  # photos fitted together: what a few of them hold in memory
@@ -37,24 +45,12 @@ class Photo(NamedTuple):
     faces: tuple[MeasuredFace, ...] = ()
 
 
-def fit_photos(
-    model: Model,
-    paths: Iterable[Path],
-    boxes: BoxSource,
-    config: FitConfig,
-    camera: Camera | None,
-    validator: Validator | None = None,
-) -> Iterator[Photo | Failure]:
-    """Fit the faces of photos; yields a `Photo` or, where it cannot be used, a `Failure`, in order.
-
-    ``camera`` None stands for OpenFace's default, which goes by each photo's size; a ``validator`` says how
-    sure fits are, in the calibration's place.
-    """
-    yield from fit_loaded(model, load_photos(paths, boxes, camera), config, validator)
-
-
 def load_photos(paths: Iterable[Path], boxes: BoxSource, camera: Camera | None) -> Iterator[Photo | Failure]:
-    """Read photos and look for their faces, a few ahead of what is taken."""
+    """Read photos and look for their faces, a few ahead of what is taken.
+
+    A photo that cannot be used becomes a `Failure`. ``camera`` None stands for OpenFace's default, which goes
+    by each photo's size.
+    """
     return with_cameras(look_at(paths, boxes), camera)
 
 
@@ -72,14 +68,16 @@ def with_cameras(looked: Iterable[Looked | Failure], camera: Camera | None) -> I
 def fit_loaded(
     model: Model, loaded: Iterable[Photo | Failure], config: FitConfig, validator: Validator | None = None
 ) -> Iterator[Photo | Failure]:
-    """Fit the faces of photos that were read."""
+    """Fit the faces of photos that were read; how sure fits are says ``validator``, or the calibration."""
     for group in in_groups(loaded, _weight, 1.0):
         yield from _fit_or_name(model, group, config, validator)
         group.clear()  # while the next group is waited for, this one's pictures go
 
 
 def photo_columns(model: Model, config: FitConfig, certainty: bool = False) -> list[str]:
-    """Names of the columns of a table of photos."""
+    """Names of the columns of a table of photos; raises ValueError for a certainty that nothing tells."""
+    if certainty:
+        check_certainty(model, config)
     sizes = model.pdm.n_points, model.pdm.n_modes
     return columns(*sizes, PHOTO, n_eye_points(model, config), certainty=certainty)
 

@@ -21,7 +21,7 @@ import jax
 import numpy as np
 
 from jaxclnf.batch.devices import fit_settings_on_cores
-from jaxclnf.batch.faces import canvas_side, reduction, surroundings
+from jaxclnf.batch.faces import canvas_side, reduction_by, surroundings
 from jaxclnf.config import FitConfig
 from jaxclnf.data.datasets import Faces
 from jaxclnf.data.evaluate import not_learned, point_errors, start_boxes
@@ -154,7 +154,8 @@ def draw_photos(faces: Faces, spec: Spec, model: Model | None = None) -> Canvase
         raise ValueError(f"faces = {spec.faces}, but there are {len(faces)} of them")
     faces = faces.take(order[: spec.faces])
     boxes, images = start_boxes(faces), faces.images()
-    by = [_reduction(spec, model, box) for box in boxes]
+    reduced = _reduction(spec, model)
+    by = [reduced(box) for box in boxes]
     side = max(canvas_side(images[i], boxes[i], by[i]) for i in range(len(faces)))
     canvases = [surroundings(i, images[i], boxes[i], side, by[i]).canvas for i in range(len(faces))]
     assert faces.eye_distances is not None
@@ -167,14 +168,13 @@ def draw_photos(faces: Faces, spec: Spec, model: Model | None = None) -> Canvase
     )
 
 
-def _reduction(spec: Spec, model: Model | None, box: np.ndarray) -> float:
-    """By how much a face is reduced before it is fitted: as the settings that are not varied say."""
+def _reduction(spec: Spec, model: Model | None) -> Callable[[np.ndarray], float]:
+    """Function from a face's box to its reduction before it is fitted: as the settings that stay say."""
     if model is None:
-        return 1.0
+        return lambda box: 1.0
     if any("resolution" in setting for setting in spec.settings):
         raise ValueError("resolution cannot be varied: faces are reduced once, before all fits of a sweep")
-    mean_size = np.ptp(np.asarray(model.pdm.mean)[:, :2], axis=0)
-    return reduction(mean_size, spec.base_config(model).resolution, box)
+    return reduction_by(model, spec.base_config(model))
 
 
 class SweepTrial(NamedTuple):

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from jaxclnf.batch.canvas import Canvas, cut, usual_side
-from jaxclnf.batch.faces import reduction
+from jaxclnf.batch.faces import reduction_by
 from jaxclnf.config import FitConfig
 from jaxclnf.fitting.fit import fit_batch_from
 from jaxclnf.tracking.association import Box
@@ -28,7 +28,7 @@ class Expected(NamedTuple):
 
 def usual_reduction(model: Model, config: FitConfig, box: Box, before: float | None = None) -> float:
     """Reduction of a face's canvas: that of the frame ``before``, unless its size has changed."""
-    wanted = reduction(np.ptp(np.asarray(model.pdm.mean)[:, :2], axis=0), config.resolution, box)
+    wanted = reduction_by(model, config)(box)
     return wanted if before is None or not 0.8 < wanted / before < 1.25 else before
 
 

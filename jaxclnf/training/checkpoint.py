@@ -80,8 +80,3 @@ class Checkpoint:
         arrays |= {"run": np.array(self.run), "number": np.array(number), "step": np.array(step)}
         write_arrays(self.path, arrays, compress=False)
         self._written = time.monotonic()
-
-    def remove(self) -> None:
-        """Delete the file of a run that is done."""
-        if self.path is not None:
-            self.path.unlink(missing_ok=True)

@@ -7,7 +7,11 @@ from dataclasses import replace
 import numpy as np
 import polars as pl
 import pytest
+from engine import synthetic_config, synthetic_model
 
+from jaxclnf.models.storage import load_model
+from jaxclnf.output.followed import video_columns
+from jaxclnf.output.photos import photo_columns
 from jaxclnf.output.tables import OWN, PHOTO, VIDEO, MeasuredFace, columns, empty_row, photo_row, video_row
 from jaxclnf.types import FaceParams, FitResult, Status, usable
 
@@ -89,6 +93,16 @@ def test_how_sure_each_landmark_is_stands_before_our_columns(leading: tuple[str,
     draws = np.random.default_rng(0).multivariate_normal([0, 0], covariance[2], 100_000)
     assert (np.linalg.norm(draws, axis=1) < values["r90_2"]).mean() == pytest.approx(0.9, abs=0.005)
     assert columns(N_POINTS, N_MODES, leading) == [n for n in names if not n.startswith(("cov_", "r90_"))]
+
+
+@pytest.mark.parametrize("names_of", [photo_columns, video_columns])
+def test_certainty_that_no_network_tells_is_refused(names_of) -> None:
+    """Of every table alike, on one machine or on a cluster."""
+    model = synthetic_model(np.float32)
+    with pytest.raises(ValueError, match="--certainty needs a convolutional expert"):
+        names_of(model, synthetic_config(), certainty=True)
+    shipped = load_model()
+    assert "r90_67" in names_of(shipped, shipped.settings, certainty=True)
 
 
 def test_a_fit_that_came_to_nothing_has_no_numbers() -> None:

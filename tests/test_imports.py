@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,24 @@ def _imported(path: Path) -> set[str]:
     return found
 
 
+def _module(path: Path) -> str:
+    """The module's name that a source file has: ops/shape.py -> jaxclnf.ops.shape."""
+    parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def _imports(path: Path, modules: set[str]) -> set[str]:
+    """The modules of ours that a file imports anywhere, inside functions too."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+            found |= {name if name in modules else node.module for name in names}
+    return found & modules
+
+
 def _below(room: str) -> set[str]:
     """The rooms that a room may import from."""
     row = next(i for i, rooms in enumerate(ROOMS) if room in rooms)
@@ -68,6 +87,17 @@ def test_imports_point_down(path: Path) -> None:
     room = _name(path)
     if room != FRONT_DOOR:
         assert _imported(path) <= _below(room) | {room}
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    """Neither rooms nor the files inside a room; `TopologicalSorter` names the circle that it finds."""
+    paths = {
+        _module(path): path
+        for path in PACKAGE.rglob("*.py")
+        if path.parent != PACKAGE or path.stem != "__init__"
+    }
+    graph = {name: _imports(path, set(paths)) for name, path in paths.items()}
+    assert len(list(TopologicalSorter(graph).static_order())) == len(paths)
 
 
 def test_tests_have_the_rooms_of_the_package() -> None:

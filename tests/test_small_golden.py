@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from small_golden import STAGES, digest, read_golden
 
-from jaxclnf.config.described import from_description
+from jaxclnf.config import FitConfig
 from jaxclnf.fitting.fit import fit
 from jaxclnf.models.storage import load_model
 
@@ -41,7 +41,7 @@ def found(dtype):
     model, settings = load_model(), json.loads(str(golden.pop("settings")))
     assert digest(model) == str(golden.pop("model")), "another model ships: python tests/small_golden.py"
     given = {k: v if k == "image" else jnp.asarray(v, dtype) for k, v in golden.items()}
-    model, config = model.astype(dtype), from_description(settings)
+    model, config = model.astype(dtype), FitConfig.from_description(settings)
     config = jax.tree.map(lambda a: jnp.asarray(a, dtype), config)
 
     @jax.jit
@@ -62,6 +62,6 @@ def test_every_stage_of_a_fit_gives_the_golden_s_numbers(found, dtype):
 
 def test_a_whole_fit_ends_where_the_golden_s_did():
     golden = read_golden()
-    config = from_description(json.loads(str(golden["settings"])))
+    config = FitConfig.from_description(json.loads(str(golden["settings"])))
     result = fit(load_model(), golden["image"], golden["box"].astype(np.float32), config)
     np.testing.assert_allclose(result.landmarks, golden["landmarks"], atol=5e-3)

@@ -1,7 +1,9 @@
 """The settings of a fit: their declarations, names, texts, and presets."""
 
+from jaxclnf.config.fit_config import FitConfig
 from jaxclnf.config.names import is_static, setting
 from jaxclnf.config.plain import from_plain, from_text
-from jaxclnf.config.settings import FitConfig, Stage
+from jaxclnf.config.presets import PRESETS
+from jaxclnf.config.settings import Stage
 
-__all__ = ["FitConfig", "Stage", "from_plain", "from_text", "is_static", "setting"]
+__all__ = ["PRESETS", "FitConfig", "Stage", "from_plain", "from_text", "is_static", "setting"]

@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from jaxclnf.config.names import COLUMNS, changed
-from jaxclnf.config.settings import FitConfig, Stage
+from jaxclnf.config.names import COLUMNS, Config, changed
+from jaxclnf.config.settings import FitFields, Stage
 
 _BEFORE: dict[str, Any] = {"between_views": [], "parts": {}}
 """Values of settings that model files leave out because they are older than the settings."""
 
 
-def description(config: FitConfig) -> dict[str, Any]:
+def description(config: FitFields) -> dict[str, Any]:
     """Describe settings in JSON's types; parts are named only if there are any."""
     own = (f.name for f in fields(config) if f.name not in ("stages", "parts"))
     told = {name: _plain(getattr(config, name)) for name in own}
@@ -23,27 +23,27 @@ def description(config: FitConfig) -> dict[str, Any]:
     return {"stages": stages, **told, **({"parts": parts} if parts else {})}
 
 
-def from_description(told: dict[str, Any]) -> FitConfig:
-    """Read settings that `description` wrote; what is not named has its default.
+def from_description(cls: type[Config], told: dict[str, Any]) -> Config:
+    """Read settings that `description` wrote; a setting that is not named has its default.
 
     Raises ValueError for values that no setting can have.
     """
     if not told:
-        return FitConfig()
-    parts = {str(name): from_description(part) for name, part in told.get("parts", {}).items()}
+        return cls()
+    parts: Any = {str(name): from_description(cls, part) for name, part in told.get("parts", {}).items()}
     if "windows" in told:
-        return _from_columns({**_BEFORE, **told}, parts)
+        return _from_columns(cls, {**_BEFORE, **told}, parts)
     stages = tuple(Stage(**_known(Stage, stage)) for stage in told["stages"])
-    return FitConfig(stages=stages, parts=parts, **_known(FitConfig, told))
+    return cls(stages=stages, parts=parts, **_known(cls, told))
 
 
-def _from_columns(told: dict[str, Any], parts: dict[str, FitConfig]) -> FitConfig:
+def _from_columns(cls: type[Config], told: dict[str, Any], parts: Any) -> Config:
     """Read settings of model files whose stages were columns: a window each, a sigma each."""
     keep = told.get("keep")
     if keep:
         told = told | {"keep": [None, *keep[1:]]}  # before the first stage it had no effect
     by_name = {name: told[name] for name in COLUMNS if name in told}
-    return changed(FitConfig(**_known(FitConfig, told), parts=parts), by_name)
+    return changed(cls(**_known(cls, told), parts=parts), by_name)
 
 
 def _known(cls: type, told: dict[str, Any]) -> dict[str, Any]:

@@ -13,22 +13,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import Field, fields, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxclnf.config.settings import FitConfig, Stage
+from jaxclnf.config.settings import FitFields, Stage
 
-WHOLE: dict[str, Field] = {f.name: f for f in fields(FitConfig) if f.name != "stages"}
+Config = TypeVar("Config", bound=FitFields)
+WHOLE: dict[str, Field] = {f.name: f for f in fields(FitFields) if f.name != "stages"}
 _USUAL = {"keep": None, "between_views": False}  # of stages for which nothing is said
 _PLURAL = {"window": "windows", "scale": "scales"}
 COLUMNS: dict[str, Field] = {_PLURAL.get(f.name, f.name): f for f in fields(Stage)}
 NAMES = (*COLUMNS, *WHOLE)
 
 
-def setting(config: FitConfig, name: str) -> Any:
+def setting(config: FitFields, name: str) -> Any:
     """Look up a setting by name; one of stages has an entry for each: an array, or if static a tuple."""
     head, _, rest = name.partition(".")
     if head == "parts" and rest:
@@ -53,7 +54,7 @@ def is_static(name: str) -> bool:
     return head in ("parts", "start_rotations") or bool(field.metadata.get("static"))
 
 
-def changed(config: FitConfig, changes: Mapping[str, Any]) -> FitConfig:
+def changed(config: Config, changes: Mapping[str, Any]) -> Config:
     """Change settings by name, all at once; raises ValueError for unknown names and impossible values."""
     whole: dict[str, Any] = {}
     columns: dict[str, Any] = {}
@@ -87,9 +88,7 @@ def _number(stages: Sequence[Stage], name: str, text: str) -> int:
     return int(text)
 
 
-def _changed_parts(
-    config: FitConfig, chosen: Any, changes: Mapping[str, dict[str, Any]]
-) -> dict[str, FitConfig]:
+def _changed_parts(config: Config, chosen: Any, changes: Mapping[str, dict[str, Any]]) -> dict[str, Config]:
     """The parts chosen by name, or given whole, with their own settings changed."""
     for name in (*chosen, *changes):
         if name not in config.parts and not isinstance(chosen, dict):

@@ -1,10 +1,9 @@
-"""The settings of a fit, each declared once; `jaxclnf.config.names` says how they are named."""
+"""The settings of a fit, each declared once: its meaning, its default, and the values it may have."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import field
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import numpy as np
 from jaxtyping import Float
@@ -73,19 +72,9 @@ def _stages() -> tuple[Stage, ...]:
     )
 
 
-def _parts() -> dict[str, FitConfig]:
-    stage = Stage(window=9, scale=0, reg_factor=0.5, sigma=1.5, weight_factor=2.5)
-    return {"inner": FitConfig.part((stage,), scale_margin=0.5, vote=1)}
-
-
 @settings
-class FitConfig(Settings):
-    """Settings of a fit: its stages, and what holds for all of them.
-
-    Changing a static setting compiles anew; changing any other does not. The default is the best that
-    experiments/20_settings found for OpenFace's general model at no more than three times the cost of
-    OpenFace's own default. A fit without settings takes those of its model.
-    """
+class FitFields(Settings):
+    """The fields of `FitConfig`, which adds presets and what one does with settings."""
 
     # stages, in the order in which a face goes through them
     stages: tuple[Stage, ...] = field(default_factory=_stages)
@@ -108,7 +97,7 @@ class FitConfig(Settings):
     # shift of boxes in their widths and heights, then logarithms of the factors of width and height
     box_correction: Float[Any, "4"] = traced_setting(BOX, default_factory=lambda: np.zeros(4, np.float32))
     # settings of the parts (inner face, eyes) to fit after the whole, by name; a model may lack some
-    parts: dict[str, FitConfig] = field(default_factory=_parts)
+    parts: dict[str, Self] = field(default_factory=dict)
     # weight of a part's likelihood in the choice among tries; the whole's counts 1
     vote: Float[Any, ""] = traced_setting(NOT_NEGATIVE, default=0)
     # whether landmarks are always those of the whole face's parameters, found by OpenFace's search; if not,
@@ -142,75 +131,10 @@ class FitConfig(Settings):
             )
 
     @classmethod
-    def part(cls, stages: tuple[Stage, ...], **changes: Any) -> FitConfig:
-        """Settings of a part: one start, which the whole face gives, and no parts of its own."""
+    def part(cls, stages: tuple[Stage, ...], **changes: Any) -> Self:
+        """Make settings of a part: it has one start, which the whole face gives, and no parts of its own."""
         return cls(stages=stages, start_rotations=degrees((0, 0, 0)), parts={}, **changes)
 
-    @classmethod
-    def best(cls) -> FitConfig:
-        """Give the most accurate settings for OpenFace's general model: `jaxclnf.config.presets.best`."""
-        from jaxclnf.config import presets
-
-        return presets.best()
-
-    @classmethod
-    def openface(cls, multi_view: bool = False, parts: Sequence[str] = ()) -> FitConfig:
-        """Give OpenFace's default settings: `jaxclnf.config.presets.openface`."""
-        from jaxclnf.config import presets
-
-        return presets.openface(multi_view, parts)
-
-    @classmethod
-    def openface_wild(cls, multi_view: bool = False, parts: Sequence[str] = ()) -> FitConfig:
-        """Give OpenFace's settings for photos in the wild: `jaxclnf.config.presets.openface_wild`."""
-        from jaxclnf.config import presets
-
-        return presets.openface_wild(multi_view, parts)
-
-    def with_eyes(self) -> FitConfig:
-        """Add the eyes, which gaze needs: `jaxclnf.config.presets.with_eyes`."""
-        from jaxclnf.config.presets import with_eyes
-
-        return with_eyes(self)
-
-    @classmethod
-    def openface2(
-        cls,
-        multi_view: bool = False,
-        parts: Sequence[str] = ("left_eye_28", "right_eye_28"),
-        wild: bool = False,
-        cen: bool = False,
-    ) -> FitConfig:
-        """Give OpenFace 2's settings: `jaxclnf.config.presets.openface2`."""
-        from jaxclnf.config import presets
-
-        return presets.openface2(multi_view, parts, wild, cen)
-
-    def changed(self, changes: Mapping[str, Any] | None = None, /, **more: Any) -> FitConfig:
-        """Change settings by name: ``config.changed({"sigma.2": 1.2}, iterations=10)``.
-
-        The names are those of `jaxclnf.config.names`. Raises ValueError for an unknown name and for a value
-        that the setting cannot have.
-        """
-        from jaxclnf.config.names import changed
-
-        return changed(self, {**(changes or {}), **more})
-
-    def tracking(self) -> FitConfig:
-        """Settings for going on from a face's last place: OpenFace's small window on each scale.
-
-        Stages on the coarsest scale are left out, unless there are no others.
-        """
-        from jaxclnf.config.presets import tracking
-
-        return tracking(self)
-
-    def described(self) -> dict[str, Any]:
-        """Say the settings in what JSON knows; `jaxclnf.config.described.from_description` reads it."""
-        from jaxclnf.config.described import description
-
-        return description(self)
-
     def stages_on(self, n_scales: int) -> list[tuple[int, Stage]]:
-        """List the stages, with their places, that a model of so many scales goes through."""
+        """List the stages on the scales that a model has, each with its number among all stages."""
         return [(i, stage) for i, stage in enumerate(self.stages) if stage.scale < n_scales]

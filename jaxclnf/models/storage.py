@@ -16,7 +16,7 @@ import jax
 import numpy as np
 from jax.typing import DTypeLike
 
-from jaxclnf.config.described import from_description
+from jaxclnf.config import FitConfig
 from jaxclnf.models import networks
 from jaxclnf.models.budget import Budget
 from jaxclnf.models.calibration import SIGNS, by_likelihood
@@ -206,7 +206,7 @@ def _build_model(tree: dict[str, Any], header: dict[str, Any], dtype: np.dtype, 
         for i, part in enumerate(header["parts"])
     ]
     calibration = _build_calibration(tree["calibration"], dtype) if "calibration" in tree else None
-    settings = from_description(header.get("settings", {}))
+    settings = FitConfig.from_description(header.get("settings", {}))
     return Model(pdm, tuple(experts), tuple(parts), _build_provenance(tree, header), settings, calibration)
 
 

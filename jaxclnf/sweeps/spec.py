@@ -31,9 +31,8 @@ from typing import Any
 
 import numpy as np
 
-from jaxclnf.config import FitConfig, from_plain, is_static
+from jaxclnf.config import PRESETS, FitConfig, from_plain, is_static
 from jaxclnf.config import setting as value_of
-from jaxclnf.config.presets import PRESETS
 from jaxclnf.types import Model
 
 BASES = ("model", *PRESETS)
@@ -64,7 +63,7 @@ class Spec:
         """The settings that are varied from; without a model, the default ones in place of the model's."""
         if self.base == "model":
             return model.settings if model else FitConfig()
-        return PRESETS[self.base]()
+        return FitConfig.named(self.base)
 
     def rungs(self, n_faces: int) -> list[int]:
         """Numbers of faces after which a halving search drops settings; the last is all of them."""

@@ -10,16 +10,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxclnf.config import FitConfig, Stage, from_plain, from_text, is_static, setting
-from jaxclnf.config.described import from_description
+from jaxclnf.config import PRESETS, FitConfig, Stage, from_plain, from_text, is_static, setting
 from jaxclnf.config.names import NAMES
-from jaxclnf.config.presets import PRESETS
 
-EVERY = {name: make() for name, make in PRESETS.items()}
+EVERY = {name: FitConfig.named(name) for name in PRESETS}
 
 
 def test_equal_settings_are_equal() -> None:
-    assert all(make() == make() for make in PRESETS.values())
+    assert all(FitConfig.named(name) == EVERY[name] for name in PRESETS)
     assert FitConfig() != FitConfig.best() and FitConfig() != FitConfig().changed(tolerance=0.02)
     assert FitConfig() != FitConfig().changed({"parts.inner.sigma.0": 1.2})
     assert Stage(7, 0, sigma=2) == Stage(7, 0, sigma=np.float32(2)) != Stage(7, 1, sigma=2)
@@ -77,13 +75,13 @@ def test_jax_rebuilds_settings_with_whatever_it_likes() -> None:
 @pytest.mark.parametrize("name", EVERY)
 def test_settings_said_in_json_are_read_again(name: str) -> None:
     told = json.loads(json.dumps(EVERY[name].described()))
-    assert from_description(told) == EVERY[name]
+    assert FitConfig.from_description(told) == EVERY[name]
 
 
 def test_columns_of_older_files_are_read() -> None:
     told = {"windows": [11, 0, 7, 7], "scales": [0, 1, 2, 2], "keep": [2, 2, 1], "iterations": 3}
     told |= {"sigma": [1, 2, 3, 4], "reg_factor": [5, 6, 7, 8], "weight_factor": [1, 1, 1, 0]}
-    config = from_description(told)
+    config = FitConfig.from_description(told)
     assert [(s.window, s.scale, s.keep, s.iterations) for s in config.stages] == [
         (11, 0, None, 3),
         (7, 2, 1, 3),

@@ -67,12 +67,12 @@ def write_model(folder: Path) -> Path:
     return folder / "model.npz"
 
 
-def interrupted(arguments: list[str], unfinished: Path) -> str:
-    """Run the command line, press Ctrl-C once ``unfinished`` has 20 lines; returns what it says then."""
+def interrupted(arguments: list[str], unfinished: Path, lines: int = 20) -> str:
+    """Run the command line, press Ctrl-C once ``unfinished`` has so many lines; returns what it says then."""
     command = [sys.executable, "-m", "jaxclnf", *arguments]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     until = time.monotonic() + 300
-    while not unfinished.exists() or unfinished.read_bytes().count(b"\n") < 20:
+    while not unfinished.exists() or unfinished.read_bytes().count(b"\n") < lines:
         assert process.poll() is None and time.monotonic() < until
         time.sleep(0.01)
     process.send_signal(signal.SIGINT)

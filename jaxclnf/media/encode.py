@@ -5,7 +5,6 @@ from __future__ import annotations
 from fractions import Fraction
 from pathlib import Path
 from typing import IO, Any
-from uuid import uuid4
 
 import av
 import cv2
@@ -15,18 +14,26 @@ from jaxclnf.media.images import RGB
 
 _TICKS = 60_000  # a second: the finest that MPEG-4 can count, and a multiple of all usual rates
 _SMALLEST = 16
+_LEFT_TO_CHANCE = 0.5  # seconds of film that are lost where the process ends without a moment to close it
+# A fragmented film until it is closed, then a plain one: FFmpeg's "hybrid" MP4.
+_PLAYS_AT_ANY_MOMENT = {
+    "movflags": "hybrid_fragmented",
+    "frag_duration": str(int(_LEFT_TO_CHANCE * 1e6)),
+    "flush_packets": "1",
+}
 
 
 class VideoFile:
-    """An .mp4 that is written frame by frame under a temporary name and moved when it is whole.
+    """An .mp4 that is written frame by frame as ``<name>.unfinished.mp4`` and gets its name when it is whole.
 
-    Every frame is shown when its ``time`` (seconds) comes, so that the copy of a video of uneven rate has the
-    same times; without, frames come ``fps`` a second.
+    The unfinished film plays at any moment, whatever ends the process: all but the last half second, and the
+    few frames that the encoder looks ahead. Every frame is shown when its ``time`` (seconds) comes, so that
+    the copy of a video of uneven rate has the same times; without, frames come ``fps`` a second.
     """
 
     def __init__(self, path: Path, fps: float) -> None:
         self.path = path
-        self._part = path.with_name(f".jaxclnf-{uuid4().hex[:12]}.part")
+        self.unfinished = path.with_suffix(".unfinished.mp4")
         self._fps = fps
         self._file: IO[bytes] | None = None
         self._container: Any = None
@@ -50,8 +57,9 @@ class VideoFile:
 
     def _begin(self, width: int, height: int) -> None:
         self._size = width, height
-        self._file = self._part.open("xb")
-        self._container = av.open(self._file, "w", format="mp4")
+        self.unfinished.unlink(missing_ok=True)  # an earlier run's; were it a link, it would be followed
+        self._file = self.unfinished.open("xb", buffering=0)
+        self._container = av.open(self._file, "w", format="mp4", options=_PLAYS_AT_ANY_MOMENT)
         codec = "libx264" if "libx264" in av.codecs_available else "mpeg4"
         options = {"preset": "veryfast", "crf": "20"} if codec == "libx264" else {"q": "3"}
         rate = Fraction(min(max(self._fps, 0.01), 1000.0)).limit_denominator(1001)
@@ -60,28 +68,33 @@ class VideoFile:
         self._stream.pix_fmt = "yuv420p"
         self._stream.codec_context.time_base = Fraction(1, _TICKS)
 
-    def finish(self, path: Path | None = None) -> None:
-        """Move what was written to its name or another, be it all or what there is of it."""
+    def finish(self) -> None:
+        """Give what was written its name; without a frame there is none."""
+        if self.close():
+            self.unfinished.replace(self.path)
+
+    def close(self) -> bool:
+        """Close what was written, be it all or not, and leave it unfinished; returns whether there is any."""
         if self._container is None:
-            return
+            return False
         container, self._container = self._container, None
         try:
             container.mux(self._stream.encode(None))
             container.close()
-            self._part.replace(path or self.path)
         finally:
-            self._close()
+            self._close_file()
+        return True
 
     def abandon(self) -> None:
         """Remove what was written."""
         self._container = None
-        self._close()
+        self._close_file()
+        self.unfinished.unlink(missing_ok=True)
 
-    def _close(self) -> None:
+    def _close_file(self) -> None:
         if self._file is not None:
             self._file.close()
             self._file = None
-        self._part.unlink(missing_ok=True)
 
 
 def _even_size(n: int) -> int:

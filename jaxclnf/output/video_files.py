@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -93,7 +93,7 @@ class VideoFiles:
     def finish(self, video: Video) -> list[Failure]:
         """Give both their names; returns what was wrong with the video and with its copy."""
         assert self._table is not None
-        self._finish_film(self.film)
+        self._with_film(VideoFile.finish)
         self._table.finish()
         if self._openface:
             self._openface.finish()
@@ -105,10 +105,11 @@ class VideoFiles:
         self._folder.save()
         return failures
 
-    def _finish_film(self, path: Path) -> None:
+    def _with_film(self, end: Callable[[VideoFile], object]) -> None:
+        """End the annotated copy; where that fails, it is lost and named."""
         if self._film:
             try:
-                self._film.finish(path)
+                end(self._film)
             except Exception as error:
                 self._lose_film(error)
             self._film = None
@@ -116,7 +117,7 @@ class VideoFiles:
     def stop(self) -> None:
         """Leave what there is under names that say so; the copy plays as far as it goes."""
         if self._table:
-            self._finish_film(self.film.with_suffix(".unfinished.mp4"))
+            self._with_film(VideoFile.close)
             self._table.close()
             if self._openface:
                 self._openface.close()

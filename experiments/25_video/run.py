@@ -9,6 +9,7 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 
+import cv2
 import jax
 import numpy as np
 
@@ -70,6 +71,8 @@ def steadier() -> None:
     for video, n_faces in (("default.wmv", 1), ("multi_face.avi", 8)):
         found = steps(model, TrackConfig(model.settings, max_faces=n_faces), greys(video))
         rough = landmarks(found)
+        if n_faces == 1:
+            whose_acceleration(greys(video), np.array([frame[0] for frame in rough]))
         for i in sorted({i for frame in rough for i in frame}):
             run = longest_run([i in frame for frame in rough])
             if len(run) >= 60:
@@ -77,15 +80,59 @@ def steadier() -> None:
 
 
 def compared(model: Model, found: list[list[Tracked]], face: int, run: range) -> str:
-    """Acceleration of a face without and with smoothing, and by how many frames that comes late."""
+    """A face's acceleration without and with smoothing, how late that comes, and how far off."""
     rough = np.array([landmarks(found)[t][face] for t in run])
     said = f"acceleration {acceleration(rough):.3f} px"
     for name, how in (("online", ONLINE), ("offline", OFFLINE)):
         after = landmarks([seen for _, seen in smoothed(model, enumerate(found), how)])
         smooth = np.array([after[t][face] for t in run])
         share = acceleration(smooth) / acceleration(rough)
-        said += f"; {name} {share:.2f} of it, late by {lag(rough, smooth):.1f}"
+        off = np.sqrt(((smooth - rough) ** 2).sum(-1).mean())
+        said += f"; {name} {share:.2f} of it, late by {lag(rough, smooth):.1f}, off by {off:.2f} px"
     return said
+
+
+def bound(points: np.ndarray, look_ahead: int = 1, taps: int = 20, late: float = 1.0) -> tuple[float, float]:
+    """The least share of the acceleration that fixed weights of frames leave, which come so much late.
+
+    Also how far they put landmarks from where these were. Weights are of ``taps`` frames, the last of which
+    is ``look_ahead`` frames ahead.
+    """
+    series, n = points.reshape(len(points), -1), len(points) - taps + 1
+    frames = np.stack([series[taps - 1 - k :][:n] for k in range(taps)])
+    bends = np.diff(frames, 2, axis=1).reshape(taps, -1)
+    cost, ones, lags = bends @ bends.T, np.ones(taps), np.arange(taps) - look_ahead
+    held = np.linalg.solve(cost, np.stack([ones, lags], 1))
+    weights = held @ np.linalg.solve(np.stack([ones, lags]) @ held, [1.0, late])
+    off = np.tensordot(weights, frames, 1) - frames[look_ahead]
+    share = np.sqrt(weights @ cost @ weights / cost[look_ahead, look_ahead])
+    return float(share), float(np.sqrt(2 * (off**2).mean()))
+
+
+def motion_by_flow(frames: list[np.ndarray], points: np.ndarray) -> np.ndarray:
+    """How the middle of the landmarks moves from frame to frame by the optical flow of the face alone."""
+    moves = []
+    for before, after, own in zip(frames[:-1], frames[1:], points.astype(np.float32), strict=False):
+        face = cv2.fillConvexPoly(np.zeros_like(before), cv2.convexHull(own).astype(int), 255)
+        corners = cv2.goodFeaturesToTrack(before, 200, 0.005, 3, mask=face)
+        moved, ok, _ = cv2.calcOpticalFlowPyrLK(before, after, corners, None)
+        back, also, _ = cv2.calcOpticalFlowPyrLK(after, before, moved, None)
+        sure = (ok & also)[:, 0].astype(bool) & (np.abs(back - corners).max(axis=(1, 2)) < 0.5)
+        to, _ = cv2.estimateAffinePartial2D(corners[sure], moved[sure], ransacReprojThreshold=2)
+        moves.append((own @ to[:, :2].T + to[:, 2] - own).mean(axis=0))
+    return np.array(moves)
+
+
+def whose_acceleration(frames: list[np.ndarray], points: np.ndarray) -> None:
+    """Print how much of the landmarks' acceleration is the face's own, and how little any filter leaves."""
+    flow = np.diff(motion_by_flow(frames, points), axis=0)
+    fits = np.diff(points.mean(axis=1), 2, axis=0)
+    own, by_fits, apart = (np.sqrt((a**2).sum(-1).mean()) for a in (flow, fits, fits - flow))
+    said = f"by fits {by_fits:.2f} px, by the pixels' flow {own:.2f}, their difference {apart:.2f}"
+    print(f"default.wmv, acceleration of the landmarks' middle: {said}")
+    for late in (0.0, 1.0):
+        share, off = bound(points, late=late)
+        print(f"    20 frames weighed, late by {late:.0f}: at least {share:.2f} of it, off by {off:.1f} px")
 
 
 def longest_run(there: list[bool]) -> range:

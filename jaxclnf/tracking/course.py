@@ -52,12 +52,6 @@ def said_of(course: Course, found: Tracked, near: Vector | None) -> Vector:
     return _flat(said)
 
 
-def landmarks_of(course: Course, found: Tracked, vector: Vector) -> Float[np.ndarray, "n_points 2"]:
-    """The landmarks that a vector of a face stands for, in pixels."""
-    said = _unflat(_said(course, found), vector)
-    return _landmarks(course.pdm, said.params, said.off)
-
-
 def replaced(course: Course, found: Tracked, vector: Vector) -> Tracked:
     """What is said of a face, with the numbers of a vector: pose, landmarks, parts and confidence."""
     said = _unflat(_said(course, found), vector)

@@ -14,7 +14,7 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 from jaxtyping import Float
 
-from jaxclnf.tracking.course import USUAL_VARIANCE, Course, landmarks_of, replaced, said_of, variance_of
+from jaxclnf.tracking.course import USUAL_VARIANCE, Course, replaced, said_of, variance_of
 from jaxclnf.tracking.tracks import Tracked
 from jaxclnf.types import Model
 
@@ -23,8 +23,11 @@ T = TypeVar("T")
 _JITTER = 0.32
 """Standard deviation of a landmark's place from frame to frame, where it is seen clearly."""
 
-_SURPRISE, _BELIEVED = 4.0, 0.02
-"""What a face is farther than ``_SURPRISE`` from where it was expected, it may have leaped by this share."""
+_LEAP = 4.0
+"""A face so far from where its last two places lead has leaped: it is believed to be where it is seen ..."""
+
+_LANDING = 3
+"""... for so many frames: it may be taken back to its place in several."""
 
 _FIRST_SPEED = 5.0  # standard deviation of a new face's velocity, a frame
 _ON = np.array([[1.0, 1.0], [0.0, 1.0]])  # place and velocity, a frame later
@@ -53,6 +56,8 @@ class _Moment(NamedTuple):
     found: Tracked
     before: _Belief | None  # None: the face has just come
     after: _Belief
+    moved: Float[np.ndarray, "n_points 2"] | float = 0.0  # landmarks, since the frame before; pixels
+    landing: int = 0  # frames for which it is still believed to be where it is seen
 
 
 class _Waiting(NamedTuple):
@@ -93,10 +98,13 @@ def _moment(course: Course, how: Smoothing, before: _Moment | None, found: Track
         still = np.stack([seen, np.zeros_like(seen)])
         return _Moment(found, None, _Belief(still, np.diag([noise, _FIRST_SPEED**2])))
     expected = _expected(how, before.after)
+    moved = np.asarray(found.result.landmarks) - np.asarray(before.found.result.landmarks)
+    leaped = _size(moved - before.moved, found) > _LEAP
+    landing = _LANDING if leaped else max(before.landing - 1, 0)
+    if landing:
+        expected = expected._replace(covariance=expected.covariance + np.diag([_LEAP**2, 0.0]))
     seen = said_of(course, found, expected.mean[0])
-    leap = _BELIEVED * max(_distance(course, found, expected.mean[0]) - _SURPRISE, 0)
-    expected = expected._replace(covariance=expected.covariance + np.diag([leap**2, 0.0]))
-    return _Moment(found, expected, _corrected(expected, seen, noise))
+    return _Moment(found, expected, _corrected(expected, seen, noise), moved, landing)
 
 
 def _expected(how: Smoothing, belief: _Belief) -> _Belief:
@@ -112,10 +120,9 @@ def _corrected(expected: _Belief, seen: Float[np.ndarray, " n"], noise: float) -
     return _Belief(mean, expected.covariance - np.outer(gain, expected.covariance[0]))
 
 
-def _distance(course: Course, found: Tracked, vector: Float[np.ndarray, " n"]) -> float:
-    """Distance of a face's landmarks from those of a vector: root mean square."""
-    away = np.asarray(found.result.landmarks) - landmarks_of(course, found, vector)
-    return float(np.sqrt((away**2).sum(-1).mean()) / np.asarray(found.result.params.scale))
+def _size(change: Float[np.ndarray, "n_points 2"], found: Tracked) -> float:
+    """How far landmarks change (pixels), root mean square, in units of a face's model."""
+    return float(np.sqrt((change**2).sum(-1).mean()) / np.asarray(found.result.params.scale))
 
 
 def _looked_back(course: Course, waiting: deque[_Waiting]) -> tuple:

@@ -16,7 +16,8 @@ PACKAGE = Path(jaxclnf.__file__).parent
 
 # A room may import from itself and from those in earlier rows.
 ROOMS = (
-    {"cache", "native", "pytrees", "columns"},
+    {"pytrees", "cores"},
+    {"cache", "native"},
     {"config"},
     {"types"},
     {"ops"},

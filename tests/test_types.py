@@ -69,7 +69,7 @@ def test_one_face_is_a_row_and_none_are_no_rows() -> None:
 
 def test_what_cannot_be_a_frame_is_refused() -> None:
     settings = jax.tree.map(lambda a: a[None], result(Status.OK))
-    with pytest.raises(ValueError, match=r"a face or of a row of faces, got \(1, 1\)"):
+    with pytest.raises(ValueError, match=r"one face or of a row of faces, got \(1, 1\)"):
         settings.to_frame()
 
 

@@ -11,8 +11,8 @@ import numpy as np
 from engine import as_params, as_points, openface_model
 from shared_data import golden
 
+from jaxclnf.fitting.frames import MapFrame
 from jaxclnf.fitting.nurlms import StageSettings
-from jaxclnf.fitting.responses import MapFrame
 from jaxclnf.types import PDM
 
 GROUPS = [("main68", 11), ("main68", 9), ("main68", 7), ("inner", 9)]

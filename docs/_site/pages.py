@@ -18,7 +18,7 @@ COPIED = {
     "CHANGELOG.md": "changelog.md",
     "params/MODEL_CARD.md": "model-card.md",
 }
-FIRST = ("config", "fitting", "models", "batch", "media", "tracking", "output", "data")
+FIRST = ("types", "config", "fitting", "models", "batch", "media", "tracking", "output", "data")
 LEFT_OUT = ("commands",)  # `jaxclnf --help` says what they do
 
 OPTIONS = "    options:\n      show_root_heading: false"
@@ -60,9 +60,8 @@ def _experiments() -> list[Path]:
 
 
 def _reference() -> Iterator[tuple[str, str]]:
-    """A page of the public names, one of the nouns, and one of each room."""
+    """A page of the public names, and one of each room."""
     yield "reference/index.md", f"# Public names\n\n::: jaxclnf\n{OPTIONS}\n      members: {_public()}\n"
-    yield "reference/types.md", f"# types\n\n::: jaxclnf.types\n{OPTIONS}\n"
     rooms = {path.parent.name for path in PACKAGE.glob("*/__init__.py")} - {*LEFT_OUT}
     for room in (*FIRST, *sorted(rooms - {*FIRST})):
         yield f"reference/{room}.md", _room(PACKAGE / room)

@@ -19,7 +19,7 @@ from jaxclnf import FitConfig, convert_openface
 from jaxclnf.config import setting
 from jaxclnf.data.datasets import read_faces
 from jaxclnf.fitting.fit import fit_settings
-from jaxclnf.sweeps.run import Canvases, draw_photos
+from jaxclnf.sweeps.canvases import Canvases, draw_photos
 from jaxclnf.sweeps.spec import Spec
 from jaxclnf.sweeps.tune import LOST, face_errors, freed, loss, tune, with_learned
 

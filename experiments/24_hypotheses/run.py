@@ -19,7 +19,7 @@ from jaxclnf import FitConfig, convert_openface
 from jaxclnf.data.datasets import read_faces
 from jaxclnf.data.evaluate import point_errors
 from jaxclnf.fitting.fit import fit_batch
-from jaxclnf.sweeps.run import Canvases, draw_photos
+from jaxclnf.sweeps.canvases import Canvases, draw_photos
 from jaxclnf.sweeps.spec import Spec
 
 SHARED = Path(__file__).resolve().parents[3] / "shared"

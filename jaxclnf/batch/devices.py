@@ -14,9 +14,9 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Float, Num
 
-from jaxclnf.batch.cores import n_cores
 from jaxclnf.batch.forked import refuse_if_inherited
 from jaxclnf.config import FitConfig
+from jaxclnf.cores import n_cores
 from jaxclnf.fitting.fit import fit_batch, fit_settings
 from jaxclnf.types import FitResult, Model
 

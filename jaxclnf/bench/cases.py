@@ -16,8 +16,10 @@ from jaxclnf.bench.timing import Case
 from jaxclnf.bench.work import patch_experts
 from jaxclnf.config import FitConfig
 from jaxclnf.fitting.fit import fit, fit_batch, fit_from
+from jaxclnf.fitting.frames import map_frame
 from jaxclnf.fitting.pose import params_from_box
-from jaxclnf.fitting.responses import image_responses, map_frame, view_responses
+from jaxclnf.fitting.responses import image_responses
+from jaxclnf.fitting.view_maps import view_responses
 from jaxclnf.ops.ccnf import smooth
 from jaxclnf.ops.gauss_newton import gauss_newton_step, normal_equations
 from jaxclnf.ops.mean_shift import mean_shift

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from jaxclnf.batch.faces import reduction_by, surroundings
+from jaxclnf.batch.placed import reduction_by, surroundings
 from jaxclnf.types import Model
 
 SIDE = 512

@@ -1,4 +1,4 @@
-"""What one process has computed and the next need not: compiled programs, models laid out for use."""
+"""Results that later processes need not compute again: compiled programs, models laid out for use."""
 
 from jaxclnf.cache.folder import kept_in, place, read, refusal, subfolder, write
 from jaxclnf.cache.programs import Kept, keep

@@ -1,4 +1,4 @@
-"""An entry of the cache in a file: its parts and a checksum; arrays can be used where they lie."""
+"""The file format of a cache entry: its parts and a checksum; arrays can be used without a copy."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from collections.abc import Iterator, Sequence
 
 _MARK = b"jaxclnf entry 1\n"
 _HEAD = struct.Struct("<16sIIQ")  # mark, checksum of all that follows, how many parts, bytes in all
-_ALIGNED = 64  # bytes: what JAX asks of arrays that it does not copy
+_ALIGNED = 64  # bytes; JAX uses arrays so aligned without copying them
 
 
 def packed(parts: Sequence[bytes | memoryview]) -> Iterator[bytes | memoryview]:
-    """What a file of these parts holds, piece by piece."""
+    """Yield the content of an entry's file, piece by piece."""
     views = [memoryview(part).cast("B") for part in parts]
     table = struct.pack(f"<{len(views)}Q", *map(len, views))
     pieces: list[bytes | memoryview] = [table]
@@ -28,12 +28,12 @@ def packed(parts: Sequence[bytes | memoryview]) -> Iterator[bytes | memoryview]:
 
 
 def unpacked(content: memoryview) -> list[memoryview]:
-    """The parts in a file's content; raises ValueError if a byte of it is not as it was written."""
+    """Split a file's content into its parts; raises ValueError if it is damaged."""
     if len(content) < _HEAD.size:
         raise ValueError("an entry that is cut short")
     mark, checksum, n_parts, size = _HEAD.unpack_from(content)
     if mark != _MARK or size != len(content) or zlib.crc32(content[_HEAD.size :]) != checksum:
-        raise ValueError("an entry that is damaged, or none of ours")
+        raise ValueError("an entry that is damaged, or was not written by jaxclnf")
     lengths = struct.unpack_from(f"<{n_parts}Q", content, _HEAD.size)
     parts, at = [], _HEAD.size + 8 * n_parts
     for length in lengths:

@@ -1,4 +1,4 @@
-"""The cache folder: entries under names, whole or not at all, in a place that is the user's alone.
+"""The cache folder: named entries, written whole or not at all, in a place that only the user can write.
 
 Entries are unpickled, and programs in them are run, so whoever can write them can do whatever the user can.
 A folder or a file that belongs to another user, or that others may write to, is never read.
@@ -18,30 +18,30 @@ from uuid import uuid4
 from jaxclnf.cache.entry import packed, unpacked
 
 VARIABLE = "JAXCLNF_CACHE_DIR"
-"""The environment variable that names another place; empty or ``off``: nothing is kept."""
+"""The environment variable that names another folder; with ``off`` or an empty value nothing is kept."""
 
 MOST_BYTES = 2**29
-"""Bytes that all entries may take together; those not used for longest are removed first."""
+"""Limit in bytes of all entries together; the least recently used are removed first."""
 
 _PART = ".part"
-_STALE = 3600  # seconds after which an unfinished file is nobody's
+_STALE = 3600  # seconds after which an unfinished file is abandoned
 _said: set[Path] = set()
 
 
 def place() -> Path | None:
-    """Folder of the entries, whether it is there or not; None where nothing is to be kept."""
+    """Name the folder of the entries, which may not exist yet; None if nothing is to be kept."""
     named = os.environ.get(VARIABLE)
     if named is not None:
         return None if named in ("", "off") else Path(named).expanduser()
     try:
         from platformdirs import user_cache_path
-    except ImportError:  # where arrays alone are fitted
+    except ImportError:  # in an environment that only fits arrays
         return None
     return user_cache_path("jaxclnf")
 
 
 def kept_in() -> Path | None:
-    """The folder, made if it is missing; None where there is none, or none that can be trusted."""
+    """Return the folder, made if it is missing; None if there is none, or it cannot be trusted."""
     folder = place()
     if folder is None or folder in _said:
         return None
@@ -55,7 +55,7 @@ def kept_in() -> Path | None:
 
 
 def refusal(folder: Path) -> str:
-    """Say why a folder that is there cannot be trusted; empty if it can, or is not there."""
+    """Say why an existing folder cannot be trusted; empty if it can, or does not exist."""
     try:
         status = os.stat(folder)
     except OSError:
@@ -69,7 +69,7 @@ def refusal(folder: Path) -> str:
 
 
 def read(name: str) -> list[memoryview] | None:
-    """The parts of an entry, read-only and 64 bytes aligned; None where there is none that is whole."""
+    """Read an entry's parts, read-only and aligned to 64 bytes; None if there is no intact entry."""
     folder = kept_in()
     if folder is None:
         return None
@@ -84,7 +84,7 @@ def read(name: str) -> list[memoryview] | None:
 
 
 def write(name: str, parts: Sequence[bytes | memoryview]) -> None:
-    """Keep an entry; where that cannot be done, nothing is kept."""
+    """Write an entry; if that fails, nothing is kept."""
     folder = kept_in()
     if folder is None:
         return
@@ -100,7 +100,7 @@ def write(name: str, parts: Sequence[bytes | memoryview]) -> None:
 
 
 def shrink(folder: Path, most: int) -> None:
-    """Remove the files of a folder that were not used for longest, until all take at most ``most`` bytes."""
+    """Remove the least recently used files of a folder until the rest take at most ``most`` bytes."""
     files = sorted(_files(folder), key=lambda file: -file[1].st_mtime)
     total = 0
     for path, status in files:
@@ -111,7 +111,7 @@ def shrink(folder: Path, most: int) -> None:
 
 
 def _files(folder: Path) -> Iterator[tuple[Path, os.stat_result]]:
-    """The folder's files; one that is being written counts only once its writer must have died."""
+    """The folder's files, without those that are being written; abandoned ones are removed."""
     newest = 0.0
     found = []
     for path in folder.iterdir():
@@ -129,7 +129,7 @@ def _files(folder: Path) -> Iterator[tuple[Path, os.stat_result]]:
 
 
 def subfolder(name: str) -> Path | None:
-    """A folder in the cache folder for what others keep, bounded as the folder is."""
+    """Return a folder in the cache folder for another library's files, bounded as the cache folder is."""
     folder = kept_in()
     if folder is None:
         return None
@@ -142,7 +142,7 @@ def subfolder(name: str) -> Path | None:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[int]:
-    """A file that is the user's own, for reading; raises OSError for any other, and for links."""
+    """Open the user's own file for reading; raises OSError for another user's file, and for links."""
     file = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0))
     try:
         status = os.fstat(file)
@@ -154,7 +154,7 @@ def _opened(path: Path) -> Iterator[int]:
 
 
 def _ours(status: os.stat_result) -> bool:
-    """Whether the user or the administrator alone can write; Windows keeps users apart by itself."""
+    """Whether only the user or the administrator can write; on Windows folders are the user's anyway."""
     if not hasattr(os, "geteuid"):
         return True
     return status.st_uid in (0, os.geteuid()) and not status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)

@@ -1,4 +1,4 @@
-"""What a stored program depends on beside its arguments: versions, sources, processor, JAX's settings."""
+"""The key of a stored program beside its arguments: versions, sources, processor, JAX's settings."""
 
 from __future__ import annotations
 
@@ -14,14 +14,16 @@ from typing import Any
 import jax
 import numpy as np
 
+from jaxclnf.cores import n_cores
+
 _PACKAGE = Path(__file__).resolve().parents[1]
 _CODE = (".py", ".so")
 _TELLING = re.compile(r"^(?:model name|flags|Features|CPU part)\s*:.*$", re.MULTILINE)
-_HEAD = 8192  # bytes of /proc/cpuinfo that tell of the first processor
+_HEAD = 8192  # bytes of /proc/cpuinfo, enough to describe the first processor
 
 
 def machine_key() -> str:
-    """Text of versions, device and settings that is equal wherever a stored program can be run."""
+    """Describe versions, device and settings in a text that is equal wherever a stored program can run."""
     client = jax.devices()[0].client
     versions = platform.python_version(), jax.__version__, metadata.version("jaxlib"), np.__version__
     device = client.platform, client.platform_version, processor(), os.environ.get("XLA_FLAGS")
@@ -30,7 +32,7 @@ def machine_key() -> str:
 
 @cache
 def sources() -> str:
-    """A digest of the package's code."""
+    """Compute a digest of the package's code."""
     digest = hashlib.sha256()
     for path in sorted(path for path in _PACKAGE.rglob("*") if path.suffix in _CODE):
         content = path.read_bytes()
@@ -41,18 +43,17 @@ def sources() -> str:
 
 @cache
 def processor() -> str:
-    """Kind, instructions and number of the processors that this process may use."""
-    n = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    """Describe the processors that this process may use: their kind, instructions and number."""
     try:
         with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as file:
             told = _TELLING.findall(file.read(_HEAD))
     except OSError:
         told = []
-    return f"{platform.machine()} {platform.processor()} {n} {sorted(set(told))}"
+    return f"{platform.machine()} {platform.processor()} {n_cores()} {sorted(set(told))}"
 
 
 def _settings() -> dict[str, Any]:
-    """JAX's settings, but for those of its own cache, as they hold in this thread."""
+    """JAX's settings as they hold in this thread, without those of its own cache."""
     config: Any = jax.config
     values = sorted(config.values.items())
     return {name: getattr(config, name, value) for name, value in values if "cache" not in name}

@@ -1,4 +1,4 @@
-"""Compiled functions whose programs outlive the process: a second one neither traces nor compiles them."""
+"""Compiled functions whose programs outlive the process, so that the next one need not compile them."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ _compiling = RLock()
 def keep(function: Callable[P, R]) -> Kept[P, R]:
     """Compile a function as `jax.jit` does, and keep its programs in the cache folder.
 
-    For calls on a processor with arrays that lie there; within other functions of JAX, on other devices and
-    without a cache folder it is `jax.jit`.
+    That holds for calls on a CPU with arrays in its memory. Within other functions of JAX, on other devices
+    and without a cache folder it does what `jax.jit` does.
     """
     return Kept(function)
 
 
 class Kept(Generic[P, R]):
-    """A function compiled by `keep`; everything else about it is as `jax.jit` has it."""
+    """A function compiled by `keep`; otherwise it behaves as one compiled by `jax.jit`."""
 
     def __init__(self, function: Callable[P, R]) -> None:
         update_wrapper(self, function)
@@ -53,12 +53,12 @@ class Kept(Generic[P, R]):
         return self._first(kind, args, kwargs) if program is None else program(*args, **kwargs)
 
     def _first(self, kind: Any, args: tuple, kwargs: dict) -> R:
-        """The first call of its kind, of a program that was kept or that is compiled and kept now."""
+        """Make the first call of its kind: read the program from the cache, or compile and keep it."""
         with _compiling:  # threads that ask for the same program wait for it
             if kind in self._programs:
                 return self._programs[kind](*args, **kwargs)
             name = self._name(kind)
-            with suppress(Exception):  # of an entry that is missing or cannot be used, whatever it holds
+            with suppress(Exception):  # the entry is missing, or unusable for any reason
                 program = _restored(name, kind[0])
                 result = jax.block_until_ready(program(*args, **kwargs))
                 self._programs[kind] = program
@@ -84,21 +84,23 @@ class Kept(Generic[P, R]):
             raise AttributeError(name)
         return getattr(self.__dict__["_jitted"], name)
 
+    # These are written out because Python 3.12 looks for a protocol's methods on the class: without them
+    # `jax.export` would not take a kept function for a `jax.stages.Wrapped`.
     def lower(self, *args: P.args, **kwargs: P.kwargs) -> Any:
-        """As of a `jax.jit` function."""
+        """Lower as a `jax.jit` function does."""
         return self._jitted.lower(*args, **kwargs)
 
     def trace(self, *args: P.args, **kwargs: P.kwargs) -> Any:
-        """As of a `jax.jit` function."""
+        """Trace as a `jax.jit` function does."""
         return self._jitted.trace(*args, **kwargs)
 
     def eval_shape(self, *args: P.args, **kwargs: P.kwargs) -> Any:
-        """As of a `jax.jit` function."""
+        """Evaluate the shapes of the results as a `jax.jit` function does."""
         return self._jitted.eval_shape(*args, **kwargs)
 
 
 def _all_here(leaves: list) -> bool:
-    """Whether arguments are arrays that lie in this host's memory."""
+    """Whether all arguments are arrays in this host's memory."""
     here = {_device()}
 
     def is_here(leaf: Any) -> bool:
@@ -122,14 +124,14 @@ def _can_be_kept() -> bool:
 
 
 def _told_apart() -> tuple:
-    """What of JAX's settings a process may change between calls."""
+    """Those of JAX's settings that a process may change between calls."""
     config: Any = jax.config
     return config.jax_enable_x64, config.jax_default_matmul_precision
 
 
 @contextmanager
 def _without_jax_cache() -> Iterator[None]:
-    """Context in which XLA compiles: what JAX reads from its own cache cannot be stored a second time."""
+    """Have XLA compile anew: a program that JAX reads from its own cache cannot be stored a second time."""
     config: Any = jax.config
     folder_of_jax = config.jax_compilation_cache_dir
     config.update("jax_compilation_cache_dir", None)
@@ -151,13 +153,13 @@ def _store(name: str, program: Any) -> None:
 
 
 def _restored(name: str, in_tree: Any) -> Any:
-    """The program of an entry; raises whatever it may where there is none that can be used."""
+    """Read a program; raises an exception of any kind where there is none that can be used."""
     parts = folder.read(name)
     if parts is None:
         raise LookupError(f"no program {name} is kept")
     out_tree, content = pickle.loads(parts[0]), bytes(parts[1])
     if not isinstance(out_tree, jax.tree_util.PyTreeDef):
-        raise ValueError(f"{name} holds another thing than a program")
+        raise ValueError(f"{name} does not hold a program")
     if b"lapack_" in content:
         _find_lapack()
     load = serialize_executable.deserialize_and_load
@@ -165,5 +167,5 @@ def _restored(name: str, in_tree: Any) -> Any:
 
 
 def _find_lapack() -> None:
-    """Have JAX look up the functions of LAPACK, which it does where it first compiles a call of them."""
+    """Have JAX look up the functions of LAPACK, which it does when it first compiles a call of them."""
     jax.jit(jnp.linalg.inv).lower(jax.ShapeDtypeStruct((2, 2), np.float32))

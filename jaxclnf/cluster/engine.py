@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
-from jaxclnf.batch.cores import n_cores
+from jaxclnf.cores import n_cores
 
 LOCAL = "local"
 LOCAL_STORE = 500 * 2**20

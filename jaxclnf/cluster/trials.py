@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from jaxclnf.cluster.pool import Lost, Pool
 from jaxclnf.cluster.worker import Share
-from jaxclnf.sweeps.run import SweepTask, TaskResult, TrialSetup, attempt
+from jaxclnf.sweeps.tasks import SweepTask, TaskResult, TrialSetup, attempt
 
 
 def attempt_task(share: Share, task: SweepTask, before: None = None) -> TaskResult:

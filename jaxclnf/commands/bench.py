@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from jaxclnf.commands import common
+from jaxclnf.commands import choices, common, options
 
 if TYPE_CHECKING:
     from jaxclnf.bench.faces import BenchFaces
@@ -33,7 +33,7 @@ QUICK = (1, 16, 64)
 
 
 def bench(
-    model: common.ModelOption = None,
+    model: options.ModelOption = None,
     dataset: Annotated[
         list[Path] | None,
         typer.Option(help="Folders of annotated faces to fit; else one portrait in many boxes."),
@@ -65,7 +65,7 @@ def bench(
 
     make_folder(out)
     parts = part or ([BenchPart.fits] if quick else list(BenchPart))
-    engine = common.use_model(model)
+    engine = choices.use_model(model)
     faces = dataset_faces(dataset, model=engine) if dataset else sample_faces(model=engine)
     report = Report(faces.source, engine.provenance.name)
     report.response_maps = "C" if maps_in_c(engine) else "XLA"

@@ -8,13 +8,13 @@ from typing import Annotated
 
 import typer
 
-from jaxclnf.commands import common
+from jaxclnf.commands import choices, common, options
 
 
 def calibrate(
     datasets: Annotated[list[Path], typer.Argument(help="Folders with photos and points.npz or .pts files.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="The model to write, a .npz.")],
-    model: common.ModelOption = None,
+    model: options.ModelOption = None,
     landmarks: Annotated[
         str | None,
         typer.Option(help="The dataset's landmarks that the model has: 36+39,42+45,30,48-54 (+ averages)."),
@@ -32,7 +32,7 @@ def calibrate(
     from jaxclnf.training.calibrate import GOOD, fit_calibration
 
     common.check_writable("--out", out)
-    opened = common.use_model(model)
+    opened = choices.use_model(model)
     faces = read_faces(datasets)
     typer.echo(faces.summary())
     if landmarks:

@@ -7,12 +7,12 @@ from typing import Annotated
 
 import typer
 
-from jaxclnf.commands import common
+from jaxclnf.commands import options
 from jaxclnf.commands.fit import fit_command
 
 
 def demo(
-    model: common.ModelOption = None,
+    model: options.ModelOption = None,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the table and the picture.")] = Path(
         "demo"
     ),
@@ -20,7 +20,8 @@ def demo(
     """Find the landmarks of Rear Admiral Grace Hopper, on the photo that comes with matplotlib."""
     from matplotlib import cbook
 
-    from jaxclnf.models.install import installed, read_manifest
+    from jaxclnf.models.install import installed
+    from jaxclnf.models.manifest import read_manifest
 
     with_eyes = "main_clnf_general"
     gaze = model is None and with_eyes in installed(read_manifest())

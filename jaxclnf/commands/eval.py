@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from jaxclnf.commands import common, on_cluster
+from jaxclnf.commands import choices, common, on_cluster, options
 from jaxclnf.commands.faces_on_cluster import fit_faces_on_cluster
 
 if TYPE_CHECKING:
@@ -32,12 +32,12 @@ def evaluate(
         ),
     ] = None,
     preset: Annotated[
-        list[common.Preset] | None,
+        list[options.Preset] | None,
         typer.Option(help="Settings that belong together; may be given several times."),
     ] = None,
-    multi_view: common.MultiViewOption = False,
-    parts: common.PartsOption = None,
-    set_: common.SetOption = None,
+    multi_view: options.MultiViewOption = False,
+    parts: options.PartsOption = None,
+    set_: options.SetOption = None,
     landmarks: Annotated[
         str | None,
         typer.Option(help="The dataset's landmarks that the model has: 36+39,42+45,30,48-54 (+ averages)."),
@@ -65,8 +65,8 @@ def evaluate(
     names = model or [os.environ.get("JAXCLNF_MODEL") or ""]
     inputs = [*datasets, *(Path(name) for name in names if name)]
     with common.results_in(out, inputs, ("faces.csv", "ced.png")):
-        models = {title: common.use_model(name or None) for title, name in _titles(names).items()}
-        presets = preset or [common.Preset.default]
+        models = {title: choices.use_model(name or None) for title, name in _titles(names).items()}
+        presets = preset or [options.Preset.default]
         for each in models.values():
             check_landmarks(each, faces)
             common.warn(learned_warning(faces, each, held_back))
@@ -75,7 +75,7 @@ def evaluate(
         runs = {
             _run_name(m, p.value, len(models) > 1, multi_view): (
                 m,
-                common.asked_config(p, multi_view, parts, set_, models[m]),
+                choices.asked_config(p, multi_view, parts, set_, models[m]),
             )
             for m in models
             for p in presets

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 from jaxclnf.commands import common, on_cluster
 
 if TYPE_CHECKING:
+    from jaxclnf.config import FitConfig
     from jaxclnf.data.datasets import Faces
-    from jaxclnf.sweeps.run import Canvases, Results, TriedSetting
+    from jaxclnf.sweeps.canvases import Canvases
+    from jaxclnf.sweeps.results import Results, TriedSetting
     from jaxclnf.sweeps.spec import Spec
-    from jaxclnf.types import FitConfig, FitResult, Model
+    from jaxclnf.types import FitResult, Model
 
 
 def fit_faces_on_cluster(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
-from jaxclnf.commands import common, on_cluster
+from jaxclnf.commands import choices, common, on_cluster, options
 from jaxclnf.commands.fit_on_cluster import PhotosAsked, fit_on_cluster
 from jaxclnf.commands.interrupt import on_interrupt
 
@@ -35,21 +35,21 @@ class WhichFaces(StrEnum):
 
 def fit_command(
     photos: Annotated[list[str], typer.Argument(help="Photos, folders, patterns, .txt lists of files.")],
-    model: common.ModelOption = None,
+    model: options.ModelOption = None,
     out: Annotated[str, typer.Option("--out", "-o", help="Folder for table and pictures.")] = "out",
     boxes: Annotated[Path | None, typer.Option(help="Own boxes: CSV file,x,y,w,h or JSON.")] = None,
     faces: Annotated[WhichFaces, typer.Option(help="Which of the faces found.")] = WhichFaces.all,
-    detector: common.DetectorOption = None,
-    preset: common.PresetOption = common.Preset.default,
-    multi_view: common.MultiViewOption = False,
-    parts: common.PartsOption = None,
-    set_: common.SetOption = None,
-    gaze: common.GazeOption = False,
-    validator: common.ValidatorOption = None,
-    camera: common.CameraOption = None,
-    format: common.FormatOption = common.Format.csv,
-    certainty: common.CertaintyOption = False,
-    openface_columns: common.OpenFaceOption = None,
+    detector: options.DetectorOption = None,
+    preset: options.PresetOption = options.Preset.default,
+    multi_view: options.MultiViewOption = False,
+    parts: options.PartsOption = None,
+    set_: options.SetOption = None,
+    gaze: options.GazeOption = False,
+    validator: options.ValidatorOption = None,
+    camera: options.CameraOption = None,
+    format: options.FormatOption = options.Format.csv,
+    certainty: options.CertaintyOption = False,
+    openface_columns: options.OpenFaceOption = None,
     pictures: Annotated[bool, typer.Option(help="Draw the landmarks on each photo.")] = True,
     crops: Annotated[int, typer.Option(min=0, max=4096, help="Cut faces out, of so many pixels.")] = 0,
     margin: Annotated[float, typer.Option(min=0, max=5, help="Around the face in crops.")] = 0.3,
@@ -62,18 +62,18 @@ def fit_command(
     readers: on_cluster.ReadersOption = 0,
 ) -> None:
     """Find faces and their landmarks on photos: one table, and a picture a photo."""
-    chosen = common.detector_name(detector, preset)
+    chosen = choices.detector_name(detector, preset)
     told = {"boxes": _digest(boxes), "faces": faces, "detector": chosen, "camera": camera}
-    told |= common.described_validator(validator) | ({"certainty": True} if certainty else {})
+    told |= choices.described_validator(validator) | ({"certainty": True} if certainty else {})
 
     def settled() -> tuple[Model, FitConfig]:
-        engine = common.use_model(model)
-        return engine, common.asked_config(preset, multi_view, parts, set_, engine, gaze)
+        engine = choices.use_model(model)
+        return engine, choices.asked_config(preset, multi_view, parts, set_, engine, gaze)
 
     if cluster is not None:
         on_cluster.refuse_options(crops=crops, validator=validator, openface_columns=openface_columns)
         largest = faces is WhichFaces.largest
-        what = PhotosAsked(photos, boxes, common.camera(camera), chosen, largest, shard, certainty)
+        what = PhotosAsked(photos, boxes, choices.camera(camera), chosen, largest, shard, certainty)
         fit_on_cluster(what, settled, told, out, resume, on_cluster.Asked(cluster, workers, gpus, readers))
         return
     import numpy  # noqa: F401 (before threads that import it too)
@@ -87,16 +87,16 @@ def fit_command(
     from jaxclnf.output.photos import fit_loaded, photo_columns, with_cameras
     from jaxclnf.output.runs import write_failures
 
-    place, view = Path(out), common.camera(camera)
+    place, view = Path(out), choices.camera(camera)
     with OutputFolder(place) as folder:
         found, looked, failures, passed_over = inputs.result()
         common.say_passed_over(passed_over)
         folder.protect([*photos, *found, *filter(None, (boxes, model, validator))])
         folder.claim(f"landmarks.{format}", "failures.csv", "report.html")
         engine, config = settled()
-        judge = common.validator(validator, engine, model)
-        told |= common.run_description(engine, config)
-        also = common.openface_tables(openface_columns, engine, config)
+        judge = choices.validator(validator, engine, model)
+        told |= choices.run_description(engine, config)
+        also = choices.openface_tables(openface_columns, engine, config)
         files = PhotoFiles(folder, found, engine, pictures, crops, margin, also)
         folder.save()
         names = photo_columns(engine, config, certainty)
@@ -167,8 +167,8 @@ def _write(
     table: Table, files: PhotoFiles, fitted: Iterator[Photo | Failure], n_done: int, n_left: int
 ) -> list[Failure]:
     """Write rows and pictures as photos are fitted; returns what failed."""
-    from jaxclnf.batch.cores import n_cores
     from jaxclnf.batch.pipeline import ahead
+    from jaxclnf.cores import n_cores
     from jaxclnf.media.inputs import Failure
     from jaxclnf.media.looked import PIXELS_AHEAD
     from jaxclnf.output.photos import photo_rows, pixels_held

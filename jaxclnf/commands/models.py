@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from jaxclnf.models.manifest import Fetch
 
 models = typer.Typer(help="OpenFace's models: install them, see what is there.", no_args_is_help=True)
 
 
 class What(StrEnum):
-    """There is to install."""
+    """Things to install."""
 
     openface = "openface"
     cen = "cen"
@@ -49,49 +52,54 @@ def install_command(
     """
     from rich.progress import DownloadColumn, Progress, TimeRemainingColumn
 
-    from jaxclnf.models import install as installer
+    from jaxclnf.models.install import install, licence_text
+    from jaxclnf.models.manifest import read_cen_manifest, read_manifest
 
     if what is What.yunet:
         _install_yunet(source)
         return
-    manifest = installer.read_cen_manifest() if what is What.cen else installer.read_manifest()
+    manifest = read_cen_manifest() if what is What.cen else read_manifest()
     manifest = manifest.from_one_place() if base_url else manifest
-    if source is None:
-        fetch = installer.from_server(base_url or manifest.base_url)
-    else:
-        fetch = installer.from_folder(source)
-    typer.echo(installer.licence_text(manifest, fetch))
+    fetch = _fetch(source, base_url or manifest.base_url)
+    typer.echo(licence_text(manifest, fetch))
     if not accept_license and not typer.confirm("Do you accept this licence?"):
         raise ValueError("OpenFace's licence was not accepted, so its models were not installed")
     columns = (*Progress.get_default_columns()[:2], DownloadColumn(), TimeRemainingColumn())
     with Progress(*columns, transient=True) as bar:
         task = bar.add_task("OpenFace's models", total=manifest.size)
-        paths = installer.install(manifest, fetch, lambda n: bar.advance(task, n))
+        paths = install(manifest, fetch, lambda n: bar.advance(task, n))
     for name, path in paths.items():
         typer.echo(f"{name}  {path}")
 
 
+def _fetch(source: Path | None, url: str) -> Fetch:
+    """Take files from a folder, or without one from a server."""
+    from jaxclnf.models.download import from_server
+    from jaxclnf.models.fetch import from_folder
+
+    return from_server(url) if source is None else from_folder(source)
+
+
 def _install_yunet(source: Path | None) -> None:
-    from jaxclnf.models import install as installer
     from jaxclnf.models.detectors import YUNET_URL, install_yunet
 
-    fetch = installer.from_server(YUNET_URL) if source is None else installer.from_folder(source)
-    path, licence = install_yunet(fetch)
+    path, licence = install_yunet(_fetch(source, YUNET_URL))
     typer.echo(f"{licence}\nyunet  {path}")
 
 
 @models.command("list")
 def list_models() -> None:
-    """Tell which models are there, and their names for --model."""
-    from jaxclnf.models import install as installer
+    """List the models that are installed, with their names for --model."""
+    from jaxclnf.models.install import installed
+    from jaxclnf.models.manifest import read_cen_manifest, read_manifest
     from jaxclnf.models.storage import packaged
 
-    manifests = {"": installer.read_manifest(), " cen": installer.read_cen_manifest()}
+    manifests = {"": read_manifest(), " cen": read_cen_manifest()}
     try:
         typer.echo(f"(default)  {packaged('model.npz')}")
     except ValueError:
         typer.echo("(default)  none ships with this version")
     for what, manifest in manifests.items():
-        there = installer.installed(manifest)
+        there = installed(manifest)
         for name in manifest.models:
             typer.echo(f"{name}  {there.get(name, f'not installed: jaxclnf models install{what}')}")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
-from jaxclnf.commands import common
+from jaxclnf.commands import choices, common
 from jaxclnf.commands.interrupt import on_interrupt
 
 if TYPE_CHECKING:
@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from jaxclnf.cluster.pool import Pool, PoolStage
     from jaxclnf.cluster.run import Progress, Run
     from jaxclnf.cluster.worker import Function
+    from jaxclnf.config import FitConfig
     from jaxclnf.media.inputs import Failure
-    from jaxclnf.types import FitConfig, Model
+    from jaxclnf.types import Model
 
 ClusterOption = Annotated[
     str | None,
@@ -102,7 +103,7 @@ def settle(
     """The model and settings of a run, and all that tells it from others; first of all Ray is looked for."""
     check_ray()
     model, config = settled()
-    return model, config, told | {"folder": base_folder(arguments)} | common.run_description(model, config)
+    return model, config, told | {"folder": base_folder(arguments)} | choices.run_description(model, config)
 
 
 def base_folder(arguments: Sequence[str]) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from jaxclnf.commands import common, on_cluster
+from jaxclnf.commands import choices, common, on_cluster, options
 from jaxclnf.commands.faces_on_cluster import sweep_on_cluster
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ def sweep(
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Folder of results [default: beside SPEC, its name].")
     ] = None,
-    model: common.ModelOption = None,
+    model: options.ModelOption = None,
     save: Annotated[
         Path | None, typer.Option(help="Write the model once more, with the best setting as its own.")
     ] = None,
@@ -35,8 +35,10 @@ def sweep(
     """
     from jaxclnf.data.datasets import read_faces
     from jaxclnf.data.evaluate import learned_warning
+    from jaxclnf.sweeps.canvases import draw_photos
     from jaxclnf.sweeps.report import write_report
-    from jaxclnf.sweeps.run import Results, describe, draw_photos, run_sweep
+    from jaxclnf.sweeps.results import Results
+    from jaxclnf.sweeps.run import describe, run_sweep
     from jaxclnf.sweeps.spec import configure, read_spec
 
     plan = read_spec(spec)
@@ -49,7 +51,7 @@ def sweep(
     known = out is None or (place / "settings.csv").exists() or (place / "results.jsonl").exists()
     names = ("results.jsonl", "settings.csv", "README.md", "pareto.png", "heatmap.png", "ced.png")
     with common.results_in(place, [spec, *map(Path, plan.datasets)], names, replace=known) as folder:
-        opened = common.use_model(model or plan.model)
+        opened = choices.use_model(model or plan.model)
         faces = read_faces(plan.datasets)
         common.warn(learned_warning(faces, opened, plan.held_back is not None))
         photos = draw_photos(faces, plan, opened)

@@ -10,16 +10,17 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from jaxclnf.commands import common, on_cluster
+from jaxclnf.commands import choices, common, on_cluster, options
 from jaxclnf.commands.interrupt import on_interrupt
 from jaxclnf.commands.track_on_cluster import VideosAsked, track_on_cluster
 
 if TYPE_CHECKING:
+    from jaxclnf.config import FitConfig
     from jaxclnf.media.frames import Video
     from jaxclnf.media.inputs import Failure
     from jaxclnf.output.followed import Followed
     from jaxclnf.output.video_files import VideoFiles
-    from jaxclnf.types import FitConfig, Model
+    from jaxclnf.types import Model
 
 
 def track(
@@ -29,26 +30,26 @@ def track(
             help="Videos, folders and patterns of them or of pictures, addresses, a camera's number."
         ),
     ],
-    model: common.ModelOption = None,
+    model: options.ModelOption = None,
     out: Annotated[str, typer.Option("--out", "-o", help="Folder for tables and videos.")] = "out",
     faces: Annotated[int, typer.Option(min=1, max=64, help="Most faces to follow at once.")] = 8,
-    detector: common.DetectorOption = None,
-    preset: common.PresetOption = common.Preset.default,
-    multi_view: common.MultiViewOption = False,
-    parts: common.PartsOption = None,
-    set_: common.SetOption = None,
-    gaze: common.GazeOption = False,
-    validator: common.ValidatorOption = None,
-    camera: common.CameraOption = None,
+    detector: options.DetectorOption = None,
+    preset: options.PresetOption = options.Preset.default,
+    multi_view: options.MultiViewOption = False,
+    parts: options.PartsOption = None,
+    set_: options.SetOption = None,
+    gaze: options.GazeOption = False,
+    validator: options.ValidatorOption = None,
+    camera: options.CameraOption = None,
     smooth: Annotated[
         Literal["none", "online", "offline"],
         typer.Option(help="Steadier faces; online waits for one frame, offline for eight."),
     ] = "none",
     fps: Annotated[float | None, typer.Option(min=0.01, help="Frames a second, over the file's.")] = None,
     frames: Annotated[int | None, typer.Option(min=1, help="Stop after so many frames.")] = None,
-    format: common.FormatOption = common.Format.csv,
-    certainty: common.CertaintyOption = False,
-    openface_columns: common.OpenFaceOption = None,
+    format: options.FormatOption = options.Format.csv,
+    certainty: options.CertaintyOption = False,
+    openface_columns: options.OpenFaceOption = None,
     pictures: Annotated[bool, typer.Option(help="Write the annotated video.")] = True,
     report: Annotated[bool, typer.Option(help="Write report.html.")] = True,
     resume: Annotated[bool, typer.Option("--resume", help="Leave out videos that have a table.")] = False,
@@ -69,17 +70,17 @@ def track(
     from jaxclnf.tracking import TrackConfig
     from jaxclnf.tracking.smoothing import OFFLINE, ONLINE
 
-    view, chosen = common.camera(camera), common.detector_name(detector, preset)
+    view, chosen = choices.camera(camera), choices.detector_name(detector, preset)
     told = {"faces": faces, "detector": chosen, "camera": camera, "fps": fps, "frames": frames}
     smoothing = {"none": None, "online": ONLINE, "offline": OFFLINE}[smooth]
     told |= {} if smoothing is None else {"smooth": smooth}
     told |= {"certainty": True} if certainty else {}
 
     def settled() -> tuple[Model, FitConfig]:
-        engine = common.use_model(model)
+        engine = choices.use_model(model)
         # OpenFace 2 tries all its starts wherever its detector finds a face in a video.
-        several = multi_view or preset == common.Preset.openface2 or has_cen(engine)
-        return engine, common.asked_config(preset, several, parts, set_, engine, gaze)
+        several = multi_view or preset == options.Preset.openface2 or has_cen(engine)
+        return engine, choices.asked_config(preset, several, parts, set_, engine, gaze)
 
     if cluster is not None:
         on_cluster.refuse_options(openface_columns=openface_columns, validator=validator)
@@ -95,10 +96,10 @@ def track(
         folder.claim("failures.csv", "report.html")
         engine, settings = settled()
         settings = jax.device_put(settings)
-        config, judge = TrackConfig(settings, max_faces=faces), common.validator(validator, engine, model)
+        config, judge = TrackConfig(settings, max_faces=faces), choices.validator(validator, engine, model)
         config = config if judge is None else config.validated(judge)
-        told |= common.described_validator(validator) | common.run_description(engine, settings)
-        also = common.openface_tables(openface_columns, engine, settings)
+        told |= choices.described_validator(validator) | choices.run_description(engine, settings)
+        also = choices.openface_tables(openface_columns, engine, settings)
         plan = plan_videos(folder, found.sources, format, pictures, told)
         for files in plan:
             if resume and files.is_done():

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from jaxclnf.commands import on_cluster
 
 if TYPE_CHECKING:
+    from jaxclnf.config import FitConfig
     from jaxclnf.tracking.smoothing import Smoothing
-    from jaxclnf.types import Camera, FitConfig, Model
+    from jaxclnf.types import Camera, Model
 
 
 class VideosAsked(NamedTuple):

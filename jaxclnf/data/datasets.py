@@ -1,8 +1,4 @@
-"""Annotated faces for training and evaluation: photos, landmarks, boxes, and what was refused and why.
-
-A dataset is a folder that holds photos and either ``points.npz`` (``names`` of the photos, ``points``
-(n, n_points, 2), optionally ``boxes`` (n, 4) as x, y, w, h) or a ``.pts`` file beside each photo.
-"""
+"""Annotated faces for training and evaluation: photos, landmarks, boxes, and what was refused and why."""
 
 from __future__ import annotations
 
@@ -15,15 +11,13 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool
 
+from jaxclnf.data.annotations import Annotation, read_annotations
 from jaxclnf.data.markup import MARKUPS, mirror_of_groups
-from jaxclnf.media.images import SUFFIXES, read_photo, to_grey
-from jaxclnf.models.budget import Budget
-from jaxclnf.models.npz import read_arrays
+from jaxclnf.media.images import read_photo, to_grey
 from jaxclnf.types import Model
 
 OUTSIDE_TOLERANCE = 0.05  # of the shape's larger side; annotators place hidden points at the border
 MIN_EXTENT = 8.0  # pixels; a face whose larger side is smaller shows nothing to learn from
-MAX_PTS_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -128,16 +122,6 @@ class Faces:
         return "\n".join(lines)
 
 
-@dataclass(frozen=True)
-class _Face:
-    """One annotation as found, not yet checked."""
-
-    photo: Path
-    points: np.ndarray | None  # None: the annotation could not be read
-    box: np.ndarray | None
-    problem: str = ""
-
-
 def photo_digest(image: np.ndarray) -> bytes:
     """Eight bytes that tell a grey photo from others, by size and pixels, not by name or format."""
     return hashlib.sha256(f"{image.shape}".encode() + image.tobytes()).digest()[:8]
@@ -157,11 +141,11 @@ def read_faces(sources: Iterable[str | Path], n_points: int | None = None) -> Fa
     ``n_points`` is the number of landmarks a face must have; by default what most faces have.
     Raises ValueError if a source is not a dataset or no usable face is left.
     """
-    found = [face for source in sources for face in _read_source(Path(source))]
+    found = [face for source in sources for face in read_annotations(Path(source))]
     if n_points is None:
         counts = Counter(len(f.points) for f in found if f.points is not None)
         n_points = counts.most_common(1)[0][0] if counts else 0
-    kept: list[_Face] = []
+    kept: list[Annotation] = []
     refused: list[Refusal] = []
     digests: list[bytes] = []
     seen: dict[bytes, list[np.ndarray]] = {}
@@ -193,7 +177,7 @@ def read_faces(sources: Iterable[str | Path], n_points: int | None = None) -> Fa
     )
 
 
-def _problem(face: _Face, n_points: int) -> str:
+def _problem(face: Annotation, n_points: int) -> str:
     """Why this annotation cannot be used, or an empty string."""
     points = face.points
     assert points is not None
@@ -208,7 +192,7 @@ def _problem(face: _Face, n_points: int) -> str:
     return ""
 
 
-def _photo_problem(face: _Face, image: np.ndarray | None, same_photo: list[np.ndarray]) -> str:
+def _photo_problem(face: Annotation, image: np.ndarray | None, same_photo: list[np.ndarray]) -> str:
     """Why this face cannot be used on its photo, or an empty string.
 
     ``same_photo`` has the landmarks of the faces on it that were read before; those of this one are added.
@@ -225,71 +209,3 @@ def _photo_problem(face: _Face, image: np.ndarray | None, same_photo: list[np.nd
         return "duplicate of another face"
     same_photo.append(points)
     return ""
-
-
-def _read_source(source: Path) -> list[_Face]:
-    table = source / "points.npz" if source.is_dir() else source
-    if table.is_file() and table.suffix == ".npz":
-        return _read_table(table)
-    if not source.is_dir():
-        raise ValueError(f"{source} is not a folder with photos and points.npz or .pts files.")
-    faces = [_read_pts_face(path) for path in sorted(source.glob("*.pts"))]
-    if not faces:
-        raise ValueError(f"{source} holds neither points.npz nor .pts files; one of them is needed.")
-    return faces
-
-
-def _read_table(path: Path) -> list[_Face]:
-    try:
-        table = read_arrays(path, Budget())
-    except (ValueError, OSError):
-        raise ValueError(f"{path} is not a readable .npz table; write it with numpy.savez.") from None
-    if missing := {"names", "points"} - table.keys():
-        raise ValueError(f"{path} lacks an array: {', '.join(sorted(missing))}")
-    names, points, boxes = table["names"], table["points"], table.get("boxes")
-    numeric = points.dtype.kind in "fiu" and (boxes is None or boxes.dtype.kind in "fiu")
-    if not numeric or points.ndim != 3 or points.shape[2] != 2 or names.shape != points.shape[:1]:
-        raise ValueError(
-            f"{path} must hold names (n,) and numbers points (n, n_points, 2); "
-            f"got names {names.shape} and points {points.shape} of {points.dtype}."
-        )
-    if boxes is not None and boxes.shape != (len(points), 4):
-        raise ValueError(f"{path} must hold boxes ({len(points)}, 4) as x, y, w, h; got {boxes.shape}.")
-    rows = points.astype(np.float32)
-    return [
-        _Face(path.parent / str(name), rows[i], None if boxes is None else boxes[i])
-        for i, name in enumerate(names)
-    ]
-
-
-def _read_pts_face(path: Path) -> _Face:
-    photos = [path.with_suffix(s) for s in (*SUFFIXES, *map(str.upper, SUFFIXES))]
-    photo = next((p for p in photos if p.is_file()), None)
-    if photo is None:
-        return _Face(path, None, None, "no photo beside the .pts file")
-    try:
-        return _Face(photo, read_pts(path), None)
-    except ValueError:
-        return _Face(path, None, None, "unreadable .pts file")
-
-
-def read_pts(path: Path) -> np.ndarray:
-    """Landmarks (n_points, 2) float32 of a ``.pts`` file, moved to 0-based pixels.
-
-    The field's files (iBUG 300-W) count pixels from 1, after MATLAB; as everyone does, 1 is subtracted.
-    Raises ValueError if the file is not in that format.
-    """
-    try:
-        if path.stat().st_size > MAX_PTS_BYTES:
-            raise ValueError(f"{path} has {path.stat().st_size} bytes; .pts files are small texts.")
-        text = path.read_text(encoding="ascii")
-        header, _, rest = text.partition("{")
-        body, closing, _ = rest.partition("}")
-        fields = dict(line.split(":", 1) for line in header.lower().splitlines() if ":" in line)
-        rows = [[float(v) for v in line.split()] for line in body.splitlines() if line.strip()]
-        declared = int(fields.get("n_points", len(rows)))
-    except (OSError, UnicodeDecodeError):
-        raise ValueError(f"{path} is not a readable text file.") from None
-    if not closing or not rows or declared != len(rows) or any(len(r) != 2 for r in rows):
-        raise ValueError(f"{path} must hold n_points: N and N lines 'x y' between braces.")
-    return np.array(rows, np.float32) - np.float32(1)

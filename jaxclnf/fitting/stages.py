@@ -14,9 +14,10 @@ from jaxtyping import Array, Bool, Float, Int
 
 from jaxclnf.config import FitConfig, Stage
 from jaxclnf.fitting import early
+from jaxclnf.fitting.frames import map_frame
 from jaxclnf.fitting.network import Sight, certainty_weights, look, nothing_seen, sight_likelihood
 from jaxclnf.fitting.nurlms import Anchors, StageSettings, approach, iterate, log_likelihood
-from jaxclnf.fitting.responses import image_responses, map_frame, responses_between_views
+from jaxclnf.fitting.responses import image_responses, responses_between_views
 from jaxclnf.ops.shape import shape_2d
 from jaxclnf.types import PDM, ConvExperts, Experts, FaceParams, Model
 

@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jaxclnf.batch.cores import n_cores
 from jaxclnf.batch.pipeline import ahead
+from jaxclnf.cores import n_cores
 from jaxclnf.media.detection import Detector, detect_faces, largest, named_detector
 from jaxclnf.media.images import RGB, n_pixels, read_photo
 from jaxclnf.media.inputs import Failure, failed

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from jaxclnf.models.install import Fetch, Progress, RemoteFile, obtain
+from jaxclnf.models.fetch import obtain
+from jaxclnf.models.manifest import Fetch, Progress, RemoteFile
 
 YUNET_URL = "https://github.com/opencv/opencv_zoo/raw/main/models/face_detection_yunet"
 YUNET = RemoteFile(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from jaxclnf.models.install import installed, read_cen_manifest, read_manifest
+from jaxclnf.models.install import installed
+from jaxclnf.models.manifest import read_cen_manifest, read_manifest
 from jaxclnf.models.storage import is_saved_model, load_model
 from jaxclnf.types import Model
 

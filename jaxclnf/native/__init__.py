@@ -115,7 +115,7 @@ def response_maps(
     """Response maps of faces, an equal number in a row on each image.
 
     Landmarks that a view cannot see get empty maps. The arrays are those of
-    `jaxclnf.fitting.responses.MapFrame` and `jaxclnf.PatchExperts`; C looks at their types, sizes and
+    `jaxclnf.fitting.frames.MapFrame` and `jaxclnf.PatchExperts`; C looks at their types, sizes and
     indices, and refuses what does not fit.
     """
     pixels = images if images.dtype == jnp.uint8 else images.astype(jnp.float32)

@@ -19,11 +19,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from jaxclnf.columns import param_columns, point_columns
 from jaxclnf.config import FitConfig
 from jaxclnf.ops.certainty import certain_radius
 from jaxclnf.output.files import path_cell
 from jaxclnf.types import STATUS_WORDS, ConvExperts, EyeGaze, FitResult, Model, Status, usable
+from jaxclnf.types.columns import param_columns, point_columns
 
 PHOTO = ("face", "confidence")
 VIDEO = ("frame", "face_id", "timestamp", "confidence", "success")

@@ -10,7 +10,7 @@ import numpy as np
 
 from jaxclnf.data.charts import draw_cumulative_errors
 from jaxclnf.data.evaluate import LARGE_ERROR
-from jaxclnf.sweeps.run import Results, TriedSetting
+from jaxclnf.sweeps.results import Results, TriedSetting
 from jaxclnf.sweeps.spec import Setting, Spec
 
 SHOWN = 15  # settings in the page's table

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from jaxclnf.batch.canvas import Canvas, cut, usual_side
-from jaxclnf.batch.faces import reduction_by
+from jaxclnf.batch.placed import reduction_by
 from jaxclnf.config import FitConfig
 from jaxclnf.fitting.fit import fit_batch_from
 from jaxclnf.tracking.association import Box

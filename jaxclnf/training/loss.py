@@ -11,8 +11,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from jaxclnf.fitting.frames import map_frame
 from jaxclnf.fitting.nurlms import StageSettings, iterate, positions_in_maps
-from jaxclnf.fitting.responses import map_frame
 from jaxclnf.ops import ccnf
 from jaxclnf.ops.shape import shape_2d
 from jaxclnf.training.photos import TrainingPhotos, sample_face

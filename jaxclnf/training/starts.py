@@ -10,10 +10,11 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from jaxclnf.config import FitConfig
+from jaxclnf.fitting.blocks import batch_responses
 from jaxclnf.fitting.fit import corrected_boxes
+from jaxclnf.fitting.frames import map_frame
 from jaxclnf.fitting.nurlms import StageSettings, iterate
 from jaxclnf.fitting.pose import params_from_box
-from jaxclnf.fitting.responses import batch_responses, map_frame
 from jaxclnf.ops.shape import clamp
 from jaxclnf.training.photos import TrainingPhotos, sample_face
 from jaxclnf.types import PDM, FaceParams, PatchExperts

@@ -10,7 +10,7 @@ from engine import box_of, draw_face, synthetic_config, synthetic_face, syntheti
 import jaxclnf
 from jaxclnf import fit_faces
 from jaxclnf.batch.canvas import cut, usual_side
-from jaxclnf.batch.faces import reduction
+from jaxclnf.batch.placed import reduction
 
 landmarks = jax.jit(jaxclnf.landmarks)
 BOX = np.array([220.0, 150, 80, 100])

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from engine import synthetic_config, synthetic_model
 
-from jaxclnf.batch import faces
+from jaxclnf.batch import faces, sizes
 from jaxclnf.types import FaceParams, FitResult
 
 N = 2000
@@ -35,7 +35,7 @@ def test_a_long_stream_reads_a_bounded_number_of_faces_ahead(monkeypatch: pytest
         given += 1
         ahead = max(ahead, read - given)
     assert given == read == N
-    largest = faces.CPU_LIMITS.sizes[-1]
+    largest = sizes.CPU_LIMITS.sizes[-1]
     assert ahead <= (4 + faces.in_flight(jax.local_devices()) + 2) * largest < N / 3
 
 

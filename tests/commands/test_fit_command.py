@@ -15,7 +15,8 @@ from engine import synthetic_config, synthetic_model
 from PIL import Image
 from shared_data import shared
 
-from jaxclnf.commands.common import Preset, asked_config
+from jaxclnf.commands.choices import asked_config
+from jaxclnf.commands.options import Preset
 from jaxclnf.config import FitConfig
 from jaxclnf.types import Part, Provenance
 

@@ -8,12 +8,12 @@ import jax
 import pytest
 from command_line import Outcome, runner, write_faces, write_model
 
-from jaxclnf.batch import faces
+from jaxclnf.batch import placed
 from jaxclnf.cache import Kept, folder
 from jaxclnf.fitting import fit as fitting
 from jaxclnf.output import photos, pictures
 
-KEPT = [fitting.fit_batch, photos._geometry, pictures._axes, faces._turned]
+KEPT = [fitting.fit_batch, photos._geometry, pictures._axes, placed._turned]
 SETTINGS = ["--set", "windows=7,5", "--set", "start_rotations=0,0,0"]
 
 

@@ -6,7 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
-from jaxclnf.data.datasets import read_faces, read_pts
+from jaxclnf.data.annotations import read_pts
+from jaxclnf.data.datasets import read_faces
 from jaxclnf.data.markup import LANDMARKS_68, parse_groups
 
 POINTS = np.array([[10, 10], [30, 10], [20, 30], [20, 20.0]], np.float32)

@@ -12,7 +12,7 @@ from engine import as_points, openface_model, padded, still
 from shared_data import golden, shared
 
 import jaxclnf
-from jaxclnf.commands.common import validator
+from jaxclnf.commands.choices import validator
 from jaxclnf.config import FitConfig
 from jaxclnf.fitting.early import adjusted, keeps_shape, kept
 from jaxclnf.types import EarlyTermination, Model

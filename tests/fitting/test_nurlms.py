@@ -9,6 +9,7 @@ import pytest
 from engine import as_params, as_points, assert_close, rigid_of, synthetic_model
 from traces import GROUPS, stages, traces, window_of
 
+from jaxclnf.fitting.frames import map_frame
 from jaxclnf.fitting.nurlms import (
     INVISIBLE,
     StageSettings,
@@ -18,7 +19,6 @@ from jaxclnf.fitting.nurlms import (
     newton_step,
     positions_in_maps,
 )
-from jaxclnf.fitting.responses import map_frame
 from jaxclnf.ops.gauss_newton import basis_products
 from jaxclnf.ops.mean_shift import mean_shift
 from jaxclnf.ops.shape import shape_2d

@@ -11,15 +11,10 @@ import pytest
 from engine import PARTS, as_params, as_points, assert_close, openface_model, synthetic_face, synthetic_model
 from shared_data import golden
 
-from jaxclnf.fitting.responses import (
-    batch_responses,
-    image_responses,
-    map_frame,
-    nearest_view,
-    responses_between_views,
-    second_view,
-    view_responses,
-)
+from jaxclnf.fitting.blocks import batch_responses
+from jaxclnf.fitting.frames import map_frame, nearest_view, second_view
+from jaxclnf.fitting.responses import image_responses, responses_between_views
+from jaxclnf.fitting.view_maps import view_responses
 from jaxclnf.ops import ccnf
 from jaxclnf.ops.sample import sample_patches
 

@@ -18,8 +18,10 @@ from shared_data import shared
 from typer.testing import CliRunner
 
 from jaxclnf.commands.models import models as app
-from jaxclnf.models import install as installer
-from jaxclnf.models.install import Manifest, RemoteFile, from_folder, from_server, install, installed
+from jaxclnf.models.download import from_server
+from jaxclnf.models.fetch import from_folder
+from jaxclnf.models.install import install, installed, licence_text
+from jaxclnf.models.manifest import Manifest, RemoteFile, read_cen_manifest, read_manifest
 from jaxclnf.models.opening import open_model
 from jaxclnf.models.storage import save_model
 
@@ -54,8 +56,8 @@ def manifest(repository: Path, monkeypatch: pytest.MonkeyPatch) -> Manifest:
     small = Manifest(
         "2.2.0", "http://nowhere.invalid", "licence.txt", {"small": "lib/model/main.txt"}, tuple(files)
     )
-    monkeypatch.setattr(installer, "read_manifest", lambda: small)
-    monkeypatch.setattr("jaxclnf.models.opening.read_manifest", lambda: small)
+    for module in ("manifest", "install", "opening"):
+        monkeypatch.setattr(f"jaxclnf.models.{module}.read_manifest", lambda: small)
     return small
 
 
@@ -171,7 +173,7 @@ def test_failures_are_named_in_one_sentence(
 def test_a_broken_download_goes_on_where_it_stopped(
     manifest: Manifest, server: Server, data_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(installer, "_CHUNK", 100)
+    monkeypatch.setattr("jaxclnf.models.download._CHUNK", 100)
     server.fault, server.faults_left = "cut", 5
     size = next(file.size for file in manifest.files if file.path == BROKEN)
     assert size and size > 2000
@@ -217,7 +219,7 @@ def test_no_link_is_followed(
 
 def test_a_server_that_is_not_there_is_named(manifest: Manifest) -> None:
     with pytest.raises(ValueError, match="http://127.0.0.1:9/licence.txt: no connection"):
-        installer.licence_text(manifest, from_server("http://127.0.0.1:9", timeout=0.2))
+        licence_text(manifest, from_server("http://127.0.0.1:9", timeout=0.2))
 
 
 @pytest.mark.parametrize("below", ["", "lib", "lib/model"])
@@ -298,7 +300,7 @@ def test_cen_experts_come_from_their_own_addresses_and_are_used_as_they_are(
 
 
 def test_the_manifest_of_cen_experts() -> None:
-    cen, base = installer.read_cen_manifest(), installer.read_manifest()
+    cen, base = read_cen_manifest(), read_manifest()
     assert cen.size - base.size == 2 * (60_602_360 + 154_289_792)
     own = [file for file in cen.files if file.url]
     assert len(own) == 4
@@ -307,7 +309,7 @@ def test_the_manifest_of_cen_experts() -> None:
 
 
 def test_openfaces_own_files_are_those_of_the_manifest() -> None:
-    source, manifest = shared("openface"), installer.read_manifest()
+    source, manifest = shared("openface"), read_manifest()
     assert manifest.base_url.startswith(
         "https://raw.githubusercontent.com/TadasBaltrusaitis/OpenFace/OpenFace_2.2.0"
     )

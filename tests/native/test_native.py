@@ -20,7 +20,8 @@ from engine import assert_close, synthetic_face, synthetic_model
 from jaxclnf import native
 from jaxclnf.config import FitConfig
 from jaxclnf.fitting.fit import fit_batch
-from jaxclnf.fitting.responses import MapFrame, _natively, _sampled_blockwise, image_responses
+from jaxclnf.fitting.frames import MapFrame
+from jaxclnf.fitting.responses import _natively, _sampled_blockwise, image_responses
 from jaxclnf.ops.gauss_newton import gauss_newton_step
 from jaxclnf.ops.shape import shape_2d
 from jaxclnf.types import Model, PatchExperts

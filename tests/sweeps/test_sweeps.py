@@ -18,18 +18,12 @@ from jaxclnf.config import FitConfig
 from jaxclnf.data.datasets import read_faces
 from jaxclnf.fitting.pose import params_from_box
 from jaxclnf.ops.shape import shape_2d
+from jaxclnf.sweeps.canvases import Canvases, draw_photos
 from jaxclnf.sweeps.report import write_report
-from jaxclnf.sweeps.run import (
-    Canvases,
-    Results,
-    TrialSetup,
-    attempt,
-    describe,
-    draw_photos,
-    ranked,
-    run_sweep,
-)
+from jaxclnf.sweeps.results import Results
+from jaxclnf.sweeps.run import describe, ranked, run_sweep
 from jaxclnf.sweeps.spec import Spec, configure, read_spec
+from jaxclnf.sweeps.tasks import TrialSetup, attempt
 
 SPEC = """
 datasets = ["faces"]

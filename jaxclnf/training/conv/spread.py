@@ -7,9 +7,10 @@ from dataclasses import replace
 import jax.numpy as jnp
 import numpy as np
 
+from jaxclnf.config import FitConfig
 from jaxclnf.data.datasets import Faces
 from jaxclnf.data.evaluate import fit_annotated
-from jaxclnf.types import ConvExperts, FitConfig, Model
+from jaxclnf.types import ConvExperts, Model
 
 SHARE = 0.9
 

@@ -1,0 +1,101 @@
+"""A face on its way from a photo to a canvas, and its fit on the way back into the photo."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from typing import NamedTuple, TypeVar
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from jaxclnf.batch.canvas import MARGIN, MIN_SIDE, Canvas, cut, usual_side
+from jaxclnf.cache import keep
+from jaxclnf.config import FitConfig
+from jaxclnf.ops.rotation import euler_to_matrix, matrix_to_euler
+from jaxclnf.types import FitResult, Model, PartFit
+
+Fit = TypeVar("Fit", FitResult, PartFit)
+
+
+class PlacedFace(NamedTuple):
+    """One face to fit: its place in the order, its canvas, and how to come back from it."""
+
+    index: int
+    canvas: Canvas
+    box: np.ndarray  # x, y, w, h in the photo
+    photo_size: np.ndarray  # width, height
+
+
+def reduction_by(model: Model, config: FitConfig) -> Callable[[np.ndarray], float]:
+    """Function from a face's box to the factor by which settings have it reduced."""
+    mean_size = np.ptp(np.asarray(model.pdm.mean)[:, :2], axis=0)
+    return partial(reduction, mean_size, config.resolution)
+
+
+def reduction(mean_size: np.ndarray, resolution: float, box: np.ndarray) -> float:
+    """Factor that leaves a face at most ``resolution`` pixels a model unit; 1 where that is 0.
+
+    ``mean_size`` is the mean face's width and height in model units.
+    """
+    pixels = float(np.mean(box[2:4] / mean_size))
+    return min(1.0, resolution / pixels) if resolution and pixels > 0 else 1.0
+
+
+def on_canvas(
+    index: int, image: np.ndarray, box: np.ndarray, reduced: Callable[[np.ndarray], float]
+) -> PlacedFace:
+    least = MIN_SIDE / (MARGIN * max(image.shape))  # of a face that fills its photo, and more
+    return surroundings(index, image, box, reduction=max(reduced(_numbers(box)), min(least, 1.0)))
+
+
+def surroundings(
+    index: int, image: np.ndarray, box: np.ndarray, side: int | None = None, reduction: float = 1.0
+) -> PlacedFace:
+    """Cut a face's surroundings out of its photo, onto a canvas of ``side`` or of what suits the box."""
+    if image.ndim != 2 or 0 in image.shape or box.shape not in ((4,), (5,)):
+        raise ValueError(
+            "expected a grey image (height, width) and a box (x, y, width, height); "
+            f"got an image of shape {image.shape} and a box of shape {box.shape}"
+        )
+    with np.errstate(over="ignore"):  # beyond float32 a size is infinite, which is no box
+        own = box[:4].astype(np.float32).astype(np.float64)
+    # An invalid box takes part as zeros; the status of its result tells that it is invalid.
+    roll = float(_numbers(box)[4]) if len(box) == 5 else 0.0
+    usable = _numbers(own)
+    canvas = cut(image, usable, roll, side or usual_side(image, usable, reduction), reduction)
+    return PlacedFace(index, canvas, own, np.array(image.shape[::-1]))
+
+
+def _numbers(box: np.ndarray) -> np.ndarray:
+    return np.nan_to_num(box.astype(np.float64), posinf=0, neginf=0)
+
+
+def canvas_side(image: np.ndarray, box: np.ndarray, reduction: float = 1.0) -> int:
+    """Side of the canvas that holds a face's surroundings, ``reduction`` times as large as in the photo."""
+    return usual_side(image, _numbers(box), reduction)
+
+
+def in_photo(canvas: Canvas, found: FitResult) -> FitResult:
+    """A fit and its parts in a face's photo, by those on its canvas."""
+    parts = {name: _in_photo(canvas, part) for name, part in found.parts.items()}
+    return replace(_in_photo(canvas, found), parts=parts)
+
+
+def _in_photo(canvas: Canvas, found: Fit) -> Fit:
+    params, landmarks = found.params, np.asarray(found.landmarks)
+    dtype = landmarks.dtype
+    rotation = _turned(params.rotation, np.asarray(canvas.roll, dtype)) if canvas.roll else params.rotation
+    translation = canvas.in_photo(np.asarray(params.translation)).astype(dtype)
+    scale = np.asarray(params.scale / canvas.scale, dtype)
+    moved = replace(params, scale=scale, rotation=np.asarray(rotation), translation=translation)
+    return replace(found, landmarks=canvas.in_photo(landmarks).astype(dtype), params=moved)
+
+
+@keep
+def _turned(
+    rotation: Float[Array | np.ndarray, "3"], roll: Float[Array | np.ndarray, ""]
+) -> Float[Array, "3"]:
+    """Euler angles of a head that is turned by ``roll`` in the image plane."""
+    in_plane = euler_to_matrix(jnp.stack([jnp.zeros_like(roll), jnp.zeros_like(roll), jnp.asarray(roll)]))
+    return matrix_to_euler(in_plane @ euler_to_matrix(jnp.asarray(rotation)))

@@ -1,0 +1,186 @@
+"""What a user's options ask for: a model, settings, a detector, a validator, a camera, tables."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from jaxclnf.config import FitConfig
+    from jaxclnf.output.openface_table import OpenFaceTables
+    from jaxclnf.types import Camera, Model, Validator
+from jaxclnf.commands.common import warn
+from jaxclnf.commands.options import OPENFACES, Preset
+
+
+def detector_name(name: str | None, preset: Preset) -> str | None:
+    """The detector that a user asks for, or the one that OpenFace's settings go with; None: the default."""
+    openfaces = preset in OPENFACES
+    return "hog" if name is None and openfaces else name
+
+
+def use_model(name: str | None) -> Model:
+    """The model a user names: a .npz, OpenFace's files, an installed one, or (None, empty) our own.
+
+    Compiled programs are kept in the user's cache folder from here on.
+    """
+    from jaxclnf.models import opening
+
+    _keep_compiled()
+    return opening.open_model(name)
+
+
+def _keep_compiled() -> None:
+    """Have JAX keep what it compiles beside all else that is kept, unless the user names another place."""
+    import jax
+
+    from jaxclnf import cache
+
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        folder = cache.subfolder("compiled")
+    for each in said:
+        warn(str(each.message))
+    if folder is not None and not os.environ.get("JAX_COMPILATION_CACHE_DIR"):
+        jax.config.update("jax_compilation_cache_dir", str(folder))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+
+
+def asked_config(
+    preset: Preset,
+    multi_view: bool,
+    parts: str | None,
+    settings: list[str] | None,
+    model: Model,
+    gaze: bool = False,
+) -> FitConfig:
+    """The settings a user asks for, by default the model's; raises ValueError for an unknown setting."""
+    from jaxclnf.config import FitConfig
+    from jaxclnf.fitting.gaze import check_eyes
+    from jaxclnf.models.openface import is_openfaces
+    from jaxclnf.models.presets import has_cen, has_network, settings_for
+    from jaxclnf.types import EYES
+
+    part_names = _part_names(parts, model)
+    if preset == Preset.fast and not has_network(model):
+        raise ValueError("--preset fast: expected a model with convolutional experts, as the one that ships")
+    if gaze:
+        check_eyes(model)
+    openfaces = [*(part_names or ()), *(EYES if gaze else ())]
+    match preset:
+        case _ if has_cen(model) or preset == Preset.openface2:  # others know nothing of CEN experts
+            fitted = (part.name for part in model.parts) if part_names is None else openfaces
+            wild = preset == Preset.openface_wild
+            config = FitConfig.openface2(multi_view, tuple(fitted), wild, cen=has_cen(model))
+        case Preset.best | Preset.fast if has_network(model):
+            config = settings_for(model, preset.value)
+        case Preset.best if is_openfaces(model):
+            config = FitConfig.best()
+        case Preset.openface:
+            config = FitConfig.openface(multi_view, openfaces)
+        case Preset.openface_wild:
+            config = FitConfig.openface_wild(multi_view, openfaces)
+        case _:  # of other models the best settings known are their own
+            starts = FitConfig.openface(multi_view=True).start_rotations
+            config = replace(model.settings, start_rotations=starts) if multi_view else model.settings
+    if part_names is not None and preset not in OPENFACES:
+        config = replace(config, parts=_chosen_parts(config, part_names, preset))
+    config = config.with_eyes() if gaze else config
+    return config.changed(dict(map(_parse, settings or ()))) if settings else config
+
+
+def openface_tables(release: str | None, model: Model, config: FitConfig) -> OpenFaceTables | None:
+    """The tables that OpenFace would write, if they are asked for."""
+    from jaxclnf.fitting.gaze import n_eye_points
+    from jaxclnf.output.openface_table import OpenFaceTables, Release
+
+    if release is None:
+        return None
+    sizes = model.pdm.n_points, model.pdm.n_modes, n_eye_points(model, config)
+    return OpenFaceTables(Release(release), *sizes)
+
+
+def validator(name: str | None, model: Model, model_name: str | None) -> Validator | None:
+    """The validator of a model's fits that a user names: a file, or the one among OpenFace's models.
+
+    Without a name it is the one that goes with a model of CEN experts, which nothing else judges.
+    """
+    from pathlib import Path
+
+    from jaxclnf.models.install import installed_validator
+    from jaxclnf.models.openface.validator import N_POINTS, load_validator
+    from jaxclnf.models.opening import own_validator
+    from jaxclnf.models.presets import has_cen
+
+    if name is None:
+        own = own_validator(model_name) if has_cen(model) else None
+        return None if own is None else load_validator(own)
+    if model.pdm.n_points != N_POINTS:
+        raise ValueError(
+            f"--validator {name}: it judges {N_POINTS} landmarks, the model has {model.pdm.n_points}"
+        )
+    return load_validator(installed_validator() if name == "openface2" and not Path(name).exists() else name)
+
+
+def described_validator(name: str | None) -> dict[str, str]:
+    """What tells a run with a validator from others."""
+    return {} if name is None else {"validator": name}
+
+
+def _part_names(text: str | None, model: Model) -> list[str] | None:
+    """The parts a user names, or None."""
+    if text is None:
+        return None
+    names = [] if text == "none" else text.split(",")
+    known = [part.name for part in model.parts]
+    for name in names:
+        if name not in known:
+            having = f"it has {', '.join(known)}" if known else "it has none"
+            raise ValueError(f"--parts {text}: the model has no part {name!r}, {having}")
+    return names
+
+
+def _chosen_parts(config: FitConfig, names: list[str], preset: Preset) -> dict[str, FitConfig]:
+    for name in names:
+        if name not in config.parts:
+            raise ValueError(
+                f"--parts {name}: the preset {preset} has no settings for it, --preset openface has"
+            )
+    return {name: config.parts[name] for name in names}
+
+
+def _parse(setting: str) -> tuple[str, Any]:
+    """A setting's name and value."""
+    from jaxclnf.config import from_text
+
+    name, _, text = setting.partition("=")
+    try:
+        return name, from_text(name, text)
+    except ValueError as error:
+        raise ValueError(f"--set {setting}: {error}") from None
+
+
+def run_description(model: Model, config: FitConfig) -> dict:
+    """What tells one model and its settings from another, ready for JSON."""
+    from jaxclnf.models.fingerprint import fingerprint
+
+    return {"model": model.provenance.name, "model_hash": fingerprint(model), **config.described()}
+
+
+def camera(text: str | None) -> Camera | None:
+    """The camera a user describes, or None."""
+    if text is None:
+        return None
+    from jax.numpy import float32
+
+    from jaxclnf.types import Camera
+
+    try:
+        fx, fy, cx, cy = (float(part) for part in text.split(","))
+        if not (0 < fx < 1e6 and 0 < fy < 1e6 and abs(cx) < 1e6 and abs(cy) < 1e6):
+            raise ValueError
+    except ValueError:
+        raise ValueError(f"--camera {text}: expected four numbers, fx,fy,cx,cy in pixels") from None
+    return Camera(float32(fx), float32(fy), float32(cx), float32(cy))

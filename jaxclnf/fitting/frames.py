@@ -1,0 +1,54 @@
+"""Where a face's response maps lie in its image, and the view that sees it."""
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+from jaxclnf.ops.shape import reference_shape, shape_2d
+from jaxclnf.ops.similarity import inverse, similarity
+from jaxclnf.types import PDM, Experts, FaceParams
+
+
+class MapFrame(NamedTuple):
+    """Place of a face's response maps in the image, and the landmarks that its view can see."""
+
+    base: Float[Array, "*batch n_points 2"]  # landmarks at the maps' centres, image pixels
+    ref_from_img: Float[Array, "*batch 2 2"]
+    img_from_ref: Float[Array, "*batch 2 2"]
+    view: Int[Array, "*batch"]
+    visible: Bool[Array, "*batch n_points"]
+    confidence: Float[Array, "*batch n_points"]
+
+
+def nearest_view(experts: Experts, rotation: Float[Array, "3"]) -> Int[Array, ""]:
+    """The view whose centre is nearest to Euler angles (Euclidean); the first wins a tie."""
+    distances = jnp.sum((experts.view_centres - rotation[None]) ** 2, axis=1)
+    return jnp.argmin(distances).astype(jnp.int32)
+
+
+def second_view(
+    experts: Experts, rotation: Float[Array, "3"], nearest: Int[Array, ""]
+) -> tuple[Int[Array, ""], Float[Array, ""]]:
+    """The view next to the nearest, and its share: 0 at the nearest's centre, half midway to its own."""
+    offsets = experts.view_centres - rotation[None]
+    others = jnp.sum(offsets**2, axis=1).at[nearest].set(jnp.inf)
+    second = jnp.argmin(others).astype(jnp.int32)
+    between = offsets[second] - offsets[nearest]
+    share = -jnp.dot(offsets[nearest], between) / jnp.dot(between, between)
+    return second, jnp.clip(share, 0, 0.5)
+
+
+def map_frame(pdm: PDM, experts: Experts, params: FaceParams) -> MapFrame:
+    """The frame of the response maps about a face's current landmarks."""
+    base = shape_2d(pdm, params)
+    ref_from_img = similarity(base, reference_shape(pdm, params.shape, experts.patch_scale))
+    view = nearest_view(experts, params.rotation)
+    return MapFrame(
+        base=base,
+        ref_from_img=ref_from_img,
+        img_from_ref=inverse(ref_from_img),
+        view=view,
+        visible=experts.visibility[view],
+        confidence=experts.patch_confidence[view],
+    )

@@ -1,0 +1,121 @@
+"""Files from a server, each attempt going on where the one before broke off.
+
+Downloads use requests alone: pooch cannot continue one that broke off.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from queue import Empty, Full, Queue
+from threading import Thread
+
+from jaxclnf.models.fetch import open_part, size_on_disk
+from jaxclnf.models.manifest import Fetch, Progress, RemoteFile
+
+_ATTEMPTS = 3  # each goes on where the one before broke off
+_CHUNK = 2**14  # bytes, which must come within twice the timeout; fewer are lost when a download breaks off
+_MOST_OF_UNKNOWN = 2**16  # bytes of a file whose size is not known
+_AHEAD = 64  # chunks that may wait to be written
+
+
+def from_server(base_url: str, timeout: float = 30) -> Fetch:
+    """Downloads files.
+
+    A server that is silent for ``timeout`` seconds, or takes twice as long to begin or to send 16 kB, is
+    tried anew, a few times.
+    """
+
+    def fetch(file: RemoteFile, path: Path, progress: Progress) -> None:
+        url = file.url or f"{base_url.rstrip('/')}/{file.path}"
+        if file.size is None or size_on_disk(path) > file.size:
+            path.unlink(missing_ok=True)
+        progress(size_on_disk(path))
+        problem = None
+        for _ in range(_ATTEMPTS):
+            problem = _download(url, path, file.size, timeout, progress)
+            if problem is None:
+                return
+        raise ValueError(f"{url}: {problem}; run the command again to go on from there")
+
+    return fetch
+
+
+class _Again(Exception):
+    """What went wrong where another attempt may help."""
+
+
+def _download(url: str, path: Path, size: int | None, timeout: float, progress: Progress) -> str | None:
+    """Download what is missing of a file; says what went wrong where another attempt may help."""
+    had, most = size_on_disk(path), _MOST_OF_UNKNOWN if size is None else size
+    if had == size:
+        return None
+    pieces = _pieces(url, had, timeout)
+    try:
+        start = next(pieces)
+        progress(start - had)
+        had = start
+        with open_part(path, "ab" if had else "wb") as file:
+            for piece in pieces:
+                had += len(piece)
+                if had > most:
+                    raise ValueError(f"{url}: sends more than the expected {most} bytes")
+                file.write(piece)
+                progress(len(piece) if size else 0)
+    except _Again as error:
+        return str(error)
+    return None if size in (None, had) else f"ended after {had} of {size} bytes"
+
+
+def _pieces(url: str, had: int, timeout: float) -> Iterator:
+    """Place in the file at which an answer begins, then its bytes, each soon after the one before.
+
+    Another thread waits for them: a server that sends a byte now and then lets no read of a socket time out.
+    """
+    queue: Queue = Queue(_AHEAD)
+    Thread(target=_receive, args=(url, had, timeout, queue), daemon=True).start()
+    while True:
+        try:
+            piece = queue.get(timeout=2 * timeout)
+        except Empty:
+            raise _Again(f"the server sent less than {_CHUNK} bytes in {2 * timeout:g} s") from None
+        if piece is None:
+            return
+        if isinstance(piece, Exception):
+            raise piece
+        yield piece
+
+
+def _receive(url: str, had: int, timeout: float, queue: Queue) -> None:
+    """Put what `_pieces` yields into a queue, then None or what went wrong; ends when nobody listens."""
+    end: Exception | None = None
+    try:
+        for piece in _answer(url, had, timeout):
+            queue.put(piece, timeout=timeout)
+    except Full:
+        return
+    except Exception as error:  # it is raised where it can be handled
+        end = error
+    with suppress(Full):
+        queue.put(end, timeout=timeout)
+
+
+def _answer(url: str, had: int, timeout: float) -> Iterator[int | bytes]:
+    """Place in the file at which a server's answer begins, then its bytes."""
+    import requests
+
+    # Without identity, the range would be one of compressed bytes.
+    headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={had}-"} if had else {})
+    try:
+        with requests.get(url, headers=headers, stream=True, timeout=timeout) as answer:
+            said = f"the server answers {answer.status_code} {answer.reason}"
+            if answer.status_code >= 500:
+                raise _Again(said)
+            if answer.status_code not in (200, 206):
+                raise ValueError(f"{url}: {said}")
+            yield had if answer.status_code == 206 else 0
+            yield from answer.iter_content(_CHUNK)
+    except requests.RequestException as error:
+        reason = f"no connection, or it broke off or was silent for {timeout:g} s ({type(error).__name__})"
+        raise _Again(reason) from None

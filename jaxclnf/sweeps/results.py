@@ -1,0 +1,103 @@
+"""What a sweep has found so far: a file of outcomes, from which a sweep that was stopped goes on."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from jaxclnf.sweeps.spec import Setting, static_part
+
+
+class TriedSetting(NamedTuple):
+    """How a setting did on the faces from ``first`` up to ``last``."""
+
+    setting: Setting
+    first: int
+    last: int
+    errors: list[float]  # percent of the eye distance, `LOST` where there was no fit
+    log_likelihood: float  # mean
+    iterations: float  # of all stages, mean
+
+
+class Results:
+    """The file of a sweep's outcomes, JSON in lines; the first line says which sweep it is."""
+
+    def __init__(self, path: Path, description: dict) -> None:
+        self.path = path
+        self.outcomes: dict[str, TriedSetting] = {}
+        self.milliseconds: dict[str, float] = {}
+        lines = _whole_lines(path)
+        if lines and lines[0] != json.loads(json.dumps(description)):
+            raise ValueError(f"{path} holds another sweep; choose another folder or delete it")
+        if not lines:
+            self._append(description)
+        for line in lines[1:]:
+            self._note(line)
+
+    def _note(self, line: dict) -> None:
+        if "milliseconds" in line:
+            self.milliseconds[key_of(line["static"])] = line["milliseconds"]
+        else:
+            outcome = TriedSetting(**line)
+            self.outcomes[key_of(outcome.setting, outcome.first, outcome.last)] = outcome
+
+    def add(self, outcome: TriedSetting) -> None:
+        self._append(outcome._asdict())
+        self._note(outcome._asdict())
+
+    def add_time(self, static: Setting, milliseconds: float) -> None:
+        self._append({"static": static, "milliseconds": milliseconds})
+        self.milliseconds[key_of(static)] = milliseconds
+
+    def has(self, setting: Setting, first: int, last: int) -> bool:
+        return key_of(setting, first, last) in self.outcomes
+
+    def time_of(self, setting: Setting) -> float | None:
+        """Milliseconds for each face under settings of the same compiled program, timed alone."""
+        return self.milliseconds.get(key_of(static_part(setting)))
+
+    def whole(self, setting: Setting) -> TriedSetting | None:
+        """A setting's outcomes joined into one, up to the first faces that are missing."""
+        parts = sorted(
+            (o for o in self.outcomes.values() if o.setting == setting), key=lambda o: (o.first, o.last)
+        )
+        joined: list[TriedSetting] = []
+        for part in parts:
+            if part.first == (joined[-1].last if joined else 0):
+                joined.append(part)
+        if not joined:
+            return None
+        sizes = [o.last - o.first for o in joined]
+        mean = {n: float(np.average([getattr(o, n) for o in joined], weights=sizes)) for n in _MEANS}
+        return TriedSetting(setting, 0, joined[-1].last, [e for o in joined for e in o.errors], **mean)
+
+    def _append(self, line: dict) -> None:
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+
+_MEANS = ("log_likelihood", "iterations")
+
+
+def key_of(*parts) -> str:
+    return json.dumps(parts, sort_keys=True)
+
+
+def _whole_lines(path: Path) -> list[dict]:
+    """The file's lines, without a last one that was cut short when the program was killed."""
+    if not path.exists():
+        return []
+    text = path.read_text(encoding="utf-8")
+    whole = text[: text.rfind("\n") + 1]
+    if whole != text:
+        path.write_text(whole, encoding="utf-8")
+    try:
+        return [json.loads(line) for line in whole.splitlines()]
+    except json.JSONDecodeError:
+        raise ValueError(f"{path} is no file of a sweep's results; choose another folder") from None

@@ -1,0 +1,124 @@
+"""A landmark model: shape, experts, parts, and what is known about them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import jax
+import jax.numpy as jnp
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float
+
+from jaxclnf.config import FitConfig
+from jaxclnf.pytrees import pytree, static
+from jaxclnf.types.experts import ConvExperts, Experts
+
+
+@pytree
+class PDM:
+    """Point distribution model: a 3D mean shape and its modes, in model units (about millimetres)."""
+
+    mean: Float[Array, "n_points 3"]
+    basis: Float[Array, "n_points 3 n_modes"]
+    eigenvalues: Float[Array, " n_modes"]
+
+    @property
+    def n_points(self) -> int:
+        return self.mean.shape[0]
+
+    @property
+    def n_modes(self) -> int:
+        return self.basis.shape[2]
+
+
+@pytree
+class Part:
+    """A model of a part of the face (inner face, an eye) and the landmarks it shares with the whole."""
+
+    name: str = static()
+    main_points: tuple[int, ...] = static()  # landmarks of the whole face ...
+    part_points: tuple[int, ...] = static()  # ... and the part's landmarks that are the same points
+    model: Model = field()
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Origin of a model and the terms of its use.
+
+    ``learned`` holds the digest (`jaxclnf.data.datasets.photo_digest`) of every photo that the model was
+    trained on; it is empty if they are unknown.
+    """
+
+    name: str = ""
+    source: str = ""
+    licence: str = ""
+    learned: frozenset[bytes] = field(default=frozenset(), repr=False)  # a set has no order
+
+
+@pytree
+class Calibration:
+    """Logistic regression from a fit's signs to its confidence, the probability that it found the face.
+
+    The first row is for fits that end with patch experts, the second for fits that end with a network; the
+    signs are those of `jaxclnf.models.calibration.signs`. `jaxclnf.models.calibration.confidences` applies
+    it; `jaxclnf.training.calibrate.fit_calibration` learns it from annotated faces.
+    """
+
+    slopes: Float[Array, "2 n_signs"]
+    bias: Float[Array, "2"]
+
+
+@pytree
+class EarlyTermination:
+    """OpenFace 2's rule for ending the search among tries after the first stage, for each view.
+
+    A try is good enough if its log-likelihood times ``weights`` plus ``biases`` is above ``cutoffs``.
+    """
+
+    weights: Float[Array, " n_views"]
+    biases: Float[Array, " n_views"]
+    cutoffs: Float[Array, " n_views"]
+
+
+@pytree
+class Model:
+    """A landmark model: PDM, experts for several scales, parts, the settings that suit it, calibration."""
+
+    pdm: PDM
+    experts: tuple[Experts | ConvExperts, ...]
+    parts: tuple[Part, ...] = ()
+    provenance: Provenance = static(default=Provenance())
+    settings: FitConfig = field(default_factory=FitConfig)  # of fits that are given none
+    calibration: Calibration | None = None  # None: the confidence of fits is unknown
+    early_termination: EarlyTermination | None = None  # None: tries are compared by their likelihoods
+
+    @property
+    def learned(self) -> frozenset[bytes]:
+        """Digests of the photos that the model and its parts were trained on."""
+        return self.provenance.learned.union(*(part.model.learned for part in self.parts))
+
+    @property
+    def patch_scales(self) -> tuple[Float[Array, ""], ...]:
+        return tuple(e.patch_scale for e in self.experts)
+
+    def astype(self, dtype: DTypeLike) -> Model:
+        """Convert the model to JAX arrays, with floating-point numbers in ``dtype``.
+
+        Raises ValueError for float64 unless jax_enable_x64 is set.
+        """
+        check_dtype(dtype)
+
+        def convert(array):
+            return jnp.asarray(array, dtype if jnp.issubdtype(array.dtype, jnp.floating) else array.dtype)
+
+        return jax.tree.map(convert, self)
+
+
+def check_dtype(dtype: DTypeLike) -> None:
+    """Raise ValueError for float64 unless jax_enable_x64 is set."""
+    if jax.dtypes.canonicalize_dtype(dtype) != dtype:
+        raise ValueError('float64 models need jax.config.update("jax_enable_x64", True)')
+
+
+EYES = ("left_eye_28", "right_eye_28")
+"""Names of the parts that are eyes; the one on the left of the image comes first."""

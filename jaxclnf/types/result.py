@@ -1,0 +1,128 @@
+"""What a fit finds, and how it ended."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import field
+from typing import TYPE_CHECKING
+
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int
+
+from jaxclnf.pytrees import pytree
+from jaxclnf.types.columns import param_columns, point_columns
+
+if TYPE_CHECKING:
+    import polars as pl
+
+
+@pytree
+class FaceParams:
+    """Pose and shape of a face: ``x = scale * (R (mean + basis q))_xy + translation``.
+
+    ``rotation`` holds Euler angles x, y, z in radians with ``R = Rx Ry Rz``; ``scale`` is in pixels
+    per model unit; ``shape`` are the PDM's local parameters q, whose variances are its eigenvalues.
+    """
+
+    scale: Float[Array, "*batch"]
+    rotation: Float[Array, "*batch 3"]
+    translation: Float[Array, "*batch 2"]
+    shape: Float[Array, "*batch n_modes"]
+
+
+class Status(enum.IntEnum):
+    """How a fit ended; results with OK and NOT_CONVERGED have usable landmarks."""
+
+    OK = 0
+    NOT_CONVERGED = 1  # the last step of the last stage still moved the face visibly
+    FACE_TOO_SMALL = 2  # for every scale of the model, or for `FitConfig.min_scale`
+    BOX_INVALID = 3  # empty, negative or not finite
+    BOX_OUTSIDE = 4  # does not touch the image
+    NOT_FINITE = 5  # the image has values that are not finite, or the linear solve broke down
+    NO_STAGE = 6  # the settings name no scale that the model has
+
+
+STATUS_WORDS = {
+    Status.OK: "ok",
+    Status.NOT_CONVERGED: "not converged",
+    Status.FACE_TOO_SMALL: "face too small",
+    Status.BOX_INVALID: "box is empty, negative or not finite",
+    Status.BOX_OUTSIDE: "box outside the photo",
+    Status.NOT_FINITE: "broke down",
+    Status.NO_STAGE: "no stage of the settings fits the model's scales",
+}
+"""Each `Status` in the words of the tables."""
+
+
+def usable(status: int) -> bool:
+    """Tell whether a fit with this status has usable landmarks."""
+    return status in (Status.OK, Status.NOT_CONVERGED)
+
+
+@pytree
+class PartFit:
+    """The fit of a part of a face; where the face is too small for it, what follows from the whole face."""
+
+    landmarks: Float[Array, "*batch n_part_points 2"]  # the part's own, pixels
+    params: FaceParams  # of its own PDM
+    log_likelihood: Float[Array, "*batch"]
+
+
+@pytree
+class FitResult:
+    """The result of a fit; in a batch every field has a leading axis."""
+
+    # x, y in pixels of the image; they follow from the parameters unless parts were fitted or tries averaged
+    landmarks: Float[Array, "*batch n_points 2"]
+    params: FaceParams
+    log_likelihood: Float[Array, "*batch"]
+    landmark_likelihoods: Float[Array, "*batch n_points"]  # invisible landmarks: -1e8
+    view: Int[Array, "*batch"]  # of the last stage
+    iterations: Int[Array, "*batch n_stages 2"]  # rigid, non-rigid
+    converged: Bool[Array, "*batch"]  # the last step was within the tolerance; five steps seldom suffice
+    status: Int[Array, "*batch"]  # a `Status`
+    parts: dict[str, PartFit] = field(default_factory=dict)  # those that the settings name and the model has
+    # covariances of the landmarks' errors, pixels squared, from a convolutional expert's maps; else None
+    covariance: Float[Array, "*batch n_points 2 2"] | None = None
+
+    def to_frame(self) -> pl.DataFrame:
+        """Convert one face or a batch to a polars data frame with a row for each face.
+
+        The columns are those that tables of photos have too: ``face`` (counted from 0), ``x_0`` .. and
+        ``y_0`` .. (landmarks, pixels), ``p_scale``, ``p_rx`` .. ``p_ty``, ``p_0`` .. (the parameters),
+        ``status`` (in words) and ``log_likelihood``. As in the tables, the numbers of a failed fit are NaN.
+        Other libraries read the frame through Arrow or its ``to_pandas``.
+
+        Raises ImportError without polars, and ValueError for results with more than one leading axis.
+        """
+        try:
+            import polars as pl
+        except ImportError as error:
+            raise ImportError("to_frame makes a polars data frame: `pip install polars` first") from error
+        if np.ndim(self.status) > 1:
+            raise ValueError(
+                f"expected the result of one face or of a row of faces, got {np.shape(self.status)}"
+            )
+        status = np.atleast_1d(self.status)
+        names = point_columns(self.landmarks.shape[-2], "xy") + param_columns(self.params.shape.shape[-1])
+        trusted = np.array([usable(s) for s in status], bool)
+        values = np.where(trusted[:, None], self._numbers(), np.nan).T
+        return pl.DataFrame(
+            {
+                "face": np.arange(len(status)),
+                **dict(zip(names, values, strict=True)),
+                "status": pl.Series([STATUS_WORDS[Status(s)] for s in status], dtype=pl.String),
+                "log_likelihood": np.atleast_1d(np.asarray(self.log_likelihood, np.float64)),
+            }
+        )
+
+    def _numbers(self) -> np.ndarray:
+        """Landmarks and parameters, one row for each face."""
+        n_faces, params = np.size(self.status), self.params
+        points = np.swapaxes(self.landmarks, -1, -2)
+        parts = (points, params.scale, params.rotation, params.translation, params.shape)
+        sizes = (2 * self.landmarks.shape[-2], 1, 3, 2, params.shape.shape[-1])
+        rows = [
+            np.reshape(np.asarray(p, np.float64), (n_faces, n)) for p, n in zip(parts, sizes, strict=True)
+        ]
+        return np.concatenate(rows, axis=1)

@@ -10,21 +10,18 @@ import itertools
 import tempfile
 from collections.abc import Iterator
 from contextlib import closing
-from fractions import Fraction
 from pathlib import Path
 from typing import IO, Any
 
 import av
-import numpy as np
 from av.container import InputContainer
 from av.error import FFmpegError
 from av.stream import Disposition
 
 from jaxclnf.batch.pipeline import ahead
+from jaxclnf.media.cuts import cut_short
+from jaxclnf.media.decoding import Decoding, said
 from jaxclnf.media.frames import READ_AHEAD, READ_AHEAD_BYTES, Frame, Video
-from jaxclnf.media.images import RGB
-from jaxclnf.media.inputs import Failure
-from jaxclnf.media.lengths import missing_bytes
 
 # FFmpeg's readers that may be used, whatever a file is called. Others (concat, hls, ...) open further files.
 _FORMATS = (
@@ -43,7 +40,14 @@ def open_file(path: Path, fps: float | None) -> Video:
     """A video file; ``fps`` overrules the times in it. Raises ValueError where it is none."""
     if not path.stat().st_size:
         raise ValueError(f"{path} is empty")
-    return _video(str(path), _container(str(path), _Bytes(path.open("rb"))), fps, path)
+    try:
+        container = _container(str(path), _Bytes(path.open("rb")))
+    except ValueError:
+        missing = cut_short(path)
+        if missing:
+            raise ValueError(f"{path} cannot be read: {missing}") from None
+        raise
+    return _video(str(path), container, fps, path)
 
 
 def open_pipe(name: str, file: IO[bytes], fps: float | None) -> Video:
@@ -60,7 +64,7 @@ def open_stream(url: str, fps: float | None) -> Video:
     try:
         container = av.open(url, options=options, timeout=(TIMEOUT, TIMEOUT), metadata_errors="replace")
     except (FFmpegError, OSError, ValueError) as error:
-        raise ValueError(f"{url} cannot be opened: {_said(error)}") from None
+        raise ValueError(f"{url} cannot be opened: {said(error)}") from None
     return _video(url, container, fps, None)
 
 
@@ -133,9 +137,9 @@ def _video(name: str, container: InputContainer, fps: float | None, path: Path |
         raise ValueError(f"{name} holds no moving pictures that FFmpeg can decode; {_ADVICE}")
     stream.thread_type = "AUTO"
     rate = fps or float(stream.average_rate or stream.guessed_rate or _USUAL_RATE)
-    course = _Course(name, container, stream, fps, rate, path)
+    decoding = Decoding(name, container, stream, fps, rate, path)
     size = 3.0 * max(stream.codec_context.width, 1) * max(stream.codec_context.height, 1)
-    return Video(name, rate, course.promised(), _read_ahead(course, size), course.failures)
+    return Video(name, rate, decoding.promised(), _read_ahead(decoding, size), decoding.failures)
 
 
 def _is_cover(stream: Any) -> bool:
@@ -143,8 +147,8 @@ def _is_cover(stream: Any) -> bool:
     return bool(getattr(stream, "disposition", 0) & Disposition.attached_pic)
 
 
-def _read_ahead(course: _Course, frame_bytes: float) -> Iterator[Frame]:
-    frames = course.frames()
+def _read_ahead(decoding: Decoding, frame_bytes: float) -> Iterator[Frame]:
+    frames = decoding.frames()
 
     def read(_: int) -> Frame | None:
         return next(frames, None)
@@ -159,124 +163,4 @@ def _read_ahead(course: _Course, frame_bytes: float) -> Iterator[Frame]:
                     return
                 yield frame
     finally:
-        course.container.close()
-
-
-class _Course:
-    """A video on its way through the decoder, and what is noticed there."""
-
-    def __init__(
-        self,
-        name: str,
-        container: InputContainer,
-        stream: Any,
-        fps: float | None,
-        rate: float,
-        path: Path | None,
-    ) -> None:
-        self.name, self.container, self.failures = name, container, list[Failure]()
-        self._stream, self._fps, self._rate, self._path = stream, fps, rate, path
-        self._n_frames = self._n_packets = self._n_bad = 0
-        self._last = -np.inf  # seconds from the container's zero: of the last frame
-        self._first: float | None = None
-        self._waiting: list[float] = []  # times of packets behind the last frame
-
-    def promised(self) -> int | None:
-        """Frames by the file's header, or by its length."""
-        length = self._stream.duration and self._stream.duration * self._stream.time_base
-        n = self._stream.frames or round(float(length or 0) * self._rate)
-        return n if n > 0 else None
-
-    def frames(self) -> Iterator[Frame]:
-        """Every frame that can be decoded; at the end, what could not."""
-        for picture in self._decoded():
-            self._n_frames += 1
-            yield Frame(self._n_frames, self._time(picture), upright(picture), self.name)
-        self._judge()
-
-    def _decoded(self) -> Iterator[Any]:
-        packets = self.container.demux(self._stream)
-        while True:
-            try:
-                packet = next(packets, None)
-            except (FFmpegError, OSError) as error:
-                self._fail(f"breaks off after {self._n_frames} frames: {_said(error)}")
-                return
-            if packet is None:
-                return
-            self._note(packet)
-            try:
-                yield from packet.decode()
-            except FFmpegError:
-                self._n_bad += 1
-
-    def _note(self, packet: Any) -> None:
-        if packet.size and not getattr(packet, "is_discard", False):
-            self._n_packets += 1
-            if packet.pts is not None:
-                self._waiting = [t for t in self._waiting if t > self._last]
-                self._waiting.append(float(packet.pts * packet.time_base))
-
-    def _time(self, picture: Any) -> float:
-        """Seconds from the first frame, by the times that the file has; by the rate where it has none."""
-        stamp = picture.pts if picture.pts is not None else picture.dts
-        if stamp is not None and picture.time_base:
-            self._last = float(Fraction(stamp) * picture.time_base)
-        else:
-            self._last = self._last + 1 / self._rate if self._first is not None else 0.0
-        self._first = self._last if self._first is None else self._first
-        return (self._n_frames - 1) / self._fps if self._fps else self._last - self._first
-
-    def _judge(self) -> None:
-        """Whether decoding came to the end of what is there, and whether all is there."""
-        behind = sum(t > self._last for t in self._waiting)
-        promised = self._stream.frames
-        missing = missing_bytes(self._path) if self._path and not self._n_frames >= promised > 0 else 0
-        if self.failures or not self._n_frames:
-            return
-        if missing:
-            self._fail(f"breaks off after {self._n_frames} frames: the file lacks its last {missing:,} bytes")
-        elif behind > 1 or (behind and self._n_bad):
-            self._fail(
-                f"breaks off after {self._n_frames} frames: the last {behind} packets cannot be decoded"
-            )
-        elif self._n_bad:
-            self._fail(f"is damaged: {self._n_bad} of {self._n_packets} packets cannot be decoded")
-
-    def _fail(self, what: str) -> None:
-        self.failures.append(Failure(self.name, f"{self.name} {what}"))
-
-
-def _said(error: BaseException) -> str:
-    return str(getattr(error, "strerror", None) or error)
-
-
-def upright(picture: Any) -> RGB:
-    """A decoded frame's pixels, turned as it is to be shown; what is transparent is white."""
-    if any(getattr(part, "is_alpha", False) for part in picture.format.components):
-        pixels = picture.to_ndarray(format="rgba").astype(np.uint16)
-        alpha = pixels[..., 3:]
-        pixels = ((pixels[..., :3] * alpha + 255 * (255 - alpha)) // 255).astype(np.uint8)
-    else:
-        pixels = picture.to_ndarray(format="rgb24")
-    return np.ascontiguousarray(_turned(pixels, _display_matrix(picture)))
-
-
-def _display_matrix(picture: Any) -> np.ndarray | None:
-    """FFmpeg's 3 x 3 matrix that carries stored pixels to where they are shown."""
-    for data in picture.side_data:
-        if "DISPLAYMATRIX" in str(data.type).upper():
-            return np.frombuffer(bytes(data), np.int32, 9).reshape(3, 3)
-    return None
-
-
-def _turned(pixels: np.ndarray, matrix: np.ndarray | None) -> np.ndarray:
-    """Pixels turned and mirrored by a display matrix, to the nearest of the eight upright ways."""
-    if matrix is None:
-        return pixels
-    (a, b), (c, d) = matrix[:2, :2].astype(np.int64)
-    across, down = a, d
-    if abs(b) + abs(c) > abs(a) + abs(d):
-        pixels, across, down = pixels.transpose(1, 0, 2), c, b
-    pixels = pixels[:, ::-1] if across < 0 else pixels
-    return pixels[::-1] if down < 0 else pixels
+        decoding.container.close()

@@ -1,64 +1,111 @@
-"""Whether a video file is as long as it says: AVI, MP4 and Matroska are chunks that name their sizes."""
+"""Whether a video file ends where it says: by the sizes that AVI, MP4, Matroska, WMV, FLV and MXF write down.
+
+What they say is about where pictures end: an index that is missing behind them does no harm.
+"""
 
 from __future__ import annotations
 
 import os
+import struct
 from collections.abc import Iterator
-from pathlib import Path
 from typing import BinaryIO
 
-_EBML, _SEGMENT = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"
+_EBML, _SEGMENT, _CLUSTER = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67", b"\x1f\x43\xb6\x75"
+_ASF_FILE = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
+_ASF_DATA = bytes.fromhex("3626b2758e66cf11a6d900aa0062ce6c")
 
 
-def missing_bytes(path: Path) -> int:
-    """The bytes by which the last chunk reaches beyond the file's end; 0 where none does or nobody knows."""
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        start = file.read(12)
-        file.seek(0)
-        if start[:4] == b"RIFF":
-            ends = _riff(file)
-        elif start[:4] == _EBML:
-            ends = _matroska(file)
-        elif start[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip"):
-            ends = _boxes(file)
-        else:
-            return 0
-        return max(0, max(ends, default=0) - size)
-
-
-def _riff(file: BinaryIO) -> Iterator[int]:
+def riff(file: BinaryIO, size: int) -> Iterator[int]:
     """Ends of the RIFF chunks of an AVI; those of 2 GB follow each other."""
     while len(head := file.read(8)) == 8 and head[:4] == b"RIFF":
-        size = int.from_bytes(head[4:], "little")
-        if size in (0, 0xFFFFFFFF):  # written by a program that could not go back
+        length = int.from_bytes(head[4:], "little")
+        if length in (0, 0xFFFFFFFF):  # written by a program that could not go back
             return
-        yield file.tell() + size
-        file.seek(size + size % 2, os.SEEK_CUR)
+        yield file.tell() + length
+        file.seek(length + length % 2, os.SEEK_CUR)
 
 
-def _boxes(file: BinaryIO) -> Iterator[int]:
+def boxes(file: BinaryIO, size: int) -> Iterator[int]:
     """Ends of the outermost boxes of an MP4 or QuickTime file."""
     while len(head := file.read(8)) == 8:
-        size, header = int.from_bytes(head[:4], "big"), 8
-        if size == 1:
-            size, header = int.from_bytes(file.read(8), "big"), 16
-        if size < header:  # 0: to the end of the file
+        length, header = int.from_bytes(head[:4], "big"), 8
+        if length == 1:
+            length, header = int.from_bytes(file.read(8), "big"), 16
+        if length < header:  # 0: to the end of the file
             return
-        yield file.tell() - header + size
-        file.seek(size - header, os.SEEK_CUR)
+        yield file.tell() - header + length
+        file.seek(length - header, os.SEEK_CUR)
 
 
-def _matroska(file: BinaryIO) -> Iterator[int]:
-    """Ends of the header and of the segment of a Matroska file; a live recording's segment has no size."""
-    for identity in (_EBML, _SEGMENT):
-        if file.read(4) != identity:
+def matroska(file: BinaryIO, size: int) -> Iterator[int]:
+    """Ends of the header and of the clusters of a Matroska file, or of its segment where clusters may lack.
+
+    A live recording's segment has no size.
+    """
+    _, length = _element(file)
+    yield file.tell() + (length or 0)
+    file.seek(length or 0, os.SEEK_CUR)
+    identity, length = _element(file)
+    if identity != _SEGMENT or length is None:
+        return
+    end = file.tell() + length
+    while file.tell() < min(end, size):
+        identity, length = _element(file)
+        if length is None:
             return
-        first = file.read(1)[0]
-        length = 9 - first.bit_length()
-        data = bytes([first & (0xFF >> length)]) + file.read(length - 1)
-        size = int.from_bytes(data, "big")
-        if size == (1 << 7 * length) - 1:
+        file.seek(length, os.SEEK_CUR)
+        if file.tell() <= size or identity == _CLUSTER:
+            yield file.tell()
+    if file.tell() <= size:  # whatever comes next is missing as a whole
+        yield end
+
+
+def _element(file: BinaryIO) -> tuple[bytes, int | None]:
+    """The name of an EBML element and the size of its content; None where it is unknown."""
+    identity = file.read(1)
+    identity += file.read(8 - identity[0].bit_length() if identity and identity[0] else 0)
+    first = (file.read(1) or b"\xff")[0]
+    length = 9 - first.bit_length()
+    data = bytes([first & (0xFF >> length)]) + file.read(length - 1)
+    value = int.from_bytes(data, "big")
+    return identity, None if len(data) < length or value == (1 << 7 * length) - 1 else value
+
+
+def asf(file: BinaryIO, size: int) -> Iterator[int]:
+    """End of the packets of a WMV or ASF file; a broadcast does not know it."""
+    while len(head := file.read(24)) == 24:
+        identity, length = head[:16], int.from_bytes(head[16:], "little")
+        if identity == _ASF_DATA:
+            yield file.tell() - 24 + length
             return
-        yield file.tell() + size
-        file.seek(size, os.SEEK_CUR)
+        content = file.read(length - 24) if 24 <= length < 1 << 24 else b""
+        at = content.find(_ASF_FILE)
+        if not content or (at >= 0 and content[at + 88 : at + 89] and content[at + 88] & 1):
+            return
+
+
+def flv(file: BinaryIO, size: int) -> Iterator[int]:
+    """Ends of the tags of a Flash video, and of the whole file where it names its size."""
+    file.seek(int.from_bytes(file.read(9)[5:], "big") + 4)
+    while len(head := file.read(11)) == 11:
+        length = int.from_bytes(head[1:4], "big")
+        if head[0] == 18:  # what is said of the whole
+            said, at = file.read(length).partition(b"\0\x08filesize\0")[2][:8], file.tell()
+            yield int(_number(said))
+            file.seek(at)
+        else:
+            file.seek(length, os.SEEK_CUR)
+        yield file.tell()
+        file.seek(4, os.SEEK_CUR)
+
+
+def mxf(file: BinaryIO, size: int) -> Iterator[int]:
+    """Where the footer of an MXF file begins, behind all pictures, and one byte more."""
+    head = file.read(64)
+    values = head[17 + (head[16] & 0x7F if head[16:17] >= b"\x80" else 0) :]
+    yield int.from_bytes(values[24:32], "big") + 1
+
+
+def _number(data: bytes) -> float:
+    value = struct.unpack(">d", data)[0] if len(data) == 8 else 0.0
+    return value if 0 < value < 1e15 else 0.0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -12,8 +13,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jaxclnf.media.decode import _turned
 from jaxclnf.media.encode import VideoFile
+from jaxclnf.media.pixels import _turned
 from jaxclnf.media.video import open_video
 
 UNEVEN = [0, 0.01, 0.05, 0.3, 0.31, 0.32, 1.0, 1.6, 2.5, 2.533]
@@ -27,17 +28,29 @@ def picture(i: int) -> np.ndarray:
 
 
 def write(
-    path: Path, codec: str, times: list[float], pix_fmt: str = "yuv420p", turn: int = 0, **options
+    path: Path,
+    codec: str,
+    times: list[float],
+    pix_fmt: str = "yuv420p",
+    turn: int = 0,
+    pictures: Sequence = (),
+    rate: int = 30,
+    movflags: str = "",
+    **options,
 ) -> Path:
-    clock = Fraction(1, 60000 if codec == "mpeg4" else 90000)
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream(codec, rate=30, options={k: str(v) for k, v in options.items()})
+    """A video of ``pictures``, or of ours, shown at ``times``."""
+    fine = 60000 if codec == "mpeg4" else 90000
+    clock = Fraction(1, fine if rate == 30 else rate)
+    with av.open(str(path), "w", options={"movflags": movflags} if movflags else {}) as container:
+        stream = container.add_stream(codec, rate=rate, options={k: str(v) for k, v in options.items()})
         stream.height, stream.width, stream.pix_fmt = *SIZE, pix_fmt
         stream.codec_context.time_base = clock
         if turn:
             stream.set_display_rotation(turn)
         for i, time in enumerate(times):
-            frame = av.VideoFrame.from_ndarray(picture(i), format="rgb24")
+            frame = pictures[i] if len(pictures) else picture(i)
+            if isinstance(frame, np.ndarray):
+                frame = av.VideoFrame.from_ndarray(frame, format="rgb24")
             frame.pts, frame.time_base = round(time / clock), clock
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
@@ -68,6 +81,13 @@ def test_frames_have_the_times_of_the_file(tmp_path: Path, name: str, codec: str
     np.testing.assert_allclose(found, UNEVEN, atol=1e-3)
 
 
+def test_pictures_that_wait_for_others_are_no_damage(tmp_path: Path) -> None:
+    """An AVI has no times: those of packets are in the order of decoding."""
+    even = [i / 25 for i in range(30)]
+    found = times(write(tmp_path / "a.avi", "libx264", even, rate=25, bf=3))
+    np.testing.assert_allclose(found, even, atol=1e-3)
+
+
 def test_frames_that_were_left_out_are_no_break(tmp_path: Path) -> None:
     """A header that promises 81 frames by its length and rate, of which 50 were recorded."""
     recorded = [i / 30 for i in range(81) if i % 8 not in (2, 5, 7)]
@@ -75,37 +95,99 @@ def test_frames_that_were_left_out_are_no_break(tmp_path: Path) -> None:
     np.testing.assert_allclose(found, recorded, atol=1e-3)
 
 
-@pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.avi"])
-def test_a_file_that_was_cut_off_breaks_off(tmp_path: Path, name: str) -> None:
-    codec, even = ("mpeg4", [i / 30 for i in range(40)])
-    options = {"movflags": "faststart"} if name == "a.mp4" else {}
-    path = tmp_path / name
-    with av.open(str(path), "w", options=options) as container:
-        stream = container.add_stream(codec, rate=30)
-        stream.height, stream.width, stream.pix_fmt = *SIZE, "yuv420p"
-        for i, _ in enumerate(even):
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture(i), format="rgb24")))
-        container.mux(stream.encode(None))
-    assert len(times(path)) == 40
-    data = path.read_bytes()
-    path.write_bytes(data[: len(data) * 2 // 3])
-    video = open_video(str(path))
+CODECS = {
+    "a.mp4": "mpeg4",
+    "a.mkv": "mpeg4",
+    "a.avi": "mpeg4",
+    "a.wmv": "wmv2",
+    "a.flv": "flv",
+    "a.ts": "mpeg2video",
+    "a.mpg": "mpeg2video",
+    "a.ivf": "libvpx",
+    "a.mxf": "mpeg2video",
+}
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory) -> dict[str, bytes]:
+    """Videos of 40 frames in every container."""
+    folder = tmp_path_factory.mktemp("whole")
+    even = [i / 25 for i in range(40)]
+    return {
+        name: write(
+            folder / name, codec, even, rate=25, movflags="faststart" * (name == "a.mp4")
+        ).read_bytes()
+        for name, codec in CODECS.items()
+    }
+
+
+@pytest.mark.parametrize("name", CODECS)
+@pytest.mark.parametrize("part", [1, 0.85, 0.5])
+def test_a_file_that_was_cut_off_breaks_off(whole, tmp_path: Path, name: str, part: float) -> None:
+    """MPEG-TS tells only where it ends inside a packet, here by one byte."""
+    data = whole[name]
+    n = int(len(data) * part)
+    (tmp_path / name).write_bytes(data[: n - n % 188 + 1 if part < 1 and name == "a.ts" else n])
+    video = open_video(str(tmp_path / name))
     n_frames = len(list(video.frames))
-    assert 3 < n_frames < 40
-    assert len(video.failures) == 1
-    assert f"breaks off after {n_frames} frames" in video.failures[0].reason
+    reasons = [failure.reason for failure in video.failures]
+    if part == 1:
+        assert (n_frames, reasons) == (40, [])
+    else:
+        assert 1 <= n_frames < 40 or name == "a.wmv"  # whose last packet is filled up with nothing
+        assert len(reasons) == 1 and f"breaks off after {n_frames} frame" in reasons[0]
 
 
-def test_damage_inside_is_named_and_the_rest_is_read(tmp_path: Path) -> None:
-    path = write(tmp_path / "a.mkv", "ffv1", [i / 30 for i in range(12)], g=1)
+def test_an_index_that_is_missing_behind_all_pictures_is_no_break(whole, tmp_path: Path) -> None:
+    """And one that cannot be done without is named."""
+    assert b"\x1c\x53\xbb\x6b" in whole["a.mkv"][-1000:]  # Matroska's cues
+    (tmp_path / "a.mkv").write_bytes(whole["a.mkv"][:-10])
+    assert len(times(tmp_path / "a.mkv")) == 40
+    path = write(tmp_path / "a.mov", "mpeg4", [0, 0.1])
+    path.write_bytes(path.read_bytes()[:-300])
+    with pytest.raises(ValueError, match="a.mov cannot be read: the file lacks its last 300 bytes"):
+        open_video(str(path))
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "shown", "sentence"),
+    [
+        ("a.mp4", "mpeg4", 12, "1 of 12 frames are decoded with errors"),
+        ("a.mkv", "libx264", 12, "of 12 frames are decoded with errors"),
+        ("a.mp4", "libx264", 11, "1 of 12 packets cannot be decoded"),  # from the packet's first byte
+        ("a.mov", "png", 11, "1 of 12 packets cannot be decoded"),
+    ],
+)
+def test_damage_inside_is_named_and_the_rest_is_read(
+    tmp_path: Path, name: str, codec: str, shown: int, sentence: str
+) -> None:
+    rng = np.random.default_rng(0)
+    noise = [rng.integers(0, 255, (*SIZE, 3), np.uint8) for _ in range(12)]
+    path = write(
+        tmp_path / name, codec, [i / 25 for i in range(12)], "rgb24" * (codec == "png") or "yuv420p",
+        pictures=noise, rate=25, bf=0,
+    )  # fmt: skip
     with av.open(str(path)) as container:
-        packets = [bytes(p) for p in container.demux(video=0) if p.size]
+        packet = [bytes(p) for p in container.demux(video=0) if p.size][5]
     data = path.read_bytes()
-    at = data.index(packets[5])
-    path.write_bytes(data[:at] + bytes(len(packets[5])) + data[at + len(packets[5]) :])
+    at = data.index(packet) + (0 if shown == 11 else 20)
+    path.write_bytes(data[:at] + bytes(100) + data[at + 100 :])
     video = open_video(str(path))
-    assert len(list(video.frames)) >= 10
-    assert all("cannot be decoded" in failure.reason for failure in video.failures)
+    found = [frame.time for frame in video.frames]
+    kept = [i / 25 for i in range(12) if shown == 12 or i != 5]
+    np.testing.assert_allclose(found, kept, atol=1e-3)
+    assert len(video.failures) == 1
+    assert "is damaged" in video.failures[0].reason and sentence in video.failures[0].reason
+
+
+@pytest.mark.parametrize("pix_fmt", ["gray16le", "gray12le", "gbrp16le"])
+def test_deep_videos_are_stretched_to_the_range_that_is_used(tmp_path: Path, pix_fmt: str) -> None:
+    """As a thermal camera writes them: 1,000 of 65,536 values."""
+    ramp = np.tile(np.linspace(7000, 8000, SIZE[1]).astype(np.uint16), (SIZE[0], 1))
+    picture = av.VideoFrame.from_ndarray(ramp, format="gray16le")
+    path = write(tmp_path / "a.mkv", "ffv1", [0.0], pix_fmt, pictures=[picture])
+    (frame,) = open_video(str(path)).frames
+    assert np.abs(frame.rgb - np.linspace(0, 255, SIZE[1])[:, None]).max() <= 8  # 12 bits: 63 values
 
 
 @pytest.mark.parametrize(("turn", "quarters"), [(90, 1), (180, 2), (270, 3)])

@@ -1,0 +1,50 @@
+"""When the frames of a video are to be shown."""
+
+from __future__ import annotations
+
+import heapq
+from fractions import Fraction
+from typing import Any
+
+# Containers that keep no times: FFmpeg numbers packets in the order of decoding, which is another than that
+# of showing where pictures are made of later ones.
+_WITHOUT_TIMES = ("avi",)
+
+
+class Clock:
+    """Times of pictures, seconds from the container's zero, as they come out of the decoder.
+
+    They are the file's own; in a container without times the earliest that is left of the packets' turns; by
+    the ``rate``, frames a second, where there is neither.
+    """
+
+    def __init__(self, container: Any, rate: float) -> None:
+        self._turns: list[float] | None = [] if container.format.name in _WITHOUT_TIMES else None
+        self._rate = rate
+        self._last: float | None = None
+
+    def note_packet(self, packet: Any) -> None:
+        """Take notice of a packet of pictures before it is decoded."""
+        if self._turns is not None and packet.size and packet.dts is not None:
+            heapq.heappush(self._turns, _turn(packet))
+
+    def note_bad_packet(self, packet: Any) -> None:
+        """Take notice that no picture came of a packet."""
+        if self._turns and packet.dts is not None and _turn(packet) in self._turns:
+            self._turns.remove(_turn(packet))
+            heapq.heapify(self._turns)
+
+    def time(self, picture: Any) -> float:
+        """When a picture is to be shown."""
+        stamp = picture.pts if picture.pts is not None else picture.dts
+        if self._turns:
+            self._last = heapq.heappop(self._turns)
+        elif stamp is not None and picture.time_base:
+            self._last = float(Fraction(stamp) * picture.time_base)
+        else:
+            self._last = 0.0 if self._last is None else self._last + 1 / self._rate
+        return self._last
+
+
+def _turn(packet: Any) -> float:
+    return float(packet.dts * packet.time_base)

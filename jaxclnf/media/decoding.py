@@ -1,0 +1,82 @@
+"""A video on its way through the decoder: its frames and when each is to be shown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from av.container import InputContainer
+from av.error import FFmpegError
+
+from jaxclnf.media.clock import Clock
+from jaxclnf.media.flaws import Flaws
+from jaxclnf.media.frames import Frame
+from jaxclnf.media.inputs import Failure
+from jaxclnf.media.pixels import upright
+
+
+class Decoding:
+    """A video on its way through the decoder; what was wrong with it stands in ``failures`` at the end."""
+
+    def __init__(
+        self,
+        name: str,
+        container: InputContainer,
+        stream: Any,
+        fps: float | None,
+        rate: float,
+        path: Path | None,
+    ) -> None:
+        self.name, self.container, self.failures = name, container, list[Failure]()
+        self._stream, self._fps, self._rate = stream, fps, rate
+        self._flaws, self._clock = Flaws(container, stream, path), Clock(container, rate)
+        self._n_frames = 0
+
+    def promised(self) -> int | None:
+        """Frames by the file's header, or by its length."""
+        length = self._stream.duration and self._stream.duration * self._stream.time_base
+        n = self._stream.frames or round(float(length or 0) * self._rate)
+        return n if n > 0 else None
+
+    def frames(self) -> Iterator[Frame]:
+        """Every frame that can be decoded; at the end, what could not."""
+        first = 0.0
+        for picture in self._decoded():
+            shown = self._clock.time(picture)
+            first = shown if self._n_frames == 0 else first
+            self._flaws.note_picture(shown, bool(picture.is_corrupt))
+            time = self._n_frames / self._fps if self._fps else shown - first
+            self._n_frames += 1
+            yield Frame(self._n_frames, time, upright(picture), self.name)
+        verdict = None if self.failures else self._flaws.verdict()
+        if verdict:
+            self._fail(verdict)
+
+    def _decoded(self) -> Iterator[Any]:
+        packets = self.container.demux()
+        while True:
+            try:
+                packet = next(packets, None)
+            except (FFmpegError, OSError) as error:
+                self._fail(f"breaks off after {self._n_frames} frames: {said(error)}")
+                return
+            if packet is None:
+                return
+            self._flaws.note_packet(packet)
+            if packet.stream is not self._stream:
+                continue
+            self._clock.note_packet(packet)
+            try:
+                yield from packet.decode()
+            except FFmpegError:
+                self._flaws.note_bad_packet()
+                self._clock.note_bad_packet(packet)
+
+    def _fail(self, what: str) -> None:
+        self.failures.append(Failure(self.name, f"{self.name} {what}"))
+
+
+def said(error: BaseException) -> str:
+    """What an error of FFmpeg or of the system says."""
+    return str(getattr(error, "strerror", None) or error)

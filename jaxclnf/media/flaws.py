@@ -1,0 +1,99 @@
+"""What is wrong with a video, noticed on its way through the decoder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from jaxclnf.media.cuts import cut_short
+
+# Containers whose header says how long they are; of others FFmpeg guesses it.
+_SAY_HOW_LONG = ("matroska,webm", "asf", "flv", "ivf", "mxf")
+# Codecs whose every packet is a picture that is shown; others have packets without one.
+_A_PICTURE_EACH = ("h264", "hevc")
+_TOLERANCE = 0.5  # seconds: streams of sound and pictures end beside each other
+
+
+class Flaws:
+    """The packets and the pictures of a video, and what does not fit together at its end.
+
+    What stands before the first picture without a flaw is not judged: a recording of a broadcast begins
+    somewhere.
+    """
+
+    def __init__(self, container: Any, stream: Any, path: Path | None) -> None:
+        self._container, self._stream, self._path = container, stream, path
+        self._n_frames = self._n_flawed = self._n_packets = self._n_bad = self._n_lost = 0
+        self._last = -np.inf  # seconds from the container's zero: of the last picture
+        self._longest = 0.0  # seconds that a picture was shown
+        self._end = 0.0  # of the last packet, be it sound or pictures
+        self._waiting: set[float] = set()  # times of packets of which no picture came yet
+        self._ends_flawed = self._ends_cut = False
+
+    def note_packet(self, packet: Any) -> None:
+        """Take notice of a packet of any stream, before it is decoded."""
+        if not packet.size:
+            return
+        self._ends_cut = packet.is_corrupt
+        begin = None if packet.pts is None else float(packet.pts * packet.time_base)
+        if begin is not None:
+            self._end = max(self._end, begin + float((packet.duration or 0) * packet.time_base))
+        if packet.stream is self._stream and not getattr(packet, "is_discard", False):
+            self._n_packets += 1
+            if begin is not None:
+                self._waiting.add(round(begin, 6))
+
+    def note_bad_packet(self) -> None:
+        """Take notice that the decoder made nothing of a packet."""
+        self._n_bad += 1
+
+    def note_picture(self, time: float, flawed: bool) -> None:
+        """Take notice of a picture shown at ``time``, seconds from the container's zero."""
+        self._longest = max(self._longest, time - self._last) if self._n_frames else 0.0
+        self._waiting.discard(round(time, 6))
+        passed = {waiting for waiting in self._waiting if waiting < time}
+        self._waiting -= passed
+        self._n_lost += len(passed) if self._n_frames else 0
+        self._n_frames, self._last = self._n_frames + 1, time
+        self._ends_flawed = flawed
+        if flawed and self._n_flawed < self._n_frames - 1:
+            self._n_flawed += 1
+
+    def verdict(self) -> str | None:
+        """What is wrong with the video, once all of it was decoded; None where nothing is."""
+        if not self._n_frames:
+            return None
+        reason = self._break()
+        if reason:
+            return f"breaks off after {self._n_frames} frame{'s' * (self._n_frames > 1)}: {reason}"
+        each = self._stream.codec_context.name in _A_PICTURE_EACH
+        lost = min(self._n_lost, self._n_packets - self._n_frames) if each else 0
+        bad = max(lost, self._n_bad)
+        if bad:
+            return f"is damaged: {bad} of {self._n_packets} packets cannot be decoded"
+        if self._n_flawed:
+            return f"is damaged: {self._n_flawed} of {self._n_frames} frames are decoded with errors"
+        return None
+
+    def _break(self) -> str | None:
+        """Why decoding ended before the pictures did."""
+        behind = len(self._waiting)
+        if not self._n_frames >= self._stream.frames > 0:
+            missing = cut_short(self._path) if self._path else None
+            if missing:
+                return missing
+            promised = self._promised()
+            if promised - self._end > _TOLERANCE + self._longest:
+                return f"the file promises {promised:.2f} seconds"
+        if behind > 1 or (behind and self._n_bad):
+            return "the last packets cannot be decoded"
+        if self._ends_cut or self._ends_flawed:
+            return "the last packet is cut or damaged"
+        return None
+
+    def _promised(self) -> float:
+        """Seconds by the file's header; 0 where it does not say."""
+        says = self._container.format.name in _SAY_HOW_LONG
+        return (self._container.duration or 0) / 1e6 if says else 0.0

@@ -1,0 +1,60 @@
+"""The pixels of a decoded frame, as they are to be shown."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from jaxclnf.media.deep import eight_bits
+from jaxclnf.media.images import RGB
+
+
+def upright(picture: Any) -> RGB:
+    """A decoded frame's pixels, turned as it is to be shown; what is transparent is white.
+
+    Grey of more than 8 bits and colours of 16 are brought to 8 as photos are, by the range of values that
+    the frame uses (`jaxclnf.media.deep.eight_bits`); other videos say what is black and what is white.
+    """
+    deep = _deep_format(picture)
+    if deep:
+        pixels = eight_bits(picture.to_ndarray(format=deep))
+    elif any(getattr(part, "is_alpha", False) for part in picture.format.components):
+        pixels = _on_white(picture.to_ndarray(format="rgba").astype(np.uint16))
+    else:
+        pixels = picture.to_ndarray(format="rgb24")
+    return np.ascontiguousarray(_turned(pixels, _display_matrix(picture)))
+
+
+def _deep_format(picture: Any) -> str | None:
+    """The format that keeps a scientific or thermal camera's values; None for all other frames."""
+    layout = picture.format
+    bits = [part.bits for part in layout.components]
+    if len(bits) == 1 and bits[0] > 8 and not layout.has_palette:
+        return "grayf32le" if layout.name.startswith("grayf32") else "gray16le"
+    return "rgb48le" if len(bits) == 3 and layout.is_rgb and min(bits) == 16 else None
+
+
+def _on_white(rgba: np.ndarray) -> np.ndarray:
+    alpha = rgba[..., 3:]
+    return ((rgba[..., :3] * alpha + 255 * (255 - alpha)) // 255).astype(np.uint8)
+
+
+def _display_matrix(picture: Any) -> np.ndarray | None:
+    """FFmpeg's 3 x 3 matrix that carries stored pixels to where they are shown."""
+    for data in picture.side_data:
+        if "DISPLAYMATRIX" in str(data.type).upper():
+            return np.frombuffer(bytes(data), np.int32, 9).reshape(3, 3)
+    return None
+
+
+def _turned(pixels: np.ndarray, matrix: np.ndarray | None) -> np.ndarray:
+    """Pixels turned and mirrored by a display matrix, to the nearest of the eight upright ways."""
+    if matrix is None:
+        return pixels
+    (a, b), (c, d) = matrix[:2, :2].astype(np.int64)
+    across, down = a, d
+    if abs(b) + abs(c) > abs(a) + abs(d):
+        pixels, across, down = pixels.transpose(1, 0, 2), c, b
+    pixels = pixels[:, ::-1] if across < 0 else pixels
+    return pixels[::-1] if down < 0 else pixels

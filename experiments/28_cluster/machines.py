@@ -14,6 +14,7 @@ from pathlib import Path
 
 RAY = (sys.executable, "-c", "from ray.scripts.scripts import main; main()")
 OBJECT_STORE = 200 * 2**20  # bytes
+JOIN_WITHIN = 600  # seconds
 OPEN = os.environ | {"RAY_AUTH_MODE": "disabled"}
 """The environment of all that belongs to the cluster, which nobody else can reach."""
 
@@ -54,9 +55,15 @@ class Machines:
         self.roots.append(root)
         return root
 
+    def start_two(self) -> None:
+        """Two machines of one processor each."""
+        for n in (1, 2):
+            self.start(1)
+            self.wait(n)
+
     def wait(self, n: int) -> None:
         """Until so many machines have joined."""
-        until = time.monotonic() + 120
+        until = time.monotonic() + JOIN_WITHIN
         while time.monotonic() < until:
             done = subprocess.run(
                 [*RAY, "status", f"--address={self.address}"], capture_output=True, text=True, env=OPEN
@@ -64,11 +71,11 @@ class Machines:
             if done.stdout.count("node_") >= n:
                 return
             time.sleep(1)
-        raise TimeoutError(f"{n} machines have not joined in two minutes")
+        raise TimeoutError(f"{n} machines have not joined in {JOIN_WITHIN} s")
 
     def lose(self, root: subprocess.Popen) -> None:
         """End a machine without a word."""
-        for pid in [root.pid, *descendants(root.pid)]:
+        for pid in trees([root.pid]):
             try:
                 os.kill(pid, signal.SIGKILL)
             except ProcessLookupError:
@@ -78,8 +85,8 @@ class Machines:
             self.roots.remove(root)
 
 
-def descendants(root: int) -> list[int]:
-    """The processes below one, by /proc."""
+def trees(roots: list[int]) -> list[int]:
+    """Processes and all below them, by /proc."""
     children = defaultdict(list)
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
@@ -87,30 +94,36 @@ def descendants(root: int) -> list[int]:
         except OSError:
             continue
         children[int(fields[1])].append(int(stat.parent.name))
-    found, waiting = [], [root]
+    found, waiting = [], list(roots)
     while waiting:
-        below = children[waiting.pop()]
-        found += below
-        waiting += below
+        found.append(waiting.pop())
+        waiting += children[found[-1]]
     return found
 
 
 class Use:
-    """What trees of processes have taken so far: processor seconds, and memory now."""
+    """What trees of processes take from now on: processor seconds, and memory at the last look."""
 
-    def __init__(self) -> None:
+    def __init__(self, roots: list[int]) -> None:
         self._seconds: dict[int, float] = {}
+        self._before: dict[int, float] = {}
         self.memory: dict[int, int] = {}  # bytes, by process
         self.names: dict[int, str] = {}
+        self.look(roots)
+        self._before = dict(self._seconds)
 
     @property
     def seconds(self) -> float:
-        """Processor seconds of all processes seen."""
-        return sum(self._seconds.values())
+        """Processor seconds of all processes seen, but for what they had taken before."""
+        return sum(self.by_process().values())
+
+    def by_process(self) -> dict[int, float]:
+        """Processor seconds of each process."""
+        return {pid: spent - self._before.get(pid, 0.0) for pid, spent in self._seconds.items()}
 
     def look(self, roots: list[int]) -> None:
         self.memory.clear()
-        for pid in (pid for root in roots for pid in [root, *descendants(root)]):
+        for pid in trees(roots):
             try:
                 stat = Path(f"/proc/{pid}/stat").read_text()
             except OSError:

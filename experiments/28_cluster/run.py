@@ -1,8 +1,8 @@
-"""A cluster's table is that of one machine, whatever is lost; what it costs; memory over a long run.
+"""A cluster's table is that of one machine, whatever is lost; what it costs.
 
     python experiments/28_cluster/run.py                       # all parts; needs ../shared, Ray, an hour
     python experiments/28_cluster/run.py same lost-machine     # some of them
-    python experiments/28_cluster/run.py --photos 200 --faces 5000
+    python experiments/28_cluster/run.py --photos 200
 
 The cluster is two machines of one processor each, started by ``ray start`` as processes of this machine.
 """
@@ -10,7 +10,6 @@ The cluster is two machines of one processor each, started by ``ray start`` as p
 from __future__ import annotations
 
 import argparse
-import csv
 import json
 import os
 import signal
@@ -18,53 +17,17 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import polars as pl
-from machines import OPEN, Machines, Use
+from machines import Machines, Use
+from watched import During, Ended, command, watched
 
 SHARED = Path(__file__).resolve().parents[3] / "shared"
 SETS = ("faces/lfpw_test", "faces/lfpw_train", "faces/helen_train", "photos/helen_train")
 MEASURED = Path(__file__).with_name("measured.json")
-LOOK_EVERY = 0.5  # seconds
 SHARD = 100
-BOXES_A_PHOTO = 10
-WORKERS = ("ray::Worker", "ray::shard")
-"""How Ray calls the processes of workers, idle and at work."""
-
-
-class Ended(NamedTuple):
-    """How a command ended."""
-
-    status: int
-    said: str
-    seconds: float
-    use: Use
-
-
-def command(*arguments: object) -> list[str]:
-    return [sys.executable, "-m", "jaxclnf", *map(str, arguments)]
-
-
-def watched(
-    arguments: list[object],
-    machines: Machines | None = None,
-    during: Callable[[int], bool] = lambda pid: True,
-) -> Ended:
-    """Run a command to its end; ``during`` is called with its process's number until it returns True."""
-    use, begun, over = Use(), time.monotonic(), False
-    with tempfile.TemporaryFile("w+") as said:
-        process = subprocess.Popen(command(*arguments), stdout=said, stderr=said, env=OPEN)
-        while process.poll() is None:
-            roots = [root.pid for root in machines.roots] if machines else []
-            use.look([process.pid, *roots])
-            over = over or during(process.pid)
-            time.sleep(LOOK_EVERY)
-        said.seek(0)
-        return Ended(process.returncode, said.read(), time.monotonic() - begun, use)
 
 
 def photos(n: int) -> list[Path]:
@@ -102,7 +65,7 @@ class Trial:
         plain = ["--no-pictures", "--no-report", "--out", self.folder / "alone"]
         return watched(["fit", self.inputs, *plain])
 
-    def on(self, machines: Machines, name: str, *options: object, during=lambda pid: True) -> Ended:
+    def on(self, machines: Machines, name: str, *options: object, during: During = lambda *_: True) -> Ended:
         """`jaxclnf fit --cluster` into a folder of that name."""
         there = ["--cluster", machines.address, "--shard", SHARD, "--out", self.folder / name, *options]
         return watched(["fit", self.inputs, *there], machines, during)
@@ -118,17 +81,10 @@ class Trial:
         return len(list((self.folder / name / "landmarks").glob("part-*.parquet")))
 
 
-def two_machines(machines: Machines) -> None:
-    machines.start(1)
-    machines.wait(1)
-    machines.start(1)
-    machines.wait(2)
-
-
 def same(trial: Trial) -> None:
     """The same table, and what the cluster costs: runs alone and on the cluster, in turn."""
     with Machines() as machines:
-        two_machines(machines)
+        machines.start_two()
         alone, there = [], []
         for turn in range(2):
             alone.append(trial.alone())
@@ -148,9 +104,9 @@ def same(trial: Trial) -> None:
 def lost_machine(trial: Trial) -> None:
     """A machine is ended in the middle and another started."""
     with Machines() as machines:
-        two_machines(machines)
+        machines.start_two()
 
-        def replace(pid: int) -> bool:
+        def replace(pid: int, use: Use) -> bool:
             if trial.done("lost-machine") < 4:
                 return False
             machines.lose(machines.roots[1])
@@ -164,9 +120,9 @@ def lost_machine(trial: Trial) -> None:
 def lost_driver(trial: Trial) -> None:
     """The command is killed in the middle and resumed."""
     with Machines() as machines:
-        two_machines(machines)
+        machines.start_two()
 
-        def kill(pid: int) -> bool:
+        def kill(pid: int, use: Use) -> bool:
             if trial.done("lost-driver") < 4:
                 return False
             os.kill(pid, signal.SIGKILL)
@@ -186,13 +142,13 @@ def failing_shard(trial: Trial) -> None:
     name = "failing-shard"
     blocked = trial.folder / name / "landmarks/part-00000002.parquet"
 
-    def block(pid: int) -> bool:
+    def block(pid: int, use: Use) -> bool:
         if (trial.folder / name / "job.json").exists():
             blocked.mkdir(parents=True, exist_ok=True)
         return blocked.exists()
 
     with Machines() as machines:
-        two_machines(machines)
+        machines.start_two()
         ended = trial.on(machines, name, during=block)
         said = next((line for line in ended.said.splitlines() if "given up" in line), "NOBODY NAMED IT")
         print(f"a shard that always fails: status {ended.status}, {said[:160]}")
@@ -206,22 +162,11 @@ def failing_shard(trial: Trial) -> None:
 
 def scaling(trial: Trial) -> None:
     """Runs with 1, 2 and 4 workers on this machine, for `simulate.py`."""
-    runs = []
     with Machines() as machines:
         machines.start(4)
         machines.wait(1)
         trial.on(machines, "warm", "--workers", 2)
-        for workers in (1, 2, 4):
-            name = f"scaling-{workers}"
-            ended = trial.on(machines, name, "--workers", workers)
-            ledger = (trial.folder / name / "ledger").glob("*.jsonl")
-            lines = [line for file in sorted(ledger) for line in file.read_text().splitlines()]
-            shards = [json.loads(line)["seconds"] for line in lines]
-            took = {"seconds": round(ended.seconds, 1), "processor_seconds": round(ended.use.seconds)}
-            runs.append({"workers": workers, **took, "shards": shards})
-            print(
-                f"{workers} workers: {ended.seconds:.0f} s, {ended.use.seconds:.0f} processor seconds so far"
-            )
+        runs = [timed(trial, machines, workers) for workers in (1, 2, 4)]
     inputs = [Path(line) for line in trial.inputs.read_text().splitlines()]
     parts = (trial.folder / "scaling-1/landmarks").glob("*.parquet")
     bytes_a_photo = {
@@ -233,11 +178,30 @@ def scaling(trial: Trial) -> None:
         "photos": len(inputs),
         "shard": SHARD,
         "bytes": bytes_a_photo,
+        "tasks_a_second": round(tasks_a_second()),
         "runs": runs,
     }
-    said["tasks_a_second"] = round(tasks_a_second())
     print(f"bytes a photo: {bytes_a_photo}; {said['tasks_a_second']} empty tasks a second")
     MEASURED.write_text(json.dumps(said, indent=1) + "\n")
+
+
+def timed(trial: Trial, machines: Machines, workers: int) -> dict:
+    """A run with so many workers, and where its time went, by when its files were written."""
+    folder, begun = trial.folder / f"scaling-{workers}", time.time()
+    ended = trial.on(machines, folder.name, "--workers", workers)
+    ledger = sorted((folder / "ledger").glob("*.jsonl"))
+    shards = [json.loads(line) for file in ledger for line in file.read_text().splitlines()]
+    planned, first, last = (path.stat().st_mtime for path in (folder / "job.json", ledger[0], ledger[-1]))
+    times = {
+        "seconds": ended.seconds,
+        "begin": planned - begun,  # until the plan is written
+        "start": first - shards[0]["seconds"] - planned,  # until the first worker works
+        "end": begun + ended.seconds - last,
+    }
+    said = {name: round(value, 2) for name, value in times.items()}
+    print(f"{workers} workers: {said}")
+    columns = {name: [shard[name] for shard in shards] for name in ("seconds", "core_seconds")}
+    return {"workers": workers, **said, "shards": columns}
 
 
 def tasks_a_second(n: int = 2000) -> float:
@@ -259,42 +223,6 @@ def tasks_a_second(n: int = 2000) -> float:
     return done / (time.monotonic() - begun)
 
 
-def memory(folder: Path, n_faces: int) -> None:
-    """Memory of the driver and the workers over a long run of repeated photos with ten boxes each."""
-    sources = SHARED / "faces/lfpw_test"
-    table = np.load(sources / "points.npz")
-    place = folder / "many"
-    place.mkdir()
-    with (folder / "boxes.csv").open("w", newline="") as file:
-        rows = csv.writer(file)
-        rows.writerow(["file", "x", "y", "w", "h"])
-        for i in range(n_faces // BOXES_A_PHOTO):
-            name, box = str(table["names"][i % 50]), table["boxes"][i % 50]
-            (place / f"{i}{Path(name).suffix}").symlink_to(sources / name)
-            rows.writerows([f"{i}{Path(name).suffix}", *box] for _ in range(BOXES_A_PHOTO))
-    looked: list[tuple[int, float, float]] = []
-    with Machines() as machines:
-        two_machines(machines)
-        use = Use()
-
-        def look(pid: int) -> bool:
-            use.look([pid, *(root.pid for root in machines.roots)])
-            workers = [b for p, b in use.memory.items() if use.names[p].startswith(WORKERS)]
-            done = len(list((folder / "run/landmarks").glob("part-*.parquet")))
-            looked.append((done, use.memory.get(pid, 0) / 2**20, max(workers, default=0) / 2**20))
-            return False
-
-        there = ["--cluster", machines.address, "--shard", SHARD, "--out", folder / "run", "--preset", "fast"]
-        boxes = ["--boxes", folder / "boxes.csv"]
-        ended = watched(["fit", place, *boxes, *there], machines, look)
-    print(f"{n_faces} faces: status {ended.status}, {n_faces / ended.seconds:.0f} faces/s; memory in MB")
-    most = max(done for done, *_ in looked)
-    for share in (0.1, 0.25, 0.5, 0.75, 1.0):
-        now = [row for row in looked if share * most - 3 <= row[0] <= share * most]
-        driver, worker = (max(row[k] for row in now) for k in (1, 2))
-        print(f"  at {share:.0%} of the shards: driver {driver:.0f}, largest worker {worker:.0f}")
-
-
 PARTS = {
     "same": same,
     "lost-machine": lost_machine,
@@ -306,21 +234,17 @@ PARTS = {
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("parts", nargs="*", default=[*PARTS, "memory"])
+    parser.add_argument("parts", nargs="*", default=[*PARTS])
     parser.add_argument("--photos", type=int, default=2000)
-    parser.add_argument("--faces", type=int, default=100_000)
     asked = parser.parse_args()
     if not SHARED.exists():
         sys.exit("needs ../shared (faces and photos)")
     with tempfile.TemporaryDirectory() as name:
         trial = Trial(Path(name), asked.photos)
-        if "same" not in asked.parts and set(asked.parts) & set(PARTS):
+        if "same" not in asked.parts:
             trial.alone()
         for part in asked.parts:
-            if part == "memory":
-                memory(Path(name), asked.faces)
-            else:
-                PARTS[part](trial)
+            PARTS[part](trial)
             sys.stdout.flush()
 
 

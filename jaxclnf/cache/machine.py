@@ -14,7 +14,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxclnf.cores import n_cores
+from jaxclnf.cores import n_here
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 _CODE = (".py", ".so")
@@ -49,7 +49,7 @@ def processor() -> str:
             told = _TELLING.findall(file.read(_HEAD))
     except OSError:
         told = []
-    return f"{platform.machine()} {platform.processor()} {n_cores()} {sorted(set(told))}"
+    return f"{platform.machine()} {platform.processor()} {n_here()} {sorted(set(told))}"
 
 
 def _settings() -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -18,9 +19,23 @@ class Entry(NamedTuple):
     sources: int
     rows: int = 0
     failures: int = 0  # sources that could not be used
-    seconds: float = 0.0  # of work, on one worker
+    seconds: float = 0.0  # that it took, on one worker
+    core_seconds: float = 0.0  # of work
     worker: str = ""  # the machine
     lost: str = ""  # why the shard was given up; it is tried again when the run goes on
+
+
+class Stopwatch:
+    """What the work on a shard takes, from now on."""
+
+    def __init__(self) -> None:
+        self._begun = time.perf_counter(), time.process_time()
+
+    def note(self, entry: Entry) -> Entry:
+        """The entry with the time that has passed and the work that this process has done."""
+        time_begun, work_begun = self._begun
+        seconds, work = time.perf_counter() - time_begun, time.process_time() - work_begun
+        return entry._replace(seconds=round(seconds, 3), core_seconds=round(work, 3))
 
 
 class Ledger:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -13,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from jaxclnf.cluster.fetch import Fetched
-from jaxclnf.cluster.ledger import Entry
+from jaxclnf.cluster.ledger import Entry, Stopwatch
 from jaxclnf.cluster.parts import part_name, write_failures_part, write_part
 from jaxclnf.cluster.places import Store
 from jaxclnf.cluster.plan import Boxes, Shard
@@ -45,9 +44,9 @@ Loaded = list[tuple[Photo | Failure, str]]
 
 def fit_shard(share: Share, shard: Shard, before: None = None) -> Entry:
     """Read, detect and fit the photos of a shard, and write its parts."""
-    begun = time.perf_counter()
+    watch = Stopwatch()
     with _loading(share.job, shard) as loading:
-        return _finished(share, shard, loading, begun)
+        return watch.note(_finished(share, shard, loading))
 
 
 def load_shard(share: Share, shard: Shard, before: None = None) -> Loaded:
@@ -58,7 +57,8 @@ def load_shard(share: Share, shard: Shard, before: None = None) -> Loaded:
 
 def fit_loaded_shard(share: Share, shard: Shard, before: Loaded) -> Entry:
     """Fit what `load_shard` has read, and write the shard's parts."""
-    return _finished(share, shard, before, time.perf_counter())
+    watch = Stopwatch()
+    return watch.note(_finished(share, shard, before))
 
 
 @contextmanager
@@ -88,9 +88,7 @@ def _boxes(job: PhotoJob, shard: Shard, fetched: Fetched) -> BoxSource:
     return lambda path, rgb: look_up(Path(fetched.source(path)), rgb)
 
 
-def _finished(
-    share: Share, shard: Shard, loading: Iterable[tuple[Photo | Failure, str]], begun: float
-) -> Entry:
+def _finished(share: Share, shard: Shard, loading: Iterable[tuple[Photo | Failure, str]]) -> Entry:
     """Fit photos as they come and write the shard's parts; returns what the ledger says of it."""
     job, failures, sources = share.job, [], []
 
@@ -109,8 +107,7 @@ def _finished(
 
     n_rows = write_part(job.store, part_name(LANDMARKS, shard.number), job.columns, batches())
     write_failures_part(job.store, shard.number, failures)
-    seconds = round(time.perf_counter() - begun, 3)
-    return Entry(shard.number, len(shard.sources), n_rows, len(failures), seconds)
+    return Entry(shard.number, len(shard.sources), n_rows, len(failures))
 
 
 def with_boxes(shard: Shard, boxes: dict[str, np.ndarray], table: Path) -> Shard:

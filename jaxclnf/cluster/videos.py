@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import tempfile
-import time
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
 from jaxclnf.cluster.fetch import Fetched
-from jaxclnf.cluster.ledger import Entry
+from jaxclnf.cluster.ledger import Entry, Stopwatch
 from jaxclnf.cluster.parts import part_name, write_failures_part, write_part
 from jaxclnf.cluster.places import Store
 from jaxclnf.cluster.plan import Shard
@@ -43,7 +42,7 @@ class VideoJob(NamedTuple):
 def track_shard(share: Share, shard: Shard, before: None = None) -> Entry:
     """Follow the faces of a video and write its part."""
     (source,) = shard.sources
-    begun, job, failures = time.perf_counter(), share.job, []
+    watch, job, failures = Stopwatch(), share.job, []
     with tempfile.TemporaryDirectory() as folder:
         frames = _frames(share, source, Fetched(Path(folder)), failures)
         rows = (frame_rows(job.columns, followed) for followed in frames)
@@ -51,8 +50,7 @@ def track_shard(share: Share, shard: Shard, before: None = None) -> Entry:
     if not n_rows and not failures:
         failures.append(Failure(source, f"{source} holds no frame that can be read"))
     write_failures_part(job.store, shard.number, failures)
-    seconds = round(time.perf_counter() - begun, 3)
-    return Entry(shard.number, 1, n_rows, len(failures), seconds)
+    return watch.note(Entry(shard.number, 1, n_rows, len(failures)))
 
 
 def _frames(share: Share, source: str, fetched: Fetched, failures: list[Failure]) -> Iterator[Followed]:

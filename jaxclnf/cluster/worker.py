@@ -65,7 +65,11 @@ def _prepare(circumstances: Circumstances) -> None:
     import cv2
     import jax
 
-    cv2.setNumThreads(max(1, int(circumstances.cpus)))
+    from jaxclnf.cores import allot
+
+    cores = max(1, int(circumstances.cpus))
+    allot(cores)
+    cv2.setNumThreads(cores)
     if not circumstances.gpus:
         jax.config.update("jax_platforms", "cpu")
     jax.config.update("jax_enable_x64", circumstances.x64)

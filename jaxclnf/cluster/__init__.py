@@ -1,1 +1,1 @@
-"""Runs on many machines: inputs in shards, workers on Ray, parts written whole, a ledger to go on from."""
+"""Runs on many machines: inputs in shards, workers on Ray, parts of tables, a ledger to resume from."""

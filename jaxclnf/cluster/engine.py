@@ -1,4 +1,4 @@
-"""Ray: how to reach a cluster or start one on this machine, and how many workers have room in it."""
+"""Ray: connecting to a cluster or starting one on this machine, and counting the workers it has room for."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from jaxclnf.cores import n_cores
 
 LOCAL = "local"
 LOCAL_STORE = 500 * 2**20
-"""Bytes of the object store of a cluster on this machine: the model, and pictures between two stages."""
+"""Bytes of a local cluster's object store, which holds the model, and pictures between two stages."""
 
 
 class Size(NamedTuple):
-    """What a worker takes of a machine, and how many of them there may be."""
+    """The resources that a worker needs, and the largest number of workers."""
 
     cpus: float = 1
     gpus: float = 0
@@ -25,7 +25,7 @@ class Size(NamedTuple):
 
 
 def ray_module() -> Any:
-    """The package ray; raises ValueError where it is not installed."""
+    """Import the package ray; raises ValueError if it is not installed."""
     try:
         import ray
     except ImportError:
@@ -37,9 +37,9 @@ def ray_module() -> Any:
 
 @contextmanager
 def connected(address: str) -> Iterator[Any]:
-    """Ray, connected to the cluster at ``address``, or to one that is started here and ends with the run.
+    """Connect Ray to the cluster at ``address``, or to one that is started here and ends with the run.
 
-    A connection that exists already is used, and stays. Raises ValueError where nothing answers.
+    An existing connection is used, and kept. Raises ValueError if no cluster answers.
     """
     ray = ray_module()
     if ray.is_initialized():
@@ -83,7 +83,7 @@ def _join(ray: Any, address: str, quiet: dict[str, Any]) -> None:
 
 
 def room(ray: Any, size: Size) -> int:
-    """How many workers of a size the cluster's machines hold, were they empty."""
+    """Count the workers of a size that the cluster's machines could hold if they were idle."""
     needs = {"CPU": size.cpus, "GPU": size.gpus}
     return sum(
         min(int(node["Resources"].get(kind, 0) / need) for kind, need in needs.items() if need)

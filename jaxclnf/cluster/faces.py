@@ -1,4 +1,4 @@
-"""What workers do with annotated faces: fits of them, under several models and settings."""
+"""The work of workers on annotated faces: fits under several models and settings."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FACES_AT_ONCE = 64
 
 
 class FacesTask(NamedTuple):
-    """Faces from ``first`` on, to be fitted as a run of an evaluation says."""
+    """Task to fit annotated faces, from number ``first`` on, under one run's model and settings."""
 
     run: str
     first: int
@@ -23,19 +23,19 @@ class FacesTask(NamedTuple):
 
     @property
     def name(self) -> str:
-        """How the task is called when it is spoken of."""
+        """Name of the task in messages."""
         return f"{self.run}: {len(self.faces)} faces from number {self.first} on"
 
 
 def fit_faces_task(share: Share, task: FacesTask, before: None = None) -> list[FitResult]:
-    """Fit the faces of a task; the share has models by their titles and settings by the names of runs."""
+    """Fit the faces of a task; the share holds models by their titles and settings by the names of runs."""
     models, settings = share.arrays
     model = models[share.job[task.run]]
     return list(fit_annotated(model, task.faces, settings[task.run]))
 
 
 def fit_on(pool: Pool, runs: Mapping[str, Faces]) -> Iterator[tuple[FacesTask, list[FitResult]]]:
-    """Fit the faces of each run, in any order; raises ValueError where some cannot be fitted."""
+    """Fit the faces of each run, in any order; raises ValueError if some cannot be fitted."""
     for finished in pool.run(_tasks(runs)):
         for done in finished:
             if isinstance(done.result, Lost):

@@ -1,4 +1,4 @@
-"""Sources as files on a worker's machine: local ones where they are, others copied while they are needed."""
+"""Sources as files on a worker's machine: local files in place, others copied while they are needed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ COPIED_AT_ONCE = 8
 
 
 class Fetched:
-    """Copies of sources in a folder of their own, and what each copy stands for."""
+    """Copies of sources in a temporary folder, and the source that each copy stands for."""
 
     def __init__(self, folder: Path) -> None:
         self._folder, self._numbers = folder, count()
@@ -23,12 +23,12 @@ class Fetched:
         self._reasons: dict[str, str] = {}  # why there is no copy
 
     def paths(self, sources: Iterable[str]) -> Iterator[Path]:
-        """A path for each source, in order; where it cannot be copied, of a file that is not there."""
+        """Give a path for each source, in order; the file is missing if the source cannot be copied."""
         with closing(ahead(self.path, sources, COPIED_AT_ONCE, 2 * COPIED_AT_ONCE)) as paths:
             yield from paths
 
     def path(self, source: str) -> Path:
-        """Path of a source on this machine."""
+        """Give the path of a source on this machine, copied if necessary."""
         if not is_address(source):
             return Path(source)
         copy = self._folder / f"{next(self._numbers)}{Path(source).suffix}"
@@ -42,16 +42,16 @@ class Fetched:
         return copy
 
     def source(self, path: Path | str) -> str:
-        """What a path was made for."""
+        """Find the source that a path stands for."""
         return self._sources.get(str(path), str(path))
 
     def renamed(self, failure: Failure) -> Failure:
-        """A failure of a copy as one of its source."""
+        """Turn the failure of a copy into one of its source."""
         source = self.source(failure.source)
         reason = self._reasons.get(failure.source, failure.reason.replace(failure.source, source))
         return Failure(source, reason)
 
     def release(self, path: Path) -> None:
-        """Remove a copy that has been used."""
+        """Remove a copy that is no longer needed."""
         if str(path) in self._sources:
             path.unlink(missing_ok=True)

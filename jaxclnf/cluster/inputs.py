@@ -1,4 +1,4 @@
-"""What a run on a cluster works on: photos and videos here and at addresses, as text, one by one."""
+"""The inputs of a run on a cluster: paths and addresses of photos and videos, one by one."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from jaxclnf.media.video import VIDEO_SUFFIXES, find_videos
 
 
 def photo_sources(arguments: Sequence[str], failures: list[Failure]) -> Iterator[str]:
-    """The photos that arguments stand for, each once and in order: paths and addresses.
+    """List the photos that arguments stand for, each once and in order: paths and addresses.
 
-    Folders, patterns and ``.txt`` lists may be addresses, too, and lists may name addresses. What cannot be
-    used is added to ``failures`` as it is met.
+    Folders, patterns and ``.txt`` lists may be addresses, too, and lists may name addresses. Unusable
+    sources are added to ``failures``.
     """
     return _each_once(_expanded(arguments, SUFFIXES, _photos_here, failures))
 
 
 def video_sources(arguments: Sequence[str], failures: list[Failure]) -> Iterator[str]:
-    """The videos that arguments stand for; addresses of streams are taken as they are."""
+    """List the videos that arguments stand for; addresses of streams are taken as they are."""
     return _each_once(_expanded(arguments, VIDEO_SUFFIXES, _videos_here, failures))
 
 
@@ -67,7 +67,7 @@ def _expanded(
 
 
 def _at_address(address: str, suffixes: Sequence[str]) -> Iterator[str]:
-    """The sources of a list, pattern, folder or file at an address; lists are read as they are needed."""
+    """List the sources of a list, pattern, folder or file at an address; lists are read lazily."""
     scheme = address.partition("://")[0]
     if scheme in SCHEMES:  # which have no folders
         yield address
@@ -103,7 +103,7 @@ def _nothing(sentence: str) -> list[str]:
 
 
 def _each_once(sources: Iterable[str]) -> Iterator[str]:
-    """Sources without repetitions, of which hashes are kept: 100 bytes a source."""
+    """Drop repeated sources; a hash of each is kept, about 100 bytes."""
     seen: set[int] = set()
     for source in sources:
         known = hash(source if is_address(source) or is_pattern(source) else os.path.abspath(source))

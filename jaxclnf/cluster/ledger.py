@@ -1,4 +1,4 @@
-"""What became of a run's shards, so that a broken run goes on: lines of JSON in files that appear whole."""
+"""The ledger of a run's finished shards, from which a broken run resumes: JSON lines in small files."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ LEDGER = "ledger"
 
 
 class Entry(NamedTuple):
-    """What became of one shard."""
+    """The outcome of one shard."""
 
     shard: int
     sources: int
@@ -22,7 +22,7 @@ class Entry(NamedTuple):
     seconds: float = 0.0  # that it took, on one worker
     core_seconds: float = 0.0  # of work
     worker: str = ""  # the machine
-    lost: str = ""  # why the shard was given up; it is tried again when the run goes on
+    lost: str = ""  # why the shard was given up; a resumed run tries it again
 
 
 class Stopwatch:
@@ -39,9 +39,9 @@ class Stopwatch:
 
 
 class Ledger:
-    """The entries of a run so far: sums of them and the numbers of the shards that are done.
+    """The entries of a run so far: their sums, and the numbers of the shards that are done.
 
-    Each call of `add` makes one file, since object stores know no appending; beginning makes all one.
+    Each call of `add` makes one file, since object stores cannot append; opening the ledger joins them.
     """
 
     def __init__(self, store: Store) -> None:
@@ -60,7 +60,7 @@ class Ledger:
                 store.remove(f"{LEDGER}/{name}")
 
     def add(self, entries: Sequence[Entry]) -> None:
-        """Note what became of shards."""
+        """Record the outcomes of shards."""
         self._write(entries)
         for entry in entries:
             if not entry.lost:

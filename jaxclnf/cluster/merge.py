@@ -1,4 +1,4 @@
-"""The parts of a run as one table in one file."""
+"""Merging the parts of a run into one table."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ PART = "part-*.parquet"
 def merge(place: str, target: Path) -> int:
     """Write the parts of a run, or of one folder of parts, as a CSV, Parquet or JSON-lines file.
 
-    Rows come in the order of the inputs; a CSV is what a run on one machine would have written. Returns how
-    many rows there are. Raises ValueError where there are no parts or the target's ending is another.
+    Rows come in the order of the inputs; a CSV is what a run on one machine would have written. Returns the
+    number of rows. Raises ValueError if there are no parts or the target's ending is not known.
     """
     import polars as pl
 
@@ -38,7 +38,7 @@ _OPTIONS = {".csv": {"float_precision": 6}}
 
 
 def _folder_of_parts(store: Store) -> str:
-    """Folder of the parts: that of a run's table, or the place itself."""
+    """Find the folder of the parts: that of a run's table, or the place itself."""
     names = store.names()
     if JOB in names:
         return json.loads(store.read(JOB))["table"]
@@ -50,7 +50,7 @@ def _folder_of_parts(store: Store) -> str:
 
 
 def _here(store: Store, folder: str, copies: Path) -> list[Path]:
-    """The parts as files of this machine, in order; those of object stores are copied."""
+    """Give the parts as local files, in order; those of object stores are copied."""
     names = [name for name in store.names(folder) if name.endswith(".parquet")]
     if not names:
         raise ValueError(f"{store.at(folder)} holds no parts yet")

@@ -1,4 +1,4 @@
-"""Parts of a table: Parquet files that appear whole, one a shard, in folders that are read as one table."""
+"""Parts of a table: a Parquet file for each shard, in a folder that programs read as one table."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FAILURES = "failures"
 
 
 def part_name(table: str, shard: int | str) -> str:
-    """Name of the file of a shard's part of a table."""
+    """Name the file of a shard's part."""
     number = f"{shard:08}" if isinstance(shard, int) else shard
     return f"{table}/part-{number}.parquet"
 
@@ -25,9 +25,9 @@ def part_name(table: str, shard: int | str) -> str:
 def write_part(
     store: Store, name: str, columns: Sequence[str], batches: Iterable[Sequence[Sequence[str]]]
 ) -> int:
-    """Write a part of rows that come a photo or frame at a time; returns how many rows there were.
+    """Write a part from rows that come a photo or frame at a time; returns the number of rows.
 
-    The rows go through the table that runs on one machine write, and mean the same.
+    They are written by the same table as on a single machine, so that they mean the same.
     """
     n_rows = 0
     with tempfile.TemporaryDirectory() as folder:
@@ -42,7 +42,7 @@ def write_part(
 
 
 def write_failures_part(store: Store, shard: int | str, failures: Sequence[Failure]) -> None:
-    """Write what could not be used of a shard; where there is nothing, no part stays."""
+    """Write a shard's failures; without failures there is no part."""
     import polars as pl
 
     name = part_name(FAILURES, shard)
@@ -57,7 +57,7 @@ def write_failures_part(store: Store, shard: int | str, failures: Sequence[Failu
 
 
 def read_failures(store: Store, most: int) -> list[Failure]:
-    """The first failures of a run, at most so many."""
+    """Read the first failures of a run, at most so many."""
     import io
 
     import polars as pl

@@ -1,4 +1,4 @@
-"""What workers do with shards of photos: what `jaxclnf fit` does, into a part of the table."""
+"""The work of workers on shards of photos: what `jaxclnf fit` does, written to a part of the table."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ LANDMARKS = "landmarks"
 
 
 class PhotoJob(NamedTuple):
-    """What a run does with every photo; the model and its settings are the arrays of the share."""
+    """Options of a run on photos; the model and its settings are the arrays of the share."""
 
     store: Store
     columns: list[str]
@@ -39,24 +39,24 @@ class PhotoJob(NamedTuple):
 
 
 Loaded = list[tuple[Photo | Failure, str]]
-"""Photos that were read and looked at, with the sources that they are."""
+"""Photos that were read and searched for faces, with their sources."""
 
 
 def fit_shard(share: Share, shard: Shard, before: None = None) -> Entry:
-    """Read, detect and fit the photos of a shard, and write its parts."""
+    """Read the photos of a shard, find and fit their faces, and write the shard's parts."""
     watch = Stopwatch()
     with _loading(share.job, shard) as loading:
         return watch.note(_finished(share, shard, loading))
 
 
 def load_shard(share: Share, shard: Shard, before: None = None) -> Loaded:
-    """Read and detect the photos of a shard, for a worker that fits."""
+    """Read the photos of a shard and find their faces, for a worker that fits."""
     with _loading(share.job, shard) as loading:
         return list(loading)
 
 
 def fit_loaded_shard(share: Share, shard: Shard, before: Loaded) -> Entry:
-    """Fit what `load_shard` has read, and write the shard's parts."""
+    """Fit the photos that `load_shard` has read, and write the shard's parts."""
     watch = Stopwatch()
     return watch.note(_finished(share, shard, before))
 
@@ -80,7 +80,7 @@ def _named(loaded: Iterable[Photo | Failure], fetched: Fetched) -> Iterator[tupl
 
 
 def _boxes(job: PhotoJob, shard: Shard, fetched: Fetched) -> BoxSource:
-    """Boxes of a photo's faces, by a detector or as they came with the shard."""
+    """Give the boxes of a photo's faces, from a detector or as they came with the shard."""
     if job.table_of_boxes is None:
         return detected(job.only_largest, job.detector)
     known = {str(Path(source)): np.array(rows, np.float32) for source, rows in (shard.boxes or {}).items()}
@@ -89,7 +89,7 @@ def _boxes(job: PhotoJob, shard: Shard, fetched: Fetched) -> BoxSource:
 
 
 def _finished(share: Share, shard: Shard, loading: Iterable[tuple[Photo | Failure, str]]) -> Entry:
-    """Fit photos as they come and write the shard's parts; returns what the ledger says of it."""
+    """Fit photos as they come and write the shard's parts; returns the shard's entry in the ledger."""
     job, failures, sources = share.job, [], []
 
     def loaded() -> Iterator[Photo | Failure]:
@@ -111,7 +111,7 @@ def _finished(share: Share, shard: Shard, loading: Iterable[tuple[Photo | Failur
 
 
 def with_boxes(shard: Shard, boxes: dict[str, np.ndarray], table: Path) -> Shard:
-    """A shard with the boxes that a table has of its photos; a photo without any is named by its worker."""
+    """Add to a shard the boxes that a table has of its photos; its worker reports photos without any."""
     nothing, found = np.zeros((0, 0, 3), np.uint8), Boxes()
     for source in shard.sources:
         try:

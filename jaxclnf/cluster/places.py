@@ -1,4 +1,4 @@
-"""Where files lie that a cluster reads and writes: folders here, and addresses that fsspec knows."""
+"""Places of the files that a cluster reads and writes: local folders, and addresses that fsspec knows."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from jaxclnf.output.files import written_whole
 
 
 def is_address(text: str) -> bool:
-    """Whether this is ``scheme://...`` and no file on this machine."""
+    """Tell whether this is ``scheme://...`` and not a file on this machine."""
     scheme, between, _ = text.partition("://")
     return bool(between) and scheme.replace("+", "").isalnum() and scheme != "file"
 
 
 def here(text: str) -> str:
-    """A path for a ``file://`` address; anything else stays as it is."""
+    """Turn a ``file://`` address into a path; anything else stays as it is."""
     return unquote(urlsplit(text).path) if text.startswith("file://") else text
 
 
 def file_system(address: str) -> tuple[Any, str]:
-    """The fsspec file system of an address, and the path in it.
+    """Find the fsspec file system of an address, and the path in it.
 
-    Raises ValueError where its package is missing or fsspec knows no such scheme.
+    Raises ValueError if its package is missing or fsspec does not know the scheme.
     """
     import fsspec
 
@@ -36,7 +36,7 @@ def file_system(address: str) -> tuple[Any, str]:
 
 
 class Store:
-    """The folder of a run, here or on an object store; files in it appear whole or not at all.
+    """The folder of a run, local or on an object store; files in it appear whole or not at all.
 
     ``place`` is a path or an address. A store can be sent to other machines, which must see the same place.
     """
@@ -44,11 +44,11 @@ class Store:
     def __init__(self, place: str) -> None:
         place = here(place)
         self.folder = None if is_address(place) else Path(place).absolute()
-        """The folder, where it is one of a file system."""
+        """The local folder, if it is one."""
         self.place = str(self.folder or place.rstrip("/"))
 
     def at(self, name: str) -> str:
-        """The path or address of a file in here."""
+        """Give the path or address of a file in the folder."""
         return f"{self.place}/{name}"
 
     def write(self, name: str, data: bytes) -> None:
@@ -56,7 +56,7 @@ class Store:
         self.write_lines(name, [data])
 
     def write_lines(self, name: str, lines: Iterable[bytes]) -> None:
-        """Write a file whose content comes piece by piece."""
+        """Write a file whose content comes line by line."""
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / "file"
             with file.open("wb") as written:
@@ -76,19 +76,19 @@ class Store:
             shutil.copyfile(file, part)
 
     def open(self, name: str) -> Any:
-        """A file to read bytes from; raises FileNotFoundError where there is none."""
+        """Open a file to read bytes from; raises FileNotFoundError if there is none."""
         if self.folder is not None:
             return (self.folder / name).open("rb")
         system, path = file_system(self.at(name))
         return system.open(path, "rb")
 
     def read(self, name: str) -> bytes:
-        """A small file's content."""
+        """Read a small file."""
         with self.open(name) as file:
             return file.read()
 
     def names(self, folder: str = "") -> list[str]:
-        """The names of what lies in a folder, in order, but hidden ones; none where it is not there."""
+        """List the names in a folder, in order and without hidden ones; none if there is no folder."""
         if self.folder is not None:
             place = self.folder / folder
             found = [each.name for each in place.iterdir()] if place.is_dir() else []
@@ -100,7 +100,7 @@ class Store:
         return sorted(name for name in found if name and not name.startswith("."))
 
     def remove(self, name: str) -> None:
-        """Remove a file, if it is there."""
+        """Remove a file, if it exists."""
         if self.folder is not None:
             (self.folder / name).unlink(missing_ok=True)
             return

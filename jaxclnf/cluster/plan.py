@@ -1,4 +1,4 @@
-"""The plan of a run: its sources in shards, written down before the work begins."""
+"""The plan of a run: its sources in shards, written before the work begins."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ Boxes = dict[str, list[list[float]]]
 
 
 class Shard(NamedTuple):
-    """Sources that are worked on together; doing it again changes nothing."""
+    """Sources that one worker does together; a shard that is done twice gives the same results."""
 
     number: int
     sources: tuple[str, ...]
-    boxes: Boxes | None = None  # of these sources, where the run has a table of boxes
+    boxes: Boxes | None = None  # of these sources' faces, if the run has a table of boxes
 
     @property
     def name(self) -> str:
-        """How the shard is called when it is spoken of."""
+        """Name of the shard in messages."""
         n, first = len(self.sources), self.sources[0]
         return first if n == 1 else f"shard {self.number} ({n} files from {first} on)"
 
 
 class Sizes(NamedTuple):
-    """How large a plan is."""
+    """The size of a plan."""
 
     shards: int
     sources: int
 
 
 def in_shards(sources: Iterable[str], size: int) -> Iterator[Shard]:
-    """Sources in shards of ``size``, in order."""
+    """Divide sources into shards of ``size``, in order."""
     remaining, number = iter(sources), 0
     while some := tuple(islice(remaining, size)):
         yield Shard(number, some)
@@ -44,7 +44,7 @@ def in_shards(sources: Iterable[str], size: int) -> Iterator[Shard]:
 
 
 def write_plan(store: Store, shards: Iterable[Shard]) -> Sizes:
-    """Write a plan, a line a shard; the shards are taken one by one."""
+    """Write a plan, one line for each shard; shards are taken one at a time."""
     n_shards = n_sources = 0
 
     def lines() -> Iterator[bytes]:
@@ -58,7 +58,7 @@ def write_plan(store: Store, shards: Iterable[Shard]) -> Sizes:
 
 
 def read_plan(store: Store) -> Iterator[Shard]:
-    """The shards of a plan, one by one."""
+    """Read the shards of a plan, one at a time."""
     with store.open(PLAN) as lines:
         for number, line in enumerate(lines):
             sources, boxes = json.loads(line)

@@ -1,8 +1,8 @@
-"""Tasks through the workers of a cluster: few at a time, given to another worker when one is lost.
+"""Tasks done by the workers of a cluster, a few at a time; the tasks of a lost worker go to another.
 
 A task goes through one stage or several, each with workers of its own. A worker has one task at a time, so
 that tasks never queue behind a slow one, and no more tasks are begun than there are workers: memory stays
-bounded. Machines that join are used within seconds, and what ran on machines that leave is done again.
+bounded. Machines that join are used within seconds, and tasks on machines that leave are done again.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from typing import Any, NamedTuple
 from jaxclnf.cluster.engine import Size, room
 from jaxclnf.cluster.worker import Circumstances, Function, Task, Worker
 
-TRIES = 4  # of a task, before it is given up
-STARTS = 4  # of workers that fail one after the other, before the run is
-LOOK_EVERY = 2.0  # seconds, for machines that have joined
-PATIENCE = 1.0  # seconds that are waited for a result before anything else is looked at
+TRIES = 4  # of a task, after which it is given up
+STARTS = 4  # failed starts of workers in a row, after which the run is given up
+LOOK_EVERY = 2.0  # seconds between two looks for machines that have joined
+PATIENCE = 1.0  # seconds to wait for a result before everything else is looked at
 
 
 class Lost(NamedTuple):
@@ -30,7 +30,7 @@ class Lost(NamedTuple):
 
 
 class Done(NamedTuple):
-    """What became of a task, and on which machine."""
+    """The result of a task, and the machine on which it was done."""
 
     task: Task
     result: Any
@@ -38,7 +38,7 @@ class Done(NamedTuple):
 
 
 class PoolStage(NamedTuple):
-    """What is done with every task, and by workers of what size."""
+    """A stage of every task: its function, and the size of its workers."""
 
     function: Function
     size: Size = Size()
@@ -48,7 +48,7 @@ class PoolStage(NamedTuple):
 class _Attempt:
     task: Task
     tries: int = 1
-    before: Any = None  # of the stage before: where its result lies
+    before: Any = None  # reference to the result of the stage before
 
 
 @dataclass
@@ -56,9 +56,9 @@ class _Crew:
     """The workers of a stage."""
 
     stage: PoolStage
-    starting: dict[Any, Any] = field(default_factory=dict)  # by what is heard when they have started
+    starting: dict[Any, Any] = field(default_factory=dict)  # by references that tell when they have started
     idle: list[Any] = field(default_factory=list)
-    busy: dict[Any, tuple[Any, Any, _Attempt]] = field(default_factory=dict)  # by the sign that they are done
+    busy: dict[Any, tuple[Any, Any, _Attempt]] = field(default_factory=dict)  # by references likewise
     waiting: deque[_Attempt] = field(default_factory=deque)
 
     def __len__(self) -> int:
@@ -90,11 +90,11 @@ class Pool:
 
     @property
     def n_workers(self) -> int:
-        """Workers that have started."""
+        """Count the workers that have started."""
         return sum(len(crew.idle) + len(crew.busy) for crew in self._crews)
 
     def run(self, tasks: Iterable[Task]) -> Iterator[list[Done]]:
-        """Do tasks, which are taken as workers are free; yields those that are done, empty while none is.
+        """Do tasks, which are taken when workers are free; yields finished ones, or nothing while waiting.
 
         A task whose function raises, or whose worker is lost, is done again; the result of one that fails
         every time is `Lost`.
@@ -117,7 +117,7 @@ class Pool:
         return sum(len(crew.busy) + len(crew.waiting) for crew in self._crews)
 
     def _grow(self) -> None:
-        """Start workers where there is room."""
+        """Start workers for which there is room."""
         if time.monotonic() < self._looked + LOOK_EVERY:
             return
         self._looked = time.monotonic()
@@ -137,7 +137,7 @@ class Pool:
         return actor.remote(*self._shared, own)
 
     def _hand_out(self, remaining: Iterator[Task]) -> bool:
-        """Give idle workers something to do; whether tasks may remain."""
+        """Give tasks to idle workers; returns whether tasks may remain."""
         more = True
         for number, crew in enumerate(self._crews):
             while crew.idle:
@@ -151,11 +151,11 @@ class Pool:
         return more
 
     def _may_begin(self) -> bool:
-        """Whether the later stages keep up: what waits for them fills the object store."""
+        """Tell whether the later stages keep up: results that wait for them fill the object store."""
         return all(len(crew.waiting) <= len(crew.idle) + len(crew.busy) for crew in self._crews[1:])
 
     def _begin(self, crew: _Crew, worker: Any, attempt: _Attempt) -> None:
-        name = getattr(attempt.task, "name", "task")  # which Ray's dashboard shows
+        name = getattr(attempt.task, "name", "task")  # for Ray's dashboard
         run = worker.run.options(num_returns=2, name=name)
         sign, result = run.remote(crew.stage.function, attempt.task, attempt.before)
         crew.busy[sign] = worker, result, attempt
@@ -171,7 +171,7 @@ class Pool:
             machine = self._ray.get(sign)
             if not after:
                 done = Done(attempt.task, self._ray.get(result), machine)
-        except Exception as error:  # of the function, of Ray, of the machine
+        except Exception as error:  # an error of the function, of Ray or of the machine
             return self._missed(crew, worker, attempt, error)
         crew.idle.append(worker)
         if after:
@@ -208,7 +208,7 @@ class Pool:
 
 
 def _sentence(error: BaseException) -> str:
-    """What an error of a worker says, without its traceback."""
+    """Reduce a worker's error to a sentence, without its traceback."""
     cause = getattr(error, "cause", None)
     if isinstance(cause, BaseException):
         return f"{type(cause).__name__}: {' '.join(str(cause).split())[:200]}"

@@ -1,4 +1,4 @@
-"""A run on a cluster: a plan, shards through workers, a ledger of what is done, and how it goes on."""
+"""A run on a cluster: a plan, shards done by workers, a ledger of those that are done, and its resumption."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from jaxclnf.output.files import remove_parts
 from jaxclnf.output.folder import OutputFolder
 
 JOB = "job.json"
-"""What tells a folder of a run on a cluster: its settings and how large it is."""
+"""The file that marks a folder of a run on a cluster: the run's settings and size."""
 
 MOST_NAMED = 20
-"""Failures that are said at the end; all stand in their table."""
+"""Failures that are printed at the end; all are in their table."""
 
 
 class Progress(NamedTuple):
-    """How far a run is."""
+    """The progress of a run."""
 
     done: int  # sources
     total: int
@@ -43,9 +43,9 @@ class Workers(Protocol):
 
 
 class Run:
-    """The folder of a run that is begun or goes on; no other run of this file system writes to it meanwhile.
+    """A run and its folder, to which no other run on this file system writes meanwhile.
 
-    ``told`` is what tells its settings and model from others. Use as a context manager.
+    ``told`` describes its settings and model, by which a resumed run is recognised. Use as a context manager.
     """
 
     def __init__(self, store: Store, table: str, told: dict[str, Any]) -> None:
@@ -64,7 +64,7 @@ class Run:
         self._held.close()
 
     def begin(self, plan: Callable[[list[Failure]], Iterable[Shard]], resume: bool) -> None:
-        """Write the plan, or with ``resume`` go on by the one that is there.
+        """Write the plan, or with ``resume`` go on with the existing one.
 
         Raises ValueError for a folder that holds anything else, or a run with other settings or model.
         """
@@ -90,14 +90,14 @@ class Run:
         self.ledger = Ledger(self.store)
 
     def _said(self) -> dict[str, Any] | None:
-        """What the folder says of its run; None where there is none."""
+        """Read the folder's description of its run; None if there is none."""
         names = set(self.store.names())
         if JOB in names:
             try:
                 return json.loads(self.store.read(JOB))
             except ValueError:
                 raise ValueError(f"{self.store.at(JOB)} is damaged; choose another --out") from None
-        if strange := names - {PLAN, FAILURES}:  # which a run leaves that was stopped while it began
+        if strange := names - {PLAN, FAILURES}:  # a run that was stopped while it began leaves these
             raise ValueError(
                 f"{self.store.place} holds {min(strange)}, which is of no run on a cluster; "
                 "choose another --out"
@@ -105,7 +105,7 @@ class Run:
         return None
 
     def work(self, workers: Workers, tell: Callable[[Progress], None]) -> list[Failure]:
-        """Do the shards that are left; returns those that were given up."""
+        """Do the remaining shards; returns those that were given up."""
         lost: list[Failure] = []
         left = (shard for shard in read_plan(self.store) if shard.number not in self.ledger.done)
         tell(self._progress(workers))
@@ -122,7 +122,7 @@ class Run:
         return lost
 
     def failures(self) -> list[Failure]:
-        """Sources that could not be used, the first few, and where all of them are named."""
+        """Give the first few sources that could not be used, and the place where all of them are named."""
         total = self._input_failures + self.ledger.failures
         named = read_failures(self.store, MOST_NAMED)
         if total > len(named):

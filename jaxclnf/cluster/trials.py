@@ -1,4 +1,4 @@
-"""What workers do for a sweep: settings on batches of faces."""
+"""The work of workers for a sweep: settings tried on batches of faces."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from jaxclnf.sweeps.tasks import SweepTask, TaskResult, TrialSetup, attempt
 
 
 def attempt_task(share: Share, task: SweepTask, before: None = None) -> TaskResult:
-    """Do a task of a sweep; the share's arrays are the model and what settings change, its job the faces."""
+    """Do a task of a sweep; the share's arrays are the model and the base settings, its job the faces."""
     model, base = share.arrays
     return attempt(TrialSetup(model, share.job, base), task)
 
@@ -18,7 +18,7 @@ def attempt_task(share: Share, task: SweepTask, before: None = None) -> TaskResu
 def attempt_on(
     pool: Pool, tasks: Iterator[SweepTask], given_up: list[str]
 ) -> Iterator[tuple[SweepTask, TaskResult]]:
-    """Do tasks, in any order; those that are given up have found nothing, and are named."""
+    """Do tasks, in any order; those that are given up have no result and are reported."""
     for finished in pool.run(tasks):
         for done in finished:
             if isinstance(done.result, Lost):

@@ -1,4 +1,4 @@
-"""What workers do with videos: what `jaxclnf track` does, into a part of the table, frames in order."""
+"""The work of workers on videos: what `jaxclnf track` does, written to a part of the table."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ TRACKS = "tracks"
 
 
 class VideoJob(NamedTuple):
-    """What a run does with every video; the model and its settings are the arrays of the share."""
+    """Options of a run on videos; the model and its settings are the arrays of the share."""
 
     store: Store
     columns: list[str]
@@ -54,7 +54,7 @@ def track_shard(share: Share, shard: Shard, before: None = None) -> Entry:
 
 
 def _frames(share: Share, source: str, fetched: Fetched, failures: list[Failure]) -> Iterator[Followed]:
-    """The frames of a video up to where it breaks; what was wrong with it is added to ``failures``."""
+    """Read the frames of a video up to where it breaks; its failure is added to ``failures``."""
     job, (model, settings) = share.job, share.arrays
     streamed = source.partition("://")[0] in SCHEMES
     place = source if streamed else str(fetched.path(source))
@@ -68,5 +68,5 @@ def _frames(share: Share, source: str, fetched: Fetched, failures: list[Failure]
         failures += map(fetched.renamed, video.failures)
     except ValueError as error:
         failures.append(fetched.renamed(Failure(place, str(error))))
-    except Exception as error:  # whatever one video does to a library, the others go on
+    except Exception as error:  # whatever error one video causes in a library, the others go on
         failures.append(fetched.renamed(failed(place, error)))

@@ -1,4 +1,4 @@
-"""A worker: a process of a cluster that holds a model and works on one task after the other."""
+"""A worker: a process of a cluster that holds a model and does one task after the other."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import Any, NamedTuple
 
 Task = Any
 Function = Callable[["Share", Any, Any], Any]
-"""Function of what all tasks share, a task, and what the stage before made of it."""
+"""Function of the share of all tasks, a task, and the result of the stage before."""
 
 
 class Circumstances(NamedTuple):
-    """Under what a worker computes as its driver does."""
+    """Settings of the driver's process, under which its workers compute the same."""
 
     folder: str  # from which relative paths count
     compiled: str | None  # where compiled programs are kept
@@ -24,7 +24,7 @@ class Circumstances(NamedTuple):
 
 
 class Share:
-    """What all tasks have in common: arrays, which lie in the object store once a machine, and a job."""
+    """The data that all tasks share: arrays, of which a machine's object store holds one copy, and a job."""
 
     def __init__(self, arrays: Any, job: Any) -> None:
         self.job = job
@@ -32,7 +32,7 @@ class Share:
 
     @property
     def arrays(self) -> Any:
-        """The arrays on the worker's device, where they are brought when they are first asked for."""
+        """The arrays on the worker's device, copied there at their first use."""
         import jax
 
         if self._placed is None:
@@ -41,23 +41,23 @@ class Share:
 
 
 class Worker:
-    """What Ray runs on each place for a worker."""
+    """The actor that Ray runs for each worker."""
 
     def __init__(self, arrays: Any, job: Any, circumstances: Circumstances) -> None:
         _prepare(circumstances)
         self._share = Share(arrays, job)
 
     def ready(self) -> tuple[str, str]:
-        """The machine's name, and the version of jaxclnf there."""
+        """Return the machine's name, and its version of jaxclnf."""
         return socket.gethostname(), metadata.version("jaxclnf")
 
     def run(self, function: Function, task: Task, before: Any) -> tuple[str, Any]:
-        """Do a task; returns the machine's name, which is small and comes first, and the result."""
+        """Do a task; returns the machine's name and, as a second object that may be large, the result."""
         return socket.gethostname(), function(self._share, task, before)
 
 
 def _prepare(circumstances: Circumstances) -> None:
-    """Set up JAX before it has begun, as it is set up in the driver, with the share of a GPU asked for."""
+    """Set up JAX before its first use, as in the driver, with the share of a GPU that was asked for."""
     if os.path.isdir(circumstances.folder):
         os.chdir(circumstances.folder)
     if circumstances.gpus:

@@ -1,7 +1,7 @@
-"""Response maps of faces of any views, a block of faces of one view at a time.
+"""Response maps of faces of any views, computed a block of faces of one view at a time.
 
 Every face of a view uses the same experts, so faces are sorted by view and handled in blocks of one
-view each: the experts are read once a block and their matrix products serve all its faces.
+view each: the experts are read once for each block, and their matrix products serve all its faces.
 """
 
 from collections.abc import Callable
@@ -15,10 +15,10 @@ from jaxclnf.fitting.view_maps import field_responses, lone_responses, view_fiel
 from jaxclnf.types import Experts
 
 FEW = 8
-"""Fewer faces than this go one by one: often they are starts of one face, no two of one view."""
+"""Fewer faces than this are handled one by one: often they are starts of one face, each of another view."""
 SMALLEST_BLOCK = 4
 MOST_ON_CPU, MOST_ELSEWHERE = 8, 256
-"""Faces of a block at most; on a CPU what a block touches must stay in the cache."""
+"""Largest number of faces in a block; on a CPU the arrays of a block must stay in the cache."""
 
 
 @jax.custom_jvp
@@ -27,7 +27,7 @@ def batch_responses(
     views: Int[Array, " n_faces"],
     patches: Float[Array, "n_faces n_points size size"],
 ) -> Float[Array, "n_faces n_points window window"]:
-    """`image_responses` from patches that are already there."""
+    """Compute response maps from patches that were sampled already, as `image_responses` does from images."""
     window = patches.shape[-1] - experts.support[0] + 1
 
     def of_patches(experts, views, patches, largest):
@@ -50,9 +50,9 @@ def _each_face(experts: Experts, views: Array, patches: Array) -> Array:
 
 
 def blockwise_maps(experts: Experts, views: Array, patches_of: Callable, window: int, largest: int) -> Array:
-    """Response maps of faces whose views are given and whose patches ``patches_of(members)`` gives.
+    """Compute response maps of faces of given views, whose patches ``patches_of(members)`` samples.
 
-    ``largest`` is how many faces a block holds at most.
+    ``largest`` is the largest number of faces in a block.
     """
     n_faces, n_points = len(views), experts.visibility.shape[1]
     block = _block_size(n_faces, largest)
@@ -80,7 +80,7 @@ def blockwise_maps(experts: Experts, views: Array, patches_of: Callable, window:
 
 
 def _block_size(n_faces: int, largest: int) -> int:
-    """Blocks small enough that few places stay empty, large enough to keep the processor busy."""
+    """Choose blocks small enough that few places stay empty, and large enough to keep the processor busy."""
     size = SMALLEST_BLOCK if n_faces >= FEW else 1
     while size * 32 <= n_faces and size < largest:
         size *= 2
@@ -90,7 +90,7 @@ def _block_size(n_faces: int, largest: int) -> int:
 def _blocks(
     views: Int[Array, " n_faces"], n_views: int, size: int
 ) -> tuple[Int[Array, " n_slots"], Int[Array, " n_views"], Int[Array, " n_views"]]:
-    """Faces sorted by view into blocks of one view; each view's first block and number of blocks.
+    """Sort faces into blocks of one view; returns them, each view's first block and its number of blocks.
 
     Empty slots hold ``n_faces``.
     """

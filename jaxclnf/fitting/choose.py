@@ -1,4 +1,4 @@
-"""The choice among a face's tries: the likeliest, or the average of all by how likely they are."""
+"""The choice among a face's tries: the likeliest, or the average of all, weighted by likelihood."""
 
 from functools import partial
 from typing import NamedTuple
@@ -15,7 +15,7 @@ from jaxclnf.types import Model, PartFit
 
 
 class Chosen(NamedTuple):
-    """A try of each face; leading axis: faces."""
+    """The chosen try of each face; leading axis: faces."""
 
     best: Tries
     landmarks: Float[Array, "n_faces n_points 2"]
@@ -41,9 +41,9 @@ def choose(model: Model, refined: Refined, config: FitConfig, n_faces: int) -> C
 
 
 def _as_openface(part: PartFit, whole: Float[Array, "n_images n_tries"], n_tries: int) -> PartFit:
-    """A part of each face as the OpenFace of 2016 keeps it: not that of the try it chooses.
+    """Choose a part's try as OpenFace's 2016 release does, which need not be the face's.
 
-    It is the first's, or the last one's whose likelihood is above that of the likeliest whole face so far.
+    It is the first try, or the last whose likelihood is above that of the likeliest whole face so far.
     """
     best = jax.lax.cummax(whole.reshape(-1, n_tries), axis=1)
     above = (part.log_likelihood.reshape(-1, n_tries) > best).at[:, 0].set(True)
@@ -58,7 +58,7 @@ def _averaged(
     best: Float[Array, "n_faces n_points 2"],
     temperature: float,
 ) -> Float[Array, "n_faces n_points 2"]:
-    """Means of a face's tries by their scores; those without a finite one keep out."""
+    """Average a face's tries, weighted by their scores; those without a finite score are left out."""
     usable = jnp.isfinite(score) & jnp.isfinite(landmarks).all((-2, -1))
     weights = jax.nn.softmax(jnp.where(usable, score / temperature, -1e9), axis=1)
     found = jnp.where(usable[..., None, None], landmarks, 0)
@@ -67,7 +67,7 @@ def _averaged(
 
 
 def _if_all_vote(votes: Float[Array, "n_images n_tries"], n_tries: int) -> Float[Array, "n_images n_tries"]:
-    """Votes count where every try of the face has one: likelihoods are compared of the same parts alone."""
+    """Drop the votes of faces of which a try has none, since only likelihoods of the same parts compare."""
     by_face = votes.reshape(-1, n_tries)
     comparable = jnp.isfinite(by_face).all(1, keepdims=True)
     return jnp.where(comparable, by_face, 0).reshape(votes.shape)

@@ -1,4 +1,4 @@
-"""Fits compiled ahead of time, for programs that must not stop to compile when the first face comes."""
+"""Fits compiled ahead of time, for programs that must not stop to compile at the first face."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ def compile_fit(
 ) -> Callable[..., FitResult]:
     """Compile `jaxclnf.fit_batch` for batches of ``n_faces`` images of one shape (height, width) and dtype.
 
-    The result is called with images (n_faces, height, width) and boxes (n_faces, 4), float32 or what the
-    model computes in; other shapes and dtypes raise TypeError. ``config``, without which the model's settings
-    are taken, is part of it. Where jax_compilation_cache_dir is set, a second process finds it there.
+    Call the result with images (n_faces, height, width) and boxes (n_faces, 4), float32 or what the
+    model computes in; other shapes and dtypes raise TypeError. ``config``, by default the model's, is part
+    of it. If jax_compilation_cache_dir is set, a second process finds the program there.
     """
     images = jax.ShapeDtypeStruct((n_faces, *image_shape), image_dtype)
     boxes = jax.ShapeDtypeStruct((n_faces, 4), model.pdm.mean.dtype)

@@ -1,4 +1,4 @@
-"""Early termination: after the first stage, a try that is good enough is a face's only one.
+"""Early termination: if a try is good enough after the first stage, the face's other tries are dropped.
 
 Source: OpenFace 2's `DetectLandmarksInImage`; Baltrušaitis et al., "OpenFace 2.0", 2018.
 """
@@ -13,7 +13,7 @@ from jaxclnf.types import EarlyTermination
 def adjusted(
     early: EarlyTermination, score: Float[Array, "*tries"], view: Int[Array, "*tries"]
 ) -> tuple[Float[Array, "*tries"], Bool[Array, "*tries"]]:
-    """Scores that can be compared between views, and whether each is good enough to look no further."""
+    """Make scores comparable between views, and tell whether each is good enough to stop the search."""
     comparable = score * early.weights[view] + early.biases[view]
     return comparable, comparable > early.cutoffs[view]
 
@@ -21,7 +21,7 @@ def adjusted(
 def kept(
     comparable: Float[Array, "n_faces n_starts"], enough: Bool[Array, "n_faces n_starts"], n_kept: int
 ) -> Int[Array, "n_faces n_kept"]:
-    """The tries that a face goes on with: the first good one, so many times, or else the likeliest."""
+    """Choose the tries that a face goes on with: the first good one, repeated, or else the likeliest."""
     _, best = jax.lax.top_k(comparable, n_kept)
     first = jnp.argmax(enough, axis=1).astype(jnp.int32)
     return jnp.where(enough.any(1)[:, None], first[:, None], best)
@@ -30,9 +30,9 @@ def kept(
 def keeps_shape(
     which: Int[Array, "n_faces n_kept"], enough: Bool[Array, "n_faces n_starts"]
 ) -> Bool[Array, "n_faces n_kept"]:
-    """Whether OpenFace 2 goes on from the shape that a try had found, not from the mean one.
+    """Tell whether OpenFace 2 goes on from the shape that a try found, not from the mean shape.
 
-    Tries share the memory of their shapes there, which each one clears before it starts: where none was
-    good enough, only the last start's is left.
+    There, tries share the memory of their shapes, and each clears it before it starts: if none was good
+    enough, only the last start's shape is left.
     """
     return enough.any(1)[:, None] | (which == enough.shape[1] - 1)

@@ -1,4 +1,4 @@
-"""Fitting of faces, one or many: start rotations in every box, stages, parts of the face, the best try."""
+"""Fitting one face or many: start rotations in every box, stages, parts of the face, the best try."""
 
 from functools import partial
 
@@ -27,8 +27,8 @@ def fit(
 
     ``image`` is grey, 0..255, of any number type; ``box`` is x, y, width, height in its pixels. Without
     ``config`` the model's settings are taken. Every start rotation is tried and the likeliest result
-    returned, or with a ``temperature`` their average. A face that cannot be fitted says so in ``status``;
-    its other fields then mean nothing.
+    returned, or with a ``temperature`` their average. If a face cannot be fitted, ``status`` says why and
+    the other fields have no meaning.
     """
     return _first(fit_batch(model, image[None], box[None], config))
 
@@ -62,7 +62,7 @@ def fit_batch(
 
 
 def _of_no_faces(model: Model, images: Array, config: FitConfig | None) -> FitResult:
-    """Nothing, in the shapes of a face's result."""
+    """Make the result of no faces, with the shapes of a face's result."""
     image = jax.ShapeDtypeStruct((1, *images.shape[-2:]), images.dtype)
     box = jax.ShapeDtypeStruct((1, 4), model.pdm.mean.dtype)
     one = jax.eval_shape(fit_batch, model, image, box, config)
@@ -80,8 +80,8 @@ def fit_settings(
     """Fit many faces under many settings; leading axes of the result: settings, faces.
 
     ``changes`` holds settings that are not static, by the names of `FitConfig.changed`, with the values of
-    each setting along a leading axis. What they leave the same, as the first stage's response maps, is
-    computed once.
+    each setting along a leading axis. Whatever does not depend on them, as the first stage's response
+    maps, is computed once.
     """
     return jax.vmap(lambda change: fit_batch(model, images, boxes, config.changed(change)))(changes)
 
@@ -93,7 +93,7 @@ def fit_from(
     params: FaceParams,
     config: FitConfig | None = None,
 ) -> FitResult:
-    """Fit one face, started from parameters (of the frame before, say); start rotations are not used."""
+    """Fit one face, started from parameters, such as the previous frame's; start rotations are not used."""
     _check_images(image[None], 3)
     start = jax.tree.map(lambda a: jnp.asarray(a)[None], params)
     return _first(fit_batch_from(model, image[None], start, config))
@@ -117,14 +117,14 @@ def fit_batch_from(
 
 
 def _starts(model: Model, boxes: Float[Array, "n_faces 4"], config: FitConfig) -> FaceParams:
-    """Parameters of every start rotation in every box."""
+    """Place the mean face in every box, in every start rotation."""
     by_rotation = jax.vmap(partial(params_from_box, model.pdm), in_axes=(None, 0))
     boxes = corrected_boxes(boxes, config.box_correction[None])
     return jax.vmap(by_rotation, in_axes=(0, None))(boxes, config.start_rotations)
 
 
 def corrected_boxes(boxes: Float[Array, "n_faces 4"], by: Float[Array, "1 4"]) -> Float[Array, "n_faces 4"]:
-    """Boxes moved and stretched as `FitConfig.box_correction` says."""
+    """Move and stretch boxes by `FitConfig.box_correction`."""
     size = boxes[:, 2:]
     growth = size * jnp.expm1(by[:, 2:])
     return boxes + jnp.concatenate([size * by[:, :2] - growth / 2, growth], axis=1)
@@ -139,7 +139,7 @@ def _result(
 ) -> FitResult:
     untried = Status.FACE_TOO_SMALL if n_stages else Status.NO_STAGE
     finite = jnp.isfinite(best.params.scale) & jnp.isfinite(best.params.shape).all(-1)
-    # A map that is no number moves nothing, but shows in the likelihood.
+    # A map that is NaN moves nothing, but makes the likelihood NaN.
     finite &= ~jnp.isnan(best.log_likelihood)
     found = jnp.where(best.astray, Status.NOT_CONVERGED, Status.OK)
     found = jnp.where(best.too_small, Status.FACE_TOO_SMALL, found)
@@ -162,8 +162,8 @@ def _result(
 def box_status(
     box: Float[Array | np.ndarray, "4"], image_size: Num[Array | np.ndarray, "2"]
 ) -> Int[Array | np.ndarray, ""]:
-    """Whether a box can start a fit on an image of ``image_size`` (width, height): a `Status`."""
-    xp = box.__array_namespace__()  # on the host NumPy, which compiles nothing
+    """Check whether a box can start a fit on an image of ``image_size`` (width, height); gives a `Status`."""
+    xp = box.__array_namespace__()  # NumPy for arrays on the host, which need no compilation
     corner, size = box[:2], box[2:]
     valid = xp.isfinite(box).all() & (size > 0).all()
     inside = (corner < image_size).all() & (corner + size > 0).all()
@@ -190,7 +190,7 @@ def _check_images(images, ndim):
 
 
 def _in_one_dtype(model: Model, config: FitConfig | None) -> tuple[Model, FitConfig]:
-    """The model and settings, its own where none are given, in the precision of its mean shape."""
+    """Convert model and settings, by default its own, to the precision of its mean shape."""
     config, dtype = model.settings if config is None else config, model.pdm.mean.dtype
     _check_settings(model, config)
 
@@ -202,7 +202,7 @@ def _in_one_dtype(model: Model, config: FitConfig | None) -> tuple[Model, FitCon
 
 
 def _check_settings(model: Model, config: FitConfig) -> None:
-    """Refuse settings for other numbers of landmarks or modes."""
+    """Raise ValueError for settings of another number of landmarks or modes."""
     for name, n in (("landmark_weights", model.pdm.n_points), ("mode_stiffness", model.pdm.n_modes)):
         if np.size(getattr(config, name)) not in (1, n):
             raise ValueError(

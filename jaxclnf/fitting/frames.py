@@ -1,4 +1,4 @@
-"""Where a face's response maps lie in its image, and the view that sees it."""
+"""The frame of a face's response maps: their place in the image, and the view that sees the face."""
 
 from typing import NamedTuple
 
@@ -22,7 +22,7 @@ class MapFrame(NamedTuple):
 
 
 def nearest_view(experts: Experts, rotation: Float[Array, "3"]) -> Int[Array, ""]:
-    """The view whose centre is nearest to Euler angles (Euclidean); the first wins a tie."""
+    """Find the view whose centre is nearest to Euler angles (Euclidean); the first wins a tie."""
     distances = jnp.sum((experts.view_centres - rotation[None]) ** 2, axis=1)
     return jnp.argmin(distances).astype(jnp.int32)
 
@@ -30,7 +30,7 @@ def nearest_view(experts: Experts, rotation: Float[Array, "3"]) -> Int[Array, ""
 def second_view(
     experts: Experts, rotation: Float[Array, "3"], nearest: Int[Array, ""]
 ) -> tuple[Int[Array, ""], Float[Array, ""]]:
-    """The view next to the nearest, and its share: 0 at the nearest's centre, half midway to its own."""
+    """Find the second nearest view, and its share: 0 at the nearest view's centre, half midway to its own."""
     offsets = experts.view_centres - rotation[None]
     others = jnp.sum(offsets**2, axis=1).at[nearest].set(jnp.inf)
     second = jnp.argmin(others).astype(jnp.int32)
@@ -40,7 +40,7 @@ def second_view(
 
 
 def map_frame(pdm: PDM, experts: Experts, params: FaceParams) -> MapFrame:
-    """The frame of the response maps about a face's current landmarks."""
+    """Compute the frame of the response maps about a face's current landmarks."""
     base = shape_2d(pdm, params)
     ref_from_img = similarity(base, reference_shape(pdm, params.shape, experts.patch_scale))
     view = nearest_view(experts, params.rotation)

@@ -1,4 +1,4 @@
-"""Where a face's eyes look, from the fits of the eyes' own models.
+"""The gaze of a face's eyes, from the fits of the eyes' own models.
 
 Source: OpenFace's `GazeEstimation.cpp`.
 """
@@ -32,7 +32,7 @@ PUPIL = slice(20, 28)
 
 
 class Eyeballs(NamedTuple):
-    """Place of the eyeballs in a head."""
+    """The place of the eyeballs in a head."""
 
     behind_corners: tuple[float, float, float]  # from the middle of the corners to the centre, millimetres
     perspective: bool  # whether the head is turned as `head_pose` says, or by its parameters
@@ -46,13 +46,13 @@ def check_eyes(model: Model) -> None:
     """Raise ValueError for a model without the eyes that gaze needs."""
     if not set(EYES) <= {part.name for part in model.parts}:
         raise ValueError(
-            f"gaze needs a model of both eyes, which {model.provenance.name or 'this model'} has not: use "
+            f"gaze needs a model of both eyes, which {model.provenance.name or 'this model'} lacks: use "
             "OpenFace's, for research (`jaxclnf models install`, then --model main_clnf_general)"
         )
 
 
 def n_eye_points(model: Model, config: FitConfig) -> int:
-    """Landmarks of both eyes together; 0 where a model has or settings fit fewer than two."""
+    """Count the landmarks of both eyes; 0 if the model has, or the settings fit, fewer than two eyes."""
     eyes = [
         part.model.pdm.n_points for part in model.parts if part.name in EYES and part.name in config.parts
     ]
@@ -66,7 +66,7 @@ def gaze(
     camera: Camera,
     eyeballs: Eyeballs = OPENFACE2,
 ) -> EyeGaze:
-    """Gaze of fitted faces, one or with a leading axis: a pure, differentiable function.
+    """Compute the gaze of fitted faces, one or with a leading axis; a pure, differentiable function.
 
     Their settings must have fitted the eyes (`FitConfig.with_eyes`); ``camera`` has the faces' leading axis,
     or none. Raises ValueError if an eye is missing.
@@ -115,6 +115,6 @@ def ray_image(
     camera: Camera,
     length: float = 50.0,
 ) -> Float[Array, "2 2"]:
-    """Pixels of an eye's pupil and of the end of its gaze, ``length`` millimetres on."""
+    """Project an eye's pupil, and the end of its gaze ``length`` millimetres on, to pixels."""
     pupil = landmarks_camera[IRIS].mean(0)
     return project(jnp.stack([pupil, pupil + length * direction]), camera.intrinsics)

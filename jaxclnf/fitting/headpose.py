@@ -1,4 +1,4 @@
-"""Where a head is and how it is turned, in camera coordinates, from a fitted face and a pinhole camera.
+"""The position and rotation of a head in camera coordinates, from a fitted face and a pinhole camera.
 
 Millimetres and radians hold as far as the model's unit is a millimetre on the face at hand: a head twice as
 large looks like one twice as near.
@@ -16,7 +16,7 @@ from jaxclnf.types import PDM, Camera, FaceParams, HeadPose
 
 
 def weak_head_pose(params: FaceParams, camera: Camera) -> HeadPose:
-    """Pose under weak perspective: depth from the scale, angles as fitted.
+    """Compute the pose under weak perspective: depth from the scale, angles as fitted.
 
     The angles are right near the middle of the photo only; see `head_pose`. Source: OpenFace's
     `GetPoseCamera`.
@@ -28,7 +28,7 @@ def weak_head_pose(params: FaceParams, camera: Camera) -> HeadPose:
 
 
 def head_pose(pdm: PDM, params: FaceParams, camera: Camera) -> HeadPose:
-    """Pose under full perspective, which fits the face's 3D shape to its landmarks.
+    """Compute the pose under full perspective, by fitting the face's 3D shape to its landmarks.
 
     One face; ``vmap`` for more. Source: OpenFace's `GetPose`.
     """
@@ -44,7 +44,7 @@ def head_pose(pdm: PDM, params: FaceParams, camera: Camera) -> HeadPose:
 
 
 def landmarks_camera(pdm: PDM, params: FaceParams, camera: Camera) -> Float[Array, "n_points 3"]:
-    """The landmarks in camera coordinates, millimetres: on the rays through them, as deep as the shape says.
+    """Place the landmarks in camera coordinates (millimetres): on their rays, at the depth of the shape.
 
     Source: OpenFace's `CLNF::GetShape`.
     """
@@ -57,7 +57,7 @@ def landmarks_camera(pdm: PDM, params: FaceParams, camera: Camera) -> Float[Arra
 
 
 def axes_image(pose: HeadPose, camera: Camera, length: float = 60.0) -> Float[Array, "4 2"]:
-    """Pixels of the head's origin and of the tips of its axes, ``length`` millimetres long.
+    """Project the head's origin and the tips of its axes, ``length`` millimetres long, to pixels.
 
     x points to the photo's right, y down, z out of the face, towards the camera of a frontal face.
     """

@@ -1,4 +1,4 @@
-"""Moments of the response maps that a convolutional expert gives looks at images, by C or by XLA."""
+"""Moments of the response maps that a convolutional expert makes from looks at images, by C or by XLA."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ def image_moments(
     side: int,
     n_ways: int,
 ) -> Float[Array, "n_images n_looks n_ways n_points 5"]:
-    """Moments of every landmark's map, `ops.network.network_moments`, of square pictures of ``side`` pixels.
+    """Compute `jaxclnf.ops.network.network_moments` of square pictures of ``side`` pixels of the images.
 
-    Each image is looked at where ``centres`` are, by img_from_ref ``ways``; the second of two ways to see a
-    picture is in a mirror. CPUs have C compute this if it is there. Derivatives are those of XLA's program.
+    Pictures lie around ``centres`` and are sampled by img_from_ref ``ways``; the second of two ways is the
+    mirrored picture. On CPUs C computes this, if it is there. Derivatives are those of XLA's program.
     """
     seen = jax.custom_batching.custom_vmap(partial(_moments, side=side, n_ways=n_ways))
     seen.def_vmap(partial(_more_looks, seen))
@@ -92,7 +92,7 @@ def _by_xla(
 
 
 def _one_by_one(network: ConvNetwork, *looks: Array, **sizes: int) -> Array:
-    """By XLA, picture by picture: the layers of one stay in a CPU's cache."""
+    """Compute moments by XLA, picture by picture, since one picture's layers stay in a CPU's cache."""
 
     def of_pictures(network: ConvNetwork, pictures: Array) -> Array:
         return jax.lax.map(lambda picture: network_moments(network, picture[None])[0], pictures)
@@ -103,7 +103,7 @@ def _one_by_one(network: ConvNetwork, *looks: Array, **sizes: int) -> Array:
 def _more_looks(
     seen: Any, n: int, batched: Any, network: ConvNetwork, images: Array, centres: Array, ways: Array
 ) -> Any:
-    """Another axis, of `jax.vmap`, is more images or, on the same images, more looks at each."""
+    """Turn an axis of `jax.vmap` into more images or, on the same images, into more looks at each."""
     if any(jax.tree.leaves(batched[0])):
         raise ValueError("response maps are those of one model; loop over models")
     centres, ways = (

@@ -1,4 +1,4 @@
-"""What a convolutional expert sees of faces: where each landmark is and how far that can be trusted."""
+"""Looking at faces with a convolutional expert: the mean and covariance of every landmark's place."""
 
 from __future__ import annotations
 
@@ -18,32 +18,32 @@ from jaxclnf.ops.similarity import inverse, similarity
 from jaxclnf.types import PDM, ConvExperts, FaceParams
 
 LOOK_TURN, LOOK_SIZE = 0.15, 0.08
-"""How far several looks lie apart: radians, and the logarithm of the picture's size."""
+"""Spread of several looks: radians, and the logarithm of the picture's size."""
 
 
 class Sight(NamedTuple):
-    """Means and covariances of landmarks' response maps, in the image."""
+    """The means and covariances of the landmarks' response maps, in the image."""
 
     landmarks_img: Float[Array, "*batch n_points 2"]
     covariance: Float[Array, "*batch n_points 2 2"]  # pixels squared
 
 
 class Window(NamedTuple):
-    """Where a picture lies in the image."""
+    """The place of a picture in the image."""
 
     centre: Float[Array, "2"]
     img_from_ref: Float[Array, "2 2"]
 
 
 def nothing_seen(batch: tuple[int, ...], n_points: int, dtype: DTypeLike) -> Sight:
-    """The sight of tries that no convolutional expert has looked at."""
+    """Make the sight (NaN) of tries that no convolutional expert has looked at."""
     return Sight(
         jnp.full((*batch, n_points, 2), jnp.nan, dtype), jnp.full((*batch, n_points, 2, 2), jnp.nan, dtype)
     )
 
 
 def window_on(pdm: PDM, experts: ConvExperts, params: FaceParams) -> Window:
-    """The picture's place: the similarity that takes the upright mean face to the current landmarks."""
+    """Place the picture by the similarity that takes the upright mean face to the current landmarks."""
     mean = pdm.mean[:, :2]
     mean = mean - (mean.min(0) + mean.max(0))[None] / 2
     reference = experts.patch_scale * mean
@@ -62,8 +62,8 @@ def look(
 ) -> Sight:
     """Look with the network at the tries on every image (leading axes: images, tries).
 
-    ``mirrored`` averages its maps with those of the mirrored picture. Of several looks, each at a picture
-    turned and sized a little otherwise, the means are averaged and the covariance is that of all together.
+    ``mirrored`` averages its maps with those of the mirrored picture. With several looks,
+    each at a slightly turned and sized picture, their maps count as one mixture.
     """
     n_images, n_tries = params.scale.shape
     windows = jax.vmap(jax.vmap(partial(window_on, pdm, experts)))(params)
@@ -93,7 +93,7 @@ def _together(
     ways: Float[Array, "n_looks 2 2"],
     moments: Float[Array, "n_looks n_points 5"],
 ) -> Sight:
-    """What several looks at a face, each at its picture, say together."""
+    """Combine several looks at a face to the mean and covariance of their mixture."""
     means, covariances = mean_and_covariance(moments)
     offsets = means @ ways.swapaxes(1, 2)
     within = ways[:, None] @ covariances @ ways[:, None].swapaxes(2, 3)
@@ -106,7 +106,7 @@ def _together(
 def certainty_weights(
     covariance: Float[Array, "n_points 2 2"], factor: Float[Array, ""]
 ) -> Float[Array, " n_points"]:
-    """What each landmark weighs: the inverse of its variance to the power of ``factor``, 1 at the median."""
+    """Weigh each landmark by its inverse variance to the power of ``factor``, relative to the median."""
     variance = jnp.trace(covariance, axis1=-2, axis2=-1)
     return (jnp.median(variance) / variance) ** factor
 
@@ -114,7 +114,7 @@ def certainty_weights(
 def sight_likelihood(
     sight: Sight, landmarks_img: Float[Array, "n_points 2"], scale: Float[Array, ""]
 ) -> tuple[Float[Array, ""], Float[Array, " n_points"]]:
-    """Mean log likelihood of landmarks under the maps' Gaussians, and each one's, a squared model unit."""
+    """Log likelihood of landmarks under the maps' Gaussians, in model units: the mean, and each one's."""
     away = landmarks_img - sight.landmarks_img
     (xx, xy), (_, yy) = sight.covariance.transpose(1, 2, 0)
     determinant = xx * yy - xy**2

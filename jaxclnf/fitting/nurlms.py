@@ -23,10 +23,10 @@ from jaxclnf.ops.shape import clamp, shape_2d, update
 from jaxclnf.types import PDM, FaceParams
 
 MAX_LAST_MOVE = 1.0
-"""RMS move of the landmarks, in reference pixels, that tells a fit which has not settled."""
+"""RMS move of the landmarks, in reference pixels, above which a fit has not settled."""
 
 INVISIBLE = -1e8
-"""Likelihood given to landmarks that the view cannot see, as in OpenFace."""
+"""Likelihood of landmarks that the view cannot see, as in OpenFace."""
 
 
 class StageSettings(NamedTuple):
@@ -41,14 +41,14 @@ class StageSettings(NamedTuple):
 
 
 class Anchors(NamedTuple):
-    """Places that landmarks are drawn to beside their mean shifts."""
+    """Places that attract the landmarks beside their mean shifts."""
 
     landmarks_img: Float[Array, "n_points 2"]
-    share: Float[Array, ""]  # of the way that is theirs: 0 nothing, 1 all
+    share: Float[Array, ""]  # of a landmark's shift that leads to its anchor: 0 none, 1 all
 
 
 class Iterated(NamedTuple):
-    """Parameters after the iterations and how they went."""
+    """The parameters after the iterations, and how the iterations went."""
 
     params: FaceParams
     positions: Float[Array, "n_points 2"]  # in the maps, at the start of the last iteration
@@ -58,7 +58,7 @@ class Iterated(NamedTuple):
 
 
 def landmark_weights(face: MapFrame, settings: StageSettings) -> Float[Array, " n_points"]:
-    """Weight of each landmark: its own, times its patch confidence and the factor unless that is 0."""
+    """Weigh landmarks by their own weights and, unless the factor is 0, by patch confidence times factor."""
     factor = settings.weight_factor
     weights = jnp.where(factor > 0, factor * face.confidence, 1) * settings.landmark_weights
     return jnp.where(face.visible, weights, 0)
@@ -67,7 +67,7 @@ def landmark_weights(face: MapFrame, settings: StageSettings) -> Float[Array, " 
 def positions_in_maps(
     face: MapFrame, landmarks_img: Float[Array, "n_points 2"], window: int
 ) -> Float[Array, "n_points 2"]:
-    """Landmarks in the pixels of their response maps, x then y."""
+    """Express landmarks in the pixels of their response maps, x then y."""
     return (landmarks_img - face.base) @ face.ref_from_img.T + (window - 1) / 2
 
 
@@ -82,7 +82,7 @@ def newton_step(
     products: Float[Array, "6 n_modes n_modes"] | None,
     anchors: Anchors | None = None,
 ) -> FaceParams:
-    """Parameters after one mean shift and the Gauss-Newton step that follows it, clamped.
+    """Do one mean shift and the Gauss-Newton step that follows it; returns the clamped parameters.
 
     ``products`` are the `basis_products` of the landmarks' weights; without them the step is rigid.
     """
@@ -102,7 +102,7 @@ def _solved(
     settings: StageSettings,
     products: Float[Array, "6 n_modes n_modes"] | None,
 ) -> FaceParams:
-    """Parameters after the Gauss-Newton step that follows the landmarks' shifts, clamped."""
+    """Solve for the parameters after the landmarks' shifts, and clamp them."""
     if products is None:
         delta = gauss_newton_step(*rigid_normal_equations(pdm, params, shifts_img, weights))
         delta = jnp.concatenate([delta, jnp.zeros_like(params.shape)])
@@ -124,10 +124,10 @@ def iterate(
     rigid: bool,
     anchors: Anchors | None = None,
 ) -> Iterated:
-    """Up to ``max_iterations`` steps of the rigid or of all parameters, ended when the shape rests.
+    """Do up to ``max_iterations`` steps of the rigid or of all parameters, until the shape rests.
 
-    The count is fixed and a face at rest stays as it is, so that a batch needs no common end and the
-    loop has a reverse derivative.
+    The loop has a fixed length and leaves a face at rest as it is, so that the faces of a batch may end at
+    different steps and the loop has a reverse derivative.
     """
 
     weights = landmark_weights(face, settings)
@@ -161,7 +161,7 @@ def approach(
     n_steps: int,
     rigid: bool,
 ) -> FaceParams:
-    """Parameters after steps towards places that stay where they are: mean shifts over whole maps."""
+    """Do Gauss-Newton steps towards fixed places, as mean shifts over whole maps would be."""
     products = None if rigid else basis_products(pdm.basis, weights)
 
     def body(_, params):

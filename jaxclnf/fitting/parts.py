@@ -1,4 +1,4 @@
-"""Parts of a face, fitted after the whole: OpenFace's hierarchical refinement.
+"""Refinement by parts of a face, fitted after the whole: OpenFace's hierarchical models.
 
 Source: OpenFace's `CLNF::DetectLandmarks`.
 """
@@ -19,18 +19,18 @@ from jaxclnf.types import PDM, FaceParams, Model, Part, PartFit
 
 
 class Refined(NamedTuple):
-    """Tries whose parts are fitted; leading axes: images, tries."""
+    """Tries with their fitted parts; leading axes: images, tries."""
 
     tries: Tries
     landmarks: Float[Array, "n_images n_tries n_points 2"]  # with those of merged parts
-    votes: Float[Array, "n_images n_tries"]  # what parts think of a try; NaN: one was too small to say
+    votes: Float[Array, "n_images n_tries"]  # the parts' likelihoods of a try; NaN if a part was too small
     parts: dict[str, PartFit]
 
 
 def refine_parts(model: Model, images: Array, tries: Tries, config: FitConfig) -> Refined:
-    """Fit those of the model's parts that ``config.parts`` names, in all tries that are left.
+    """Fit the model's parts that ``config.parts`` names, in all remaining tries.
 
-    A merged part's landmarks take the place of the whole's, whose parameters are found anew from all of them.
+    A merged part's landmarks replace the whole's, whose parameters are then found anew from all landmarks.
     """
     parts = [part for part in model.parts if part.name in config.parts]
     landmarks = over_tries(partial(shape_2d, model.pdm))(tries.params)
@@ -42,7 +42,7 @@ def refine_parts(model: Model, images: Array, tries: Tries, config: FitConfig) -
 def _refined(
     pdm: PDM, images: Array, tries: Tries, landmarks: Array, parts: list[Part], config: FitConfig
 ) -> Refined:
-    """Tries and landmarks with these parts fitted."""
+    """Merge these fitted parts into tries and landmarks."""
     fitted: dict[str, PartFit] = {}
     merged, votes = landmarks, jnp.zeros_like(tries.log_likelihood)
     large = jnp.zeros_like(tries.too_small)
@@ -60,7 +60,7 @@ def _refined(
             merged = merged.at[:, :, jnp.array(part.main_points)].set(shared)
             votes = votes + jnp.where(enough, settings.vote * own.log_likelihood, jnp.nan)
             large |= enough
-    # A part too small to be fitted follows the whole, and is heeded where another was fitted.
+    # A part too small to be fitted follows the whole, and counts only where another part was fitted.
     large &= jnp.isfinite(merged).all((-2, -1))
     merged = where(large, merged, landmarks)
     refound = over_tries(partial(near, pdm))(merged, rotations)
@@ -73,7 +73,7 @@ def _refined(
 def _as_openface(
     pdm: PDM, landmarks_img: Array, rotation: Array, visible: Array | None = None, *, search: Search
 ) -> FaceParams:
-    """OpenFace's search in place of `params_near`: from the frontal face, and stopped a little early."""
+    """Search as OpenFace does, in place of `params_near`: from the frontal face, and stopped early."""
     return params_from_landmarks(pdm, landmarks_img, visible, search)
 
 
@@ -83,7 +83,7 @@ def _start(
     whole: Float[Array, "n_points 2"],
     rotation: Float[Array, "3"],
 ) -> FaceParams:
-    """A part's parameters by the landmarks that it shares with the whole."""
+    """Start a part from the landmarks that it shares with the whole."""
     pdm, shared = part.model.pdm, jnp.array(part.part_points)
     visible = jnp.zeros(pdm.n_points, bool).at[shared].set(True)
     own = jnp.zeros((pdm.n_points, 2), whole.dtype).at[shared].set(whole[jnp.array(part.main_points)])
@@ -93,7 +93,7 @@ def _start(
 def _fit_part(
     part: Part, images: Array, starts: FaceParams, enough: Bool[Array, "n_images n_tries"], config: FitConfig
 ) -> PartFit:
-    """A part of every try, fitted where ``enough`` pixels show it."""
+    """Fit a part of every try, where ``enough`` pixels show it."""
     tries = fit_tries(part.model, images, starts, config)
     params = jax.tree.map(partial(where, enough), tries.params, starts)
     found = over_tries(partial(shape_2d, part.model.pdm))(params)

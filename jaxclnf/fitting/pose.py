@@ -17,7 +17,7 @@ MAX_ITERATIONS = 1000
 
 
 class Search(NamedTuple):
-    """How a release of OpenFace looks for the parameters of landmarks."""
+    """Constants of a release of OpenFace in its search for the parameters of landmarks."""
 
     step_length: float  # of a Gauss-Newton step
     max_failures: int  # steps that gain less than a thousandth
@@ -29,7 +29,7 @@ OPENFACE2 = Search(0.75, 3, whole_units=False)
 
 
 def in_full_precision(function: Callable) -> Callable:
-    """The function with float32 matrix products, which GPUs and TPUs shorten to some 10 bits by default."""
+    """Give a function full float32 matrix products, which GPUs and TPUs shorten to some 10 bits."""
 
     @wraps(function)
     def exact(*args, **kwargs):
@@ -41,14 +41,14 @@ def in_full_precision(function: Callable) -> Callable:
 
 @in_full_precision
 def landmarks(model, params: FaceParams) -> Float[Array, "n_points 2"]:
-    """The landmarks that a face's parameters stand for, in image pixels."""
+    """Compute the landmarks of a face's parameters, in image pixels."""
     return shape_2d(model.pdm, params)
 
 
 def params_from_box(pdm: PDM, box: Float[Array, "4"], rotation: Float[Array, "3"]) -> FaceParams:
-    """The mean face, turned by ``rotation`` (Euler, radians), filling ``box`` (x, y, width, height).
+    """Fill ``box`` (x, y, width, height) with the mean face, turned by ``rotation`` (Euler, radians).
 
-    The scale is the mean of what the box's width and height ask for; the face is centred in it.
+    The scale is the mean of those that fit the box's width and height; the face is centred in it.
     Source: OpenFace `PDM::CalcParams` from a box.
     """
     points = pdm.mean @ euler_to_matrix(rotation)[:2].T
@@ -60,7 +60,7 @@ def params_from_box(pdm: PDM, box: Float[Array, "4"], rotation: Float[Array, "3"
 
 
 def box_from_params(pdm: PDM, params: FaceParams) -> Float[Array, "4"]:
-    """The tight box x, y, width, height of a face's landmarks."""
+    """Compute the tight box x, y, width, height of a face's landmarks."""
     points = shape_2d(pdm, params)
     low = points.min(0)
     return jnp.concatenate([low, points.max(0) - low])
@@ -72,9 +72,9 @@ def params_from_landmarks(
     visible: Bool[Array, " n_points"] | None = None,
     search: Search = OPENFACE,
 ) -> FaceParams:
-    """Parameters that best explain landmarks, under the PDM's prior (regularisation strength 1).
+    """Find the parameters that best explain landmarks, under the PDM's prior (regularisation strength 1).
 
-    Landmarks that are not ``visible`` have no say. Damped Gauss-Newton from a frontal mean face,
+    Landmarks that are not ``visible`` have no effect. Damped Gauss-Newton from a frontal mean face,
     ended as OpenFace's `PDM::CalcParams` does: when a few steps have gained less than a thousandth.
     Unlike there, the start is sized by the visible landmarks' own extent.
     """
@@ -114,7 +114,7 @@ def params_near(
     visible: Bool[Array, " n_points"] | None = None,
     steps: int = 4,
 ) -> FaceParams:
-    """`params_from_landmarks` of a head whose rotation (Euler, radians) is known roughly.
+    """Do as `params_from_landmarks` for a head whose rotation (Euler, radians) is roughly known.
 
     Whole Gauss-Newton steps from the mean face turned so: cheaper, and with a reverse derivative. On fits of
     training faces four end within 0.003 pixels of where many do, eight within float32's rounding.
@@ -136,7 +136,7 @@ def params_near(
 
 
 def _turned_mean(pdm, target, rotation, weights):
-    """The turned mean face, of the size and at the place of the target."""
+    """Turn the mean face and give it the size and place of the target."""
     mean = pdm.mean @ euler_to_matrix(rotation)[:2].T
     share = (weights / weights.sum())[:, None]
     mean_centre, target_centre = (share * mean).sum(0), (share * target).sum(0)

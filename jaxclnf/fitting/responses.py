@@ -1,8 +1,4 @@
-"""Response maps of a batch of faces on one scale.
-
-Every face of a view uses the same experts, so faces are sorted by view and handled in blocks of one
-view each: the experts are read once a block and their matrix products serve all its faces.
-"""
+"""Response maps of a batch of faces on one scale, straight from the images: by C on CPUs, else by XLA."""
 
 from collections.abc import Callable
 from functools import partial
@@ -28,12 +24,12 @@ def image_responses(
     window: int,
     in_steps: bool = False,
 ) -> Float[Array, "n_images n_tries n_points window window"]:
-    """Response maps of the faces tried on each image, of any views; leading axes: images, tries.
+    """Compute the response maps of the faces tried on each image, of any views; leading axes: images, tries.
 
-    ``in_steps`` reads pixels as OpenFace 2 does (`ops.fixed_point`).
+    ``in_steps`` reads pixels as OpenFace 2 does (`jaxclnf.ops.fixed_point`).
 
-    Loops over the views that occur and their blocks of faces; such loops have no reverse derivative,
-    so derivatives are those of the same maps computed face by face.
+    The program loops over the views that occur and their blocks of faces; since such loops have no reverse
+    derivative, derivatives are those of the same maps computed face by face.
     """
     by_view = jax.custom_batching.custom_vmap(partial(_by_view, window=window, in_steps=in_steps))
     by_view.def_vmap(partial(_more_faces, by_view))
@@ -48,9 +44,9 @@ def responses_between_views(
     window: int,
     in_steps: bool = False,
 ) -> Float[Array, "n_images n_tries n_points window window"]:
-    """`image_responses` interpolated linearly between the two views nearest to each face's Euler angles.
+    """Interpolate `image_responses` linearly between the two views nearest to each face's Euler angles.
 
-    Landmarks that one of them cannot see keep the nearest's maps.
+    Landmarks that one of them cannot see keep the nearest view's maps.
     """
     if len(experts.view_centres) == 1:
         return image_responses(experts, images, faces, window, in_steps)
@@ -66,9 +62,9 @@ def responses_between_views(
 
 
 def _more_faces(by_view: Callable, n: int, batched, experts: Experts, images: Array, faces: MapFrame):
-    """Another axis, of `jax.vmap`, is more images or, on the same images, more tries on each.
+    """Turn an axis of `jax.vmap` into more images or, on the same images, into more tries on each.
 
-    Only so do faces that share a view still share their matrix products.
+    Only then do faces that share a view still share their matrix products.
     """
     if any(jax.tree.leaves(batched[0])):
         raise ValueError("response maps are those of one model; loop over models")
@@ -95,7 +91,7 @@ def _by_view(experts: Experts, images: Array, faces: MapFrame, window: int, in_s
 
 
 def _for_c(experts: PatchExperts, flat: MapFrame, window: int) -> list[Array]:
-    """The arrays that `native.response_maps` takes beside the images."""
+    """List the arrays that `jaxclnf.native.response_maps` takes beside the images."""
     faces = [flat.base, flat.img_from_ref, flat.view]
     neurons = [experts.weights, experts.norm_weights, experts.bias, experts.alpha]
     sigma = [experts.sigma[window]] if window in experts.sigma else []
@@ -108,7 +104,7 @@ def _c_serves(experts: PatchExperts, images: Array, flat: MapFrame, window: int)
 
 
 def _natively(experts: PatchExperts, images: Array, flat: MapFrame, window: int) -> Array:
-    """`_sampled_blockwise` in C, which needs no blocks."""
+    """Do `_sampled_blockwise` in C, which needs no blocks."""
     return native.response_maps(images, *_for_c(experts, flat, window), window=window)
 
 
@@ -120,7 +116,7 @@ def _sampled_blockwise(
     in_steps: bool = False,
     largest: int = MOST_ON_CPU,
 ) -> Array:
-    """Response maps of faces, an equal number in a row on each image."""
+    """Compute response maps of faces, an equal number in a row on each image."""
     size = window + experts.support[0] - 1
     which = jnp.repeat(jnp.arange(len(images)), len(flat.view) // len(images))
     sample = partial(sample_in_steps_of if in_steps else sample_patches_of, images, size=size)
@@ -136,7 +132,7 @@ def _sampled_blockwise(
 
 @image_responses.defjvp
 def _(window, in_steps, primals, tangents):
-    """Steps have no derivative; that of pixels read between them stands for it."""
+    """Differentiate as if pixels were read bilinearly, since coordinates in steps have no derivative."""
     return jax.jvp(partial(_each_on_image, window=window), primals, tangents)
 
 

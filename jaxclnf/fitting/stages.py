@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 
 class Tries(NamedTuple):
-    """The state of a batch between stages; leading axes: images, tries."""
+    """The state of a batch between two stages; leading axes: images, tries."""
 
     params: FaceParams
     log_likelihood: Float[Array, "n_images n_tries"]
@@ -35,11 +35,11 @@ class Tries(NamedTuple):
     converged: Bool[Array, "n_images n_tries"]
     astray: Bool[Array, "n_images n_tries"]
     too_small: Bool[Array, "n_images n_tries"]
-    sight: Sight | None = None  # of the convolutional experts so far, if there were any
+    sight: Sight | None = None  # by the convolutional experts so far, if there were any
 
 
 def fit_tries(model: Model, images: Array, starts: FaceParams, config: FitConfig, n_starts: int = 1) -> Tries:
-    """Every stage, for the tries on every image that get so far; ``n_starts`` in a row are one face's."""
+    """Take all tries through the stages, as far as each gets; ``n_starts`` tries in a row are of one face."""
     tries = _untried(model, starts, config)
     for nth, (i, stage) in enumerate(config.stages_on(len(model.experts))):
         n_kept = min(n_starts, stage.keep or n_starts)
@@ -60,12 +60,12 @@ def fit_tries(model: Model, images: Array, starts: FaceParams, config: FitConfig
 
 
 def _likeliest(model: Model, tries: Tries, config: FitConfig, n_starts: int, n_kept: int) -> Tries:
-    """The likeliest tries of each face."""
+    """Keep the likeliest tries of each face."""
     return likeliest(tries, scores(model.pdm, tries, config), n_starts, n_kept)
 
 
 def _earliest(model: Model, tries: Tries, config: FitConfig, n_starts: int, n_kept: int) -> Tries:
-    """The first try of each face that is good enough by the model's `EarlyTermination`, or the likeliest."""
+    """Keep each face's first try that is good enough by the model's `EarlyTermination`, or the likeliest."""
     score = scores(model.pdm, tries, config)
     judged = early.adjusted(model.early_termination, score, tries.view)  # pyright: ignore[reportArgumentType]
     comparable, enough = (a.reshape(-1, n_starts) for a in judged)
@@ -79,7 +79,7 @@ def _earliest(model: Model, tries: Tries, config: FitConfig, n_starts: int, n_ke
 
 
 def _stage(model: Model, experts: Experts, images: Array, tries: Tries, config: FitConfig, i: int) -> Tries:
-    """A stage of patch experts; where a network has looked before, what it saw anchors the landmarks."""
+    """Do a stage of patch experts; if a network has looked before, its sight anchors the landmarks."""
     stage = config.stages[i]
     settings = _stage_settings(config, stage, tries.view.shape)
     anchors = None
@@ -94,7 +94,7 @@ def _stage(model: Model, experts: Experts, images: Array, tries: Tries, config: 
 
 
 def _with_sight(tries: Tries) -> Tries:
-    """Tries with a place for what networks see; not a number before the first has looked."""
+    """Give tries a sight for networks to fill, which is NaN before the first has looked."""
     if tries.sight is not None:
         return tries
     n_points, dtype = tries.landmark_likelihoods.shape[-1], tries.log_likelihood.dtype
@@ -104,10 +104,10 @@ def _with_sight(tries: Tries) -> Tries:
 def _look_whole(
     pdm: PDM, experts: ConvExperts, images: Array, tries: Tries, config: FitConfig, i: int
 ) -> Tries:
-    """A stage of a convolutional expert: the shape goes to the means of its maps, heeding how wide they are.
+    """Do a stage of a convolutional expert: fit the shape to the means of its maps, weighted by their width.
 
-    Where a network has looked before, the landmarks' places are those of both, the earlier having the
-    stage's ``anchor`` as its share.
+    If a network has looked before, the landmarks' places are averages of both, in which the earlier one has
+    the stage's ``anchor`` as its share.
     """
     stage = config.stages[i]
     sight = look(pdm, experts, images, tries.params, stage.mirrored, stage.looks)
@@ -147,7 +147,7 @@ def _look_and_move(
     between_views: bool,
     in_steps: bool,
 ) -> Tries:
-    """Response maps about the current landmarks, then rigid and non-rigid steps on them."""
+    """Compute response maps about the current landmarks, then do rigid and non-rigid steps on them."""
     faces = over_tries(partial(map_frame, pdm, experts))(params)
     if between_views:
         maps = responses_between_views(experts, images, faces, params.rotation, window, in_steps)
@@ -169,7 +169,7 @@ def _look_and_move(
 def has_pixels(
     experts: Experts | ConvExperts, params: FaceParams, config: FitConfig
 ) -> Bool[Array, "n_images n_tries"]:
-    """Whether faces are large enough for a scale."""
+    """Tell whether faces are large enough for a scale."""
     return params.scale >= config.scale_margin * experts.patch_scale
 
 
@@ -188,7 +188,7 @@ def _untried(model: Model, starts: FaceParams, config: FitConfig) -> Tries:
 
 
 def _stage_settings(config: FitConfig, stage: Stage, batch: tuple[int, ...]) -> StageSettings:
-    """The settings of a stage, an entry for every try of every image."""
+    """Collect the settings of a stage, with an entry for every try of every image."""
     settings = StageSettings(
         reg_factor=stage.reg_factor * config.mode_stiffness,
         sigma=stage.sigma,
@@ -203,20 +203,20 @@ def _stage_settings(config: FitConfig, stage: Stage, batch: tuple[int, ...]) -> 
 def scores(
     pdm: PDM, tries: Tries, config: FitConfig, votes: Float[Array, "n_images n_tries"] | float = 0.0
 ) -> Float[Array, "n_images n_tries"]:
-    """How likely tries are, a landmark: their maps', parts' and shapes' likelihoods; -inf where given up."""
+    """Score tries by the log likelihood per landmark of their maps, parts and shapes; -inf if given up."""
     unlikely = jnp.sum(tries.params.shape**2 / pdm.eigenvalues[None, None], -1) / (2 * pdm.n_points)
     score = tries.log_likelihood + votes - config.prior * unlikely
     return jnp.where(tries.too_small | jnp.isnan(score), -jnp.inf, score)
 
 
 def likeliest(tree: T, score: Float[Array, "n_images n_tries"], n_starts: int, n_kept: int) -> T:
-    """Keep the ``n_kept`` of the highest score of each ``n_starts`` tries in a row; ties keep their order."""
+    """Keep the ``n_kept`` highest scores of each ``n_starts`` tries in a row; ties keep their order."""
     _, best = jax.lax.top_k(score.reshape(-1, n_starts), n_kept)
     return taken(tree, best, n_starts)
 
 
 def taken(tree: T, which: Int[Array, "n_faces n_kept"], n_starts: int) -> T:
-    """Tries by their places among each face's, which are ``n_starts`` in a row."""
+    """Take tries by their numbers among those of each face, which are ``n_starts`` in a row."""
 
     def of_faces(a: Array) -> Array:
         of_face = a.reshape(-1, n_starts, *a.shape[2:])
@@ -226,12 +226,12 @@ def taken(tree: T, which: Int[Array, "n_faces n_kept"], n_starts: int) -> T:
 
 
 def where(mask: Bool[Array, "n_images n_tries"], a: Array, b: Array) -> Array:
-    """`jnp.where` for arrays with the mask's axes and more."""
+    """Do `jnp.where` for arrays with the mask's axes and more."""
     return jnp.where(mask.reshape(mask.shape + (1,) * (a.ndim - mask.ndim)), a, b)
 
 
 def over_tries(function):
-    """``function`` mapped over images and tries: as one axis, which traces and compiles faster than two."""
+    """Map ``function`` over images and tries as one axis, which traces and compiles faster than two."""
 
     def mapped(*arguments):
         batch = jax.tree.leaves(arguments)[0].shape[:2]

@@ -1,4 +1,4 @@
-"""Whether landmarks sit on a face, judged by OpenFace 2's validator.
+"""Validation of fits by OpenFace 2's validator: whether the landmarks are on a face.
 
 Source: OpenFace's `LandmarkDetectionValidator.cpp`.
 """
@@ -17,7 +17,7 @@ from jaxclnf.ops.warp import region, warp
 from jaxclnf.types import Validation, Validator
 
 BOUNDARY = 0.725
-"""A fit is successful, for OpenFace, when its certainty is above this."""
+"""Certainty above which OpenFace calls a fit successful."""
 
 
 @jax.jit
@@ -42,19 +42,19 @@ def validate(
 
 
 def _certainty(validator: Validator, scores: Float[Array, " n_scores"]) -> Float[Array, ""]:
-    """How surely a face is seen, 0 to 1: of OpenFace 2 by the highest score, of 2016 by the only one."""
+    """Turn scores into a certainty from 0 to 1: that of the highest score, or in 2016's the only score."""
     if validator.older:
         return jax.nn.sigmoid(-scores[0])
     return 0.975 - 0.05 * jnp.argmax(scores).astype(scores.dtype)
 
 
 def nearest(validator: Validator, rotation: Float[Array, "3"]) -> Int[Array, ""]:
-    """The view whose centre is nearest to Euler angles; the first wins a tie."""
+    """Find the validator's view whose centre is nearest to Euler angles; the first wins a tie."""
     return jnp.argmin(jnp.sum((validator.view_centres - rotation[None]) ** 2, axis=1)).astype(jnp.int32)
 
 
 def normalised_face(seen: Validator, picture: Float[Array, "rows cols"]) -> Float[Array, "rows cols"]:
-    """The face without its own brightness and contrast, then without what faces have in common; 0 outside it.
+    """Normalise the face by its own brightness and contrast, then by the training faces'; 0 outside it.
 
     ``seen`` is a validator's one view.
     """
@@ -67,7 +67,7 @@ def normalised_face(seen: Validator, picture: Float[Array, "rows cols"]) -> Floa
 
 
 def network(seen: Validator, picture: Float[Array, "rows cols"]) -> Float[Array, " n_scores"]:
-    """The scores of a normalised picture: convolutions, each bent and pooled, then connected layers."""
+    """Compute a normalised picture's scores: convolutions with activation and pooling, then full layers."""
     maps = picture[None]
     bent, pool = (jax.nn.sigmoid, mean_pool) if seen.older else (jax.nn.relu, max_pool)
     for kernels, biases in zip(seen.kernels, seen.kernel_biases, strict=True):
@@ -82,7 +82,7 @@ def network(seen: Validator, picture: Float[Array, "rows cols"]) -> Float[Array,
 def certainties(
     validator: Validator, images: Sequence[np.ndarray], landmarks: ArrayLike, rotations: ArrayLike
 ) -> Float[np.ndarray, " n_faces"]:
-    """The certainty of each face's landmarks on its grey image, which may be of any size."""
+    """Compute the certainty of each face's landmarks on its grey image, which may be of any size."""
     points, turned = (np.asarray(a, validator.mean.dtype) for a in (landmarks, rotations))
     faces = zip(images, points, turned, strict=True)
     found = [validate(validator, *face_of(image, own), rotation).certainty for image, own, rotation in faces]
@@ -92,7 +92,7 @@ def certainties(
 def face_of(
     image: Num[np.ndarray, "height width"], landmarks: Float[np.ndarray, "n_points 2"]
 ) -> tuple[Num[np.ndarray, "side side"], Float[np.ndarray, "n_points 2"]]:
-    """What `validate` looks at of an image, in one of few sizes, and the landmarks there.
+    """Cut out the part of an image that `validate` needs, in one of few sizes, with the landmarks in it.
 
     The result is the same; photos of all sizes share a few compiled programs.
     """

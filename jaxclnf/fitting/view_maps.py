@@ -16,14 +16,14 @@ def view_responses(
     view: Int[Array, ""],
     patches: Float[Array, "block n_points size size"],
 ) -> Float[Array, "block n_points window window"]:
-    """Response maps of faces that share a view; landmarks it cannot see get empty maps."""
+    """Compute response maps of faces that share a view; landmarks it cannot see get empty maps."""
     return field_responses(view_field(experts, view, patches.shape[-1]), patches, experts.support)
 
 
 def lone_responses(
     experts: Experts, view: Int[Array, ""], patches: Float[Array, "n_points size size"]
 ) -> Float[Array, "n_points window window"]:
-    """`view_responses` of a single face, for which it does not pay to lay the experts out."""
+    """Do `view_responses` for a single face, for which laying out the experts would not pay."""
     if isinstance(experts, CENExperts):
         return field_responses(_networks(experts, view), patches[None], experts.support)[0]
     neurons = (a[view] for a in (experts.weights, experts.norm_weights, experts.bias, experts.alpha))
@@ -31,7 +31,7 @@ def lone_responses(
     window = sums.shape[-1]
     if window in experts.sigma:
         sigmas = experts.sigma[window]
-        # One after the other, for all of them at once would be copied first.
+        # One after the other, since all matrices at once would be copied first.
         smoothed = jax.lax.map(
             lambda a: ccnf.smooth(a[0][None], sigmas[a[1]][None])[0], (sums, experts.sigma_index[view])
         )
@@ -47,7 +47,7 @@ def _variance(experts: PatchExperts, view: Int[Array, ""]) -> Float[Array, " n_p
 
 
 class Field(NamedTuple):
-    """What turns patches of a view into response maps; leading axis of every array: landmarks."""
+    """The CCNF experts of a view, laid out for patches; leading axis of every array: landmarks."""
 
     bank: ccnf.Bank
     smoothing: Float[Array, "n_points area area"] | Float[Array, " n_points"]
@@ -55,7 +55,7 @@ class Field(NamedTuple):
 
 
 class Networks(NamedTuple):
-    """The convolutional experts of a view; those of a landmark are read when they are needed."""
+    """The convolutional experts of a view; each landmark's are read when they are needed."""
 
     experts: CENExperts
     expert: Int[Array, " n_points"]
@@ -64,7 +64,7 @@ class Networks(NamedTuple):
 
 
 def view_field(experts: Experts, view: Int[Array, ""], size: int) -> Field | Networks:
-    """The experts of a view, laid out for patches of ``size`` samples a side."""
+    """Lay out the experts of a view for patches of ``size`` samples a side."""
     if isinstance(experts, CENExperts):
         return _networks(experts, view)
     weights, norm_weights = experts.weights[view], experts.norm_weights[view]
@@ -86,7 +86,7 @@ def _networks(experts: CENExperts, view: Int[Array, ""]) -> Networks:
 def _network_responses(
     networks: Networks, patches: Float[Array, "block n_points size size"]
 ) -> Float[Array, "block n_points window window"]:
-    """Maps of one landmark after the other, so that no weights are laid out anew."""
+    """Compute maps one landmark after the other, so that no weights are copied."""
     experts = networks.experts
     stored = experts.weights, experts.biases, experts.activations
     window = patches.shape[-1] - experts.window_size + 1

@@ -1,8 +1,8 @@
-"""What C does faster than XLA's programs on a CPU: response maps, networks, and small systems of equations.
+"""C for CPUs, where it is faster than XLA's programs: response maps, networks, small systems of equations.
 
 The library is compiled when the package is installed (hatch_build.py). Where it is missing, or the
-environment variable JAXCLNF_NATIVE is 0, XLA computes all; so it does on other devices, in float64, and for
-derivatives.
+environment variable JAXCLNF_NATIVE is 0, XLA computes everything, as it does on other devices, in float64,
+and for derivatives.
 """
 
 from __future__ import annotations
@@ -27,20 +27,20 @@ RESPONSE_MAPS, SOLVE, MOMENTS = FUNCTIONS = (
 )
 
 KINDS = (jnp.float32, jnp.int32, jnp.bool_)
-"""What C reads: numbers, indices, truth values. Images may hold anything."""
+"""Dtypes that C reads: numbers, indices, truth values. Images may be of any dtype."""
 
 MOST_SIDE, MOST_PIXELS = 2**24, 2**31 - 1
-"""Limits of an image: float32 tells no more columns apart, int32 counts no more pixels."""
+"""Limits of an image: float32 cannot tell more columns apart, int32 cannot count more pixels."""
 
 MOST_WINDOW, MOST_SUPPORT = 181, 128
 
 MOST_LEVELS, MOST_LAYERS, MOST_PICTURE, WHOLE_CHANNELS = 8, 128, 512, 16
-"""Of a network: levels, layers, pixels of a picture's side; what channels are multiples of."""
+"""Limits of a network: levels, layers, pixels of a picture's side; channels come in multiples of the last."""
 
 
 @cache
 def missing() -> str:
-    """Say why C is not called; empty where it is. From the first call on, XLA has its functions."""
+    """Say why C is not called; empty if it is. The first call registers its functions with XLA."""
     if os.environ.get("JAXCLNF_NATIVE") == "0":
         return "JAXCLNF_NATIVE is 0"
     if not LIBRARY.exists():
@@ -50,19 +50,19 @@ def missing() -> str:
         for name in FUNCTIONS:
             jax.ffi.register_ffi_target(name, jax.ffi.pycapsule(library[name]), platform="cpu")
     except (OSError, AttributeError, RuntimeError, ValueError) as error:
-        # Another machine's library, or an XLA that calls in another way.
+        # The library is another machine's, or this XLA calls functions in another way.
         return f"{LIBRARY.name} cannot be used here: {error}"
     return ""
 
 
 def available() -> bool:
-    """Whether the library is there and XLA takes it."""
+    """Tell whether the library is there and XLA can call it."""
     return not missing()
 
 
 @cache
 def _warn_once() -> None:
-    """Say that C is missing, but to those who have left it out themselves."""
+    """Warn that C is missing, unless the user has turned it off."""
     if missing() and os.environ.get("JAXCLNF_NATIVE") != "0":
         warnings.warn(
             f"fits on CPUs take about twice as long as they could: {missing()}. Install jaxclnf anew where a "
@@ -73,7 +73,7 @@ def _warn_once() -> None:
 
 
 def export_checks() -> list[jax.export.DisabledSafetyCheck]:
-    """The checks that `jax.export.export` leaves out, so that a CPU's program may call C.
+    """List the checks that `jax.export.export` has to leave out so that a CPU's program may call C.
 
     A process that runs such a program imports jaxclnf first, in the version that exported it.
     """
@@ -81,13 +81,13 @@ def export_checks() -> list[jax.export.DisabledSafetyCheck]:
 
 
 def serves(*arrays: Num[Array, "..."] | Bool[Array, "..."]) -> bool:
-    """Whether C can be called with arrays of these types, on the platforms that are CPUs."""
+    """Tell whether C can be called with arrays of these types, on CPUs."""
     _warn_once()
     return all(a.dtype in KINDS for a in arrays) and available()
 
 
 def can_map(image_shape: tuple[int, ...], support: tuple[int, int], window: int) -> bool:
-    """Whether `response_maps` takes images, neurons and windows of these sizes."""
+    """Tell whether `response_maps` takes images, neurons and windows of these sizes."""
     square = support[0] == support[1] and 0 < support[0] <= MOST_SUPPORT
     return _can_count(image_shape) and square and 0 < window <= MOST_WINDOW
 
@@ -112,11 +112,11 @@ def response_maps(
     *,
     window: int,
 ) -> Float[Array, "n_faces n_points window window"]:
-    """Response maps of faces, an equal number in a row on each image.
+    """Compute response maps of faces, an equal number in a row on each image.
 
     Landmarks that a view cannot see get empty maps. The arrays are those of
-    `jaxclnf.fitting.frames.MapFrame` and `jaxclnf.PatchExperts`; C looks at their types, sizes and
-    indices, and refuses what does not fit.
+    `jaxclnf.fitting.frames.MapFrame` and `jaxclnf.PatchExperts`; C checks their types, sizes and indices,
+    and refuses those that do not fit.
     """
     pixels = images if images.dtype == jnp.uint8 else images.astype(jnp.float32)
     faces = pixels, base, img_from_ref, view
@@ -128,7 +128,7 @@ def response_maps(
 def solve(
     hessian: Float[Array, "*batch k k"], gradient: Float[Array, "*batch k"]
 ) -> Float[Array, "*batch k"]:
-    """Solutions of symmetric positive definite systems, by elimination without pivoting."""
+    """Solve symmetric positive definite systems by elimination without pivoting."""
     shape = jax.ShapeDtypeStruct(gradient.shape, jnp.float32)
     return jax.ffi.ffi_call(SOLVE, shape, vmap_method="broadcast_all")(hessian, gradient)
 
@@ -136,7 +136,7 @@ def solve(
 def can_see(
     image_shape: tuple[int, ...], kernels: Sequence[tuple[int, ...]], blocks: Sequence[int], side: int
 ) -> bool:
-    """Whether `map_moments` takes images and kernels of these shapes and pictures of ``side`` pixels.
+    """Tell whether `map_moments` takes images and kernels of these shapes and pictures of ``side`` pixels.
 
     ``blocks`` are the residual blocks of each level, down and then up again.
     """
@@ -164,10 +164,10 @@ def map_moments(
     side: int,
     n_ways: int,
 ) -> Float[Array, "n_looks n_ways n_points 5"]:
-    """Moments of the response maps of pictures of ``side`` pixels, an equal number of looks at each image.
+    """Compute moments of response maps of pictures of ``side`` pixels, with equally many looks at each image.
 
     ``layers`` are kernels and biases in the order in which the network applies them. The second of two ways
-    is the picture seen in a mirror. The moments are those of `jaxclnf.ops.network.network_moments`.
+    is the mirrored picture. The moments are those of `jaxclnf.ops.network.network_moments`.
     """
     pixels = images if images.dtype == jnp.uint8 else images.astype(jnp.float32)
     shape = jax.ShapeDtypeStruct((len(centre), n_ways, layers[-1][1].size // 4, 5), jnp.float32)

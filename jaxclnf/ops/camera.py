@@ -15,7 +15,7 @@ ITERATIONS = 15
 
 
 def project(points: Float[Array, "n_points 3"], intrinsics: Float[Array, "4"]) -> Float[Array, "n_points 2"]:
-    """Pixels at which points in camera coordinates are seen."""
+    """Project points in camera coordinates to pixels."""
     focal, centre = intrinsics[:2], intrinsics[2:]
     return focal[None] * points[:, :2] / points[:, 2:] + centre[None]
 
@@ -28,11 +28,11 @@ def resect(
     rotation: Float[Array, "3 3"],
     translation: Float[Array, "3"],
 ) -> tuple[Float[Array, "3 3"], Float[Array, "3"]]:
-    """Rotation and translation that carry ``points`` to where the camera saw them (perspective-n-point).
+    """Find the rotation and translation that take ``points`` to where the camera saw them (PnP).
 
-    Least squares of the distances in the image by Levenberg-Marquardt from the start given; a step that
-    makes it worse is not taken. OpenFace calls OpenCV's iterative solvePnP for it, which minimises the same.
-    Derivatives are those of the optimum, which the start has no part in.
+    Minimises the squared distances in the image by Levenberg-Marquardt from the given start; a step that
+    increases them is not taken. OpenFace calls OpenCV's iterative solvePnP, which minimises the same sum.
+    Derivatives are those of the optimum, which does not depend on the start.
     """
 
     def residual(delta, rotation, translation):
@@ -55,7 +55,7 @@ def resect(
 
 @resect.defjvp
 def _(primals, tangents):
-    """The gradient of the squared error stays zero where the inputs move: the implicit function theorem."""
+    """Differentiate by the implicit function theorem: at the optimum the error's gradient stays zero."""
     found = resect(*primals)
     zero = jnp.zeros(6, primals[0].dtype)
 
@@ -81,7 +81,7 @@ def _moved(delta, rotation, translation):
 def _damped_step(
     jac: Float[Array, "n_residuals k"], error: Float[Array, " n_residuals"], damping: Float[Array, ""]
 ) -> Float[Array, " k"]:
-    """Solution of the damped normal equations, with columns scaled to length one for float32's sake."""
+    """Solve the damped normal equations, with columns scaled to length one, which float32 needs."""
     length = jnp.sqrt(jnp.sum(jac**2, axis=0))
     scaled = jac / length[None]
     hessian = scaled.T @ scaled + damping * jnp.eye(jac.shape[1], dtype=jac.dtype)

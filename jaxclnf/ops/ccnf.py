@@ -12,18 +12,18 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 MIN_ALPHA = 1e-4
-"""OpenFace leaves neurons of a smaller alpha out of a map."""
+"""Neurons with a smaller alpha are left out of a map, as in OpenFace."""
 
 
 ALIGNED = 16
-"""Matrix products run up to twice as fast when their results' rows are multiples of this."""
+"""Matrix products run up to twice as fast when the rows of their results have a multiple of this length."""
 
 LANES = 8
-"""The multiple for results that are narrow."""
+"""The multiple for narrow results."""
 
 
 class Bank(NamedTuple):
-    """The neurons of one landmark, laid out to meet patches of one size in a matrix product.
+    """The neurons of one landmark, laid out for a matrix product with patches of one size.
 
     A column of ``bands`` holds one neuron, of norm 1, at one place of a row of the response map; its
     rows are the samples of as many rows of the patch as the neuron is high.
@@ -42,7 +42,7 @@ def neuron_bank(
     alpha: Float[Array, " k"],
     size: int,
 ) -> Bank:
-    """The neurons of a landmark, ready for patches of ``size`` by ``size`` samples."""
+    """Lay out the neurons of a landmark for patches of ``size`` by ``size`` samples."""
     return Bank(_bands(weights, size), _gain(alpha), norm_weights, bias)
 
 
@@ -85,7 +85,7 @@ def neuron_responses(
 ) -> Float[Array, "n rows cols"]:
     """Sum of the neurons' activations ``2 alpha / (1 + exp(-(norm_weights * ncc + bias)))``.
 
-    One patch a landmark; ncc is the `normalised_correlation`. For more see `bank_responses`.
+    It takes one patch for each landmark; ncc is the `normalised_correlation`. `bank_responses` takes many.
     """
 
     def of_landmark(patch, weights, *neurons):
@@ -99,18 +99,18 @@ def neuron_responses(
 def smooth(
     responses: Float[Array, "n rows cols"], sigma: Float[Array, "n area area"]
 ) -> Float[Array, "n rows cols"]:
-    """Expectation of the random field: ``sigma`` times each row-major map, made non-negative by `lift`."""
+    """Compute the expectation of the random field: ``sigma`` times each row-major map, then `lift`."""
     smoothed = jnp.einsum("nij,nj->ni", sigma, responses.reshape(len(responses), -1))
     return lift(smoothed.reshape(responses.shape))
 
 
 def lift(responses: Float[Array, "n rows cols"]) -> Float[Array, "n rows cols"]:
-    """Maps without negative values: where the least is negative, it is subtracted."""
+    """Make maps non-negative: a negative minimum is subtracted."""
     return responses - jnp.minimum(responses.min((-2, -1), keepdims=True), 0)
 
 
 def _correlations(patch: Float[Array, "size size"], weights: Float[Array, "k h w"]):
-    """`normalised_correlation` of a patch; axes: columns, rows, neurons and as many zeros as make `LANES`."""
+    """`normalised_correlation` of a patch; axes: columns, rows, neurons padded with zeros to `LANES`."""
     k, h, w = weights.shape
     inverse_norm = _inverse_norms(patch[None], h, w)[0]
     neurons = jnp.pad(_of_norm_1(weights).reshape(k, h * w), ((0, -k % LANES), (0, 0)))
@@ -128,7 +128,7 @@ def _windows(patch: Float[Array, "size size"], h: int, w: int) -> Float[Array, "
 
 
 def _of_norm_1(weights: Float[Array, "k h w"]) -> Float[Array, "k h w"]:
-    """Neurons about their means, of norm 1."""
+    """Subtract each neuron's mean and divide by its norm."""
     weights = weights - weights.mean((-2, -1), keepdims=True)
     norm = jnp.sqrt(jnp.sum(weights**2, (-2, -1), keepdims=True))
     return weights / jnp.where(norm > 0, norm, 1)
@@ -141,8 +141,8 @@ def _gain(alpha: Array) -> Array:
 def _bands(weights: Float[Array, "k h w"], size: int) -> Float[Array, "strip maps_padded"]:
     """Zero-mean neurons of norm 1 as banded matrices, row of the patch and sample by neuron and column.
 
-    They cost twice the multiplications of `_windows` and run ten times faster on many patches, where a
-    product with 7 columns wastes the machine. Laying them out costs more than one face's products.
+    They cost twice the multiplications of `_windows` but run ten times faster on many patches, since a
+    product with only 7 columns is slow. Laying them out costs more than the products of a single face.
     """
     k, h, w = weights.shape
     weights = _of_norm_1(weights)
@@ -177,7 +177,7 @@ def _inverse_norms(patches: Float[Array, "n size size"], h: int, w: int) -> Floa
 
 
 def _centred(patches: Float[Array, "n size size"]) -> Float[Array, "n size size"]:
-    """Patches of mean 0, which correlate alike and lose fewer digits."""
+    """Subtract each patch's mean, which leaves the correlation as it is and loses fewer digits."""
     return patches - patches.mean((-2, -1), keepdims=True)
 
 

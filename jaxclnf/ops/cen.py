@@ -12,13 +12,13 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 SIGMOID, RELU = 0, 2
-"""Activations of a layer; any other number is none."""
+"""Codes of a layer's activation; any other number means none."""
 
 
 def windows(patch: Float[Array, "size size"], support: int) -> Float[Array, "n_cells n_inputs"]:
-    """The windows that are computed, each a constant 1 and its pixels, of mean 0 and length 1.
+    """Lay out the windows that are computed: each is a constant 1 and its pixels, of mean 0 and norm 1.
 
-    Cells of the map are numbered column by column, and the pixels of a window too. Only the odd cells are.
+    Cells of the map and pixels of a window are numbered column by column. Only the odd cells are computed.
     """
     n = patch.shape[0] - support + 1
     cells = np.arange(1, n * n, 2)
@@ -38,14 +38,14 @@ def layer(
     biases: Float[Array, " n_out"],
     activation: Int[Array, ""],
 ) -> Float[Array, "n_cells n_out"]:
-    """One layer of a network, for all cells."""
+    """Apply one layer of a network to all cells."""
     out = values @ weights.T + biases[None]
     out = jnp.where(activation == SIGMOID, jax.nn.sigmoid(out), out)
     return jnp.where(activation == RELU, jax.nn.relu(out), out)
 
 
 def interpolation(window: int) -> Float[np.ndarray, "n_computed n_cells"]:
-    """What each computed cell adds to every cell: itself, or its share in the mean of the neighbours."""
+    """Weights of the computed cells in every cell: 1 for itself, or a share in the mean of neighbours."""
     n_cells = window * window
     col, row = np.divmod(np.arange(n_cells), window)
     steps = abs(row[:, None] - row[None]) + abs(col[:, None] - col[None])
@@ -62,7 +62,7 @@ def response(
     activations: Int[Array, " n_layers"],
     support: int,
 ) -> Float[Array, "window window"]:
-    """The response map of a patch: odd cells by the network, the others as means of their neighbours."""
+    """Compute a patch's response map: odd cells by the network, the others as means of their neighbours."""
     values = windows(patch, support)
     for k, (w, b) in enumerate(zip(weights, biases, strict=True)):
         values = layer(values, w, b, activations[k])
@@ -74,7 +74,7 @@ def response(
 def mirrored_response(
     patch: Float[Array, "size size"], *expert, support: int, mirrored: Array
 ) -> Float[Array, "window window"]:
-    """`response`, where ``mirrored`` of the patch seen in a mirror, whose map is turned back."""
+    """Compute `response`; if ``mirrored``, of the mirrored patch, with the map mirrored back."""
     patch = jnp.where(mirrored, patch[:, ::-1], patch)
     found = response(patch, *expert, support=support)
     return jnp.where(mirrored, found[:, ::-1], found)

@@ -1,4 +1,4 @@
-"""How far a landmark may lie from where it was found."""
+"""The certainty of a landmark: how far from its true place it may have been found."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ HALVINGS = 30
 def certain_radius(
     covariance: Float[Array, "*batch 2 2"], share: float | Float[Array, ""] = 0.9
 ) -> Float[Array, "*batch"]:
-    """Radius in pixels of the circle about a landmark that holds its true place with a probability.
+    """Radius in pixels of the circle about a landmark that holds its true place with a given probability.
 
     ``covariance`` is that of its error, in pixels squared, as `FitResult.covariance` has it, ``share`` the
     probability, above 0 and below 1. The Gaussian's mass beyond a circle is a mean over directions, and the
-    radius is found by halving. Not a number where the covariance is.
+    radius is found by bisection. It is NaN where the covariance is.
     """
     angles = jnp.pi * (jnp.arange(DIRECTIONS, dtype=covariance.dtype) + 0.5) / DIRECTIONS
     angles = angles.reshape((1,) * (covariance.ndim - 2) + (DIRECTIONS,))

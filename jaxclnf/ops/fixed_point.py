@@ -12,23 +12,23 @@ from jaxtyping import Array, Float, Int, Num, UInt32
 from jaxclnf.ops.sample import pixels_at
 
 STEPS, FINE = 32, 1024
-"""Steps of a pixel: coordinates come in `STEPS`, what a row and a column add to them in `FINE`."""
+"""Steps of a pixel: coordinates are rounded to `STEPS`, the summands of a row and a column to `FINE`."""
 
 
 TAPS = np.array([[0, 0], [1, 0], [0, 1], [1, 1]], np.int32)
-"""The pixels, x and y, that a value lies between."""
+"""Offsets, x and y, of the four pixels around a value."""
 
 
 def remap(
     image: Num[Array, "height width"], x: Float[Array, "*grid"], y: Float[Array, "*grid"]
 ) -> Float[Array, "*grid"]:
-    """Values of ``image`` at coordinates, rounded to 1/32 pixel with ties to even."""
+    """Read ``image`` at coordinates that are rounded to 1/32 pixel, with ties to even."""
     low, high = whole_of(image)
     return read_in_steps(image[None], jnp.uint32(0), steps_of(x), steps_of(y), low, high, x.dtype)
 
 
 def whole_of(image: Num[Array, "*n height width"]) -> tuple[Int[Array, "2"], Int[Array, "2"]]:
-    """The first pixel of an image (x, y) and the one after its last."""
+    """Give the first pixel of an image (x, y) and the one after its last."""
     return jnp.zeros(2, jnp.int32), jnp.array(image.shape[:-3:-1], jnp.int32)
 
 
@@ -41,9 +41,9 @@ def read_in_steps(
     high: Int[Array, "2"],
     dtype: DTypeLike,
 ) -> Float[Array, "*grid"]:
-    """Values at whole numbers of 1/32 pixel; pixels outside ``low`` .. ``high`` (excluded) count 0.
+    """Read values at whole numbers of 1/32 pixel; pixels outside ``low`` .. ``high`` (excluded) count as 0.
 
-    On CPUs one look-up after the other, for the reason that `jaxclnf.ops.sample` gives.
+    On CPUs the look-ups follow one another, for the reason given in `jaxclnf.ops.sample`.
     """
     col, row = x // STEPS, y // STEPS
     taps = jax.lax.platform_dependent(
@@ -66,7 +66,7 @@ def _taps_at_once(*places: Array) -> Num[Array, "4 *grid"]:
 def _tap(
     step: Int[Array, "2"], images: Array, which: Array, col: Array, row: Array, low: Array, high: Array
 ) -> Num[Array, "*grid"]:
-    """Pixels a step beyond others, 0 outside."""
+    """Read the pixels one step beyond the given ones; 0 outside."""
     height, width = images.shape[1:]
     col, row = col + step[0], row + step[1]
     inside = (col >= low[0]) & (col < high[0]) & (row >= low[1]) & (row < high[1])
@@ -83,10 +83,10 @@ def sample_in_steps_of(
     img_from_ref: Float[Array, "2 2"],
     size: int,
 ) -> Float[Array, "n {size} {size}"]:
-    """`jaxclnf.ops.sample.sample_patches_of` as OpenFace 2 samples.
+    """Sample patches as `jaxclnf.ops.sample.sample_patches_of` does, but rounded as in OpenFace 2.
 
-    OpenCV's `warpAffine` rounds what rows and what columns add to a coordinate to 1/1024 pixel each, then
-    their sum to 1/32.
+    OpenCV's `warpAffine` rounds the summands of the row and of the column to 1/1024 pixel, then their sum to
+    1/32.
     """
     offset = jnp.arange(size).astype(centres.dtype)
     corner, fraction = _corner(centres, img_from_ref, (size - 1) / 2)
@@ -103,7 +103,7 @@ def sample_in_steps_of(
 def _corner(
     centres: Float[Array, "n 2"], img_from_ref: Float[Array, "2 2"], reach: float
 ) -> tuple[Float[Array, "n 2"], Float[Array, "n 2"]]:
-    """Patches' first samples in 1/1024 pixels, whole and the rest, which float32 has not room for together.
+    """First samples of patches in 1/1024 pixels: the whole part and the rest, too long for one float32.
 
     The order of the sums is OpenFace's.
     """
@@ -114,7 +114,7 @@ def _corner(
 
 
 def steps_of(x: Float[Array, "*grid"]) -> Int[Array, "*grid"]:
-    """Coordinates in 1/32 pixels; those that are no numbers or far away lie outside every image."""
+    """Round coordinates to 1/32 pixels; NaN and far away ones come to lie outside every image."""
     far = 2.0**24
     x = jnp.where(jnp.isnan(x), -far, jnp.clip(x * STEPS, -far, far))
     return jnp.round(x).astype(jnp.int32)

@@ -1,8 +1,8 @@
 """One weighted, regularised Gauss-Newton step of the face parameters.
 
-The Jacobian's local columns are ``scale * R V`` with the constant basis V, so the normal equations need no
-Jacobian of all parameters: their local block is a sum of six constant products of V with itself, and
-what mixes poses and modes is one product with V.
+The Jacobian's local columns are ``scale * R V`` with the constant basis V, so the normal equations do not
+need the whole Jacobian: their local block is a sum of six constant products of V with itself, and the block
+of pose and modes is one product with V.
 """
 
 from functools import partial
@@ -17,7 +17,7 @@ from jaxclnf.ops.shape import N_RIGID, rigid_jacobian
 from jaxclnf.types import PDM, FaceParams
 
 PANEL = 20
-"""Unknowns that are eliminated before the equations are made smaller."""
+"""Number of unknowns that are eliminated before the equations are cut down to the rest."""
 
 AXES = ((0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2))
 
@@ -25,7 +25,7 @@ AXES = ((0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2))
 def basis_products(
     basis: Float[Array, "n_points 3 n_modes"], weights: Float[Array, " n_points"]
 ) -> Float[Array, "6 n_modes n_modes"]:
-    """Weighted sums over landmarks of ``V_a' V_b + V_b' V_a`` (halved for a = b), for `AXES` a, b."""
+    """Sum ``V_a' V_b + V_b' V_a`` (halved for a = b) over landmarks by their weights, for `AXES` a, b."""
     n_points, _, n_modes = basis.shape
     basis = basis.reshape(n_points, -1)
     every = ((basis * weights[:, None]).T @ basis).reshape(3, n_modes, 3, n_modes)
@@ -40,11 +40,11 @@ def normal_equations(
     reg_factor: Float[Array, "*n_modes"],
     products: Float[Array, "6 n_modes n_modes"] | None = None,
 ) -> tuple[Float[Array, "n_params n_params"], Float[Array, " n_params"]]:
-    """Left and right side of ``(J'WJ + reg/E) d = J'W shifts - (reg/E) q``.
+    """Build the left and right side of ``(J'WJ + reg/E) d = J'W shifts - (reg/E) q``.
 
-    ``shifts`` are image pixels; a landmark of weight 0 has no say. E are the PDM's eigenvalues and q
+    ``shifts`` are in image pixels; a landmark of weight 0 has no effect. E are the PDM's eigenvalues and q
     the local parameters; the rigid parameters are not regularised. ``products`` are those of
-    `basis_products` for these weights, to be had once for many steps. Source: OpenFace's `NU_RLMS`;
+    `basis_products` for these weights, computed once for many steps. Source: OpenFace's `NU_RLMS`;
     Saragih et al. 2011, equation 25; Baltrušaitis et al. 2013, equation 9.
     """
     if products is None:
@@ -71,7 +71,7 @@ def rigid_normal_equations(
     shifts: Float[Array, "n_points 2"],
     weights: Float[Array, " n_points"],
 ) -> tuple[Float[Array, "6 6"], Float[Array, " 6"]]:
-    """`normal_equations` of scale, rotation and translation alone, which are not regularised."""
+    """Build the `normal_equations` of scale, rotation and translation alone, which are not regularised."""
     jac = rigid_jacobian(pdm, params)
     columns = jnp.concatenate([jac, shifts[..., None]], axis=-1) * weights[:, None, None]
     return _weighted(jac, columns)
@@ -83,7 +83,7 @@ def _weighted(jac, columns):
 
 
 def gauss_newton_step(hessian: Float[Array, "k k"], gradient: Float[Array, " k"]) -> Float[Array, " k"]:
-    """Solution of the symmetric positive definite normal equations."""
+    """Solve the normal equations, which are symmetric and positive definite."""
     solve = partial(jax.lax.platform_dependent, hessian, cpu=_eliminated, default=_by_cholesky)
     times = partial(jnp.matmul, hessian)
     return jax.lax.custom_linear_solve(times, gradient, lambda _, side: solve(side), symmetric=True)
@@ -96,9 +96,9 @@ def _by_cholesky(hessian, side):
 
 @jax.custom_batching.custom_vmap
 def _eliminated(hessian, side):
-    """Elimination without pivoting, which positive definite systems do not need.
+    """Solve by elimination without pivoting, which positive definite systems do not need.
 
-    JAX's Cholesky on the CPU is LAPACK's, and two programs that call it at a time can wait for ever.
+    JAX's Cholesky on the CPU is LAPACK's, and two programs that call it at the same time can deadlock.
     """
     return _all_eliminated(hessian[..., None], side[..., None])[..., 0]
 
@@ -115,9 +115,9 @@ def _(n, batched, hessian, side):
 
 
 def _all_eliminated(hessian: Float[Array, "k k n"], side: Float[Array, "k n"]) -> Float[Array, "k n"]:
-    """Solutions of ``n`` systems, which lie side by side so that each operation serves all of them.
+    """Solve ``n`` systems, which lie side by side so that each operation serves all of them.
 
-    Rows are made those of the identity, `PANEL` at a time, so that later ones work on what is left.
+    Rows are turned into those of the identity, `PANEL` at a time; later panels work on the remaining ones.
     """
     rest, panels = jnp.concatenate([hessian, side[:, None]], axis=1), []
     while len(rest):

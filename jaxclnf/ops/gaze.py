@@ -1,4 +1,4 @@
-"""Where an eye looks: a ray through its pupil, met with the sphere of its eyeball.
+"""The gaze of an eye: the ray through its pupil, intersected with the sphere of its eyeball.
 
 Camera coordinates: x right, y down, z away from the camera, millimetres. Source: OpenFace's
 `GazeEstimation.cpp`.
@@ -14,7 +14,7 @@ RADIUS = 12.0
 def gaze_direction(
     pupil: Float[Array, "3"], eyeball: Float[Array, "3"], radius: float = RADIUS
 ) -> Float[Array, "3"]:
-    """Unit vector from the centre of an eyeball to where the ray from the camera through ``pupil`` enters it.
+    """Unit vector from an eyeball's centre to the point where the camera's ray through ``pupil`` enters it.
 
     A ray that misses the eyeball gives, as in OpenFace, the direction from its centre to (0, 0, -1), a
     millimetre behind the camera.
@@ -30,6 +30,6 @@ def gaze_direction(
 
 
 def gaze_angles(directions: Float[Array, "n_eyes 3"]) -> Float[Array, "2"]:
-    """Angles of the eyes' mean direction, radians: positive to the image's right, then positive downwards."""
+    """Angles of the eyes' mean direction in radians: positive to the image's right, then positive down."""
     x, y, z = directions.mean(0)
     return jnp.stack([jnp.arctan2(x, -z), jnp.arctan2(y, -z)])

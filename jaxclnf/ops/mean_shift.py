@@ -1,4 +1,4 @@
-"""Mean shift of landmarks on their response maps, and the likelihood of where they are."""
+"""Mean shift of landmarks on their response maps, and the likelihood of their places."""
 
 from typing import Literal
 
@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 GRID_STEP = 0.1
-"""OpenFace tabulates its kernel at every tenth of a pixel."""
+"""Step in pixels of OpenFace's kernel table."""
 
 
 def mean_shift(
@@ -15,7 +15,7 @@ def mean_shift(
     sigma: Float[Array, ""],
     kernel: Literal["exact", "grid"] = "exact",
 ) -> Float[Array, "n 2"]:
-    """Shift x, y of each position to the kernel-weighted mean of its map, in map pixels.
+    """Compute each position's shift x, y to the kernel-weighted mean of its map, in map pixels.
 
     Positions count from the centre of the map's first pixel and are clamped to the map first.
     ``kernel="grid"`` rounds the kernel's centre to a tenth of a pixel as OpenFace's table does
@@ -38,7 +38,7 @@ def mean_shift(
 def likelihoods(
     responses: Float[Array, "n rows cols"], positions: Float[Array, "n 2"], sigma: Float[Array, ""]
 ) -> Float[Array, " n"]:
-    """Kernel-weighted sum of each map about the landmark's position, which is not clamped."""
+    """Sum each map, weighted by the kernel about the landmark's position, which is not clamped."""
     kernel_x, kernel_y = _kernels(positions, responses.shape[-2], responses.shape[-1], sigma)
     return jnp.einsum("nyx,ny,nx->n", responses, kernel_y, kernel_x)
 

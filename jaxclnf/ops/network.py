@@ -1,7 +1,7 @@
 """The network of a convolutional expert: from one picture of a face to logits of all response maps.
 
-A residual network goes down to a few cells that see the whole face and comes up again, adding what the finer
-levels saw. Strided kernels have even sides, so that a mirrored picture gives mirrored maps as well as it can.
+A residual network goes down to a few cells that see the whole face and up again, adding the finer levels'
+output. Strided kernels have even sides, so that a mirrored picture gives nearly the mirrored maps.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from jaxclnf.types import ConvLayer, ConvNetwork
 
 @runtime_checkable
 class Apply(Protocol):
-    """What a layer does to an array at a stride; training has normalisation in it."""
+    """Function that applies a layer to an array at a stride; in training it includes normalisation."""
 
     def __call__(self, layer: ConvLayer, x: Array, stride: int) -> Array: ...
 
@@ -25,7 +25,7 @@ class Apply(Protocol):
 def convolve(
     layer: ConvLayer, x: Float[Array, "batch h w c"], stride: int = 1
 ) -> Float[Array, "batch y x d"]:
-    """The layer's convolution, zeros beyond the border; the output has the input's sides over the stride."""
+    """Convolve with zeros beyond the border; the output's sides are the input's divided by the stride."""
     side = layer.kernel.shape[0]
     before = (side - stride) // 2
     padding = [(before, side - stride - before)] * 2
@@ -53,7 +53,7 @@ def logits(
 
 
 def normalised(pictures: Float[Array, "batch side side"]) -> Float[Array, "batch side side"]:
-    """Pictures (grey 0..255) of mean 0 and deviation about 1; flat ones stay flat."""
+    """Normalise pictures (grey 0..255) to mean 0 and standard deviation about 1; flat ones stay flat."""
     grey = pictures / 255
     grey = grey - grey.mean((1, 2), keepdims=True)
     return grey / (jnp.sqrt(jnp.mean(grey**2, (1, 2), keepdims=True) + 1e-8) + 0.05)
@@ -65,14 +65,14 @@ def _residual(block: tuple[ConvLayer, ConvLayer], x: Array, apply: Apply) -> Arr
 
 
 def _twice(x: Array) -> Array:
-    """Every cell as two by two."""
+    """Repeat every cell two by two times."""
     batch, height, width, channels = x.shape
     wide = jnp.broadcast_to(x[:, :, None, :, None], (batch, height, 2, width, 2, channels))
     return wide.reshape(batch, 2 * height, 2 * width, channels)
 
 
 def _spread(x: Array) -> Array:
-    """Four values a cell and landmark as two by two cells."""
+    """Spread four values for each cell and landmark over two by two cells."""
     batch, height, width, channels = x.shape
     x = x.reshape(batch, height, width, 2, 2, channels // 4)
     return x.transpose(0, 1, 3, 2, 4, 5).reshape(batch, 2 * height, 2 * width, channels // 4)
@@ -99,7 +99,7 @@ def network_moments(
 def mirrored_moments(
     moments: Float[Array, "*batch n_points 5"], mirror: tuple[int, ...]
 ) -> Float[Array, "*batch n_points 5"]:
-    """Moments of the maps seen in a mirror, whose landmark ``mirror[i]`` shows landmark i."""
+    """Turn the moments of a mirrored picture's maps back; landmark i appears there as ``mirror[i]``."""
     signs = jnp.array([-1, 1, 1, -1, 1], moments.dtype).reshape((1,) * (moments.ndim - 1) + (5,))
     return signs * moments[..., jnp.array(mirror), :]
 
@@ -107,7 +107,7 @@ def mirrored_moments(
 def mean_and_covariance(
     moments: Float[Array, "*batch 5"],
 ) -> tuple[Float[Array, "*batch 2"], Float[Array, "*batch 2 2"]]:
-    """Mean and covariance of maps from their moments."""
+    """Compute the mean and covariance of maps from their moments."""
     mean = moments[..., :2]
     second = moments[..., jnp.array([2, 3, 3, 4])].reshape(*mean.shape, 2)
     return mean, second - mean[..., :, None] * mean[..., None, :]

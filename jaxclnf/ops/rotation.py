@@ -35,7 +35,7 @@ def matrix_to_euler(rotation: Float[Array, "3 3"]) -> Float[Array, "3"]:
 
 
 def skew(w: Float[Array, "3"]) -> Float[Array, "3 3"]:
-    """The matrix of the cross product with ``w``."""
+    """Build the matrix of the cross product with ``w``."""
     zero = jnp.zeros_like(w[0])
     return jnp.array([[zero, -w[2], w[1]], [w[2], zero, -w[0]], [-w[1], w[0], zero]])
 

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int, Num, UInt32
 
 MAX_PLACE = 2**31
-"""Pixels that can be counted through by one index."""
+"""Number of pixels up to which one index can address them all."""
 
 
 def sample_patches(
@@ -34,13 +34,13 @@ def sample_patches_of(
     img_from_ref: Float[Array, "2 2"],
     size: int,
 ) -> Float[Array, "n {size} {size}"]:
-    """`sample_patches` of one of several images; a batch of faces then shares them all."""
+    """Do `sample_patches` on one of several images, which a batch of faces shares."""
     x, y = _grid(centres, img_from_ref, size)
     return bilinear(images, which.astype(jnp.uint32), x, y).reshape(-1, size, size)
 
 
 def _grid(centres, img_from_ref, size):
-    """x and y of every sample, (n, size * size): loops over long rows of memory are faster."""
+    """x and y of every sample, (n, size * size), since loops over long rows of memory are faster."""
     offsets = np.arange(size) - (size - 1) / 2
     grid = jnp.asarray(np.stack(np.meshgrid(offsets, offsets)).reshape(2, -1), centres.dtype)
     x, y = img_from_ref[:, :1] * grid[:1] + img_from_ref[:, 1:] * grid[1:]
@@ -53,7 +53,7 @@ def bilinear(
     x: Float[Array, "*grid"],
     y: Float[Array, "*grid"],
 ) -> Float[Array, "*grid"]:
-    """Values between the pixels of image ``which``; beyond the border, the border's."""
+    """Interpolate image ``which`` between its pixels; beyond the border it has the border's values."""
     height, width = images.shape[1:]
     col, dx, right = _cell(x, width)
     row, dy, down = _cell(y, height)
@@ -79,14 +79,14 @@ def _cell(x: Float[Array, "*grid"], length: int) -> tuple[UInt32[Array, "*grid"]
 
 
 def _at_once(offsets, images, which, place):
-    """The pixels so far after each place, one look-up after the other."""
+    """Read the pixels at every offset from each place, all look-ups in one program."""
     return jnp.stack([pixels_at(images, which, place + jnp.uint32(offset)) for offset in offsets])
 
 
 def _in_a_loop(offsets, images, which, place):
-    """`_at_once` for CPUs, where a look-up that does nothing else is four times as fast.
+    """Do `_at_once` in a loop for CPUs.
 
-    A loop keeps XLA from adding to it.
+    It keeps XLA from fusing other work with the look-ups, which alone are four times as fast.
     """
     return jax.lax.map(lambda offset: pixels_at(images, which, place + offset), jnp.asarray(offsets))
 
@@ -96,7 +96,7 @@ def pixels_at(
     which: UInt32[Array, ""],
     place: UInt32[Array, "*grid"],
 ) -> Num[Array, "*grid"]:
-    """Pixels of an image by their place, which counts from its first one, row by row, and is inside."""
+    """Read pixels of an image by their place, which counts row by row from the first and is inside."""
     n_images, height, width = images.shape
     if images.size > MAX_PLACE:
         return images.reshape(n_images, -1).at[which, place].get(mode="promise_in_bounds")

@@ -11,16 +11,16 @@ from jaxclnf.ops.rotation import compose_small_rotation, euler_to_matrix
 from jaxclnf.types import PDM, FaceParams
 
 N_RIGID = 6
-"""Rigid parameters of a step: scale, three small rotations, two translations."""
+"""Number of rigid parameters of a step: scale, three small rotations, two translations."""
 
 
 def shape_3d(pdm: PDM, shape: Float[Array, " n_modes"]) -> Float[Array, "n_points 3"]:
-    """The 3D shape of local parameters, in model units, before any rotation."""
+    """Compute the 3D shape of local parameters, in model units, before any rotation."""
     return pdm.mean + pdm.basis @ shape
 
 
 def shape_2d(pdm: PDM, params: FaceParams) -> Float[Array, "n_points 2"]:
-    """The landmarks that parameters stand for, in image pixels (weak perspective)."""
+    """Project the shape of parameters to landmarks in image pixels (weak perspective)."""
     rows = euler_to_matrix(params.rotation)[:2]
     return params.scale * shape_3d(pdm, params.shape) @ rows.T + params.translation[None]
 
@@ -28,7 +28,7 @@ def shape_2d(pdm: PDM, params: FaceParams) -> Float[Array, "n_points 2"]:
 def reference_shape(
     pdm: PDM, shape: Float[Array, " n_modes"], patch_scale: Float[Array, ""]
 ) -> Float[Array, "n_points 2"]:
-    """The face upright and frontal, ``patch_scale`` pixels a model unit, about its origin."""
+    """Project the shape upright and frontal at ``patch_scale`` pixels per model unit, about its origin."""
     return patch_scale * shape_3d(pdm, shape)[:, :2]
 
 
@@ -54,7 +54,7 @@ def jacobian(pdm: PDM, params: FaceParams) -> Float[Array, "n_points 2 n_params"
 
 
 def update(params: FaceParams, delta: Float[Array, " n_params"]) -> FaceParams:
-    """Parameters after a step; additive but for the rotation, which is composed."""
+    """Add a step to the parameters; its small rotation is composed with theirs."""
     return FaceParams(
         scale=params.scale + delta[0],
         rotation=compose_small_rotation(params.rotation, delta[1:4]),
@@ -69,7 +69,7 @@ def clamp(
     turn_limit: Float[Array, ""] | float = np.pi / 2,
     n_deviations: float = 3.0,
 ) -> FaceParams:
-    """Local parameters within ``n_deviations`` of their standard deviation, angles within ``turn_limit``."""
+    """Clamp local parameters to ``n_deviations`` standard deviations, and angles to ``turn_limit``."""
     limit = n_deviations * jnp.sqrt(pdm.eigenvalues)
     return FaceParams(
         scale=params.scale,

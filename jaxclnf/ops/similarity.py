@@ -5,7 +5,7 @@ from jaxtyping import Array, Float
 
 
 def similarity(source: Float[Array, "n 2"], target: Float[Array, "n 2"]) -> Float[Array, "2 2"]:
-    """Scaled rotation that takes ``source`` to ``target``, both about their centroids.
+    """Find the scaled rotation that takes ``source`` to ``target``, both about their centroids.
 
     The scale is the ratio of the sets' RMS radii and the rotation the best one by Kabsch, as in
     OpenFace's `AlignShapesWithScale` (not the least-squares scale). It acts on column vectors.
@@ -21,6 +21,6 @@ def similarity(source: Float[Array, "n 2"], target: Float[Array, "n 2"]) -> Floa
 
 
 def inverse(transform: Float[Array, "2 2"]) -> Float[Array, "2 2"]:
-    """Inverse of a similarity."""
+    """Invert a similarity."""
     (a, b), (c, d) = transform
     return jnp.array([[d, -b], [-c, a]]) / (a * d - b * c)

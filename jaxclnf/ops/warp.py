@@ -1,4 +1,4 @@
-"""Piecewise-affine warp of a face to a reference shape's pixels, as OpenFace's validator wants it.
+"""Piecewise-affine warp of a face to a reference shape's pixels, as OpenFace's validator takes it.
 
 Source: OpenFace's `PAW.cpp`.
 """
@@ -15,8 +15,8 @@ MARGIN = 3.0
 def region(
     landmarks: Float[Array, "n_points 2"], image_size: tuple[int, ...]
 ) -> tuple[Int[Array, "2"], Int[Array, "2"]]:
-    """First and last pixel (x, y) of the region that holds the landmarks of an image (height, width)."""
-    # Beyond what integers hold, landmarks are nowhere.
+    """Find the first and last pixel (x, y) of an image's region that holds the landmarks."""
+    # Landmarks beyond the range of integers are as good as anywhere outside.
     points = jnp.clip(jnp.nan_to_num(landmarks), -1e8, 1e8)
     last = jnp.array(image_size[::-1], jnp.int32) - 1
     low = jnp.trunc(points.min(0) - MARGIN).astype(jnp.int32)
@@ -33,11 +33,11 @@ def warp(
     triangle_of: Int[Array, "rows cols"],
     origin: Float[Array, "2"],
 ) -> Float[Array, "rows cols"]:
-    """The face in the reference shape; pixel (row, col) stands for ``origin + (col, row)`` there.
+    """Warp the face to the reference shape; pixel (row, col) stands for ``origin + (col, row)`` there.
 
     In triangle (i, j, k) that point comes from ``v_i + a (v_j - v_i) + b (v_k - v_i)`` with
-    ``a = alpha @ (1, x, y)`` and ``b = beta @ (1, x, y)``. Pixels whose ``triangle_of`` is -1 are 0, as is
-    all that lies outside the landmarks' region.
+    ``a = alpha @ (1, x, y)`` and ``b = beta @ (1, x, y)``. Pixels whose ``triangle_of`` is -1 are 0, as are
+    those outside the landmarks' region.
     """
     low, high = region(landmarks, image.shape)
     corners = (landmarks - low[None].astype(landmarks.dtype))[triangles]  # n_triangles, corner, xy

@@ -1,1 +1,1 @@
-"""What a run leaves: tables, pictures, reports; and the runs of photos and videos that fill them."""
+"""The results of a run (tables, pictures, reports), and the runs on photos and videos that make them."""

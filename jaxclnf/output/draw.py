@@ -36,7 +36,7 @@ _SHADE = (20, 20, 20)
 
 
 def colour_of(face: int) -> tuple[int, int, int]:
-    """The colour of a face by its number, the same in every picture."""
+    """Choose the colour of a face by its number, the same in every picture."""
     if face < len(COLOURS):
         return COLOURS[face]
     hue = face * _GOLDEN % 1.0  # far from those of the last few
@@ -114,10 +114,10 @@ def _line(rgb: RGB, points: Points, closed: bool, colour: tuple[int, int, int], 
 
 
 def _thickness(size: float | np.floating) -> int:
-    """Thickness of the strokes for something ``size`` pixels large."""
+    """Choose the thickness of strokes for something ``size`` pixels large."""
     return int(np.clip(np.round(size / 180), 1, 20))
 
 
 def _fixed(points: Points) -> np.ndarray:
-    """Coordinates in OpenCV's fixed point, kept within what its integers hold."""
+    """Convert coordinates to OpenCV's fixed point, within the range of its integers."""
     return np.round(np.clip(points, -1e4, 1e4) * 2**_SHIFT).astype(np.int32)

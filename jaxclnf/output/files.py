@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, and the cells of comma-separated ones."""
+"""Files that appear whole or not at all, and the cells of CSV files."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from pathlib import Path
 from uuid import uuid4
 
 PART = ".jaxclnf-*.part"
-"""Temporary names: short, since a file's own name may be as long as names can be."""
+"""Suffix of temporary names, which are short: a file's own name may have the greatest length."""
 
 
 @contextmanager
 def written_whole(path: Path) -> Iterator[Path]:
-    """A temporary name beside ``path``; what stands there at the end is moved to ``path``, after an error
-    removed.
+    """Give a temporary name beside ``path``; at the end the file is moved to ``path``, or removed after an
+    error.
 
     The name is new and random: no link that somebody planted is followed.
     """
@@ -29,7 +29,7 @@ def written_whole(path: Path) -> Iterator[Path]:
 
 
 def write_whole(path: Path, data: bytes) -> None:
-    """Write a file under a temporary name and move it when it is whole."""
+    """Write a file under a temporary name and move it into place when it is whole."""
     with written_whole(path) as part, part.open("xb") as file:
         file.write(data)
 
@@ -41,9 +41,9 @@ def remove_parts(folder: Path) -> None:
 
 
 def path_cell(text: str) -> str:
-    r"""A path, or a sentence that begins with one, as it stands in tables.
+    r"""Make a path, or a sentence that begins with one, safe for a table.
 
-    Bytes that are no UTF-8 become ``\xNN``. What a spreadsheet would take for a formula (it begins with
+    Bytes that are not UTF-8 become ``\xNN``. What a spreadsheet would take for a formula (it begins with
     ``=``, ``+``, ``-``, ``@``, a tab or a line end) gets ``./`` in front, which is the same path.
     """
     text = text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")

@@ -1,4 +1,4 @@
-"""The output folder of a run: its own while it lasts; never an input or a stranger's file is written over."""
+"""The output folder of a run: one run at a time writes to it, and never over an input or a foreign file."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from jaxclnf.output.files import remove_parts, write_whole
 
 try:
     import fcntl
-except ImportError:  # Windows: runs are not kept apart
+except ImportError:  # on Windows nothing keeps two runs apart
     fcntl = None
 
 LONGEST_NAME = 255  # bytes, on all usual file systems
-RUN = "the run"  # the owner of files that belong to no source alone
+RUN = "the run"  # the owner of files that belong to no single source
 
 
 def make_folder(path: Path) -> Path:
-    """The output folder, made if it is not there; raises ValueError where it cannot hold files."""
+    """Make the output folder if it is missing; raises ValueError if it cannot hold files."""
     try:
         path.mkdir(parents=True, exist_ok=True)
         probe = path / ".jaxclnf-probe.part"
@@ -39,8 +39,8 @@ class OutputFolder:
     """A folder that one run writes to.
 
     Another run on the same folder is refused. ``jaxclnf.json`` lists the files that runs wrote here with the
-    source of each; only those are written over, and only for the same source. ``done`` keeps, by source, what
-    runs have to remember. Use as a context manager.
+    source of each; only those are written over, and only for the same source. ``done`` keeps what
+    later runs have to know of each source. Use as a context manager.
     """
 
     def __init__(self, path: Path) -> None:
@@ -65,12 +65,12 @@ class OutputFolder:
             self._lock = None
 
     def protect(self, inputs: Iterable[Path | str]) -> None:
-        """Keep the names of these files, and of the files they link to, from being written to."""
+        """Protect these files, and the files that they link to, from being written over."""
         for path in inputs:
             self._inputs |= _identities(Path(path))
 
     def claim(self, *names: str, replace: bool = False) -> None:
-        """Take names for the whole run; raises ValueError where one is an input's, or a stranger's file.
+        """Take names for the whole run; raises ValueError if one is an input's or a foreign file's.
 
         With ``replace`` files may be written over that no list tells of; inputs never.
         """
@@ -85,7 +85,7 @@ class OutputFolder:
             self._take(name, RUN)
 
     def claim_folder(self, name: str) -> Path:
-        """A folder in this one that holds nothing but results; with a number where the name is taken."""
+        """Take a folder in this one for results alone; its name gets a number if it is taken."""
         for number in range(1, 10**6):
             numbered = f"{name}{'' if number == 1 else f'-{number}'}"
             path = self.path / numbered
@@ -98,10 +98,10 @@ class OutputFolder:
         raise ValueError(f"{self.path} holds too many folders like {name}")
 
     def stem(self, source: str, name: str, endings: Sequence[str], longest: str = "") -> str:
-        """A name without ending for the outputs of ``source``, the same in every run into this folder.
+        """Give a name without ending for the outputs of ``source``, the same in every run into this folder.
 
         It is ``name``, shortened where ``endings`` (or the ``longest``) make it too long, with a number where
-        another source, an input or a stranger's file has it. A source is told from others by its whole path.
+        another source, an input or a foreign file has it. A source is told from others by its whole path.
         """
         owner = source_key(source)
         room = LONGEST_NAME - max(len(os.fsencode(ending)) for ending in (*endings, longest))
@@ -120,7 +120,7 @@ class OutputFolder:
         return [name.removesuffix(end) for name in names for end in endings if name.endswith(end)]
 
     def save(self) -> None:
-        """Write the list."""
+        """Write the list of files to ``jaxclnf.json``."""
         said = {"files": self._owners, "done": self.done}
         write_whole(self.path / LIST, json.dumps(said, indent=0).encode())
 
@@ -138,12 +138,12 @@ class OutputFolder:
 
 
 def source_key(source: str) -> str:
-    """What tells a source from others of the same name."""
+    """Make a key that tells a source from others of the same name."""
     return os.path.abspath(source) if os.path.lexists(source) else source
 
 
 def _identities(path: Path) -> set[tuple[int, int]]:
-    """The file and, where it is a link, the link."""
+    """Identify the file and, if it is a link, the link too."""
     found = set()
     for look in (os.stat, os.lstat):
         with suppress(OSError, ValueError):
@@ -153,7 +153,7 @@ def _identities(path: Path) -> set[tuple[int, int]]:
 
 
 def _shortened(name: str, most: int) -> str:
-    """A name of at most ``most`` bytes, cut between letters."""
+    """Shorten a name to at most ``most`` bytes, cut between letters."""
     while len(os.fsencode(name)) > most:
         name = name[:-1]
     return name

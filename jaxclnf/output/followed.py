@@ -1,4 +1,4 @@
-"""Videos through the stages of a run: faces followed, and what tables and pictures say of them."""
+"""Videos through the stages of a run: faces followed, then their rows in tables and their pictures."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ NO_BOXES = np.zeros((0, 5), np.float32)
 
 
 class Followed(NamedTuple):
-    """A frame and the faces in it, with their numbers and whether they were really seen."""
+    """A frame and the faces in it: their numbers, and whether each was really seen."""
 
     frame: Frame
     camera: Camera
@@ -52,9 +52,9 @@ def follow(
     detector: Detector | str | None = None,
     smoothing: Smoothing | None = None,
 ) -> Iterator[Followed]:
-    """Follow the faces of a video; without ``camera`` OpenFace's guess, without ``detector`` ours.
+    """Follow the faces of a video; by default OpenFace's guess of the camera, and our own detector.
 
-    With a ``smoothing`` frames come late by as many as it looks ahead.
+    With a ``smoothing`` each frame comes as many frames late as it looks ahead.
     """
     seen = _steps(model, config, video, detector if callable(detector) else named_detector(detector))
     if smoothing is not None:
@@ -67,7 +67,7 @@ def follow(
 def _steps(
     model: Model, config: TrackConfig, video: Video, find: Detector
 ) -> Iterator[tuple[Frame, list[Tracked]]]:
-    """What the tracker says of every frame."""
+    """Run the tracker on every frame."""
     state = TrackerState()
     for frame in video.frames:
         grey = to_grey(frame.rgb)
@@ -81,7 +81,7 @@ def _steps(
 
 
 def _detected(config: TrackConfig, state: TrackerState, rgb: RGB, find: Detector) -> np.ndarray:
-    """The boxes of a frame's faces, seen as large as is of use."""
+    """Detect the faces of a frame, which is reduced to the size at which detection is best."""
     return detect_faces(rgb, find, look_scale(config, state)).tilted
 
 
@@ -98,12 +98,12 @@ def _measured(
 
 
 def _summed(result: FitResult) -> FitResult:
-    """A fit with its iterations summed over its stages: new faces go through more than followed ones."""
+    """Sum a fit's iterations over its stages, since new faces go through more stages than followed ones."""
     return replace(result, iterations=np.asarray(result.iterations).sum(0))
 
 
 def video_columns(model: Model, config: FitConfig, certainty: bool = False) -> list[str]:
-    """Names of the columns of a video's table; raises ValueError for a certainty that nothing tells."""
+    """Name the columns of a video's table; raises ValueError if certainty is asked for but unknown."""
     if certainty:
         check_certainty(model, config)
     sizes = model.pdm.n_points, model.pdm.n_modes
@@ -111,20 +111,20 @@ def video_columns(model: Model, config: FitConfig, certainty: bool = False) -> l
 
 
 def frame_rows(names: list[str], followed: Followed) -> list[list[str]]:
-    """The rows of a frame: one a face, or one that says there is none."""
+    """Make the rows of a frame: one for each face, or one that says there is none."""
     frame, source, sure = followed.frame, followed.frame.source, tells_certainty(names)
     rows = [video_row(source, frame.number, frame.time, i, face, ok, sure) for i, face, ok in followed.faces]
     return rows or [empty_row(names, source, frame=frame.number, timestamp=f"{frame.time:.6f}")]
 
 
 def openface_lines(followed: Followed) -> list[str]:
-    """The lines of a frame in OpenFace's own table; a frame in which no face is followed has none."""
+    """Make a frame's lines for OpenFace's own table; a frame in which no face is followed has none."""
     frame = followed.frame
     return [video_line(frame.number, i, frame.time, ok, face) for i, face, ok in followed.faces]
 
 
 def annotated(followed: Followed) -> RGB:
-    """A frame with the faces that were seen in it."""
+    """Draw the faces that were seen in a frame."""
     picture = followed.frame.rgb.copy()
     for i, face, seen in followed.faces:
         if seen:

@@ -1,4 +1,4 @@
-"""One photo by one call each: its faces found and fitted, and drawn."""
+"""One photo: a call that finds and fits its faces, and a call that draws them."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from jaxclnf.types import FitResult, Model, usable
 def fit_photo(
     model: Model, photo: RGB, config: FitConfig | None = None, detector: Detector | str | None = None
 ) -> FitResult:
-    """Find the faces of a photo and fit them; returns a row a face, in the detector's order.
+    """Find the faces of a photo and fit them; the result has a row for each face, in the detector's order.
 
     ``photo`` is RGB as `jaxclnf.read_photo` gives it. ``detector`` is a name, as for ``--detector``, or a
-    function from pixels to what it found; without it, the default. A photo without faces has no rows.
+    function from pixels to what it found; by default our own detector. A photo without faces has no rows.
     """
     return fit_faces(model, [to_grey(photo)], [detect_faces(photo, detector).tilted], config)
 
 
 def draw(photo: RGB, result: FitResult) -> Image.Image:
-    """Draw the landmarks of one face or of a batch on a copy of their photo, a colour a face.
+    """Draw the landmarks of one face or of a batch on a copy of their photo, each face in its colour.
 
-    Notebooks show the picture, its ``save`` writes it. Fits that came to nothing are left out.
+    Notebooks show the picture; its ``save`` writes it to a file. Failed fits are left out.
     """
     picture = np.array(photo)
     points, status = np.asarray(result.landmarks, np.float64), np.atleast_1d(result.status)

@@ -1,6 +1,6 @@
-"""Tables exactly as OpenFace 2 writes them: its columns alone, in its decimals, one file a photo or video.
+"""Tables exactly as OpenFace 2 writes them: only its columns, with its decimals, a file for each input.
 
-`tables` writes the same columns with more decimals and what else is known. Source: OpenFace's
+`jaxclnf.output.tables` writes the same columns with more decimals, and more columns. Source: OpenFace's
 `RecorderCSV.cpp`; golden files in tests.
 """
 
@@ -19,35 +19,35 @@ from jaxclnf.output.tables import PHOTO, VIDEO, MeasuredFace, columns, groups
 
 
 class Release(StrEnum):
-    """Releases of OpenFace 2 whose tables differ, by a blank after each comma."""
+    """Releases of OpenFace 2 whose tables differ: the older one writes a blank after each comma."""
 
     v2_2 = "2.2"
     v2_1 = "2.1"
 
 
 def photo_lines(faces: Sequence[MeasuredFace]) -> list[str]:
-    """The lines of a photo's faces."""
+    """Make the lines of a photo's faces."""
     return [",".join([str(i), f"{face.confidence:.3f}", *_numbers(face)]) for i, face in enumerate(faces)]
 
 
 def video_line(frame: int, face_id: int, timestamp: float, success: bool, found: MeasuredFace) -> str:
-    """The line of a face in a video's frame."""
+    """Make the line of a face in a frame of a video."""
     sure = f"{found.confidence:.2f}"
     return ",".join([str(frame), str(face_id), f"{timestamp:.3f}", sure, str(int(success)), *_numbers(found)])
 
 
 def header(n_points: int, n_modes: int, video: bool, n_eye_points: int = 0) -> str:
-    """The first line of a table."""
+    """Make the first line of a table."""
     return ",".join(columns(n_points, n_modes, VIDEO if video else PHOTO, n_eye_points, own=()))
 
 
 def spaced(line: str, release: Release) -> str:
-    """A line as a release writes it, with its end."""
+    """Space a line as a release of OpenFace does, and end it."""
     return (line.replace(",", ", ") if release is Release.v2_1 else line) + "\n"
 
 
 class OpenFaceTables(NamedTuple):
-    """The tables of a run's faces, of models with so many points and modes."""
+    """Writer of a run's tables, for models with so many points and modes."""
 
     release: Release
     n_points: int
@@ -55,7 +55,7 @@ class OpenFaceTables(NamedTuple):
     n_eye_points: int
 
     def write_photo(self, path: Path, faces: Sequence[MeasuredFace]) -> None:
-        """Write the table of a photo; without faces it has no more than its first line."""
+        """Write the table of a photo; without faces it has only its first line."""
         first = header(self.n_points, self.n_modes, False, self.n_eye_points)
         lines = [first, *photo_lines(faces)]
         write_whole(path, "".join(spaced(line, self.release) for line in lines).encode())
@@ -66,7 +66,7 @@ class OpenFaceTables(NamedTuple):
 
 
 class VideoTable:
-    """A video's table, which grows by lines and gets its name when it is finished."""
+    """A video's table, which grows line by line and gets its final name when it is finished."""
 
     def __init__(self, path: Path, first: str, release: Release) -> None:
         self._path, self._part, self._release = path, path.with_name(f"{path.name}.unfinished"), release
@@ -74,7 +74,7 @@ class VideoTable:
         self.add([first])
 
     def add(self, lines: Sequence[str]) -> None:
-        """Append lines and hand them to the system."""
+        """Append lines and flush them to the file."""
         self._file.writelines(spaced(line, self._release) for line in lines)
         self._file.flush()
 
@@ -83,10 +83,10 @@ class VideoTable:
         os.replace(self._part, self._path)
 
     def close(self) -> None:
-        """Leave the lines, under the name of an unfinished table."""
+        """Close the file and leave it under the name of an unfinished table."""
         self._file.close()
 
 
 def _numbers(found: MeasuredFace) -> list[str]:
-    """Numbers as C's printf writes them; what is not finite is 0, as in OpenFace's first frames."""
+    """Format numbers as C's printf does; those not finite become 0, as in OpenFace's first frames."""
     return [f"{float(v):.{g.decimals}f}" for g in groups(found) for v in np.nan_to_num(g.values)]

@@ -1,4 +1,4 @@
-"""The pictures that a run on photos leaves: each photo with what was found on it, and its faces cut out."""
+"""The pictures of a run on photos: each photo with its landmarks drawn, and its faces cut out."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from jaxclnf.types import Model
 
 
 class PhotoFiles:
-    """Names for the files of each photo, and the writing of them; ``crops`` of 0 pixels are none."""
+    """Names of each photo's pictures, and their writing; with ``crops`` of 0 pixels no faces are cut out."""
 
     def __init__(
         self,
@@ -43,11 +43,11 @@ class PhotoFiles:
         self._pictures = pictures
 
     def picture(self, source: str) -> Path | None:
-        """Path of a photo's picture, written or not; None if there are none."""
+        """Give the path of a photo's picture, written or not; None if the run draws none."""
         return self._folder / f"{self._stems[source]}.png" if self._pictures else None
 
     def write(self, photo: Photo | Failure) -> tuple[Photo | Failure, Failure | None]:
-        """Write a photo's pictures; returns it with what went wrong, which costs no row of the table."""
+        """Write a photo's pictures; returns the photo with any failures, which cost no row of the table."""
         if isinstance(photo, Photo):
             try:
                 self._write(photo, self._stems.get(str(photo.path), ""))

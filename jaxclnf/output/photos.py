@@ -32,7 +32,7 @@ from jaxclnf.output.tables import (
 )
 from jaxclnf.types import EYES, Camera, FitResult, Model, Validator
 
-GROUP_PIXELS = 32e6  # photos fitted together: what a few of them hold in memory
+GROUP_PIXELS = 32e6  # of photos that are fitted together, which bounds the memory
 
 
 class Photo(NamedTuple):
@@ -48,14 +48,14 @@ class Photo(NamedTuple):
 def load_photos(paths: Iterable[Path], boxes: BoxSource, camera: Camera | None) -> Iterator[Photo | Failure]:
     """Read photos and look for their faces, a few ahead of what is taken.
 
-    A photo that cannot be used becomes a `Failure`. ``camera`` None stands for OpenFace's default, which goes
-    by each photo's size.
+    A photo that cannot be used becomes a `Failure`. Without ``camera`` it is OpenFace's guess from
+    each photo's size.
     """
     return with_cameras(look_at(paths, boxes), camera)
 
 
 def with_cameras(looked: Iterable[Looked | Failure], camera: Camera | None) -> Iterator[Photo | Failure]:
-    """Photos that were looked at, each with the camera or, for None, OpenFace's default for its size."""
+    """Add the camera to photos that were searched for faces; None stands for OpenFace's guess by size."""
     for each in looked:
         if isinstance(each, Looked):
             own = camera or Camera.default(*each.rgb.shape[1::-1])
@@ -68,14 +68,14 @@ def with_cameras(looked: Iterable[Looked | Failure], camera: Camera | None) -> I
 def fit_loaded(
     model: Model, loaded: Iterable[Photo | Failure], config: FitConfig, validator: Validator | None = None
 ) -> Iterator[Photo | Failure]:
-    """Fit the faces of photos that were read; how sure fits are says ``validator``, or the calibration."""
+    """Fit the faces of photos that were read; confidences are the ``validator``'s or the calibration's."""
     for group in in_groups(loaded, _weight, 1.0):
         yield from _fit_or_name(model, group, config, validator)
-        group.clear()  # while the next group is waited for, this one's pictures go
+        group.clear()  # frees this group's pictures while the next group is waited for
 
 
 def photo_columns(model: Model, config: FitConfig, certainty: bool = False) -> list[str]:
-    """Names of the columns of a table of photos; raises ValueError for a certainty that nothing tells."""
+    """Name the columns of a table of photos; raises ValueError if certainty is asked for but unknown."""
     if certainty:
         check_certainty(model, config)
     sizes = model.pdm.n_points, model.pdm.n_modes
@@ -83,7 +83,7 @@ def photo_columns(model: Model, config: FitConfig, certainty: bool = False) -> l
 
 
 def photo_rows(names: list[str], photo: Photo, source: str) -> list[list[str]]:
-    """The rows of a photo that is called ``source``: one a face, or one that says there is none."""
+    """Make the rows of the photo ``source``: one for each face, or one that says there is none."""
     sure = tells_certainty(names)
     rows = [photo_row(source, i, face, sure) for i, face in enumerate(photo.faces)]
     return rows or [empty_row(names, source)]
@@ -94,14 +94,14 @@ def _weight(photo: Photo | Failure) -> float:
 
 
 def pixels_held(photo: Photo | Failure) -> float:
-    """How large a photo is that was read."""
+    """Count the pixels of a photo that was read."""
     return float(photo.rgb.shape[0] * photo.rgb.shape[1]) if isinstance(photo, Photo) else 0.0
 
 
 def _fit_or_name(
     model: Model, group: list[Photo | Failure], config: FitConfig, validator: Validator | None
 ) -> Iterator[Photo | Failure]:
-    """The group's fits; where a fit breaks down, each photo's alone, so that only that photo is lost."""
+    """Fit a group of photos; if that fails, fit each photo alone, so that only the failing one is lost."""
     try:
         fitted = list(_fit_group(model, group, config, validator))
     except Exception as error:
@@ -135,7 +135,7 @@ def _fit_group(
 def measure(
     model: Model, result: FitResult, sure: Float[np.ndarray, " n_faces"], cameras: Camera
 ) -> list[MeasuredFace]:
-    """What tables say of a batch of fits of confidences ``sure``, each seen by its camera."""
+    """Compute what tables hold of a batch of fits with confidences ``sure``, each seen by its camera."""
     n_faces = len(result.status)
     padded = 1 << (n_faces - 1).bit_length()  # few sizes to compile
     take = np.minimum(np.arange(padded), n_faces - 1)

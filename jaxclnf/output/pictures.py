@@ -1,4 +1,4 @@
-"""The pictures of a run: photos with what was found drawn on them."""
+"""The pictures of a run: photos with landmarks, boxes and axes drawn on them."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from jaxclnf.output.photos import Photo
 from jaxclnf.output.tables import MeasuredFace, percent
 from jaxclnf.types import Camera, HeadPose, usable
 
-LONGEST = 1600  # sides of pictures, in pixels; larger photos are shrunk
+LONGEST = 1600  # pixels of a picture's longer side; larger photos are shrunk
 
 
 def overlay(photo: Photo) -> RGB:
-    """A photo, shrunk where it is large, with the boxes, landmarks and head axes of its faces."""
+    """Draw the boxes, landmarks and head axes of the faces on a copy of a photo, shrunk if it is large."""
     height, width = photo.rgb.shape[:2]
     scale = min(1.0, LONGEST / max(height, width))
     size = max(1, round(width * scale)), max(1, round(height * scale))

@@ -1,4 +1,4 @@
-"""The table of a run, which grows as the run goes on and survives its end, whatever that is.
+"""The table of a run, which grows as the run goes on and is kept however the run ends.
 
 Rows go to ``<table>.unfinished.csv`` as they come. When the run ends the file becomes the table, in the
 format asked for; when it breaks, the file stays, and a run with ``resume`` leaves out what it holds.
@@ -21,7 +21,7 @@ Stamp = list[int]
 
 
 def stamp(path: Path | str) -> Stamp:
-    """Size and time of change of a file, by which it is known again; empty where there is no such file."""
+    """Record a file's size and time of change, to recognise it by; empty if there is no such file."""
     try:
         status = os.stat(path)
     except (OSError, ValueError):
@@ -67,7 +67,7 @@ class Table:
 
     @classmethod
     def afresh(cls, path: Path, columns: Sequence[str]) -> Table:
-        """A table that is begun anew, whatever an earlier run left."""
+        """Begin a table anew, whatever an earlier run left."""
         path.with_suffix(".unfinished.csv").unlink(missing_ok=True)
         return cls(path, columns, columns[0], {}, resume=False)
 
@@ -82,7 +82,7 @@ class Table:
             return {}
 
     def _reload(self, before: dict[str, Stamp], now: dict[str, Stamp]) -> None:
-        """Keep what is certainly whole: everything before the last rows' key.
+        """Keep the rows that are certainly whole: everything before the key of the last ones.
 
         Nothing is cut off yet: until new rows come, a run that breaks again loses nothing.
         """
@@ -102,7 +102,7 @@ class Table:
             self._leave_out(changed)
 
     def _rows(self) -> Iterator[tuple[list[str], int]]:
-        """Rows of the unfinished file and where they start; the last may be cut off, even inside a letter."""
+        """Yield the rows of the unfinished file and where they start; the last may be cut off anywhere."""
         with self.unfinished.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
             start = 0
             for row in csv.reader(iter(file.readline, "")):
@@ -119,7 +119,7 @@ class Table:
         self.done -= keys
 
     def add(self, rows: Sequence[Sequence[str]]) -> None:
-        """Append the rows of one photo or frame and hand them to the system."""
+        """Append the rows of one photo or frame and flush them to the file."""
         file = self._opened()
         self._n_added += 1
         file.write(csv_text(rows))
@@ -127,11 +127,11 @@ class Table:
 
     @property
     def count(self) -> int:
-        """Photos or frames in the table."""
+        """Count the photos or frames in the table."""
         return len(self.done) + self._n_added
 
     def _opened(self) -> TextIO:
-        """The unfinished file, from now on without what a broken run left half done."""
+        """Open the unfinished file, without the rows that a broken run left incomplete."""
         if self._file is None:
             if self._whole is not None:
                 os.truncate(self.unfinished, self._whole)
@@ -139,7 +139,7 @@ class Table:
         return self._file
 
     def finish(self) -> None:
-        """Turn the rows into the table."""
+        """Turn the rows into the finished table."""
         self._opened().close()
         if self.path.suffix == ".csv":
             os.replace(self.unfinished, self.path)
@@ -150,7 +150,7 @@ class Table:
         self._settings_path.unlink()
 
     def close(self) -> None:
-        """Leave the rows for a later run."""
+        """Close the file and leave its rows for a later run."""
         if self._file is not None:
             self._file.close()
 
@@ -172,7 +172,7 @@ def _convert(source: Path, target: Path, suffix: str) -> None:
 
 
 def write_failures(path: Path, failures: Sequence[Failure]) -> None:
-    """Write the failures of a run as a table; where there are none, no table stays."""
+    """Write the failures of a run as a table; without failures there is none."""
     if not failures:
         path.unlink(missing_ok=True)
         return

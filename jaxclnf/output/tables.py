@@ -1,12 +1,11 @@
-"""Tables of results with OpenFace's columns, so that what reads OpenFace's tables reads these.
+"""Tables of results with OpenFace's columns, so that programs for OpenFace's tables can read them.
 
-After OpenFace's columns come, by option, how sure each landmark is, and three of ours: ``source`` (the file),
-``status`` (what became of the fit, in words) and ``log_likelihood``. What is not known (no face was found) is
-NaN.
+After OpenFace's columns come, by option, the certainty of each landmark, and three of ours: ``source`` (the
+file), ``status`` (how the fit ended, in words) and ``log_likelihood``. What is not known, as where no face
+was found, is NaN.
 
-Landmarks, pose and parameters that are not to be trusted are NaN as well: where a fit came to nothing, and in
-videos where ``success`` is 0. ``status``, ``confidence`` and ``log_likelihood`` say then what became of the
-face.
+Landmarks, pose and parameters are NaN, too, where they cannot be trusted: where a fit failed, and in videos
+where ``success`` is 0. ``status``, ``confidence`` and ``log_likelihood`` then say what became of the face.
 """
 
 from __future__ import annotations
@@ -31,11 +30,11 @@ OWN = ("source", "status", "log_likelihood")
 CERTAINTY = ("cov_xx", "cov_xy", "cov_yy", "r90")  # of each landmark
 
 NO_FACE = "no face"
-LOST = "lost"  # of a face followed: the fit has an end, and no face is there
+LOST = "lost"  # status of a followed face whose fit ended where no face is
 
 
 class MeasuredFace(NamedTuple):
-    """What a row says of one face."""
+    """The values of one face's row."""
 
     result: FitResult  # of this face
     confidence: float  # 0..1
@@ -45,7 +44,7 @@ class MeasuredFace(NamedTuple):
 
 
 def percent(confidence: float) -> str:
-    """A confidence as it stands in pictures; a question mark where it is unknown."""
+    """Write a confidence for a picture; a question mark if it is unknown."""
     return f"{confidence:.0%}" if np.isfinite(confidence) else "?"
 
 
@@ -57,10 +56,10 @@ def columns(
     own: Sequence[str] = OWN,
     certainty: bool = False,
 ) -> list[str]:
-    """Names of a table's columns, in order, for models with ``n_points`` landmarks and ``n_modes`` modes.
+    """Name a table's columns, in order, for models with ``n_points`` landmarks and ``n_modes`` modes.
 
-    Gaze has columns where both eyes have ``n_eye_points`` landmarks together. ``certainty`` adds each
-    landmark's covariance in pixels squared, and the radius in pixels within which it is with 90 %.
+    Gaze has columns if ``n_eye_points``, the landmarks of both eyes, is not 0. ``certainty`` adds each
+    landmark's covariance in pixels squared, and the radius in pixels that holds it with 90 % probability.
     """
     directions = [f"gaze_{eye}_{axis}" for eye in (0, 1) for axis in "xyz"]
     eye_points = [f"eye_lmk_{axis}_{i}" for axis in "xyXYZ" for i in range(n_eye_points)]
@@ -72,12 +71,12 @@ def columns(
 
 
 def tells_certainty(names: Sequence[str]) -> bool:
-    """Whether a table's columns tell how sure each landmark is."""
+    """Tell whether a table has the columns of each landmark's certainty."""
     return f"{CERTAINTY[0]}_0" in names
 
 
 def check_certainty(model: Model, config: FitConfig) -> None:
-    """Raise ValueError if fits with these settings do not tell how sure each landmark is."""
+    """Raise ValueError if fits with these settings do not give each landmark's certainty."""
     looked = (stage.scale for _, stage in config.stages_on(len(model.experts)))
     if not any(isinstance(model.experts[k], ConvExperts) for k in looked):
         raise ValueError(
@@ -86,7 +85,7 @@ def check_certainty(model: Model, config: FitConfig) -> None:
 
 
 def photo_row(source: str, face: int, found: MeasuredFace, certainty: bool = False) -> list[str]:
-    """A photo's face; faces of a photo are numbered from 0."""
+    """Make the row of a photo's face; faces of a photo are numbered from 0."""
     leading = [str(face), _number(found.confidence)]
     return [*leading, *_values(found, True, certainty), *_own(source, found, True)]
 
@@ -100,13 +99,13 @@ def video_row(
     success: bool,
     certainty: bool = False,
 ) -> list[str]:
-    """A face in a video's frame; frames count from 1, time is in seconds."""
+    """Make the row of a face in a video's frame; frames count from 1, time is in seconds."""
     leading = [str(frame), str(face_id), _number(timestamp), _number(found.confidence), str(int(success))]
     return [*leading, *_values(found, success, certainty), *_own(source, found, success)]
 
 
 def empty_row(names: Sequence[str], source: str, **known: object) -> list[str]:
-    """The row of a photo or frame without a face: confidence 0, and whatever else is ``known``."""
+    """Make the row of a photo or frame without a face: confidence 0, and what is ``known``."""
     known = {
         "confidence": 0,
         "face": 0,
@@ -119,14 +118,14 @@ def empty_row(names: Sequence[str], source: str, **known: object) -> list[str]:
 
 
 class Group(NamedTuple):
-    """Values of columns that stand together, and the decimals that OpenFace 2 writes of them."""
+    """The values of adjacent columns, and the number of decimals that OpenFace 2 writes of them."""
 
     values: np.ndarray
     decimals: int
 
 
 def groups(found: MeasuredFace) -> list[Group]:
-    """What a row says of a face, in OpenFace's order."""
+    """List the values of a face's row in OpenFace's order."""
     params, pose = found.result.params, np.asarray(found.pose)
     points = [np.transpose(found.result.landmarks), found.landmarks_camera.T]
     rigid = np.array([params.scale, *params.rotation, *params.translation])
@@ -167,5 +166,5 @@ def _numbers(values: np.ndarray) -> list[str]:
 
 
 def _number(value: float) -> str:
-    """Six decimals, finer than a float32 at 10 pixels; NaN for whatever is not finite."""
+    """Format a number with six decimals, finer than a float32 at 10 pixels; NaN if it is not finite."""
     return f"{value:.6f}" if np.isfinite(value) else "NaN"

@@ -1,4 +1,4 @@
-"""The files that a run on videos leaves: a table and an annotated copy of each."""
+"""The files of a run on videos: a table and an annotated copy of each."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ class VideoFiles:
         self._film_failures: list[Failure] = []
 
     def is_done(self) -> bool:
-        """Whether the table is there, of this very video, with these settings and this model."""
+        """Tell whether the table of this very video, with these settings and this model, exists."""
         said = self._folder.done.get(self._key, {})
         return self.table.exists() and bool(self._stamp) and said.items() >= self._said().items()
 
     def earlier_failures(self) -> list[Failure]:
-        """What was wrong with the video when its table was made."""
+        """Recall the failures of the video when its table was made."""
         return [Failure(self.source, reason) for reason in self._folder.done[self._key]["failures"]]
 
     def _said(self) -> dict[str, Any]:
@@ -59,7 +59,7 @@ class VideoFiles:
         openface: OpenFaceTables | None = None,
         certainty: bool = False,
     ) -> None:
-        """Begin all anew, whatever an earlier run left."""
+        """Begin the files anew, whatever an earlier run left."""
         self._table = Table.afresh(self.table, video_columns(model, config, certainty))
         if openface:
             folder = self._folder.claim_folder("openface")
@@ -67,7 +67,7 @@ class VideoFiles:
         self._film = VideoFile(self.film, video.fps) if pictures else None
 
     def draw(self, followed: Followed) -> Followed:
-        """Append a frame to the annotated copy; where that fails the table goes on without it."""
+        """Append a frame to the annotated copy; if that fails, the table goes on without the copy."""
         if self._film:
             try:
                 self._film.add(annotated(followed), followed.frame.time)
@@ -91,7 +91,7 @@ class VideoFiles:
         self.n_frames += 1
 
     def finish(self, video: Video) -> list[Failure]:
-        """Give both their names; returns what was wrong with the video and with its copy."""
+        """Give both files their final names; returns the failures of the video and of its copy."""
         assert self._table is not None
         self._with_film(VideoFile.finish)
         self._table.finish()
@@ -106,7 +106,7 @@ class VideoFiles:
         return failures
 
     def _with_film(self, end: Callable[[VideoFile], object]) -> None:
-        """End the annotated copy; where that fails, it is lost and named."""
+        """End the annotated copy; if that fails, the copy is lost and the failure reported."""
         if self._film:
             try:
                 end(self._film)
@@ -115,7 +115,7 @@ class VideoFiles:
             self._film = None
 
     def stop(self) -> None:
-        """Leave what there is under names that say so; the copy plays as far as it goes."""
+        """Stop early: the files keep the names of unfinished ones, and the copy plays as far as it goes."""
         if self._table:
             self._with_film(VideoFile.close)
             self._table.close()
@@ -127,7 +127,7 @@ class VideoFiles:
 def plan_videos(
     folder: OutputFolder, sources: Iterable[str], format: str, pictures: bool, told: dict
 ) -> list[VideoFiles]:
-    """Names for the files of every source, kept from other sources', and written down."""
+    """Plan the names of every source's files, apart from other sources' files, and write them down."""
     endings = [f".{format}", ".unfinished.csv", ".unfinished.json"]
     endings += [".mp4", ".unfinished.mp4"] if pictures else []
     unique = {source_key(source): source for source in sources}
@@ -140,13 +140,13 @@ def plan_videos(
 
 
 def _name(source: str) -> str:
-    """What to call a source's files: a pattern's after its folder."""
+    """Choose the name of a source's files; a pattern's are named after its folder."""
     path = Path(source).parent if is_pattern(source) else Path(source)
     return {"-": "standard_input"}.get(source) or path.stem or path.resolve().name or "video"
 
 
 def _stamp(source: str) -> list[Any]:
-    """Stamp by which a source is known again; empty for cameras and streams, which are never the same."""
+    """Make a stamp to recognise a source by; empty for cameras and streams, which are never the same."""
     if Path(source).is_file():
         return stamp(source)
     if Path(source).is_dir() or is_pattern(source):

@@ -1,9 +1,9 @@
 """The only reader of OpenFace's model files: text files that name each other, and binary patch experts.
 
 ``main_clnf_*.txt`` or ``main_ceclm_*.txt`` names a landmark detector and parts; ``clnf_*.txt`` or
-``cen_*.txt`` names a PDM (matrices in text) and one binary file of patch experts a scale, CCNF or CEN.
-Nothing a file says is believed: every count is compared with the bytes that are left before memory is taken,
-and whatever is wrong ends in a ValueError that names the file, what came and what was expected.
+``cen_*.txt`` names a PDM (matrices in text) and a binary file of patch experts, CCNF or CEN, for each scale.
+The files are not trusted: every count is compared with the bytes that are left before memory is allocated,
+and any fault raises a ValueError that names the file, what came and what was expected.
 
 Source: OpenFace 2.2.0 `LandmarkDetectorModel.cpp`, `PDM.cpp`, `Patch_experts.cpp`, `CCNF_patch_expert.cpp`.
 """
@@ -37,16 +37,16 @@ _CCNF, _CEN, _EARLY = "PatchesCCNF", "PatchesCEN", "EarlyTermination"
 _VALIDATOR = "DetectionValidator"
 _UNREAD = ("Triangulations", "FaceDetConversion", _VALIDATOR)
 _KEYWORDS = (_DETECTOR, _PART, _PDM, _CCNF, _CEN, _EARLY, *_UNREAD)
-_MAX_LINES, _MAX_LENGTH = 16, 2000  # scales or parts of a model, characters of a line
+_MAX_LINES, _MAX_LENGTH = 16, 2000  # lines with one keyword (scales or parts), characters of a line
 
 
 def is_openfaces(model: Model) -> bool:
-    """Whether a model was converted from OpenFace's files."""
+    """Tell whether a model was converted from OpenFace's files."""
     return model.provenance.source.startswith(_SOURCE)
 
 
 def convert_openface(path: str | Path, dtype: DTypeLike = np.float32) -> Model:
-    """The model of an OpenFace ``main_*.txt`` or ``clnf_*.txt`` and all the files it names.
+    """Read the model of an OpenFace ``main_*.txt`` or ``clnf_*.txt`` and all the files that it names.
 
     Arrays are JAX arrays of ``dtype``, float32 or (with jax_enable_x64) float64. Scales come in the file's
     order; the edge components are the last scale's, as in OpenFace; the smoothing matrices are computed in
@@ -67,7 +67,7 @@ def convert_openface(path: str | Path, dtype: DTypeLike = np.float32) -> Model:
 
 
 def named_validator(path: str | Path) -> Path | None:
-    """The validator that an OpenFace ``main_*.txt`` names, if there is such a file."""
+    """Find the validator that an OpenFace ``main_*.txt`` names, if there is such a file."""
     path = Path(path)
     names = [rest for word, rest in _read_lines(path, Budget()) if word == _VALIDATOR]
     found = path.parent / names[-1] if names else path
@@ -75,7 +75,7 @@ def named_validator(path: str | Path) -> Path | None:
 
 
 def _read_lines(path: Path, budget: Budget) -> list[tuple[str, str]]:
-    """The lines of a model's text file as (keyword, rest)."""
+    """Read the lines of a model's text file as (keyword, rest)."""
     text = read_openface_text(path, budget).splitlines()
     if max(map(len, text), default=0) > _MAX_LENGTH:
         raise ValueError(f"{path}: a line of more than {_MAX_LENGTH} characters, expected names of files")
@@ -92,7 +92,7 @@ def _read_lines(path: Path, budget: Budget) -> list[tuple[str, str]]:
 
 
 def _read_detector(path: Path, dtype: DTypeLike, budget: Budget) -> Model:
-    """The model, without parts, of a clnf file or of the clnf file that a main file names."""
+    """Read a model, without its parts, from a clnf file or the clnf file that a main file names."""
     lines, name = _read_lines(path, budget), path.name
     if any(word == _DETECTOR for word, _ in lines):
         path = path.parent / _only(path, lines, _DETECTOR)
@@ -121,7 +121,7 @@ def _only(path: Path, lines: list[tuple[str, str]], keyword: str) -> str:
 
 
 def _read_part(path: Path, text: str, whole: Model, dtype: DTypeLike, budget: Budget) -> Part:
-    """The part of a line ``LandmarkDetector_part FILE NAME main part main part ...``."""
+    """Read the part of a line ``LandmarkDetector_part FILE NAME main part main part ...``."""
     file, name, *numbers = [*text.split(), ""] if len(text.split()) == 1 else text.split()
     if (
         not numbers

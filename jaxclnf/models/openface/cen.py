@@ -1,7 +1,7 @@
-"""OpenFace 2's files of convolutional experts (CEN): a binary one a scale, of some 60 or 150 MB, and a text.
+"""OpenFace 2's files of convolutional experts (CEN): a binary of 60 to 150 MB for each scale, and a text.
 
 The binary files are mapped into memory; every weight is copied once, into arrays of all experts, and a file
-is let go before the next one is copied.
+is closed before the next one is copied.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class _Layer(NamedTuple):
 
 
 class _Mirrors(NamedTuple):
-    """Landmark and view that each one is the mirror image of."""
+    """The landmark and the view of which each landmark and view is the mirror image."""
 
     points: np.ndarray
     views: np.ndarray
@@ -42,14 +42,14 @@ class _Scale(NamedTuple):
     visibility: np.ndarray
     mirrors: _Mirrors
     support: int
-    experts: list[list[_Layer]]  # views times points, without layers where an expert is seen in a mirror
+    experts: list[list[_Layer]]  # views times points; those without layers use their mirror image's expert
     confidence: np.ndarray
 
 
 def read_cen_experts(
     paths: list[Path], n_points: int, dtype: DTypeLike = np.float32, budget: Budget | None = None
 ) -> tuple[CENExperts, ...]:
-    """The experts of a model's scales, as numpy arrays; the last file says who is whose mirror image.
+    """Read the experts of a model's scales as numpy arrays; the last file holds the mirror images of all.
 
     Raises ValueError for damaged files and for what would take more memory than is left of ``budget``.
     """
@@ -64,7 +64,7 @@ def read_cen_experts(
 def read_early_termination(
     path: Path, n_views: int, dtype: DTypeLike = np.float32, budget: Budget | None = None
 ) -> EarlyTermination:
-    """The weights, biases and cutoffs of a model's views, in a text file one after the other."""
+    """Read a text file of weights, biases and cutoffs, each a number for every view."""
     words = read_openface_text(path, budget or Budget(dtype=dtype)).split()
     if len(words) != 3 * n_views:
         raise ValueError(f"{path}: {len(words)} numbers, expected {3 * n_views}, three for each view")
@@ -105,7 +105,7 @@ def _indices(file: ByteReader, name: str, n: int) -> np.ndarray:
 
 
 def _read_expert(file: ByteReader) -> tuple[list[_Layer], int]:
-    """An expert's layers and the side of its windows."""
+    """Read an expert's layers and the side of its patches."""
     file.integer("code of a CEN expert", _CEN, _CEN)
     width, height = (file.integer("size of a window", 0, _SUPPORT) for _ in range(2))
     layers = [_read_layer(file) for _ in range(file.integer("number of layers", 0, _MOST_LAYERS))]
@@ -153,7 +153,7 @@ def _assemble(scale: _Scale, mirrors: _Mirrors, dtype: DTypeLike, budget: Budget
 
 
 def _who_looks(scale: _Scale, mirrors: _Mirrors) -> tuple[np.ndarray, np.ndarray]:
-    """The expert, among those with layers, of each view's landmark, and whether it looks in a mirror."""
+    """Find the stored expert of each view's landmark, and whether its patch is mirrored."""
     shape = scale.visibility.shape
     owns = np.array([bool(layers) for layers in scale.experts]).reshape(shape)
     number = np.cumsum(owns).reshape(shape) - 1
@@ -167,7 +167,7 @@ def _who_looks(scale: _Scale, mirrors: _Mirrors) -> tuple[np.ndarray, np.ndarray
 
 
 def _stack(path: Path, arrays: list[np.ndarray], dtype: DTypeLike, budget: Budget) -> np.ndarray:
-    """Arrays of all experts as one, smaller ones padded with zeros, which add nothing to the next layer."""
+    """Stack the arrays of all experts, padded with zeros, which add nothing to the next layer."""
     shape = tuple(max(sizes) for sizes in zip(*(a.shape for a in arrays), strict=True))
     n_bytes = len(arrays) * int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
     budget.take(n_bytes, f"{path}: a layer of {len(arrays)} experts")
@@ -182,7 +182,7 @@ def _stack(path: Path, arrays: list[np.ndarray], dtype: DTypeLike, budget: Budge
 
 
 def _aligned_zeros(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
-    """Zeros that JAX can take over on a CPU without another copy, which it does at multiples of 64 bytes."""
+    """Allocate zeros at a multiple of 64 bytes, which JAX uses on a CPU without a copy."""
     n_bytes = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
     memory = np.zeros(n_bytes + 64, np.uint8)
     start = -memory.ctypes.data % 64

@@ -17,13 +17,13 @@ from jaxclnf.models.sigma import MAX_WINDOW, smoothing_matrices
 from jaxclnf.types import PatchExperts
 
 _CCNF, _NEURON, _CORRELATION, _FLOAT = 5, 2, 0, 5  # codes of an expert, a neuron, its kind, a float matrix
-_MAX_COUNT = 2**31 - 1  # of what is bounded by the bytes that are left
+_MAX_COUNT = 2**31 - 1  # for counts that the bytes left in the file bound anyway
 _MAX_SUPPORT = 63  # pixels
 _EXPERT = 500  # bytes that an expert costs while it is read, beside its neurons
 
 
 class _Expert(NamedTuple):
-    neurons: np.ndarray  # records of `_neuron_dtype`; none where a landmark is not visible
+    neurons: np.ndarray  # records of `_neuron_dtype`; empty for an invisible landmark
     betas: np.ndarray
     confidence: float
 
@@ -43,7 +43,7 @@ def read_experts(
     dtype: DTypeLike = np.float64,
     budget: Budget | None = None,
 ) -> tuple[PatchExperts, ...]:
-    """The patch experts of a model's scales, for ``n_points`` landmarks if given, as numpy arrays.
+    """Read the patch experts of a model's scales, which must be of ``n_points`` landmarks, as numpy arrays.
 
     Edge components come from the last file, as in OpenFace, whose reader overwrites them.
     """
@@ -75,7 +75,7 @@ def _read_scale(path: Path, budget: Budget) -> _Scale:
 
 
 def _read_edges(file: ByteReader) -> dict[int, np.ndarray]:
-    """Components S_k of each window size, as many for one as for another."""
+    """Read the components S_k of each window size; every size has the same number of them."""
     edges = {}
     for _ in range(file.integer("number of windows", 0, MAX_WINDOW)):
         window = file.integer("window", 1, MAX_WINDOW)
@@ -138,7 +138,7 @@ def _assemble(scale: _Scale, edges: dict[int, np.ndarray], dtype: np.dtype, budg
 
 
 def _pad(scale: _Scale, budget: Budget) -> np.ndarray:
-    """The neurons of all views and landmarks as one array of records, zero where an expert has fewer."""
+    """Stack the neurons of all views and landmarks in one array of records, padded with zeros."""
     experts = [expert for expert in scale.experts if len(expert.neurons)]
     if len({expert.neurons.dtype for expert in experts}) != 1:
         raise ValueError("no neurons or neurons of several sizes, expected neurons of one size")

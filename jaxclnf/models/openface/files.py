@@ -1,4 +1,4 @@
-"""Text and bytes of files that are not trusted."""
+"""Reading text and bytes of files that are not trusted."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from jax.typing import DTypeLike
 from jaxclnf.models.budget import Budget
 
 _FACTOR = 32
-"""Bytes granted for each of a file: OpenFace's models need up to 28, most of them for smoothing matrices."""
+"""Memory granted for each byte of a file: OpenFace's models need up to 28, mostly for smoothing matrices."""
 _MAPPED_FACTOR = 4
-"""Bytes granted for each of a mapped file, whose numbers are copied once: CEN experts need 1."""
+"""Memory granted for each byte of a mapped file, whose numbers are copied once: CEN experts need 1."""
 _MAX_TEXT, _MAX_BINARY, _MAX_MAPPED = 2**22, 2**28, 2**30  # bytes of a file
 _MAX_VALUE = 1e30
 _MATRIX_DTYPES = {0: "u1", 4: "<i4", 5: "<f4", 6: "<f8"}  # by OpenCV's type code
 
 
 def read_bytes(path: Path, budget: Budget, most: int = _MAX_BINARY) -> bytes:
-    """The content of a regular file of at most ``most`` bytes, for which memory is granted to ``budget``."""
+    """Read a regular file of at most ``most`` bytes, which grants memory to ``budget``."""
     with _readable(path, most):
         budget.grant(path, _FACTOR)
         return path.read_bytes()
 
 
 def map_bytes(path: Path, budget: Budget) -> np.ndarray:
-    """The content of a regular file, mapped into memory; grants less, since it takes none itself."""
+    """Map a regular file into memory; it grants less memory to ``budget``, since it takes none itself."""
     with _readable(path, _MAX_MAPPED):
         if not path.stat().st_size:
             raise ValueError(f"{path}: empty, expected a file of an OpenFace model")
@@ -40,7 +40,7 @@ def map_bytes(path: Path, budget: Budget) -> np.ndarray:
 
 @contextmanager
 def _readable(path: Path, most: int) -> Iterator[None]:
-    """Refuse what is no regular file of at most ``most`` bytes, and say why reading it failed."""
+    """Refuse anything but a regular file of at most ``most`` bytes, and say why reading it failed."""
     try:
         if not path.is_file():
             raise ValueError(f"{path}: no such file, expected a file of an OpenFace model")
@@ -52,7 +52,7 @@ def _readable(path: Path, most: int) -> Iterator[None]:
 
 
 def read_openface_text(path: Path, budget: Budget) -> str:
-    """The content of a text file; ValueError if it holds bytes that no text holds."""
+    """Read a text file; raises ValueError if its bytes are not text."""
     content = read_bytes(path, budget, _MAX_TEXT)
     if b"\0" in content:
         raise ValueError(f"{path}: holds zero bytes, expected text")
@@ -64,7 +64,7 @@ def read_openface_text(path: Path, budget: Budget) -> str:
 
 @contextmanager
 def about(path: Path) -> Iterator[None]:
-    """Begin what a ValueError says with the file that it is about."""
+    """Put a file's path in front of the message of any ValueError."""
     try:
         yield
     except ValueError as error:
@@ -72,9 +72,9 @@ def about(path: Path) -> Iterator[None]:
 
 
 def cast(path: Path, name: str, values: np.ndarray, dtype: DTypeLike) -> Any:
-    """``values`` in another precision; ValueError if they are not finite or absurdly large.
+    """Convert ``values`` to another precision; raises ValueError if they are not finite or absurdly large.
 
-    A numpy array, typed as Any because it goes where JAX arrays are declared; `Model.astype` makes it one.
+    The result is a numpy array, typed as Any since fields declare JAX arrays; `Model.astype` makes it one.
     """
     if not (np.abs(values) < _MAX_VALUE).all():
         raise ValueError(f"{path}: {name} hold {values.max()} or {values.min()}, expected finite numbers")
@@ -82,13 +82,13 @@ def cast(path: Path, name: str, values: np.ndarray, dtype: DTypeLike) -> Any:
 
 
 class ByteReader:
-    """A cursor over a binary file (little endian) that looks at what is left before it takes anything.
+    """A cursor over a binary file (little endian) that compares every size with the bytes that are left.
 
-    ``budget`` is what memory may be taken for what is made of the file, and of others that it is shared with.
+    ``budget`` bounds the memory of everything made from the file, and from other files that share it.
     """
 
     def __init__(self, path: Path, budget: Budget | None = None, mapped: bool = False):
-        """With ``mapped``, what is taken stays in the file until it is copied."""
+        """Open a file; with ``mapped``, arrays stay in the file until they are copied."""
         self.path, self.at, self.budget = path, 0, budget or Budget()
         self._data = map_bytes(path, self.budget) if mapped else read_bytes(path, self.budget)
 
@@ -96,14 +96,14 @@ class ByteReader:
         return ValueError(f"{self.path}: byte {self.at}: {message}")
 
     def reserve(self, n_bytes: int, what: str) -> None:
-        """Take memory for what is made of the file; raises ValueError if that is more than is left."""
+        """Take memory from the budget; raises ValueError if too little is left."""
         try:
             self.budget.take(n_bytes, what)
         except ValueError as error:
             raise self.error(str(error)) from None
 
     def take(self, name: str, dtype: DTypeLike, *shape: int) -> np.ndarray:
-        """The next values of a type, which must all be there."""
+        """Read the next values of a type, all of which must be there."""
         count, size, left = prod(shape), np.dtype(dtype).itemsize, self.left
         if count * size > left:
             raise self.error(f"{name} would take {count} times {size} bytes, but {left} are left")
@@ -124,7 +124,7 @@ class ByteReader:
         return value
 
     def matrix(self, name: str, shape: tuple[int | None, int]) -> np.ndarray:
-        """A matrix with its header of rows, columns and type code; None takes any number of rows."""
+        """Read a matrix with its header of rows, columns and type code; None allows any number of rows."""
         rows, cols, code = map(int, self.take(name, "<i4", 3))
         if code not in _MATRIX_DTYPES:
             raise self.error(f"{name} has type code {code}, expected one of {sorted(_MATRIX_DTYPES)}")
@@ -133,7 +133,7 @@ class ByteReader:
         return self.take(name, _MATRIX_DTYPES[code], rows, cols)
 
     def any_matrix(self, name: str, most: int) -> np.ndarray:
-        """A matrix of any shape, of up to ``most`` rows and columns."""
+        """Read a matrix of any shape, of up to ``most`` rows and columns."""
         rows, cols = map(int, self.take(name, "<i4", 3)[:2])
         if not (1 <= rows <= most and 1 <= cols <= most):
             raise self.error(f"{name} is {rows} x {cols}, expected 1 to {most} rows and columns")
@@ -142,7 +142,7 @@ class ByteReader:
 
     @property
     def left(self) -> int:
-        """Bytes that were not taken yet."""
+        """Count the bytes that were not read yet."""
         return len(self._data) - self.at
 
     def end(self) -> None:

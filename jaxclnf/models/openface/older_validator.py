@@ -1,7 +1,7 @@
-"""What is different in the validator of the OpenFace of 2016 (``validator_general_68.txt``).
+"""Differences of the validator of OpenFace's 2016 release (``validator_general_68.txt``).
 
-Its kernels are mirrored, for the program convolves; one connected layer ends in one score; and pictures of
-views are of different widths: narrower ones are padded here, with weights of 0.
+Its kernels are mirrored, since that program convolves; its one fully connected layer ends in one score; and
+the pictures of its views have different widths: narrower ones are padded here, with weights of 0.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from jaxclnf.models.openface.views import View
 
 
 def read_pool(file: ByteReader) -> None:
-    """Pass over the pixels of a side that a pooling layer makes one of."""
+    """Read past the size of a pooling layer."""
     file.integer("pixels to pool", 2, 2)
 
 
 def read_score(file: ByteReader) -> tuple[np.ndarray, np.ndarray]:
-    """The weights (n_in, 1) and the bias of the connected layer."""
+    """Read the weights (n_in, 1) and the bias of the fully connected layer."""
     bias = file.take("bias", "<f4", 1)
     weights = file.any_matrix("weights", 2**24)
     if len(weights) != 1:
@@ -27,12 +27,12 @@ def read_score(file: ByteReader) -> tuple[np.ndarray, np.ndarray]:
 
 
 def correlating(kernels: np.ndarray) -> np.ndarray:
-    """Kernels of a convolution as those of a correlation."""
+    """Turn the kernels of a convolution into those of a correlation."""
     return kernels[..., ::-1, ::-1]
 
 
 def widened(views: list[View]) -> list[View]:
-    """Views with as many columns as the widest one's."""
+    """Widen the views to as many columns as the widest one has."""
     width = max(view.triangle_of.shape[1] for view in views)
     return [_widened(view, width) for view in views]
 
@@ -51,9 +51,10 @@ def _widened(view: View, width: int) -> View:
 
 
 def _spread(weights: np.ndarray, n_maps: int, rows: int, cols: int) -> np.ndarray:
-    """Weights (n_in, 1), map by map and column by column, for maps of more columns.
+    """Spread weights (n_in, 1), map by map and column by column, over maps of more columns.
 
-    As they are if they fit no maps of so many rows, which `jaxclnf.models.openface.validator` will refuse.
+    If they do not fit maps of so many rows they are returned unchanged, and
+    `jaxclnf.models.openface.validator` refuses them.
     """
     own = len(weights) // max(n_maps * rows, 1)
     if own > cols or own * n_maps * rows != len(weights):

@@ -1,4 +1,4 @@
-"""OpenFace's text format of a PDM."""
+"""Reading a PDM in OpenFace's text format."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from jaxclnf.types import PDM
 
 
 def read_pdm(path: Path, dtype: DTypeLike = np.float64, budget: Budget | None = None) -> PDM:
-    """The mean, modes and eigenvalues of a PDM, whose rows are all x, then all y, then all z."""
+    """Read the mean, modes and eigenvalues of a PDM, whose rows are all x, then all y, then all z."""
     matrices = list(_matrices(path, budget or Budget(dtype=dtype)))
     shapes = [m.shape for m in matrices]
     rows, modes = shapes[1] if len(shapes) == 3 else (0, 0)
@@ -28,7 +28,7 @@ def read_pdm(path: Path, dtype: DTypeLike = np.float64, budget: Budget | None = 
 
 
 def _matrices(path: Path, budget: Budget) -> Iterator[np.ndarray]:
-    """The matrices of a text file: rows, columns, OpenCV's type code, then the values row by row."""
+    """Read the matrices of a text file: rows, columns, OpenCV's type code, then the values row by row."""
     lines = read_openface_text(path, budget).splitlines()
     tokens = [token for line in lines if not line.lstrip().startswith("#") for token in line.split()]
     at = 0

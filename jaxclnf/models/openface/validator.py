@@ -1,4 +1,4 @@
-"""OpenFace's binary formats of its landmark detection validator, today's and that of 2016."""
+"""OpenFace's binary formats of its landmark detection validators: that of OpenFace 2 and that of 2016."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ _OLDER, _CNN = 2, 3  # the types of validators that are read
 _CONVOLUTION, _POOL, _CONNECTED, _RELU = range(4)
 _MOST = 4096  # views, layers, maps; pixels of a side
 N_POINTS = 68
-"""Landmarks that a validator looks at."""
+"""Number of landmarks of a face that a validator judges."""
 
-_PIXEL = 80  # bytes that a pixel of a view costs: where it lies, mean and deviation, cast and stacked
+_PIXEL = 80  # bytes of memory that a pixel of a view costs: triangle, mean and deviation, cast and stacked
 
 
 def load_validator(path: str | Path, dtype: DTypeLike = np.float32) -> Validator:
-    """The validator in OpenFace 2's ``validator_cnn_68.txt``, with JAX arrays of ``dtype``.
+    """Read the validator in OpenFace 2's ``validator_cnn_68.txt``, with JAX arrays of ``dtype``.
 
-    That of the OpenFace of 2016, ``validator_general_68.txt``, is read too. Raises ValueError if the file is
-    missing, damaged or of another kind.
+    The validator of OpenFace's 2016 release, ``validator_general_68.txt``, is read too. Raises
+    ValueError if the file is missing, damaged or of another kind.
     """
     import jax
     import jax.numpy as jnp
@@ -40,7 +40,7 @@ def load_validator(path: str | Path, dtype: DTypeLike = np.float32) -> Validator
 
 
 def _read_views(path: Path, budget: Budget) -> tuple[int, np.ndarray, list[View]]:
-    """The type of validator, view centres in radians and the views."""
+    """Read the type of validator, the view centres in radians and the views."""
     file = ByteReader(path, budget)
     kind = file.integer("type of validator", 0, 99)
     if kind not in (_OLDER, _CNN):
@@ -90,18 +90,18 @@ def _check_warp(file: ByteReader, triangles: np.ndarray, triangle_of: np.ndarray
 
 
 def _picture(mask: np.ndarray, values: np.ndarray, outside: float) -> np.ndarray:
-    """Values of the mask's pixels, which come column by column, in their places."""
+    """Put values of the mask's pixels, which come column by column, in their places."""
     picture = np.full(mask.shape[::-1], outside)
     picture[mask.T] = values
     return picture.T
 
 
 Layers = tuple[tuple[np.ndarray, ...], tuple[np.ndarray, ...]]
-"""The weights of layers of one kind, and their biases."""
+"""The weights and biases of layers of one kind."""
 
 
 def _read_layers(file: ByteReader) -> tuple[Layers, Layers]:
-    """Convolutions and connected layers, which must come as every view of OpenFace's file has them."""
+    """Read convolutions and fully connected layers, which must come in the order of OpenFace's file."""
     kinds, convolutions, connected = [], [], []
     for _ in range(file.integer("number of layers", 1, 99)):
         kinds.append(file.integer("kind of layer", _CONVOLUTION, _RELU))
@@ -120,7 +120,7 @@ def _read_layers(file: ByteReader) -> tuple[Layers, Layers]:
 
 
 def _read_older_layers(file: ByteReader) -> tuple[Layers, Layers]:
-    """Convolutions and the one connected layer of 2016, whose functions between are not written."""
+    """Read the layers of the 2016 validator, whose file does not hold the functions between them."""
     n_layers = file.integer("number of layers", 3, 99)
     convolutions = []
     for kind in [_CONVOLUTION, _POOL] * (n_layers // 2) + [_CONNECTED]:
@@ -136,7 +136,7 @@ def _read_older_layers(file: ByteReader) -> tuple[Layers, Layers]:
 
 
 def _read_convolution(file: ByteReader) -> tuple[np.ndarray, np.ndarray]:
-    """Kernels (n_out, n_in, height, width), which the file has input by input, and biases."""
+    """Read kernels (n_out, n_in, height, width), which the file stores input by input, and biases."""
     n_in, n_out = (file.integer(name, 1, _MOST) for name in ("input maps", "output maps"))
     biases = file.take("biases", "<f4", n_out)
     first = file.any_matrix("kernel", _MOST)
@@ -145,7 +145,7 @@ def _read_convolution(file: ByteReader) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _countable(file: ByteReader, n_kernels: int) -> int:
-    """The number of kernels, if the file can hold so many."""
+    """Read the number of kernels; raises ValueError if the file cannot hold so many."""
     if n_kernels * 16 > file.left:
         raise file.error(f"{n_kernels} kernels, but {file.left} bytes are left")
     return n_kernels
@@ -157,7 +157,7 @@ def _read_connected(file: ByteReader) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _stacked(path: Path, centres: np.ndarray, views: list[View], dtype: DTypeLike, older: bool) -> Validator:
-    """The views as one validator; their networks and pictures must be of one size."""
+    """Stack the views to one validator; their networks and pictures must be of one size."""
     n_triangles = max(len(view.triangles) for view in views)
     fields: dict[str, Any] = {"view_centres": cast(path, "view centres", centres, dtype)}
     for name in View._fields:
@@ -184,7 +184,7 @@ def _stack(path: Path, name: str, views: Any, dtype: DTypeLike) -> np.ndarray:
 
 
 def _check_sizes(path: Path, validator: Validator) -> None:
-    """Whether each layer takes what the one before gives, and what is pooled has even sides."""
+    """Raise ValueError unless each layer fits the one before, and maps that are pooled have even sides."""
     maps, (rows, cols) = 1, validator.mean.shape[1:]
     for kernels in validator.kernels:
         n_out, n_in, height, width = kernels.shape[1:]

@@ -1,4 +1,4 @@
-"""What a validator's file says of a view."""
+"""A view in a validator's file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One page a run (report.html): what failed, what was found, and each face with its picture and numbers."""
+"""The page of a run (report.html): what failed, what was found, each face with its picture and numbers."""
 
 from jaxclnf.output.report.page import page_template
 from jaxclnf.output.report.photos import report_photos

@@ -1,4 +1,4 @@
-"""The drawing of a video's course: confidence, rotation, distance and gaze of each face over time."""
+"""Plots of a video's course: confidence, rotation, distance and gaze of each face over time."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ _STYLES = ("-", "--", ":")
 
 
 def faces_in(rows: list[Row]) -> list[Face]:
-    """The faces that a video's rows tell of, and their colours."""
+    """List the faces in a video's rows, with their colours."""
     numbers = sorted({row["face_id"] for row in rows if row["status"] != NO_FACE})
     return [Face(number, "#{:02x}{:02x}{:02x}".format(*_shade(number))) for number in numbers]
 
 
 def course(rows: list[Row], start: float, end: float) -> str:
-    """The drawing, as SVG, of the times from ``start`` to ``end`` in seconds."""
+    """Draw the times from ``start`` to ``end`` (seconds) as SVG."""
     from matplotlib.figure import Figure
 
     looks = bool(rows) and LOOKS[0] in rows[0]
@@ -63,12 +63,12 @@ def course(rows: list[Row], start: float, end: float) -> str:
 
 
 def _shade(face: int) -> tuple[int, ...]:
-    """A face's colour, dark enough for lines on white."""
+    """Darken a face's colour for lines on white."""
     return tuple(round(0.75 * c) for c in colour_of(face))
 
 
 def _seen(rows: list[Row], face: int) -> list[Row]:
-    """The rows of a face where it was seen, and a row of NaNs, which breaks lines, where it was gone."""
+    """Select the rows in which a face was seen; a row of NaNs breaks the line where it was gone."""
     gap: dict[str, Any] = defaultdict(lambda: np.nan)
     seen: list[Row] = []
     for row in rows:
@@ -80,6 +80,6 @@ def _seen(rows: list[Row], face: int) -> list[Row]:
 
 
 def _thinned(seen: list[Row]) -> list[Row]:
-    """Every so many rows of a long course, and all that break it."""
+    """Thin out the rows of a long course; rows that break its line stay."""
     step = -(-len(seen) // MOST_POINTS)
     return [row for i, row in enumerate(seen) if i % step == 0 or "frame" not in row]

@@ -1,4 +1,4 @@
-"""Short names of files, which their full ones stand behind."""
+"""Short names of files for the page, which shows their full paths on demand."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import PurePath
 
 
 def short_names(paths: Iterable[str]) -> dict[str, str]:
-    """For each path its end: the file's name, with as many folders as tell it from the others."""
+    """Shorten each path to the file's name and the folders needed to tell it from the others."""
     parts = {path: PurePath(path).parts or (path,) for path in paths}
     names, length = {}, 1
     while left := [path for path in parts if path not in names]:

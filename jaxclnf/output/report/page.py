@@ -1,4 +1,4 @@
-"""What stands on the page, and the writing of it."""
+"""The content of the page, and the writing of it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ THUMBNAIL = 240  # pixels of the longer side
 
 
 class Card(NamedTuple):
-    """A face, a photo without one, or a frame."""
+    """An entry with a picture: a face, a photo without one, or a frame of a video."""
 
     order: int
     name: str
@@ -43,7 +43,7 @@ class Face(NamedTuple):
 
 
 class Line(NamedTuple):
-    """What became of a file, or of a face in it."""
+    """A sentence on what became of a file, or of a face in it."""
 
     name: str
     path: str  # in full
@@ -52,7 +52,7 @@ class Line(NamedTuple):
 
 @dataclass(frozen=True)
 class VideoPlots:
-    """A video: the drawing of its course, who is in it, and some of its frames."""
+    """A video on the page: the plots of its course, the faces in it, and some of its frames."""
 
     name: str
     path: str
@@ -66,7 +66,7 @@ class VideoPlots:
 
 @dataclass(frozen=True)
 class Page:
-    """What a run's page says."""
+    """The content of a run's page."""
 
     title: str
     summary: str
@@ -80,7 +80,7 @@ class Page:
 
     @property
     def failed(self) -> list[Line]:
-        """The failures, under short names."""
+        """Turn failures into lines with short names."""
         names = short_names(dict.fromkeys(failure.source for failure in self.failures))
         return [
             Line(names[source], source, reason.replace(source, names[source]))
@@ -89,17 +89,17 @@ class Page:
 
 
 def count(n: int, what: str) -> str:
-    """So many of them, in words."""
+    """Write a number of things in words, with the right plural."""
     return f"{n} {what}{'' if n == 1 else 's'}"
 
 
 def sure(confidence: float) -> str:
-    """A confidence, in words."""
+    """Write a confidence in words."""
     return f"{confidence:.0%} sure" if np.isfinite(confidence) else "how sure is unknown"
 
 
 def thumbnail(picture: RGB | None) -> str:
-    """A small copy of a picture, for a `Card`."""
+    """Make a small copy of a picture for a `Card`."""
     if picture is None or not picture.size:
         return ""
     scale = min(1.0, THUMBNAIL / max(picture.shape[:2]))
@@ -111,7 +111,7 @@ def thumbnail(picture: RGB | None) -> str:
 
 @cache
 def page_template() -> Any:
-    """The page's template, which is read once."""
+    """Read the page's template, once."""
     from jinja2 import Environment, PackageLoader
 
     return Environment(loader=PackageLoader("jaxclnf.output"), autoescape=True).get_template("report.html")

@@ -1,4 +1,4 @@
-"""The page of a run on photos: every face with its picture, the least sure first."""
+"""The page of a run on photos: every face with its picture, least confident first."""
 
 from __future__ import annotations
 
@@ -50,14 +50,14 @@ def report_photos(
 
 
 def _what(row: Row) -> str:
-    """What became of a face that has no landmarks."""
+    """Say what became of a face without landmarks."""
     return row["status"] if row["status"] == NO_FACE else f"face {row['face']}: {row['status']}"
 
 
 def _cards(
     rows: list[Row], shown: Sequence[int], names: Mapping[str, str], pictures: Mapping[str, Path | None]
 ) -> Iterator[Card]:
-    """The cards of these rows, whose photos are read one at a time."""
+    """Make the cards of these rows; their pictures are read one at a time."""
     alone = _alone(rows)
     before: tuple[str, RGB | None] = "", None
     for i in shown:
@@ -89,7 +89,7 @@ def _card(order: int, row: Row, name: str, picture: RGB | None, full: str) -> Ca
 
 
 def _alone(rows: list[Row]) -> set[str]:
-    """Photos with one row."""
+    """Photos that have only one row."""
     seen: dict[str, int] = {}
     for row in rows:
         seen[row["source"]] = seen.get(row["source"], 0) + 1
@@ -97,7 +97,7 @@ def _alone(rows: list[Row]) -> set[str]:
 
 
 def _surroundings(picture: RGB, row: Row) -> RGB:
-    """A face and what is about it, of a picture that may be smaller than its photo."""
+    """Crop a face and its surroundings from a picture that may be smaller than its photo."""
     spans = np.array([row.get(name, np.nan) for name in _SPANS], float)
     low, high = spans[[0, 2]], spans[[1, 3]]
     low[1] = min(low[1], spans[4])

@@ -1,4 +1,4 @@
-"""The rows of a run's table, of whatever format, as the page needs them."""
+"""The rows of a run's table, in any of its formats, as the page needs them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _SMALL = 2**22  # bytes of a table that is read before polars is imported
 
 
 def read_rows(table: Path, names: Sequence[str], also: Sequence[str] = ()) -> list[Row]:
-    """The columns of these names, and ``also`` those that are there; what is empty is NaN."""
+    """Read the named columns, and those of ``also`` that exist; empty cells become NaN."""
     if table.suffix == ".csv" and table.stat().st_size < _SMALL:
         return _read_small(table, names, also)
     import polars as pl
@@ -58,7 +58,7 @@ def _shown(there: Sequence[str], names: Sequence[str], also: Sequence[str]) -> l
 
 
 def shown_numbers(row: Row) -> dict[str, str]:
-    """What the page says of a face, by name: those of the numbers that are known."""
+    """Select the numbers that the page shows of a face: those that are known, by name."""
     said = {"status": row["status"], "confidence": _number(row["confidence"], 100, " %")}
     for axis, name in zip(("pitch", "yaw", "roll"), ROTATIONS, strict=True):
         said[axis] = _number(row[name], 180 / np.pi, "°")
@@ -73,10 +73,10 @@ def _number(value: float, unit: float, sign: str) -> str:
 
 
 def is_bad(confidence: float) -> bool:
-    """Whether a face is marked; not where nobody knows how sure its fit is."""
+    """Tell whether a face is marked as doubtful; one of unknown confidence is not."""
     return confidence < DOUBTFUL
 
 
 def worth(confidence: float) -> float:
-    """Confidence to sort by, where an unknown one comes after the doubtful."""
+    """Give the confidence to sort by; an unknown one comes after the doubtful."""
     return confidence if np.isfinite(confidence) else DOUBTFUL

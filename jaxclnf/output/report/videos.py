@@ -1,4 +1,4 @@
-"""The page of a run on videos: the course of each over time, and frames of it to look at."""
+"""The page of a run on videos: the course of each over time, and some of its frames."""
 
 from __future__ import annotations
 
@@ -62,14 +62,14 @@ def _course(name: str, rows: list[Row], film: Path) -> VideoPlots:
 
 
 def _unfitted(shown: VideoPlots, rows: list[Row]) -> Iterator[Line]:
-    """In how many frames each face was found or expected, and not fitted."""
+    """Count, for each face, the frames in which it was found or expected but not fitted."""
     lost = Counter((row["face_id"], row["status"]) for row in rows if row["status"] not in _SEEN)
     for (face, status), n in sorted(lost.items()):
         yield Line(shown.name, shown.path, f"face {face}: {status} in {count(n, 'frame')}")
 
 
 def _frame_cards(name: str, source: str, rows: list[Row], film: Path) -> Iterator[Card]:
-    """The least sure frames of a video and some in between, with their pictures, in order."""
+    """Make cards of a video's least confident frames and some in between, in order."""
     of_frame: dict[int, list[Row]] = {}
     for row in rows:
         of_frame.setdefault(row["frame"], []).append(row)
@@ -94,7 +94,7 @@ def _frame_cards(name: str, source: str, rows: list[Row], film: Path) -> Iterato
 
 
 def _chosen(least: dict[int, float]) -> list[int]:
-    """Of frames and their least confidence: the least sure ones, no neighbours, and some in between."""
+    """Choose frames by their lowest confidence: the least confident, no neighbours, and some in between."""
     half = FRAMES_SHOWN // 2
     apart, doubtful = max(len(least) // (4 * half), 1), []
     for frame in sorted(least, key=lambda frame: worth(least[frame])):
@@ -106,13 +106,13 @@ def _chosen(least: dict[int, float]) -> list[int]:
 
 
 def _line(row: Row) -> str:
-    """The numbers of a face in a row."""
+    """Write the numbers of a face in one line."""
     said = shown_numbers(row)
     return ", ".join(v if name in ("status", "confidence") else f"{name} {v}" for name, v in said.items())
 
 
 def _frames(film: Path, chosen: Iterable[int]) -> dict[int, RGB]:
-    """Frames of a film by their numbers."""
+    """Read frames of a film by their numbers."""
     from jaxclnf.media.video import open_video
 
     wanted = set(chosen)

@@ -1,4 +1,4 @@
-"""The command line: where it begins and ends. The sub-commands are registered in `jaxclnf.commands.app`."""
+"""The command line's beginning and end. The sub-commands are registered in `jaxclnf.commands.app`."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from jaxclnf.commands import garbage, interrupt
 
 
 def program() -> None:
-    """Be a process of its own: Ctrl-C while it ends, its work done, does not spoil its exit status."""
+    """Run the command line as a process; Ctrl-C after its work is done does not change its exit status."""
     interrupt.ignored_outside()
     garbage.put_off()
     main()
 
 
 def main() -> None:
-    """Run the command line; a user's mistake ends in one sentence and exit status 1, Ctrl-C in status 130."""
+    """Run the command line; a user's mistake ends in a sentence and status 1, Ctrl-C in status 130."""
     with interrupt.listening():
         try:
             _run()
@@ -28,10 +28,10 @@ def main() -> None:
 
 def _run() -> None:
     """Import the commands, which takes a second, and run the one that is asked for."""
-    # What is wrong with a camera is said in our sentence.
+    # OpenCV's own messages about a camera would come beside our sentence.
     os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")
     from jaxclnf.commands.app import app
 
-    for stream in (sys.stdout, sys.stderr):  # file names may hold bytes that are no text
+    for stream in (sys.stdout, sys.stderr):  # file names may hold bytes that are not text
         stream.reconfigure(errors="backslashreplace")  # pyright: ignore[reportAttributeAccessIssue]
     app()

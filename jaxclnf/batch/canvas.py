@@ -1,4 +1,4 @@
-"""The surroundings of a face cut out of its photo: level, of a usual size, not larger than a fit needs."""
+"""Canvases: the surroundings of faces cut out of photos, upright, in a few sizes, no larger than needed."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ class Canvas(NamedTuple):
 
     pixels: np.ndarray  # (side, side) or (side, side, 3)
     corner: Float[np.ndarray, "2"]  # of the canvas's first pixel in the photo
-    scale: float = 1.0  # pixels of the canvas a pixel of the photo, at most 1
+    scale: float = 1.0  # pixels of the canvas per pixel of the photo, at most 1
     roll: float = 0.0  # radians, clockwise as seen
 
     def of_photo(self, points: Float[np.ndarray, "*n 2"]) -> np.ndarray:
-        """Points of the photo on the canvas."""
+        """Take points of the photo to the canvas."""
         points = self.scale * (points - self.corner)
-        return points @ turn(self.roll) if self.roll else points  # which may be no numbers
+        return points @ turn(self.roll) if self.roll else points  # a product would spread NaN
 
     def in_photo(self, points: Float[np.ndarray, "*n 2"]) -> np.ndarray:
-        """Points of the canvas in the photo."""
+        """Take points of the canvas to the photo."""
         points = points / self.scale
         return self.corner + (points @ turn(self.roll).T if self.roll else points)
 
     def box(self, box: Float[np.ndarray, "4"]) -> Float[np.ndarray, "4"]:
-        """A box of the photo, that rolls as the canvas does, on the canvas."""
+        """Take a box of the photo, turned as the canvas is, to the canvas."""
         size = self.scale * box[2:]
         return np.concatenate([self.of_photo(box[:2] + box[2:] / 2) - size / 2, size])
 
@@ -40,8 +40,8 @@ class Canvas(NamedTuple):
 def cut(image: np.ndarray, box: Float[np.ndarray, "4"], roll: float, side: int, reduction: float) -> Canvas:
     """Cut a canvas about a box, which is ``reduction`` (at most 1) times as large on it as in the photo.
 
-    Beyond the photo its border goes on, as it does for the patch sampler. A level canvas that is not reduced
-    holds the photo's own pixels; it is reduced by area, so that nothing fine turns into something coarse.
+    Beyond the photo its border is repeated, as the patch sampler does. A canvas that is neither turned nor
+    reduced holds the photo's own pixels; reduction is by area, which avoids aliasing.
     """
     if roll:
         return _level(image, box, roll, side, reduction)
@@ -63,7 +63,7 @@ def cut(image: np.ndarray, box: Float[np.ndarray, "4"], roll: float, side: int, 
 def _level(
     image: np.ndarray, box: Float[np.ndarray, "4"], roll: float, side: int, reduction: float
 ) -> Canvas:
-    """Cut a canvas turned about the box's middle, from the part of the photo that it needs, reduced."""
+    """Cut a canvas turned about the box's middle, from a reduced copy of the part of the photo it needs."""
     reach = 0.75 * side / reduction  # beyond half the canvas's diagonal
     around = np.concatenate([box[:2] + box[2:] / 2 - reach, [2 * reach, 2 * reach]])
     straight = cut(image, around, 0.0, round(2 * reach * reduction), reduction)
@@ -75,13 +75,13 @@ def _level(
 
 
 def _reduced(pixels: np.ndarray, side: int) -> np.ndarray:
-    import cv2  # which takes longer to import than all of this
+    import cv2  # slow to import
 
     return cv2.resize(pixels, (side, side), interpolation=cv2.INTER_AREA)
 
 
 def _warped(pixels: np.ndarray, inverse: Float[np.ndarray, "2 3"], side: int) -> np.ndarray:
-    """Pixels of the places that ``inverse`` takes the canvas's points to."""
+    """Sample the canvas, whose points ``inverse`` takes to the photo's."""
     import cv2
 
     flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
@@ -89,21 +89,21 @@ def _warped(pixels: np.ndarray, inverse: Float[np.ndarray, "2 3"], side: int) ->
 
 
 def _plain(image: np.ndarray) -> np.ndarray:
-    """The image as bytes, if it is of bytes, else as float32."""
+    """Keep an image of bytes, and convert any other to float32."""
     return image if image.dtype == np.uint8 else image.astype(np.float32)
 
 
 def turn(angle: float) -> Float[np.ndarray, "2 2"]:
-    """A rotation of the image plane, clockwise as seen, since y points down."""
+    """Build a rotation of the image plane, clockwise as seen, since y points down."""
     c, s = np.cos(angle), np.sin(angle)
     return np.array([[c, -s], [s, c]])
 
 
 def usual_side(image: np.ndarray, box: Float[np.ndarray, "4"], reduction: float = 1.0) -> int:
-    """Side of the canvas that holds a face's surroundings, one of a few sizes.
+    """Choose the side of the canvas that holds a face's surroundings, one of a few sizes.
 
-    Its pixels are bounded by the image's: a box as wide as a strip of 60,000 x 200, which is no face, would
-    ask for gigabytes. Faces that fit into their image are not concerned.
+    The image bounds the number of pixels: otherwise a box as wide as a strip of 60,000 x 200, which is not a
+    face, would need gigabytes. Faces that fit into their image are not affected.
     """
     most = 2 * math.sqrt(image.shape[0] * image.shape[1])
     at_least = reduction * min(MARGIN * max(box[2:]), max(image.shape[:2]), most)

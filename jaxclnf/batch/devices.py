@@ -24,7 +24,7 @@ FACES = "faces"
 """Name of the mesh's only axis."""
 
 MOST_FACES = 128
-"""Faces that a core fits in one call; more would take more memory and no less time."""
+"""Faces that a core fits in one call; more would take more memory and save no time."""
 
 _compiling = Lock()
 _compiled_kinds: set[Any] = set()
@@ -37,16 +37,16 @@ def fit_sharded(
     config: FitConfig | None = None,
     devices: Sequence[Any] | None = None,
 ) -> FitResult:
-    """Fit a batch with its faces shared out over ``devices``, by default all that JAX sees.
+    """Fit a batch with its faces divided among ``devices``, by default all that JAX sees.
 
-    Every device runs one device's program on its faces: each sorts its own by view, none waits for another,
-    and results stay where they were computed. The devices must divide the number of faces. Several hosts
-    call it alike, with arrays that span them: see docs/several-devices.md.
+    Every device runs the same program on its faces: each sorts its own by view, none waits for another, and
+    results stay where they were computed. The number of faces must be a multiple of the number of devices.
+    Several hosts all make the call, with arrays that span them: see docs/several-devices.md.
     """
     devices = tuple(devices or jax.devices())
     if images.ndim != 3 or len(images) != len(boxes) or len(boxes) % len(devices):
         raise ValueError(
-            f"expected an image and a box for every face, and {len(devices)} devices to divide them; "
+            f"expected an image and a box for every face, in a multiple of {len(devices)} devices; "
             f"got images {images.shape} and boxes {boxes.shape}"
         )
     if not len(boxes):
@@ -64,11 +64,11 @@ def fit_on_cores(
     config: FitConfig | None = None,
     n_parts: int | None = None,
 ) -> FitResult:
-    """Fit a batch with its faces shared out over the processor's cores; returns numpy arrays.
+    """Fit a batch with its faces divided among the processor's cores; returns numpy arrays.
 
-    XLA spreads single operations over the cores, which then wait for one another. Parts of the batch that
-    run side by side do not: on two cores they take 0.6 of the time. Without ``n_parts`` there is one a
-    core, or as many as keep each within `MOST_FACES`.
+    XLA spreads single operations over the cores, which then wait for one another. Parts of the batch that run
+    side by side do not: on two cores they take 0.6 of the time. By default there is a part for each core, or
+    as many as keep each within `MOST_FACES`.
     """
     n_faces = len(boxes)
     if images.ndim != 3 or len(images) != n_faces:
@@ -100,7 +100,7 @@ def fit_beside_others(model: Model, images: Any, boxes: Any, config: FitConfig |
 def fit_settings_on_cores(
     model: Model, photos: Sequence[tuple[Any, Any]], config: FitConfig, changes: dict[str, Any]
 ) -> list[FitResult]:
-    """Call `jaxclnf.fit_settings` for several batches of images and boxes, a batch a core at a time."""
+    """Call `jaxclnf.fit_settings` for several batches of images and boxes, one on each core at a time."""
     with ThreadPoolExecutor(n_cores()) as pool:
         return list(pool.map(lambda p: _beside_others(fit_settings, model, *p, config, changes), photos))
 
@@ -117,14 +117,14 @@ def _beside_others(fit: Callable[..., FitResult], model: Model, images: Any, *re
 
 
 def replicate(tree: Any, devices: Sequence[Any]) -> Any:
-    """A PyTree of arrays, whole on every device."""
+    """Copy a PyTree of arrays to every device."""
     mesh = Mesh(np.array(devices), (FACES,))
     return jax.device_put(tree, NamedSharding(mesh, PartitionSpec()))
 
 
 @lru_cache(maxsize=8)
 def _compiled(devices: tuple[Any, ...]):
-    """The fit of a batch over some devices, and how its images and boxes lie on them."""
+    """Compile the fit of a batch over some devices; returns it and the sharding of its images and boxes."""
     mesh = Mesh(np.array(devices), (FACES,))
     whole, split = PartitionSpec(), PartitionSpec(FACES)
     specs = (whole, split, split, whole)

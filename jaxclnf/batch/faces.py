@@ -1,4 +1,4 @@
-"""Faces of any number on photos of any size, fitted in batches of a few compiled shapes.
+"""Fitting any number of faces on photos of any size, in batches of a few compiled shapes.
 
 Host code: each face's surroundings are cut out onto a square canvas, canvases of one size are fitted
 together, and results come back in order, in the photos' own pixels.
@@ -24,7 +24,7 @@ from jaxclnf.fitting.fit import box_status, fit_batch
 from jaxclnf.types import FitResult, Model, Status
 
 IN_FLIGHT = 2
-"""Batches computed while the next ones are prepared; on a CPU as many as it has cores, up to `MOST`."""
+"""Batches computed while the next ones are prepared; on a CPU one for each core, up to `MOST`."""
 MOST = 8
 
 
@@ -37,8 +37,8 @@ def fit_faces(
     """Fit faces on photos of any sizes; returns a `FitResult` of numpy arrays, one row a face.
 
     ``images`` are grey (height, width), 0..255; ``boxes[i]`` holds the box of image i's face (4,) or
-    those of its faces (k, 4): x, y, width, height in pixels, and in a fifth column, if there is one, by how
-    much they are turned clockwise about their middles, in radians. Rows follow the images, then their boxes.
+    those of its faces (k, 4): x, y, width, height in pixels; an optional fifth column is their clockwise
+    rotation about their middles, in radians. Rows follow the images, then their boxes.
     """
     if len(images) != len(boxes):
         raise ValueError(f"expected boxes for every image; got {len(images)} images and {len(boxes)} boxes")
@@ -55,11 +55,11 @@ def fit_stream(
     faces: Iterable[tuple[np.ndarray, np.ndarray]],
     config: FitConfig | None = None,
 ) -> Iterator[FitResult]:
-    """Fit pairs of a grey image and a box as they come; yields one `FitResult` a face, in order.
+    """Fit pairs of a grey image and a box as they come; yields a `FitResult` for each face, in order.
 
-    Memory stays bounded however many there are: a batch starts once it is full, and nothing waits
-    for long. Where JAX sees several devices on this host, they share every batch. A pair of other
-    shapes, or an error of ``faces``, is raised after the results of all faces before it.
+    Memory stays bounded however many there are: a batch starts once it is full, and no face waits for long.
+    If JAX sees several devices on this host, they share every batch. An error of ``faces``, or for a pair of
+    other shapes, is raised after the results of all faces before it.
     """
     if is_inherited():
         yield from fit_elsewhere(model, faces, config)
@@ -90,7 +90,7 @@ def _placed(
     reduced: Callable[[np.ndarray], float],
     errors: list[Exception],
 ) -> Iterator[PlacedFace]:
-    """Every face on its canvas, up to the first that cannot be; why not is added to ``errors``."""
+    """Place every face on its canvas, up to the first that fails; its error is added to ``errors``."""
     try:
         for i, (image, box) in enumerate(faces):
             yield on_canvas(i, np.asarray(image), np.asarray(box), reduced)
@@ -99,7 +99,7 @@ def _placed(
 
 
 def _overlapped(batches, model, config, limits, n):
-    """Batches with their results, a few of them computed side by side."""
+    """Yield batches with their results, a few of them computed side by side."""
 
     def fitted(batch):
         return batch, _fit(model, batch, config, limits)
@@ -108,16 +108,16 @@ def _overlapped(batches, model, config, limits, n):
 
 
 def in_flight(devices: Sequence[Any]) -> int:
-    """Batches that are computed side by side."""
+    """Choose the number of batches that are computed side by side."""
     return max(IN_FLIGHT, min(n_cores(), MOST)) if devices[0].platform == "cpu" else IN_FLIGHT
 
 
 def _fit(model: Model, batch: list[PlacedFace], config: FitConfig | None, limits: Limits) -> FitResult:
-    """A batch's fits, as numpy arrays; places beyond the batch repeat its last face."""
+    """Fit a batch, padded with copies of its last face; returns numpy arrays."""
     size = padded_size(len(batch), sizes_for(batch[0], limits))
     filled = batch + batch[-1:] * (size - len(batch))
     canvases = np.stack([face.canvas.pixels for face in filled])
-    with np.errstate(invalid="ignore"):  # what is no box stays none
+    with np.errstate(invalid="ignore"):  # an invalid box stays invalid
         boxes = np.stack([face.canvas.box(face.box) for face in filled])
     arguments = model, canvases, boxes.astype(np.float32), config
     devices = jax.local_devices()
@@ -127,7 +127,7 @@ def _fit(model: Model, batch: list[PlacedFace], config: FitConfig | None, limits
 
 
 def _finish(batch: list[PlacedFace], result: FitResult) -> Iterator[tuple[int, FitResult]]:
-    """Each face's index and result, in its photo's pixels."""
+    """Yield each face's index, and its result in its photo's pixels."""
     for i, face in enumerate(batch):
         own = jax.tree.map(lambda a, i=i: a[i], result)
         of_box = box_status(face.box, face.photo_size)

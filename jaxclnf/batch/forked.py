@@ -1,7 +1,7 @@
 """Fits in processes that were forked from one in which JAX had run.
 
-There JAX waits for ever for threads that the fork has not taken along. Such a process has its fits done by a
-fresh one, which it starts at the first of them; workers of a "spawn" pool need none and start as fast.
+There JAX would wait for ever for threads that the fork did not copy. Such a process has its fits done by a
+fresh one, which it starts at the first fit. Workers of a "spawn" pool do not need that and start as fast.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ _inherited = False
 
 
 def is_inherited() -> bool:
-    """Whether this process was forked from one in which JAX had run already."""
+    """Tell whether this process was forked from one in which JAX had run already."""
     return _inherited
 
 
 def refuse_if_inherited() -> None:
-    """Raise RuntimeError, rather than wait for ever, where JAX cannot run."""
+    """Raise RuntimeError if JAX cannot run in this process, where it would wait for ever."""
     if _inherited:
         raise RuntimeError(
-            "this process was forked after JAX had run, which cannot run in both; expected a fresh process: "
+            "this process was forked after JAX had run, so JAX cannot run here; expected a fresh process: "
             'start workers by multiprocessing.get_context("spawn"), or call fit_faces or fit_stream'
         )
 
@@ -44,7 +44,7 @@ def refuse_if_inherited() -> None:
 def fit_elsewhere(
     model: Model, faces: Iterable[tuple[np.ndarray, np.ndarray]], config: FitConfig | None
 ) -> Iterator[FitResult]:
-    """`jaxclnf.fit_stream` in the fresh process."""
+    """Do `jaxclnf.fit_stream` in the fresh process."""
     helper, remaining = _helper(os.getpid()), iter(faces)
     settings = jax.tree.map(np.asarray, (model, config))
     while some := list(islice(remaining, AT_A_TIME)):
@@ -58,7 +58,7 @@ def fit_elsewhere(
 
 @cache
 def _helper(pid: int) -> Any:
-    """The fresh process of this one; it ends when this one does."""
+    """Start the fresh process of this one; it ends when this one does."""
     package = str(Path(__file__).resolve().parents[2])
     paths = os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")]))
     config: Any = jax.config

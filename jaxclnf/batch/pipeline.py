@@ -1,4 +1,4 @@
-"""Stages of a run that overlap: while one item is fitted, the next are read and the last one is written."""
+"""Overlapping stages of a run: while one item is fitted, the next are read and the last one is written."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def ahead(
 ) -> Generator[Result, None, None]:
     """Map a function over items in threads, in order, at most ``depth`` items ahead of the caller.
 
-    The items ahead ``cost`` at most ``most`` together, or are one alone: costs in bytes bound the memory.
-    An exception of ``function`` is raised where its result would have come; items not begun are dropped.
+    The items ahead ``cost`` at most ``most`` together, unless one alone costs more: costs in bytes bound
+    memory. An exception of ``function`` is raised in place of its result; items not begun are dropped.
     """
     waiting: deque[tuple[Future[Result], float]] = deque()
     total = 0.0
@@ -62,7 +62,7 @@ def begun(items: Iterator[Item]) -> Iterator[Item]:
 
 
 def background(function: Callable[..., Result], *arguments: object) -> Future[Result]:
-    """What a function will return or raise, which is called in a thread of its own."""
+    """Call a function in a thread of its own; returns a future of its result."""
     pool = ThreadPoolExecutor(1)
     try:
         return pool.submit(function, *arguments)
@@ -71,7 +71,7 @@ def background(function: Callable[..., Result], *arguments: object) -> Future[Re
 
 
 def in_groups(items: Iterable[Item], weight: Callable[[Item], float], most: float) -> Iterator[list[Item]]:
-    """Items in a row whose weights add up to ``most``, or a little more."""
+    """Group consecutive items whose weights add up to ``most``, or a little more."""
     group: list[Item] = []
     total = 0.0
     for item in items:

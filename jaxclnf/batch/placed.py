@@ -19,7 +19,7 @@ Fit = TypeVar("Fit", FitResult, PartFit)
 
 
 class PlacedFace(NamedTuple):
-    """One face to fit: its place in the order, its canvas, and how to come back from it."""
+    """One face to fit: its number, its canvas, and its box and photo's size for the way back."""
 
     index: int
     canvas: Canvas
@@ -28,13 +28,13 @@ class PlacedFace(NamedTuple):
 
 
 def reduction_by(model: Model, config: FitConfig) -> Callable[[np.ndarray], float]:
-    """Function from a face's box to the factor by which settings have it reduced."""
+    """Make the function from a face's box to the factor by which these settings reduce the face."""
     mean_size = np.ptp(np.asarray(model.pdm.mean)[:, :2], axis=0)
     return partial(reduction, mean_size, config.resolution)
 
 
 def reduction(mean_size: np.ndarray, resolution: float, box: np.ndarray) -> float:
-    """Factor that leaves a face at most ``resolution`` pixels a model unit; 1 where that is 0.
+    """Compute the factor that leaves a face at most ``resolution`` pixels per model unit; 1 if that is 0.
 
     ``mean_size`` is the mean face's width and height in model units.
     """
@@ -45,22 +45,22 @@ def reduction(mean_size: np.ndarray, resolution: float, box: np.ndarray) -> floa
 def on_canvas(
     index: int, image: np.ndarray, box: np.ndarray, reduced: Callable[[np.ndarray], float]
 ) -> PlacedFace:
-    least = MIN_SIDE / (MARGIN * max(image.shape))  # of a face that fills its photo, and more
+    least = MIN_SIDE / (MARGIN * max(image.shape))  # for a face that fills its photo or more
     return surroundings(index, image, box, reduction=max(reduced(_numbers(box)), min(least, 1.0)))
 
 
 def surroundings(
     index: int, image: np.ndarray, box: np.ndarray, side: int | None = None, reduction: float = 1.0
 ) -> PlacedFace:
-    """Cut a face's surroundings out of its photo, onto a canvas of ``side`` or of what suits the box."""
+    """Cut a face's surroundings out of its photo, onto a canvas of ``side`` or a side that suits the box."""
     if image.ndim != 2 or 0 in image.shape or box.shape not in ((4,), (5,)):
         raise ValueError(
             "expected a grey image (height, width) and a box (x, y, width, height); "
             f"got an image of shape {image.shape} and a box of shape {box.shape}"
         )
-    with np.errstate(over="ignore"):  # beyond float32 a size is infinite, which is no box
+    with np.errstate(over="ignore"):  # a size beyond float32 becomes infinite, which makes the box invalid
         own = box[:4].astype(np.float32).astype(np.float64)
-    # An invalid box takes part as zeros; the status of its result tells that it is invalid.
+    # An invalid box is replaced by zeros; the status of its result says that it is invalid.
     roll = float(_numbers(box)[4]) if len(box) == 5 else 0.0
     usable = _numbers(own)
     canvas = cut(image, usable, roll, side or usual_side(image, usable, reduction), reduction)
@@ -72,12 +72,12 @@ def _numbers(box: np.ndarray) -> np.ndarray:
 
 
 def canvas_side(image: np.ndarray, box: np.ndarray, reduction: float = 1.0) -> int:
-    """Side of the canvas that holds a face's surroundings, ``reduction`` times as large as in the photo."""
+    """Choose the canvas's side for a face's surroundings, ``reduction`` times as large as in the photo."""
     return usual_side(image, _numbers(box), reduction)
 
 
 def in_photo(canvas: Canvas, found: FitResult) -> FitResult:
-    """A fit and its parts in a face's photo, by those on its canvas."""
+    """Take a fit and its parts from a face's canvas to its photo."""
     parts = {name: _in_photo(canvas, part) for name, part in found.parts.items()}
     return replace(_in_photo(canvas, found), parts=parts)
 
@@ -96,6 +96,6 @@ def _in_photo(canvas: Canvas, found: Fit) -> Fit:
 def _turned(
     rotation: Float[Array | np.ndarray, "3"], roll: Float[Array | np.ndarray, ""]
 ) -> Float[Array, "3"]:
-    """Euler angles of a head that is turned by ``roll`` in the image plane."""
+    """Turn the Euler angles of a head by ``roll`` in the image plane."""
     in_plane = euler_to_matrix(jnp.stack([jnp.zeros_like(roll), jnp.zeros_like(roll), jnp.asarray(roll)]))
     return matrix_to_euler(in_plane @ euler_to_matrix(jnp.asarray(rotation)))

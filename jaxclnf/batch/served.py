@@ -1,4 +1,4 @@
-"""The fresh process that fits what a forked one hands over: see `jaxclnf.batch.forked`."""
+"""The fresh process that does the fits of a forked one: see `jaxclnf.batch.forked`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from jaxclnf.batch.faces import fit_stream
 
 
 def serve(compiled: str | None, x64: bool) -> None:
-    """Fit what comes on standard input until it ends."""
+    """Fit the faces that arrive on standard input, until it ends."""
     jax.config.update("jax_compilation_cache_dir", compiled)
     jax.config.update("jax_enable_x64", x64)
     answers, sys.stdout = os.fdopen(os.dup(1), "wb"), sys.stderr

@@ -19,12 +19,13 @@ ACCELERATOR_LIMITS = Limits((1, 16, 256, 4096), 1 << 30)
 
 
 def limits_of(devices: Sequence[Any]) -> Limits:
+    """Give the limits of batches that these devices share."""
     each, n = CPU_LIMITS if devices[0].platform == "cpu" else ACCELERATOR_LIMITS, len(devices)
     return Limits(tuple(n * size for size in each.sizes), n * each.canvas_bytes)
 
 
 def in_batches(faces: Iterable[PlacedFace], limits: Limits) -> Iterator[list[PlacedFace]]:
-    """Faces whose canvases are alike, as many as a batch holds or as are left."""
+    """Group faces whose canvases have one size and dtype, as many as a batch holds or as are left."""
     waiting: dict[tuple, list[PlacedFace]] = defaultdict(list)
     for n_seen, face in enumerate(faces, start=1):
         alike = waiting[face.canvas.pixels.shape, face.canvas.pixels.dtype.str]
@@ -38,7 +39,7 @@ def in_batches(faces: Iterable[PlacedFace], limits: Limits) -> Iterator[list[Pla
 
 
 def _leftovers(waiting: dict[tuple, list[PlacedFace]], limits: Limits) -> Iterator[list[PlacedFace]]:
-    """Batches of all faces that still wait, full or nearly so."""
+    """Make batches of all faces that still wait, full or nearly so."""
     for alike in waiting.values():
         while alike:
             size = padded_size(len(alike), sizes_for(alike[0], limits))
@@ -49,10 +50,11 @@ def _leftovers(waiting: dict[tuple, list[PlacedFace]], limits: Limits) -> Iterat
 
 
 def sizes_for(face: PlacedFace, limits: Limits) -> list[int]:
-    """The batch sizes that canvases like this face's may have."""
+    """List the sizes that batches of canvases like this face's may have."""
     least, *others = limits.sizes
     return [least, *(s for s in others if s * face.canvas.pixels.nbytes <= limits.canvas_bytes)]
 
 
 def padded_size(n: int, sizes: Sequence[int]) -> int:
+    """Choose the smallest batch size that holds ``n`` faces, or the largest."""
     return next((s for s in sizes if s >= n), sizes[-1])

@@ -1,1 +1,1 @@
-"""How fast fits are: cases to time, what the machine reaches, a table, JSON and a plot of it."""
+"""Benchmarks of fits and whole runs: cases to time, the machine's limits, tables, JSON and plots."""

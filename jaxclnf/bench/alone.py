@@ -1,4 +1,4 @@
-"""What each stage of photos and films costs, done alone, one after the other."""
+"""The cost of each stage of photos and films, done alone, one after the other."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ GROUP = 16  # photos that are fitted together, as a run does
 
 @dataclass
 class Stages:
-    """Milliseconds of CPU time that each stage takes a photo or frame, in the order of a run."""
+    """Milliseconds of CPU time of each stage for a photo or frame, in the order of a run."""
 
     unit: str
     cpu_ms: dict[str, float] = field(default_factory=dict)
@@ -38,7 +38,7 @@ class Stages:
 
     @contextmanager
     def timed(self, stage: str) -> Iterator[None]:
-        """Context whose CPU time counts as a stage's."""
+        """Count the CPU time of a context as a stage's."""
         start = time.process_time()
         try:
             yield
@@ -46,12 +46,12 @@ class Stages:
             self.cpu_ms[stage] = self.cpu_ms.get(stage, 0.0) + 1e3 * (time.process_time() - start)
 
     def each(self) -> dict[str, float]:
-        """CPU time of each stage for one photo or frame."""
+        """Compute the CPU time of each stage for one photo or frame."""
         return {stage: total / self.n for stage, total in self.cpu_ms.items()}
 
 
 def photos_alone(model: Model, paths: list[Path], folder: Path) -> Stages:
-    """Every stage of photos, one after the other; the first group is done twice, since it compiles."""
+    """Time every stage of photos, one after the other; the first group is done twice, since it compiles."""
     names = photo_columns(model, model.settings)
     _group_alone(model, names, paths[:GROUP], folder, Stages("photo"))
     stages = Stages("photo")
@@ -84,7 +84,7 @@ def _group_alone(model: Model, names: list[str], paths: list[Path], folder: Path
 
 
 def frames_alone(model: Model, film: Path, folder: Path) -> Stages:
-    """Every stage of a film's frames; what is neither decoding nor detection of following is fitting."""
+    """Time every stage of a film's frames; following without decoding and detection counts as fitting."""
     stages, config = Stages("frame"), TrackConfig(jax.device_put(model.settings))
     find, names = named_detector(), films.video_columns(model, model.settings)
 

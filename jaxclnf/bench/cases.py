@@ -27,7 +27,7 @@ from jaxclnf.ops.sample import sample_patches
 from jaxclnf.types import Model
 
 IN_A_ROW = 16
-"""Number of single faces that one call of their case fits, one after the other."""
+"""Number of faces that a call of the one-by-one case fits, one after the other."""
 
 COMPARED = 64
 """Size of the batch that is timed twice: spread over the cores, and as one program."""
@@ -38,7 +38,7 @@ Boxes = Float[np.ndarray, "n 4"]
 OPENFACE, WILD, OURS = "OpenFace's default", "5 starts, -wild", "our default"
 CONFIGS = {OPENFACE: FitConfig.openface(), WILD: FitConfig.openface_wild(True), OURS: FitConfig()}
 SHIPPED = {"default": "the model that ships", "fast": "the model that ships, fast"}
-"""Its presets that are timed, and what they are called beside those of the model asked for."""
+"""The presets of the model that ships that are timed, and their names in the tables."""
 
 
 def fit_cases(
@@ -50,10 +50,10 @@ def fit_cases(
     from_host: bool = True,
     config: FitConfig | None = None,
 ) -> list[Case]:
-    """Cases of one face (batch 1) and of batches; images wait on the host or already on the device.
+    """Make cases of one face (batch 1) and of batches; images start on the host or already on the device.
 
-    ``config`` is what ``name`` says, by default that of `CONFIGS`. Batches on a CPU are shared out over its
-    cores; those of `COMPARED` faces are timed as one program too.
+    ``config`` has the settings called ``name``, by default those of `CONFIGS`. Batches on a CPU are divided
+    among its cores; those of `COMPARED` faces are timed as one program too.
     """
     config = jax.device_put(CONFIGS[name] if config is None else config)
     on_cores = from_host and jax.local_devices()[0].platform == "cpu"
@@ -77,7 +77,7 @@ def fit_cases(
 
 
 def tracking_case(model: Model, images: Images, boxes: Boxes) -> Case:
-    """A face followed into the next picture, with windows 9 and 7."""
+    """Make the case of a face followed into the next picture, with windows 9 and 7."""
     config = FitConfig.openface().changed(windows=(0, 9, 7, 0))
     start = jax.device_get(fit(model, images[0], boxes[0], FitConfig.openface())).params
     faces = [(images[0], start)] * IN_A_ROW
@@ -86,15 +86,15 @@ def tracking_case(model: Model, images: Images, boxes: Boxes) -> Case:
 
 
 def _one_by_one(fitted: Callable, faces: Sequence[tuple]) -> None:
-    """Case of faces that are fitted one after the other, as the yardstick does it."""
+    """Make the case of faces that are fitted one after the other, as the yardstick does it."""
     for face in faces:
         jax.block_until_ready(fitted(*face))
 
 
 def stage_cases(model: Model, images: Images, boxes: Boxes, n: int = 64, window: int = 11) -> list[Case]:
-    """Each stage of a fit alone, on the coarsest scale, all faces in the frontal view.
+    """Make cases of each stage of a fit alone, on the coarsest scale, with all faces in the frontal view.
 
-    Sampling, neurons and Sigma are XLA's, which fits use where no C does the three at once.
+    Sampling, neurons and smoothing are XLA's programs, which fits use where C does not do all three at once.
     """
     experts = patch_experts(model)
     size = window + experts.support[0] - 1
@@ -136,5 +136,5 @@ def stage_cases(model: Model, images: Images, boxes: Boxes, n: int = 64, window:
 
 
 def _repeated(array: np.ndarray, n: int) -> np.ndarray:
-    """``n`` rows, which repeat those of the array."""
+    """Repeat the rows of an array up to ``n``."""
     return array[np.arange(n) % len(array)]

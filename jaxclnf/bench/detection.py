@@ -2,7 +2,7 @@
 
     python -m jaxclnf.bench.detection PHOTO
 
-What is imported for it counts: it is what `jaxclnf fit` does beside JAX.
+The imports count, too: this is the work of `jaxclnf fit` beside JAX.
 """
 
 import json

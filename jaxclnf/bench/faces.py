@@ -1,4 +1,4 @@
-"""Faces to time fits on: grey canvases of one size and boxes."""
+"""Faces for timing fits: grey canvases of one size, and boxes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SIDE = 512
 
 
 class BenchFaces(NamedTuple):
-    """What is fitted, and where it comes from."""
+    """The faces that are fitted, and their origin."""
 
     images: UInt8[np.ndarray, "n side side"]
     boxes: Float[np.ndarray, "n 4"]
@@ -24,7 +24,7 @@ class BenchFaces(NamedTuple):
 
 
 def sample_faces(n: int = 64, seed: int = 0, model: Model | None = None) -> BenchFaces:
-    """The portrait of Grace Hopper that comes with matplotlib, with boxes that are displaced at random.
+    """Make faces of the portrait of Grace Hopper that comes with matplotlib, with randomly displaced boxes.
 
     With a ``model`` large faces are reduced as its settings say.
     """
@@ -42,7 +42,7 @@ def sample_faces(n: int = 64, seed: int = 0, model: Model | None = None) -> Benc
 
 
 def dataset_faces(folders: Sequence[Path], n: int = 256, model: Model | None = None) -> BenchFaces:
-    """The first annotated faces of datasets, in their boxes or in boxes around their landmarks.
+    """Take the first annotated faces of datasets, in their boxes or in boxes around their landmarks.
 
     With a ``model`` large ones are reduced as its settings say.
     """

@@ -1,4 +1,4 @@
-"""Where the time of photos and of a film goes: every stage alone, and whole runs of the command line."""
+"""The time of photos and of a film by stages: every stage alone, and whole runs of the command line."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 N_PHOTOS, N_FRAMES = 1000, 250
-N_ALONE = 6 * GROUP  # photos of which each stage is timed alone
+N_ALONE = 6 * GROUP  # photos for timing each stage alone
 PLAIN, FULL = "no pictures, no report", "pictures and report"
 _COLOURS = {
     "read": "#4c78a8",
@@ -32,13 +32,13 @@ _COLOURS = {
 
 @dataclass
 class Pipelines:
-    """Figures of the stages and of whole runs."""
+    """The times of the stages and of whole runs."""
 
     stages: list[Stages]
     runs: list[WholeRun]
 
     def described(self) -> dict[str, Any]:
-        """What JSON knows of it."""
+        """Describe the times in JSON's types."""
         alone = {f"{each.unit}s": each.each() for each in self.stages}
         runs = [vars(run) | {"per_second": run.rate, "growth_mb": run.growth_mb()} for run in self.runs]
         return {"cpu_ms_of_stages": alone, "runs": runs}
@@ -54,7 +54,7 @@ def measure_pipelines(model: Model, named: str | None, n_photos: int, n_frames: 
         chosen = ["--model", named] if named else []
         fit, track = ["fit", str(folder / "photos"), *chosen], ["track", str(film), *chosen]
         plain = ["--no-pictures", "--no-report"]
-        run_tool("", "", 1, [*fit, *plain, "--out", f"{folder}/first"])  # after which programs are kept
+        run_tool("", "", 1, [*fit, *plain, "--out", f"{folder}/first"])  # fills the cache of programs
         runs = [
             run_tool(PLAIN, "photo", n_photos, [*fit, *plain, "--out", f"{folder}/a"]),
             run_tool(FULL, "photo", n_photos, [*fit, "--out", f"{folder}/b"]),
@@ -66,7 +66,7 @@ def measure_pipelines(model: Model, named: str | None, n_photos: int, n_frames: 
 
 
 def stage_table(found: Pipelines, table: Table) -> Table:
-    """Fill a table with each stage's CPU time and its share of what a run without pictures takes."""
+    """Fill a table with each stage's CPU time and its share of a run without pictures."""
     for stages in found.stages:
         each = stages.each()
         plain = sum(ms for stage, ms in each.items() if stage not in ("draw", "write picture"))
@@ -86,7 +86,7 @@ def run_table(found: Pipelines, table: Table) -> Table:
 
 
 def draw_pipeline(path: Path, found: Pipelines) -> None:
-    """Draw where the time goes, and memory over the course of each run."""
+    """Draw the time of each stage, and the memory over the course of each run."""
     from matplotlib.figure import Figure
 
     picture = Figure(figsize=(10, 6.4), layout="constrained")
@@ -103,7 +103,7 @@ def draw_pipeline(path: Path, found: Pipelines) -> None:
 
 
 def _draw_stages(axes: Any, found: list[Stages]) -> None:
-    """A bar for photos and one for frames, their stages side by side in the order of a run."""
+    """Draw a bar for photos and one for frames, with their stages in the order of a run."""
     named: set[str] = set()
     for y, stages in enumerate(found):
         at = 0.0

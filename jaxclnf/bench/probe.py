@@ -36,7 +36,7 @@ def main(folder: Path, name: str, n: int) -> None:
 
 
 def peak_bytes() -> int | None:
-    """The most memory that this process has used; None on systems other than Linux, which do not tell."""
+    """Read the peak memory of this process; None on systems other than Linux, which do not tell it."""
     status = Path("/proc/self/status")
     found = re.search(r"VmHWM:\s+(\d+) kB", status.read_text()) if status.exists() else None
     return 1024 * int(found[1]) if found else None

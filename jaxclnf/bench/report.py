@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Report:
-    """All that one run found; parts that were not asked for stay empty."""
+    """The results of one benchmark; parts that were not asked for stay empty."""
 
     faces: str
     model: str
@@ -39,7 +39,7 @@ class Report:
         return next((f for f in self.figures if f.group == "dlib"), None)
 
     def growth(self) -> dict[str, dict[str, float]]:
-        """Cost of 1024 faces divided by 16 times the cost of 64: 1 if the cost grows with the work."""
+        """Divide the cost of 1024 faces by 16 times the cost of 64: 1 if the cost grows with the work."""
         by_case = {(f.group, f.faces): f for f in self.figures if f.name == f"batch of {f.faces}"}
         pairs = {
             g: (by_case[g, 1024], by_case[g, 64]) for g, n in by_case if n == 1024 and (g, 64) in by_case
@@ -121,7 +121,7 @@ class Report:
 
 
 def draw_speed(path: Path, report: Report) -> None:
-    """Faces per second against batch size, on the clock and in CPU time, a curve for each setting."""
+    """Draw faces per second against batch size, by the clock and by CPU time, a curve for each setting."""
     from matplotlib.figure import Figure as Picture
     from matplotlib.ticker import LogLocator, NullFormatter, NullLocator, StrMethodFormatter
 

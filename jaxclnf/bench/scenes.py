@@ -15,7 +15,7 @@ PHOTO = 640, 480  # width, height
 FILM = 960, 720
 N_FACES = 4  # of a film
 DISTINCT = 100
-"""Photos that differ; more are the same again under other names, which nothing remembers."""
+"""Number of different photos; more are copies under other names, since nothing is cached by content."""
 
 _FACE = slice(100, 420), slice(110, 430)  # in the portrait
 

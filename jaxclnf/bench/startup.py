@@ -1,4 +1,4 @@
-"""What fresh processes take from their start to their end: a photo's first fit, its second, yardsticks."""
+"""The time of whole fresh processes: a photo's first fit, its second, and yardsticks."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ ROUNDS = 5
 ARRAY = "import jax; jax.numpy.zeros(1).block_until_ready()"
 FIT, HELP, DETECTION = "jaxclnf fit, a photo", "jaxclnf --help", "reading it and detecting its face"
 FIRST, SECOND = "first", "second"
-"""Whether programs and the model lie in the cache folder."""
+"""Names of processes without and with programs and the model in the cache folder."""
 
 
 class RunProcess(NamedTuple):
-    """A process from its start to its end: seconds on the clock and of CPU time, and what it said."""
+    """A process from start to end: its seconds by the clock and of CPU time, and its output."""
 
     wall_s: float
     cpu_s: float
@@ -38,12 +38,12 @@ class RunProcess(NamedTuple):
 
 
 Starts = dict[str, dict[str, RunProcess]]
-"""Processes by what they do, then by `FIRST` and `SECOND`, or by nothing where that makes no difference."""
+"""Processes by their work, then by `FIRST` and `SECOND`, or "" if the cache does not matter."""
 
 
 def first_landmarks(model: Model, faces: BenchFaces, named: str | None = None) -> Starts:
-    """Time to a photo's landmarks with the model that is ``named`` so, beside a process that has JAX make an
-    array, and to the first landmark of the library.
+    """Time a photo's landmarks with the model called ``named``, a process in which JAX makes an array, and
+    the library's first landmark.
     """
     with TemporaryDirectory() as folder:
         tool = _command_line(named, Path(folder))
@@ -64,7 +64,7 @@ def first_landmarks(model: Model, faces: BenchFaces, named: str | None = None) -
 
 
 def comparison(starts: Starts) -> str:
-    """The second fit of a photo in multiples of the yardstick; empty where one is missing."""
+    """Express the second fit of a photo in multiples of the yardstick; empty if one is missing."""
     if not {FIT, ARRAY, DETECTION} <= set(starts):
         return ""
     second, array = starts[FIT][SECOND].wall_s, starts[ARRAY][""].wall_s
@@ -76,7 +76,7 @@ def comparison(starts: Starts) -> str:
 
 
 def _in_turn(commands: dict[str, list[str]], cache: Path) -> dict[str, RunProcess]:
-    """Medians of each command's times; all take turns, so that other load affects all alike."""
+    """Time commands in turn, so that other load affects all alike; returns the medians of each."""
     runs = [{name: _fresh(command, cache) for name, command in commands.items()} for _ in range(ROUNDS)]
     return {name: _median([each[name] for each in runs]) for name in commands}
 
@@ -87,7 +87,7 @@ def _median(runs: list[RunProcess]) -> RunProcess:
 
 
 def peak_memory(model: Model, faces: BenchFaces) -> RunProcess:
-    """A batch of 256 faces under OpenFace's default settings, loading and compiling included."""
+    """Measure the memory of a batch of 256 faces with OpenFace's settings, from loading and compiling on."""
     with TemporaryDirectory() as folder:
         probe = _prepare(Path(folder), model, faces)
         return _fresh([*probe, OPENFACE, str(N_MEMORY)], Path(folder) / "cache")

@@ -1,4 +1,4 @@
-"""A model and faces made from a seed, of the sizes of OpenFace's, for timing where its files are missing.
+"""A model and faces made from a seed, of the sizes of OpenFace's, for timing without its files.
 
 Landmarks are bright spots, and the experts are such spots with noise, so that fits do settle.
 """
@@ -20,7 +20,7 @@ SPOT = 4.0
 
 
 def synthetic_model(windows: tuple[int, ...] = (11, 9, 7), seed: int = 0) -> Model:
-    """68 points, 34 modes, three scales of seven views and seven 11 x 11 neurons a landmark."""
+    """Make a model: 68 points, 34 modes, three scales, seven views, seven 11 x 11 neurons a landmark."""
     rng = np.random.default_rng(seed)
     pdm = _pdm(rng)
     experts = tuple(_experts(scale, windows, rng) for scale in PATCH_SCALES)
@@ -31,14 +31,14 @@ def synthetic_model(windows: tuple[int, ...] = (11, 9, 7), seed: int = 0) -> Mod
 def synthetic_faces(
     model: Model, n: int, side: int = 256, seed: int = 1
 ) -> tuple[UInt8[np.ndarray, "n side side"], Float[np.ndarray, "n 4"]]:
-    """Grey images of random faces of the model, and boxes that are a little displaced."""
+    """Make grey images of random faces of the model, and slightly displaced boxes."""
     rng = np.random.default_rng(seed)
     faces = [_face(model.pdm, side, rng) for _ in range(n)]
     return np.stack([image for image, _ in faces]), np.stack([box for _, box in faces])
 
 
 def _pdm(rng: np.random.Generator) -> PDM:
-    """Points spread over a bulging face, and smooth modes that are no rigid motion of it."""
+    """Spread points over a bulging face, with smooth modes that are not rigid motions of it."""
     angle, radius = 2.4 * np.arange(N_POINTS), np.sqrt((np.arange(N_POINTS) + 0.5) / N_POINTS)
     x, y = 72 * radius * np.cos(angle), 70 * radius * np.sin(angle)
     mean = np.stack([x, y, 42 * (0.5 - radius**2)], axis=1)
@@ -85,7 +85,7 @@ def _experts(patch_scale: float, windows: tuple[int, ...], rng: np.random.Genera
 
 
 def _laplacian(window: int, step: int) -> Float[np.ndarray, "area area"]:
-    """Laplacian of the graph that joins the pixels of a window ``step`` apart in a row or column."""
+    """Build the Laplacian of the graph that joins pixels of a window ``step`` apart in a row or column."""
     line = np.eye(window, k=step) + np.eye(window, k=-step)
     joined = np.kron(line, np.eye(window)) + np.kron(np.eye(window), line)
     return (np.diag(joined.sum(0)) - joined) / 8

@@ -11,7 +11,7 @@ import numpy as np
 
 
 class Case(NamedTuple):
-    """Something to time: a call of ``run`` does it for so many faces, so many times in a row."""
+    """A case to time: a call of ``run`` fits so many faces, so many times in a row."""
 
     name: str
     run: Callable[[], Any]
@@ -21,13 +21,13 @@ class Case(NamedTuple):
 
 
 class Figure(NamedTuple):
-    """Medians of a case, in milliseconds a face, and the least wall-clock time seen."""
+    """Medians of a case in milliseconds per face, and its shortest wall-clock time."""
 
     name: str
     group: str
     faces: int
     wall_ms: float
-    cpu_ms: float  # of all the process's threads: what other programs on the machine disturb little
+    cpu_ms: float  # of all the process's threads, which other programs on the machine disturb little
     best_ms: float
 
     @property

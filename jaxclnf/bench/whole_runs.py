@@ -1,4 +1,4 @@
-"""Whole runs of the command line: their time, and their memory as they go."""
+"""Whole runs of the command line: their time, and their memory over their course."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 
 @dataclass
 class WholeRun:
-    """A whole process: what it worked on, seconds, and megabytes of memory every tenth of a second."""
+    """A whole process: its inputs, its seconds, and its megabytes of memory every tenth of a second."""
 
     name: str
     unit: str
@@ -24,17 +24,17 @@ class WholeRun:
 
     @property
     def rate(self) -> float:
-        """Photos or frames a second, the start included."""
+        """Compute the photos or frames per second, including the start."""
         return self.n / self.wall_s
 
     def growth_mb(self) -> float:
-        """How much more memory is held in the last tenth of the run than before its middle."""
+        """Compute the growth of memory from the run's first half to its last tenth."""
         n = len(self.memory_mb)
         return max(self.memory_mb[-(n // 10) :]) - max(self.memory_mb[n // 3 : n // 2]) if n >= 10 else 0.0
 
 
 def run_tool(name: str, unit: str, n: int, arguments: list[str]) -> WholeRun:
-    """A run of the command line; raises ValueError where it fails."""
+    """Run the command line; raises ValueError if it fails."""
     command = [sys.executable, "-c", "from jaxclnf.cli import program; program()", *arguments]
     before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     memory: list[float] = []
@@ -51,7 +51,7 @@ def run_tool(name: str, unit: str, n: int, arguments: list[str]) -> WholeRun:
 
 
 def _memory_mb(pid: int) -> float:
-    """What a process holds in memory; 0 on systems other than Linux, which do not tell."""
+    """Read the memory of a process in megabytes; 0 on systems other than Linux, which do not tell it."""
     try:
         status = Path(f"/proc/{pid}/status").read_text()
     except OSError:

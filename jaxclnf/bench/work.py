@@ -1,4 +1,4 @@
-"""The operations and memory traffic of a fit, counted from its sizes, and the best the machine does."""
+"""The operations and memory traffic of a fit, counted from its sizes, and the machine's limits."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ class Work(NamedTuple):
 
 
 def maps_in_c(model: Model) -> bool:
-    """Whether this process's fits take their response maps from C."""
+    """Tell whether fits in this process compute their response maps in C."""
     return jax.local_devices()[0].platform == "cpu" and native.serves(patch_experts(model).weights)
 
 
 def patch_experts(model: Model) -> PatchExperts:
-    """The model's first CCNF patch experts; raises ValueError if it has none."""
+    """Find the model's first CCNF patch experts; raises ValueError if it has none."""
     for experts in model.experts:
         if isinstance(experts, PatchExperts):
             return experts
@@ -44,7 +44,7 @@ def patch_experts(model: Model) -> PatchExperts:
 
 
 def fit_work(model: Model, config: FitConfig) -> Work:
-    """Work of one face that goes through all stages to the end."""
+    """Count the work of one face that goes through all stages."""
     total, starts = np.zeros(3), len(config.start_rotations)
     banded = not maps_in_c(model)
     for _, stage in config.stages_on(len(model.experts)):
@@ -78,7 +78,7 @@ def _stage_work(window, iterations, smoothed, banded, points, neurons, height, w
 
 
 def _network_work(experts: ConvExperts, n_pictures: int) -> Work:
-    """A network's products; between layers each array is written once and read once."""
+    """Count a network's products; between layers each array is written once and read once."""
     network, side = experts.network, experts.side // 2
     layers = [(network.stem, side)]
     for level in network.down:
@@ -95,7 +95,7 @@ def _network_work(experts: ConvExperts, n_pictures: int) -> Work:
 
 
 class Ceilings(NamedTuple):
-    """Operations and bytes a second that the machine reaches in a float32 matrix product and in a copy."""
+    """The machine's operations per second in a float32 matrix product, and bytes per second in a copy."""
 
     operations: float
     bytes: float
@@ -104,7 +104,7 @@ class Ceilings(NamedTuple):
 def ceilings(
     size: int = 2048, copied: int = 1 << 26, rounds: int = 7, precision: str = "highest"
 ) -> Ceilings:
-    """Measure them on JAX's default device; the copy counts what it reads and what it writes."""
+    """Measure the limits of JAX's default device; the copy counts its reads and its writes."""
     rng = np.random.default_rng(0)
     square = jnp.asarray(rng.normal(size=(size, size)), jnp.float32)
     long = jnp.asarray(rng.normal(size=copied // FLOAT), jnp.float32)
@@ -126,5 +126,5 @@ def _least_seconds(function, argument, rounds: int) -> float:
 
 
 def roofline_ms(work: Work, machine: Ceilings) -> float:
-    """Least milliseconds that a face can take if operations and memory traffic overlap fully."""
+    """Compute the shortest time of a face in milliseconds, if operations and memory traffic overlap fully."""
     return 1e3 * max(work.performed / machine.operations, work.bytes / machine.bytes)

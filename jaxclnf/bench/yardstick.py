@@ -15,7 +15,7 @@ MODEL = "shape_predictor_68_face_landmarks.dat"
 
 
 def dlib_case(images: np.ndarray, boxes: np.ndarray, n: int = 64) -> Case:
-    """The predictor on ``n`` faces, one after the other; raises ValueError where it is not installed."""
+    """Make the case of the predictor on ``n`` faces in a row; raises ValueError if it is not installed."""
     dlib: Any = import_module("dlib")
     package = find_spec("face_recognition_models")
     if package is None or package.origin is None:

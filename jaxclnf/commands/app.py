@@ -36,7 +36,7 @@ def _say_version(wanted: bool | None) -> None:
 
 
 VersionOption = Annotated[
-    bool | None, typer.Option("--version", callback=_say_version, is_eager=True, help="Say the version.")
+    bool | None, typer.Option("--version", callback=_say_version, is_eager=True, help="Print the version.")
 ]
 
 

@@ -1,4 +1,4 @@
-"""``jaxclnf bench``: how fast fits are on this machine."""
+"""``jaxclnf bench``: the speed of fits on this machine."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class BenchPart(StrEnum):
-    """What the benchmark can measure."""
+    """The parts of the benchmark."""
 
     fits = "fits"
     stages = "stages"
@@ -45,15 +45,15 @@ def bench(
     quick: Annotated[
         bool, typer.Option("--quick", help="Batches to 64, OpenFace's default settings, in three rounds.")
     ] = False,
-    rounds: Annotated[int, typer.Option(min=1, help="Calls of each case that the medians are of.")] = 7,
+    rounds: Annotated[int, typer.Option(min=1, help="Rounds; figures are medians of the calls in each.")] = 7,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for bench.json and speed.png.")] = Path(
         "bench"
     ),
 ) -> None:
     """Time fits, their stages, start-up, memory and whole runs, beside dlib's 68-point predictor.
 
-    All cases take turns. CPU time counts all of this process's threads: it is the figure to compare where
-    other programs run, which the clock counts too.
+    All cases take turns. CPU time counts all threads of this process: it is the figure to compare on a busy
+    machine, where the clock counts other programs, too.
     """
     from rich.console import Console
 

@@ -1,4 +1,4 @@
-"""``jaxclnf calibrate``: how sure a model's fits are, learned from annotated faces."""
+"""``jaxclnf calibrate``: the confidence of a model's fits, learned from annotated faces."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ def calibrate(
         typer.Option(help="The dataset's landmarks that the model has: 36+39,42+45,30,48-54 (+ averages)."),
     ] = None,
 ) -> None:
-    """Learn from annotated faces what a model's confidence means, and write the model once more with that.
+    """Learn a model's confidence from annotated faces, and write a copy of the model with it.
 
-    `jaxclnf train` does so by itself. Faces that the model says it learned from are left out.
+    `jaxclnf train` does so by itself. Faces that the model was trained on are left out.
     """
     from jaxclnf.data.datasets import read_faces
     from jaxclnf.data.evaluate import learned_warning, not_learned

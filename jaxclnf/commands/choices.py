@@ -16,13 +16,13 @@ from jaxclnf.commands.options import OPENFACES, Preset
 
 
 def detector_name(name: str | None, preset: Preset) -> str | None:
-    """The detector that a user asks for, or the one that OpenFace's settings go with; None: the default."""
+    """Choose the detector that a user names, or that goes with OpenFace's presets; None: the default."""
     openfaces = preset in OPENFACES
     return "hog" if name is None and openfaces else name
 
 
 def use_model(name: str | None) -> Model:
-    """The model a user names: a .npz, OpenFace's files, an installed one, or (None, empty) our own.
+    """Open the model that a user names: a .npz, OpenFace's files, an installed one, or by default our own.
 
     Compiled programs are kept in the user's cache folder from here on.
     """
@@ -33,7 +33,7 @@ def use_model(name: str | None) -> Model:
 
 
 def _keep_compiled() -> None:
-    """Have JAX keep what it compiles beside all else that is kept, unless the user names another place."""
+    """Have JAX keep compiled programs in our cache folder, unless the user names another."""
     import jax
 
     from jaxclnf import cache
@@ -56,7 +56,7 @@ def asked_config(
     model: Model,
     gaze: bool = False,
 ) -> FitConfig:
-    """The settings a user asks for, by default the model's; raises ValueError for an unknown setting."""
+    """Make the settings that a user asks for, by default the model's; raises ValueError if one is unknown."""
     from jaxclnf.config import FitConfig
     from jaxclnf.fitting.gaze import check_eyes
     from jaxclnf.models.openface import is_openfaces
@@ -70,7 +70,7 @@ def asked_config(
         check_eyes(model)
     openfaces = [*(part_names or ()), *(EYES if gaze else ())]
     match preset:
-        case _ if has_cen(model) or preset == Preset.openface2:  # others know nothing of CEN experts
+        case _ if has_cen(model) or preset == Preset.openface2:  # no other preset is for CEN experts
             fitted = (part.name for part in model.parts) if part_names is None else openfaces
             wild = preset == Preset.openface_wild
             config = FitConfig.openface2(multi_view, tuple(fitted), wild, cen=has_cen(model))
@@ -82,7 +82,7 @@ def asked_config(
             config = FitConfig.openface(multi_view, openfaces)
         case Preset.openface_wild:
             config = FitConfig.openface_wild(multi_view, openfaces)
-        case _:  # of other models the best settings known are their own
+        case _:  # the best known settings of other models are their own
             starts = FitConfig.openface(multi_view=True).start_rotations
             config = replace(model.settings, start_rotations=starts) if multi_view else model.settings
     if part_names is not None and preset not in OPENFACES:
@@ -92,7 +92,7 @@ def asked_config(
 
 
 def openface_tables(release: str | None, model: Model, config: FitConfig) -> OpenFaceTables | None:
-    """The tables that OpenFace would write, if they are asked for."""
+    """Make the writer of OpenFace's own tables, if they are asked for."""
     from jaxclnf.fitting.gaze import n_eye_points
     from jaxclnf.output.openface_table import OpenFaceTables, Release
 
@@ -103,9 +103,9 @@ def openface_tables(release: str | None, model: Model, config: FitConfig) -> Ope
 
 
 def validator(name: str | None, model: Model, model_name: str | None) -> Validator | None:
-    """The validator of a model's fits that a user names: a file, or the one among OpenFace's models.
+    """Load the validator that a user names: a file, or the one among OpenFace's models.
 
-    Without a name it is the one that goes with a model of CEN experts, which nothing else judges.
+    By default it is the one of a model of CEN experts, for which there is no calibration.
     """
     from pathlib import Path
 
@@ -125,12 +125,12 @@ def validator(name: str | None, model: Model, model_name: str | None) -> Validat
 
 
 def described_validator(name: str | None) -> dict[str, str]:
-    """What tells a run with a validator from others."""
+    """Describe the validator of a run, by which a resumed run is recognised."""
     return {} if name is None else {"validator": name}
 
 
 def _part_names(text: str | None, model: Model) -> list[str] | None:
-    """The parts a user names, or None."""
+    """Split the parts that a user names; None if none are named."""
     if text is None:
         return None
     names = [] if text == "none" else text.split(",")
@@ -152,7 +152,7 @@ def _chosen_parts(config: FitConfig, names: list[str], preset: Preset) -> dict[s
 
 
 def _parse(setting: str) -> tuple[str, Any]:
-    """A setting's name and value."""
+    """Parse a setting's name and value."""
     from jaxclnf.config import from_text
 
     name, _, text = setting.partition("=")
@@ -163,14 +163,14 @@ def _parse(setting: str) -> tuple[str, Any]:
 
 
 def run_description(model: Model, config: FitConfig) -> dict:
-    """What tells one model and its settings from another, ready for JSON."""
+    """Describe a model and its settings for JSON, by which a resumed run is recognised."""
     from jaxclnf.models.fingerprint import fingerprint
 
     return {"model": model.provenance.name, "model_hash": fingerprint(model), **config.described()}
 
 
 def camera(text: str | None) -> Camera | None:
-    """The camera a user describes, or None."""
+    """Parse the camera that a user describes, if any."""
     if text is None:
         return None
     from jax.numpy import float32

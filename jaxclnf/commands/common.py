@@ -1,4 +1,4 @@
-"""What the sub-commands share: messages, progress, folders for figures, compiled programs kept."""
+"""Helpers of the sub-commands: messages, progress bars, folders for figures."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
 
 def warn(sentence: str) -> None:
-    """Say something on standard error, if there is something to say."""
+    """Print a sentence on standard error, unless it is empty."""
     if sentence:
         typer.echo(f"jaxclnf: {sentence}", err=True)
 
 
 def check_writable(option: str, path: Path, inputs: Iterable[Path] = ()) -> None:
-    """Refuse, before long work, a place where no model can be written, or that is an input's."""
+    """Refuse, before long work, a path where no model can be written, or that is an input."""
     for given in inputs:
         if path.exists() and (path.samefile(given) if given.exists() else False):
             raise ValueError(f"{option} {path} is an input and would be written over; choose another name")
@@ -37,7 +37,7 @@ def check_writable(option: str, path: Path, inputs: Iterable[Path] = ()) -> None
 
 
 def progress(unit: str) -> Progress:
-    """A progress bar with rate and time left, for long work; nothing where the output is no terminal."""
+    """Make a progress bar with rate and remaining time; it is silent unless the output is a terminal."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -59,7 +59,7 @@ def progress(unit: str) -> Progress:
 
 
 def report_failures(failures: Iterable[Failure]) -> None:
-    """Name what failed on standard error; the exit status says that something did."""
+    """Print failures on standard error and, if there are any, exit with status 1."""
     failures = list(failures)
     for failure in failures:
         typer.echo(f"jaxclnf: {failure.reason}", err=True)
@@ -68,7 +68,7 @@ def report_failures(failures: Iterable[Failure]) -> None:
 
 
 def tried(write: Callable[..., object], path: Path, *arguments: object) -> list[Failure]:
-    """Write something beside the table; where that fails the rest of the run stays, and this says why."""
+    """Write a file beside the table; an error is returned as a failure, so that the run goes on."""
     from jaxclnf.media.inputs import failed
 
     try:
@@ -82,7 +82,7 @@ def tried(write: Callable[..., object], path: Path, *arguments: object) -> list[
 def results_in(
     out: Path, inputs: Iterable[Path], names: Iterable[str], replace: bool = True
 ) -> Iterator[Path]:
-    """A folder for figures, kept from other runs; no file in it that is an input is written over."""
+    """Open a folder for figures, protected from other runs; no input in it is written over."""
     from jaxclnf.output.folder import OutputFolder
 
     with OutputFolder(out) as folder:
@@ -93,7 +93,7 @@ def results_in(
 
 
 def say_passed_over(paths: Sequence[Path]) -> None:
-    """Name files in folders that are not of the kind looked for."""
+    """Print the names of files in folders that are not of the kind looked for."""
     if paths:
         shown = ", ".join(str(path) for path in paths[:5]) + (", ..." if len(paths) > 5 else "")
         typer.echo(f"passed over {len(paths)} file{'' if len(paths) == 1 else 's'} of other kinds: {shown}")

@@ -12,7 +12,7 @@ def convert(
     source: Annotated[Path, typer.Argument(help="OpenFace's main_clnf_*.txt or clnf_*.txt.")],
     out: Annotated[Path, typer.Argument(help="The .npz to write.")],
 ) -> None:
-    """Convert OpenFace's model files into one .npz, which opens faster and travels alone."""
+    """Convert OpenFace's model files into one .npz, which opens faster and is a single file."""
     from jaxclnf.models.openface import convert_openface
     from jaxclnf.models.storage import save_model
 

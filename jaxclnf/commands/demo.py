@@ -1,4 +1,4 @@
-"""``jaxclnf demo``: the whole way from a photo to a picture, on a photo that everybody has."""
+"""``jaxclnf demo``: a fit from photo to picture, on a photo that everybody has."""
 
 from __future__ import annotations
 

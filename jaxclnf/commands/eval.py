@@ -1,4 +1,4 @@
-"""``jaxclnf eval``: errors on annotated faces, several models and settings side by side."""
+"""``jaxclnf eval``: errors on annotated faces, with several models and settings side by side."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def _read(datasets: list[Path], landmarks: str | None) -> Faces:
 
 
 def _titles(names: list[str]) -> dict[str, str]:
-    """Models' names by what to call them: short where that tells them apart."""
+    """Title the models, by short names if those tell them apart."""
     short = [Path(name).stem or "own model" for name in names]
     unique = len(set(short)) == len(names)
     return dict(zip(short if unique else names, names, strict=True))
@@ -128,7 +128,7 @@ def _fit(name: str, model: Model, faces: Faces, config: FitConfig) -> list[FitRe
 
 
 def _moved(fits: dict[str, list[FitResult]], faces: Faces) -> list[tuple[str, str, Figures]]:
-    """Rows of what is left of the errors without the mean offset of landmarks and annotations."""
+    """Make rows of the errors that remain without the mean offset between landmarks and annotations."""
     from jaxclnf.data.evaluate import errors_without_offset, figures
 
     rows = []
@@ -141,7 +141,7 @@ def _moved(fits: dict[str, list[FitResult]], faces: Faces) -> list[tuple[str, st
 def _tables(
     errors: dict[str, np.ndarray], yaws: np.ndarray, n_points: int
 ) -> dict[str, list[tuple[str, str, Figures]]]:
-    """Rows of (run, part, figures) under a title each."""
+    """Print rows of (run, part, figures) under a title each."""
     from jaxclnf.data.evaluate import by_group, by_yaw, figures
     from jaxclnf.data.markup import MARKUPS
 
@@ -173,7 +173,7 @@ def _write(
     fits: dict[str, list[FitResult]],
     errors: dict[str, np.ndarray],
 ) -> None:
-    """Every face under every model and setting."""
+    """Write a row for every face under every model and setting."""
     import csv
 
     from jaxclnf.data.markup import MARKUPS

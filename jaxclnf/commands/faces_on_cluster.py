@@ -1,4 +1,4 @@
-"""Annotated faces, in batches, by a cluster's workers: ``jaxclnf eval`` and ``sweep`` with ``--cluster``."""
+"""``jaxclnf eval --cluster`` and ``sweep --cluster``: batches of annotated faces on a cluster's workers."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def fit_faces_on_cluster(
     faces: Faces,
     asked: on_cluster.Asked,
 ) -> dict[str, list[FitResult]]:
-    """Fits of all faces by each run, which is a model's title and settings."""
+    """Fit all faces under each run, which is a model's title and settings."""
     from jaxclnf.cluster.faces import fit_faces_task, fit_on
 
     stages = on_cluster.stages(fit_faces_task, asked)
@@ -46,9 +46,9 @@ def sweep_on_cluster(
     advance: Callable[[float], None],
     asked: on_cluster.Asked,
 ) -> list[TriedSetting]:
-    """A sweep whose settings and batches of faces are a cluster's tasks; those given up are named.
+    """Run a sweep whose settings and batches of faces are a cluster's tasks; those given up are reported.
 
-    Raises ValueError where no setting was tried on all faces.
+    Raises ValueError if no setting was tried on all faces.
     """
     from jaxclnf.cluster.trials import attempt_on, attempt_task
     from jaxclnf.sweeps.run import run_sweep

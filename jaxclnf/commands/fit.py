@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class WhichFaces(StrEnum):
-    """Which of the faces found are fitted."""
+    """The detected faces that are fitted."""
 
     all = "all"
     largest = "largest"
@@ -37,8 +37,8 @@ def fit_command(
     photos: Annotated[list[str], typer.Argument(help="Photos, folders, patterns, .txt lists of files.")],
     model: options.ModelOption = None,
     out: Annotated[str, typer.Option("--out", "-o", help="Folder for table and pictures.")] = "out",
-    boxes: Annotated[Path | None, typer.Option(help="Own boxes: CSV file,x,y,w,h or JSON.")] = None,
-    faces: Annotated[WhichFaces, typer.Option(help="Which of the faces found.")] = WhichFaces.all,
+    boxes: Annotated[Path | None, typer.Option(help="Your own boxes: a CSV file,x,y,w,h or JSON.")] = None,
+    faces: Annotated[WhichFaces, typer.Option(help="Which of the detected faces to fit.")] = WhichFaces.all,
     detector: options.DetectorOption = None,
     preset: options.PresetOption = options.Preset.default,
     multi_view: options.MultiViewOption = False,
@@ -51,17 +51,17 @@ def fit_command(
     certainty: options.CertaintyOption = False,
     openface_columns: options.OpenFaceOption = None,
     pictures: Annotated[bool, typer.Option(help="Draw the landmarks on each photo.")] = True,
-    crops: Annotated[int, typer.Option(min=0, max=4096, help="Cut faces out, of so many pixels.")] = 0,
-    margin: Annotated[float, typer.Option(min=0, max=5, help="Around the face in crops.")] = 0.3,
+    crops: Annotated[int, typer.Option(min=0, max=4096, help="Cut faces out, so many pixels wide.")] = 0,
+    margin: Annotated[float, typer.Option(min=0, max=5, help="Margin around the face in crops.")] = 0.3,
     report: Annotated[bool, typer.Option(help="Write report.html.")] = True,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that broke off.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run.")] = False,
     cluster: on_cluster.ClusterOption = None,
     workers: on_cluster.WorkersOption = None,
     shard: on_cluster.ShardOption = 200,
     gpus: on_cluster.GpusOption = 0.0,
     readers: on_cluster.ReadersOption = 0,
 ) -> None:
-    """Find faces and their landmarks on photos: one table, and a picture a photo."""
+    """Find faces and their landmarks on photos: one table, and a picture of each photo."""
     chosen = choices.detector_name(detector, preset)
     told = {"boxes": _digest(boxes), "faces": faces, "detector": chosen, "camera": camera}
     told |= choices.described_validator(validator) | ({"certainty": True} if certainty else {})
@@ -113,7 +113,7 @@ def fit_command(
 
 
 class Inputs(NamedTuple):
-    """The photos, how to look at those that are to be fitted, and what of the arguments cannot be used."""
+    """The photos, the way to look at those that are to be fitted, and arguments that cannot be used."""
 
     found: list[Path]
     looked: Callable[[list[Path]], Iterator[Looked | Failure]]
@@ -124,7 +124,7 @@ class Inputs(NamedTuple):
 def _inputs(
     photos: list[str], boxes: Path | None, faces: WhichFaces, detector: str | None, resume: bool
 ) -> Inputs:
-    """What the arguments stand for; the first photos are looked at already, but where a run goes on."""
+    """Find the photos that arguments stand for; unless a run resumes, the first are looked at already."""
     from jaxclnf.batch.pipeline import begun
     from jaxclnf.media.boxes import boxes_of, boxes_without_photo, read_boxes
     from jaxclnf.media.inputs import find_photos
@@ -144,7 +144,7 @@ def _inputs(
 
 
 def _page(wanted: bool) -> Callable[..., None] | None:
-    """What writes the report, ready to do so, if it is wanted."""
+    """Import the writer of the report, if it is wanted."""
     if not wanted:
         return None
     from jaxclnf.output.report import page_template, report_photos
@@ -154,7 +154,7 @@ def _page(wanted: bool) -> Callable[..., None] | None:
 
 
 def _table(path: Path, names: list[str], told: dict, photos: Sequence[Path], resume: bool) -> Table:
-    """The run's table, which knows each photo again by its size and time of change."""
+    """Open the run's table, which recognises each photo by its size and time of change."""
     from jaxclnf.output.files import path_cell
     from jaxclnf.output.runs import Table, stamp
 
@@ -166,7 +166,7 @@ def _table(path: Path, names: list[str], told: dict, photos: Sequence[Path], res
 def _write(
     table: Table, files: PhotoFiles, fitted: Iterator[Photo | Failure], n_done: int, n_left: int
 ) -> list[Failure]:
-    """Write rows and pictures as photos are fitted; returns what failed."""
+    """Write rows and pictures as photos are fitted; returns the failures."""
     from jaxclnf.batch.pipeline import ahead
     from jaxclnf.cores import n_cores
     from jaxclnf.media.inputs import Failure
@@ -196,5 +196,5 @@ def _write(
 
 
 def _digest(boxes: Path | None) -> str:
-    """What tells one table of boxes from another, wherever it lies; one that is missing is refused later."""
+    """Compute a digest of a table of boxes, wherever it is; a missing one is refused later."""
     return hashlib.sha256(boxes.read_bytes()).hexdigest() if boxes and boxes.is_file() else ""

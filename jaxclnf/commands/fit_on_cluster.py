@@ -1,4 +1,4 @@
-"""``jaxclnf fit --cluster``: photos in shards, by the workers of a cluster."""
+"""``jaxclnf fit --cluster``: photos in shards, done by the workers of a cluster."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class PhotosAsked(NamedTuple):
-    """Which photos a user asks for, and where faces are on them."""
+    """The photos that a user asks for, and the source of their boxes."""
 
     arguments: list[str]
     boxes: Path | None
@@ -51,7 +51,7 @@ def fit_on_cluster(
 
 
 def _plan(asked: PhotosAsked, failures: list[Failure]) -> Iterator[Shard]:
-    """Shards of photos, with their boxes where a table of them was given."""
+    """Divide photos into shards, with their boxes if a table of them was given."""
     from jaxclnf.cluster.inputs import photo_sources
     from jaxclnf.cluster.photos import with_boxes
     from jaxclnf.cluster.plan import in_shards
@@ -67,7 +67,7 @@ def _plan(asked: PhotosAsked, failures: list[Failure]) -> Iterator[Shard]:
 
 
 def _stages(asked: on_cluster.Asked) -> list[PoolStage]:
-    """One stage that does everything, or workers that read and workers that fit."""
+    """Choose between one stage that does everything, and workers that read and workers that fit."""
     from jaxclnf.cluster.engine import Size
     from jaxclnf.cluster.photos import fit_loaded_shard, fit_shard, load_shard
     from jaxclnf.cluster.pool import PoolStage

@@ -1,5 +1,5 @@
-"""Python's search for garbage, put off while a command starts: what imports make stays, and looking at it
-again and again takes a fifth of their time.
+"""Python's garbage collection, put off while a command starts: imported objects stay, and collecting them
+again and again takes a fifth of the time of imports.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ _usually: list[tuple[int, int, int]] = []
 
 
 def put_off() -> None:
-    """Look for garbage rarely, until `as_usual`."""
+    """Collect garbage rarely, until `as_usual`."""
     _usually.append(gc.get_threshold())
     gc.set_threshold(*_RARELY)
 
 
 def as_usual() -> None:
-    """Look as often as before, but no more at what is there now; frames of films lie in cycles."""
+    """Collect as often as before, but never the objects that exist now; frames of films lie in cycles."""
     if _usually:
         gc.freeze()
         gc.set_threshold(*_usually.pop())

@@ -1,4 +1,4 @@
-"""``jaxclnf info``: what a report of a mistake should say of an installation."""
+"""``jaxclnf info``: the facts about an installation that a bug report needs."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import typer
 
 
 def info() -> None:
-    """Say which versions, devices, native code, model and folders are in use: for reports of mistakes."""
+    """Print the versions, devices, native code, model and folders in use, for bug reports."""
     for name, value in facts().items():
         typer.echo(f"{name:<12}{value}")
 
 
 def facts() -> dict[str, str]:
-    """What there is to say, by name."""
+    """Collect the facts, by name."""
     import os
     import platform
     from importlib.metadata import version
@@ -37,7 +37,7 @@ def facts() -> dict[str, str]:
 
 
 def _cache() -> str:
-    """Where programs and models are kept, and how much they take."""
+    """Describe the cache folder and its size."""
     from jaxclnf import cache
 
     place = cache.place()

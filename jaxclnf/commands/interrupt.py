@@ -1,9 +1,8 @@
-"""Ctrl-C: one sentence, at once, and exit status 130, whatever the program is at.
+"""Ctrl-C: one sentence, at once, and exit status 130, whatever the program is doing.
 
-Python tells a program of Ctrl-C when its main thread is next in Python code, which may be many seconds away
-(XLA compiles) or never (an import that swallows every exception). So a thread of its own listens as well: it
-says the sentence at once, gives the main thread a moment to leave things in order, and ends the process if it
-does not.
+Python handles Ctrl-C when its main thread is next in Python code, which may be many seconds away (XLA
+compiles) or never (an import that swallows every exception). So another thread listens as well: it prints the
+sentence at once, gives the main thread a moment to leave things in order, and then ends the process.
 """
 
 from __future__ import annotations
@@ -24,11 +23,11 @@ GRACE = 2.0
 
 
 class Interrupted(BaseException):
-    """Ctrl-C was pressed; the sentence has been said."""
+    """Raised after Ctrl-C, when the sentence has been printed."""
 
 
 class _Course:
-    """What the listening thread has to know."""
+    """The state that the listening thread needs."""
 
     sentence = "stopped"
     in_order = True  # nothing has to be closed: the process may end at once
@@ -36,13 +35,13 @@ class _Course:
 
 
 def on_interrupt(sentence: str) -> None:
-    """Have Ctrl-C say this from now on and raise `Interrupted`, with a moment left to close files."""
+    """Have Ctrl-C print this from now on and raise `Interrupted`, with a moment left to close files."""
     _Course.sentence, _Course.in_order = sentence, False
 
 
 @contextmanager
 def listening() -> Iterator[None]:
-    """Context in which Ctrl-C is listened to; without effect in threads other than the main one."""
+    """Listen for Ctrl-C within a context; it has no effect in threads other than the main one."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -66,7 +65,7 @@ def listening() -> Iterator[None]:
 
 
 def ignored_outside() -> None:
-    """Ignore Ctrl-C where nothing listens: before the program begins and after its work is done."""
+    """Ignore Ctrl-C before the program begins and after its work is done, when nothing listens."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
@@ -80,7 +79,7 @@ def leave() -> None:
 
 
 def _unless_interrupted(hook: Callable[[Any], Any]) -> Callable[[Any], None]:
-    """Say nothing of an `Interrupted` that Python drops, as in finalisers; the listener ends the run."""
+    """Keep quiet about an `Interrupted` that Python drops, as in finalisers; the listener ends the run."""
 
     def heard(unraisable: Any) -> None:
         if not issubclass(unraisable.exc_type, Interrupted):

@@ -1,4 +1,4 @@
-"""``jaxclnf merge``: the parts of a run on a cluster as one table."""
+"""``jaxclnf merge``: the parts of a run on a cluster, merged into one table."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def merge_command(
     folder: Annotated[str, typer.Argument(help="The --out of a run on a cluster, or one folder of parts.")],
     table: Annotated[Path, typer.Argument(help="The file to write: .csv, .parquet or .jsonl.")],
 ) -> None:
-    """Make one table of the parts that a run on a cluster wrote."""
+    """Merge the parts that a run on a cluster wrote into one table."""
     from jaxclnf.cluster.merge import merge as merge_parts
 
     n_rows = merge_parts(folder, table)

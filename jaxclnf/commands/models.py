@@ -11,7 +11,7 @@ import typer
 if TYPE_CHECKING:
     from jaxclnf.models.manifest import Fetch
 
-models = typer.Typer(help="OpenFace's models: install them, see what is there.", no_args_is_help=True)
+models = typer.Typer(help="OpenFace's models: install and list them.", no_args_is_help=True)
 
 
 class What(StrEnum):
@@ -48,7 +48,7 @@ def install_command(
 
     cen adds the model that OpenFace 2 fits by default (430 MB), openface-ceclm. OpenFace's models are for
     non-commercial research only. They are kept in the user's data folder or in
-    $OPENFACE_MODELS_DIR; what a broken download left is used by the next.
+    $OPENFACE_MODELS_DIR; a broken download goes on where it ended.
     """
     from rich.progress import DownloadColumn, Progress, TimeRemainingColumn
 

@@ -1,4 +1,4 @@
-"""What the sub-commands share that run on a cluster: options, workers, a line that tells how far it is."""
+"""Helpers of the sub-commands that run on a cluster: options, workers, progress."""
 
 from __future__ import annotations
 
@@ -32,20 +32,20 @@ ClusterOption = Annotated[
     ),
 ]
 WorkersOption = Annotated[
-    int | None, typer.Option(min=1, help="Most workers on the cluster; else as many as it has processors.")
+    int | None, typer.Option(min=1, help="Largest number of workers on the cluster; else one a processor.")
 ]
-ShardOption = Annotated[int, typer.Option(min=1, help="Photos a worker takes at a time, on a cluster.")]
+ShardOption = Annotated[int, typer.Option(min=1, help="Photos that a worker takes at a time, on a cluster.")]
 GpusOption = Annotated[
-    float, typer.Option("--gpus", min=0, help="GPU of a worker that fits, on a cluster: 1, 0.25, ...")
+    float, typer.Option("--gpus", min=0, help="GPUs of each worker that fits, on a cluster: 1, 0.25, ...")
 ]
 ReadersOption = Annotated[
-    int, typer.Option(min=0, help="Workers that only read and detect, on a cluster, for those that fit.")
+    int, typer.Option(min=0, help="Workers on a cluster that only read photos and find faces for the others.")
 ]
 SAY_EVERY = 10.0  # seconds, where the output is no terminal
 
 
 class Asked(NamedTuple):
-    """What a user asks of a cluster."""
+    """The options of a cluster that a user asks for."""
 
     address: str
     workers: int | None = None
@@ -54,7 +54,7 @@ class Asked(NamedTuple):
 
 
 def refuse_options(**options: object) -> None:
-    """Raise ValueError for options that a run on a cluster does not heed."""
+    """Raise ValueError for options that have no effect on a cluster."""
     for name, value in options.items():
         if value:
             raise ValueError(
@@ -64,7 +64,7 @@ def refuse_options(**options: object) -> None:
 
 @contextmanager
 def pool(asked: Asked, stages: Sequence[PoolStage], arrays: Any, job: Any) -> Iterator[Pool]:
-    """Workers of a cluster, which hold ``arrays`` and a job."""
+    """Open a pool of a cluster's workers, which hold ``arrays`` and a job."""
     import jax
     import numpy as np
 
@@ -83,7 +83,7 @@ def pool(asked: Asked, stages: Sequence[PoolStage], arrays: Any, job: Any) -> It
 
 
 def stages(function: Function, asked: Asked) -> list[PoolStage]:
-    """One stage, in which every worker does all there is to do."""
+    """Make a single stage, in which every worker does the whole task."""
     from jaxclnf.cluster.engine import Size
     from jaxclnf.cluster.pool import PoolStage
 
@@ -91,7 +91,7 @@ def stages(function: Function, asked: Asked) -> list[PoolStage]:
 
 
 def check_ray() -> None:
-    """Raise ValueError, before a model is opened and files are listed, where Ray is not installed."""
+    """Raise ValueError, before a model is opened and files are listed, if Ray is not installed."""
     from jaxclnf.cluster.engine import ray_module
 
     ray_module()
@@ -100,14 +100,14 @@ def check_ray() -> None:
 def settle(
     settled: Callable[[], tuple[Model, FitConfig]], told: dict[str, Any], arguments: Sequence[str]
 ) -> tuple[Model, FitConfig, dict[str, Any]]:
-    """The model and settings of a run, and all that tells it from others; first of all Ray is looked for."""
+    """Settle a run's model, settings and description, after making sure that Ray is installed."""
     check_ray()
     model, config = settled()
     return model, config, told | {"folder": base_folder(arguments)} | choices.run_description(model, config)
 
 
 def base_folder(arguments: Sequence[str]) -> str:
-    """The folder from which relative arguments count; empty where there are none."""
+    """Give the folder to which relative arguments refer; empty if there are none."""
     from jaxclnf.cluster.places import here, is_address
 
     relative = [each for each in arguments if not is_address(each) and not os.path.isabs(here(each))]
@@ -115,7 +115,7 @@ def base_folder(arguments: Sequence[str]) -> str:
 
 
 class FolderRun(NamedTuple):
-    """A run into a folder: its table, what tells it from others, how it is planned and done."""
+    """A run into a folder: its table, its description, its plan and its work."""
 
     table: str
     unit: str
@@ -127,7 +127,7 @@ class FolderRun(NamedTuple):
 
 
 def into_folder(work: FolderRun, store: Store, resume: bool, asked: Asked) -> None:
-    """Do a run, begun or resumed, and end as a run on one machine would."""
+    """Do a run, new or resumed, and report as a run on one machine would."""
     from jaxclnf.cluster.run import Run
 
     with Run(store, work.table, work.told) as run:
@@ -138,7 +138,7 @@ def into_folder(work: FolderRun, store: Store, resume: bool, asked: Asked) -> No
 
 
 def _work(run: Run, workers: Pool, unit: str) -> list[Failure]:
-    """Do what is left of a run and say how far it is; returns what could not be used."""
+    """Do the rest of a run and print its progress; returns the failures."""
     on_interrupt(f"stopped; {run.store.place} holds the shards that are done, --resume goes on")
     with telling(unit) as tell:
         lost = run.work(workers, tell)
@@ -149,7 +149,7 @@ def _work(run: Run, workers: Pool, unit: str) -> list[Failure]:
 
 @contextmanager
 def telling(unit: str) -> Iterator[Callable[[Progress], None]]:
-    """Tells how far a run is: by a bar on a terminal, else by a line now and then."""
+    """Report the progress of a run: by a bar on a terminal, else by a line now and then."""
     with common.progress(unit) as bar:
         if bar.disable:
             yield _Lines(unit)
@@ -164,7 +164,7 @@ def telling(unit: str) -> Iterator[Callable[[Progress], None]]:
 
 
 class _Lines:
-    """Says how far a run is on standard error."""
+    """Printer of a run's progress on standard error."""
 
     def __init__(self, unit: str) -> None:
         self._unit, self._begun = unit, time.monotonic()

@@ -9,7 +9,7 @@ import typer
 
 
 class Preset(StrEnum):
-    """Settings that belong together."""
+    """Names of presets, which are settings that belong together."""
 
     default = "default"
     best = "best"
@@ -30,7 +30,7 @@ class Format(StrEnum):
     jsonl = "jsonl"
 
 
-FormatOption = Annotated[Format, typer.Option(help="Of the table.")]
+FormatOption = Annotated[Format, typer.Option(help="Format of the table.")]
 ModelOption = Annotated[
     str | None,
     typer.Option(

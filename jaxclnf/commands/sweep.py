@@ -1,4 +1,4 @@
-"""``jaxclnf sweep``: many settings on annotated faces, and a page of what they are worth."""
+"""``jaxclnf sweep``: many settings tried on annotated faces, and a page of the results."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
 
 def sweep(
-    spec: Annotated[Path, typer.Argument(help="What to try: a TOML file (see jaxclnf/sweeps/spec.py).")],
+    spec: Annotated[Path, typer.Argument(help="Settings to try: a TOML file (see jaxclnf/sweeps/spec.py).")],
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Folder of results [default: beside SPEC, its name].")
     ] = None,
     model: options.ModelOption = None,
     save: Annotated[
-        Path | None, typer.Option(help="Write the model once more, with the best setting as its own.")
+        Path | None, typer.Option(help="Write a copy of the model, with the best setting as its own.")
     ] = None,
     cluster: on_cluster.ClusterOption = None,
     workers: on_cluster.WorkersOption = None,
@@ -81,7 +81,7 @@ def sweep(
 
 
 def _save(model: Model, settings: FitConfig, path: Path) -> None:
-    """The model with other settings; weights that were kept in half precision stay so."""
+    """Save the model with other settings; weights that were stored in half precision stay so."""
     from jaxclnf.models.storage import save_model, weights_dtype
 
     save_model(replace(model, settings=settings), path, weights_dtype(model))

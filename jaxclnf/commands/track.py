@@ -1,4 +1,4 @@
-"""``jaxclnf track``: faces through videos."""
+"""``jaxclnf track``: faces followed through videos."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def track(
     ],
     model: options.ModelOption = None,
     out: Annotated[str, typer.Option("--out", "-o", help="Folder for tables and videos.")] = "out",
-    faces: Annotated[int, typer.Option(min=1, max=64, help="Most faces to follow at once.")] = 8,
+    faces: Annotated[int, typer.Option(min=1, max=64, help="Faces to follow at most.")] = 8,
     detector: options.DetectorOption = None,
     preset: options.PresetOption = options.Preset.default,
     multi_view: options.MultiViewOption = False,
@@ -45,18 +45,18 @@ def track(
         Literal["none", "online", "offline"],
         typer.Option(help="Steadier faces; online waits for one frame, offline for eight."),
     ] = "none",
-    fps: Annotated[float | None, typer.Option(min=0.01, help="Frames a second, over the file's.")] = None,
+    fps: Annotated[float | None, typer.Option(min=0.01, help="Frames per second, over the file's.")] = None,
     frames: Annotated[int | None, typer.Option(min=1, help="Stop after so many frames.")] = None,
     format: options.FormatOption = options.Format.csv,
     certainty: options.CertaintyOption = False,
     openface_columns: options.OpenFaceOption = None,
     pictures: Annotated[bool, typer.Option(help="Write the annotated video.")] = True,
     report: Annotated[bool, typer.Option(help="Write report.html.")] = True,
-    resume: Annotated[bool, typer.Option("--resume", help="Leave out videos that have a table.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Skip videos that have a table.")] = False,
     cluster: on_cluster.ClusterOption = None,
     workers: on_cluster.WorkersOption = None,
 ) -> None:
-    """Follow faces through videos: a table and an annotated video each."""
+    """Follow faces through videos: a table and an annotated copy of each."""
     import jax
 
     from jaxclnf.media.inputs import Failure, failed
@@ -112,7 +112,7 @@ def track(
                 failures += _write(video, run, files, frames)
             except ValueError as error:
                 failures.append(Failure(files.source, str(error)))
-            except Exception as error:  # whatever one video does to a library, the others go on
+            except Exception as error:  # whatever error one video causes in a library, the others go on
                 failures.append(failed(files.source, error))
             finally:
                 files.stop()
@@ -124,7 +124,7 @@ def track(
 
 
 def _write(video: Video, run: Iterator[Followed], files: VideoFiles, most: int | None) -> list[Failure]:
-    """Write a video's table and its annotated copy as its frames come; returns what was wrong with it."""
+    """Write a video's table and its annotated copy as its frames come; returns its failures."""
     from jaxclnf.batch.pipeline import ahead
 
     on_interrupt(f"stopped; {files.unfinished} holds the frames that are done")

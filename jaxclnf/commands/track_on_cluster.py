@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class VideosAsked(NamedTuple):
-    """Which videos a user asks for, and how faces are followed in them."""
+    """The videos that a user asks for, and the options for following faces in them."""
 
     arguments: list[str]
     camera: Camera | None
@@ -34,7 +34,7 @@ def track_on_cluster(
     resume: bool,
     cluster: on_cluster.Asked,
 ) -> None:
-    """Follow faces into a folder of Parquet parts, one a video; ``settled`` gives the model and settings."""
+    """Follow faces into a Parquet part for each video; ``settled`` gives the model and settings."""
     from jaxclnf.cluster.inputs import video_sources
     from jaxclnf.cluster.places import Store
     from jaxclnf.cluster.plan import in_shards

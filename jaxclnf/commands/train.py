@@ -1,4 +1,4 @@
-"""``jaxclnf train``: a model of one's own from annotated faces."""
+"""``jaxclnf train``: your own model from annotated faces."""
 
 from __future__ import annotations
 
@@ -45,9 +45,9 @@ def train_command(
     name: Annotated[str, typer.Option(help="The model's name, kept in its file.")] = "",
     licence: Annotated[str, typer.Option(help="The terms of its use, kept in its file.")] = "",
 ) -> None:
-    """Learn a PDM and experts from annotated faces; a run that was stopped goes on where it was.
+    """Learn a PDM and experts from annotated faces; a stopped run goes on where it was.
 
-    The state of a run lies beside the model until it is done, as MODEL.checkpoint.npz.
+    Until a run is done its state is beside the model, in MODEL.checkpoint.npz.
     """
     import numpy as np
 
@@ -84,7 +84,7 @@ def train_command(
 
 
 def _networks(experts: str, settings: list[str], seed: int) -> dict[str, ConvRecipe]:
-    """The recipes of the networks that are asked for, the one that teaches first."""
+    """Make the recipes of the networks that are asked for, with the teaching one first."""
     from jaxclnf.training.conv.recipe import RECIPES
 
     names = [name.strip() for name in experts.split(",")]
@@ -107,7 +107,7 @@ def _networks(experts: str, settings: list[str], seed: int) -> dict[str, ConvRec
 def _with_networks(
     model: Model, learned: Faces, recipes: dict[str, ConvRecipe], out: Path, run: str
 ) -> Model:
-    """The finest patch experts beside the networks, with the settings for both."""
+    """Combine the finest patch experts with the networks, and the settings for both."""
     from jaxclnf.models.presets import settings_for
     from jaxclnf.training.conv.train import train_networks
 
@@ -124,7 +124,7 @@ def _with_networks(
 
 
 def _calibration(model: Model, held_back: Faces) -> Calibration | None:
-    """What the model's log-likelihoods promise, on faces it has not learned from; None where none can say."""
+    """Calibrate the model on faces that it was not trained on; None if there are too few."""
     from jaxclnf.training.calibrate import fit_calibration
 
     try:
@@ -139,7 +139,7 @@ def _calibration(model: Model, held_back: Faces) -> Calibration | None:
 
 
 def _learn(faces: Faces, learned: Faces, held_back: Faces, recipe: Recipe, path: Path) -> Model:
-    """The model, without name and calibration, of a run that goes on where its checkpoint was."""
+    """Learn a model, without name and calibration, from the run's checkpoint on."""
     from jaxclnf.training.checkpoint import Checkpoint
     from jaxclnf.training.learn import Task, train
     from jaxclnf.training.photos import gather
@@ -175,7 +175,7 @@ def _learn_pdm(faces: Faces, bar: Any) -> PDM:
 
 
 def _identity(faces: Faces, recipe: Recipe) -> str:
-    """What tells one run from another: its settings and its faces."""
+    """Describe a run by its settings and its faces, by which its checkpoint is recognised."""
     return f"{recipe} {hashlib.sha256(faces.points.tobytes()).hexdigest()}"
 
 
@@ -194,7 +194,7 @@ def _recipe(settings: list[str], seed: int) -> Recipe:
 
 
 def _parse(setting: str, text: str, old: Any) -> Any:
-    """A setting's value, of the kind it has by default."""
+    """Parse a setting's value, of the type of its default."""
     try:
         if isinstance(old, bool):
             return {"true": True, "false": False}[text.lower()]

@@ -1,4 +1,4 @@
-"""Annotations of a dataset as they lie on disk, not yet checked.
+"""Reading the annotations of a dataset, which are not yet checked.
 
 A dataset is a folder that holds photos and either ``points.npz`` (``names`` of the photos, ``points``
 (n, n_points, 2), optionally ``boxes`` (n, 4) as x, y, w, h) or a ``.pts`` file beside each photo.
@@ -20,7 +20,7 @@ MAX_PTS_BYTES = 1 << 20
 
 @dataclass(frozen=True)
 class Annotation:
-    """One annotation as found, not yet checked."""
+    """One face's annotation as read, not yet checked."""
 
     photo: Path
     points: np.ndarray | None  # None: the annotation could not be read
@@ -75,9 +75,9 @@ def _read_pts_face(path: Path) -> Annotation:
 
 
 def read_pts(path: Path) -> np.ndarray:
-    """Landmarks (n_points, 2) float32 of a ``.pts`` file, moved to 0-based pixels.
+    """Read the landmarks (n_points, 2) float32 of a ``.pts`` file, moved to 0-based pixels.
 
-    The field's files (iBUG 300-W) count pixels from 1, after MATLAB; as everyone does, 1 is subtracted.
+    Such files (iBUG 300-W) count pixels from 1, as MATLAB does, so 1 is subtracted.
     Raises ValueError if the file is not in that format.
     """
     try:

@@ -1,6 +1,6 @@
-"""Photos of annotated faces made harder: turned, small, dark, blurred, half covered, at the border.
+"""Changes that make photos of annotated faces harder: turned, small, dark, blurred, covered, cut off.
 
-A change takes a photo (RGB, 8 bits) and the points of its face, and returns both anew.
+A change takes a photo (RGB, 8 bits) and the points of its face, and returns new ones.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ SIDES = ("left", "right", "top", "bottom")
 
 
 def unchanged(rgb: RGB, points: Points) -> tuple[RGB, Points]:
-    """The photo as it is."""
+    """Leave the photo as it is."""
     return rgb, points
 
 
 def turned(degrees: float) -> Change:
-    """Turn clockwise, as seen, about the face's middle; what lies beyond the border is mirrored."""
+    """Turn clockwise, as seen, about the face's middle; beyond its border the photo is mirrored."""
 
     def change(rgb: RGB, points: Points) -> tuple[RGB, Points]:
         to = cv2.getRotationMatrix2D(points.mean(axis=0).tolist(), -degrees, 1.0)
@@ -36,7 +36,7 @@ def turned(degrees: float) -> Change:
 
 
 def shrunk(width: float) -> Change:
-    """Shrink until the face is so many pixels wide; smaller ones stay."""
+    """Shrink until the face is so many pixels wide; smaller faces stay."""
 
     def change(rgb: RGB, points: Points) -> tuple[RGB, Points]:
         scale = min(1.0, width / float(np.ptp(points[:, 0])))
@@ -47,7 +47,7 @@ def shrunk(width: float) -> Change:
 
 
 def darkened(share: float, noise: float = 0.0, seed: int = 0) -> Change:
-    """Leave that share of the light, and add a sensor's noise of that deviation in grey levels."""
+    """Leave only a share of the light, and add a sensor's noise with a standard deviation in grey levels."""
 
     def change(rgb: RGB, points: Points) -> tuple[RGB, Points]:
         dark = rgb * share
@@ -59,7 +59,7 @@ def darkened(share: float, noise: float = 0.0, seed: int = 0) -> Change:
 
 
 def blurred(share: float) -> Change:
-    """Blur by a Gaussian whose deviation is that share of the face's width."""
+    """Blur by a Gaussian whose standard deviation is a share of the face's width."""
 
     def change(rgb: RGB, points: Points) -> tuple[RGB, Points]:
         return cv2.GaussianBlur(rgb, (0, 0), share * float(np.ptp(points[:, 0]))), points
@@ -68,7 +68,7 @@ def blurred(share: float) -> Change:
 
 
 def covered(side: str, share: float, grey: int = 128) -> Change:
-    """Lay one colour over that share of the face, from one of its `SIDES` on."""
+    """Cover a share of the face with one colour, beginning at one of its `SIDES`."""
 
     def change(rgb: RGB, points: Points) -> tuple[RGB, Points]:
         picture, (low, high) = rgb.copy(), _about(points)
@@ -85,7 +85,7 @@ def covered(side: str, share: float, grey: int = 128) -> Change:
 
 
 def at_border(side: str, share: float = 0.0) -> Change:
-    """Cut the photo off where the face ends, or so that this share of the face is lost."""
+    """Cut the photo off where the face ends, or so that a share of the face is lost."""
 
     def change(rgb: RGB, points: Points) -> tuple[RGB, Points]:
         (x, y), (to_x, to_y) = points.min(axis=0), points.max(axis=0)
@@ -100,7 +100,7 @@ def at_border(side: str, share: float = 0.0) -> Change:
 
 
 def _about(points: Points) -> tuple[np.ndarray, np.ndarray]:
-    """The corners of a face with its forehead."""
+    """Find the corners of the box of a face with its forehead."""
     low, high = points.min(axis=0), points.max(axis=0)
     size = high - low
     return low - size * [0.1, 0.3], high + size * 0.1

@@ -56,7 +56,7 @@ class Faces:
         return self.points.shape[1]
 
     def image(self, i: int) -> np.ndarray:
-        """The photo of face i, grey, uint8 (H, W)."""
+        """Read the photo of face i, grey, uint8 (H, W)."""
         image = read_grey(self.photos[i])
         if image is None:
             raise ValueError(
@@ -68,7 +68,7 @@ class Faces:
         return [self.image(i) for i in range(len(self))]
 
     def take(self, indices: Sequence[int] | np.ndarray) -> Faces:
-        """The faces at these indices, in this order."""
+        """Take the faces at these indices, in this order."""
         indices = np.asarray(indices, dtype=int)
         return replace(
             self,
@@ -96,7 +96,7 @@ class Faces:
         return replace(self, points=points, mirror=mirror_of_groups(self.mirror, groups))
 
     def split(self, share: float, seed: int) -> tuple[Faces, Faces]:
-        """Training part and held-back part (``share`` of the photos); faces of one photo stay together.
+        """Split into training and held-back part (``share`` of the photos); faces of a photo stay together.
 
         The same faces, share and seed give the same parts. A held-back photo that the training part has under
         another name is in neither.
@@ -113,7 +113,7 @@ class Faces:
         return learned, self.take(np.array(held, int))
 
     def summary(self, examples: int = 3) -> str:
-        """What was read and what was refused, in plain lines."""
+        """Summarise in a few lines what was read and what was refused."""
         lines = [f"{len(self)} faces of {self.n_points} landmarks read, {len(self.refused)} refused."]
         for reason, count in Counter(r.reason for r in self.refused).most_common():
             names = [r.photo for r in self.refused if r.reason == reason]
@@ -123,12 +123,12 @@ class Faces:
 
 
 def photo_digest(image: np.ndarray) -> bytes:
-    """Eight bytes that tell a grey photo from others, by size and pixels, not by name or format."""
+    """Compute a digest of eight bytes of a grey photo, from its size and pixels, not its name or format."""
     return hashlib.sha256(f"{image.shape}".encode() + image.tobytes()).digest()[:8]
 
 
 def read_grey(path: Path) -> np.ndarray | None:
-    """The photo in grey, uint8 (H, W), turned upright as its EXIF says; None if it cannot be read."""
+    """Read a photo in grey, uint8 (H, W), turned upright by its EXIF; None if it cannot be read."""
     try:
         return to_grey(read_photo(path))
     except ValueError:
@@ -178,7 +178,7 @@ def read_faces(sources: Iterable[str | Path], n_points: int | None = None) -> Fa
 
 
 def _problem(face: Annotation, n_points: int) -> str:
-    """Why this annotation cannot be used, or an empty string."""
+    """Say why this annotation cannot be used; empty if it can."""
     points = face.points
     assert points is not None
     if len(points) != n_points:
@@ -193,9 +193,9 @@ def _problem(face: Annotation, n_points: int) -> str:
 
 
 def _photo_problem(face: Annotation, image: np.ndarray | None, same_photo: list[np.ndarray]) -> str:
-    """Why this face cannot be used on its photo, or an empty string.
+    """Say why this face cannot be used on its photo; empty if it can.
 
-    ``same_photo`` has the landmarks of the faces on it that were read before; those of this one are added.
+    ``same_photo`` has the landmarks of the faces read before from this photo; this face's are added.
     """
     if image is None:
         return "photo unreadable" if face.photo.exists() else "photo missing"

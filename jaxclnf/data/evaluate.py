@@ -1,4 +1,4 @@
-"""How well fits hit annotated landmarks: errors, their summary by landmark group and yaw, and their curve.
+"""Evaluation of fits on annotated landmarks: errors, summaries by landmark group and yaw, their curve.
 
 The error of a face is the mean distance of its landmarks from the annotated ones, as a percentage of the
 distance of the outer eye corners (the field's "inter-ocular" error). A face that could not be fitted
@@ -28,7 +28,7 @@ YAW_BINS = (0, 10, 20, 30, 90)  # degrees
 
 @dataclass(frozen=True)
 class Figures:
-    """A summary of faces' errors, in percent of the eye distance."""
+    """A summary of the errors of faces, in percent of the eye distance."""
 
     faces: int
     mean: float  # of the faces that were fitted
@@ -44,7 +44,7 @@ def point_errors(
     eye_distances: Float[np.ndarray, " n"],
     fitted: Bool[np.ndarray, " n"] | None = None,
 ) -> Float[np.ndarray, "n n_points"]:
-    """Distance of every landmark from the truth, in percent of the eye distance; infinite if not fitted."""
+    """Compute landmarks' distances from the truth, percent of the eye distance; infinite if not fitted."""
     distances = np.linalg.norm(landmarks.astype(np.float64) - truth, axis=-1)
     errors = 100 * distances / eye_distances[:, None]
     bad = ~np.isfinite(errors).all(axis=1)
@@ -53,7 +53,7 @@ def point_errors(
 
 
 def figures(errors: Float[np.ndarray, " n"]) -> Figures:
-    """Summary of faces' errors."""
+    """Summarise the errors of faces."""
     finite = np.isfinite(errors)
     if not len(errors):
         return Figures(0, np.nan, np.nan, np.nan, np.nan, 0)
@@ -70,30 +70,30 @@ def figures(errors: Float[np.ndarray, " n"]) -> Figures:
 def by_group(
     errors: Float[np.ndarray, "n n_points"], groups: Mapping[str, Sequence[int]]
 ) -> dict[str, Figures]:
-    """Summaries of the errors over the landmarks of each group alone."""
+    """Summarise the errors over the landmarks of each group alone."""
     return {name: figures(errors[:, list(points)].mean(axis=1)) for name, points in groups.items()}
 
 
 def by_yaw(errors: Float[np.ndarray, " n"], yaws: Float[np.ndarray, " n"]) -> dict[str, Figures]:
-    """Summaries of the faces by how far they are turned to either side; ``yaws`` in degrees."""
+    """Summarise the errors of faces by how far they are turned to either side; ``yaws`` in degrees."""
     bins = zip(YAW_BINS, YAW_BINS[1:], strict=False)
     turned = np.abs(yaws)
     return {f"{low}-{high}°": figures(errors[(turned >= low) & (turned < high)]) for low, high in bins}
 
 
 def cumulative(errors: Float[np.ndarray, " n"], limits: Float[np.ndarray, " k"]) -> Float[np.ndarray, " k"]:
-    """Share of the faces whose error is at most each of ``limits``."""
+    """Compute the share of the faces whose error is at most each of ``limits``."""
     return (errors[:, None] <= limits).mean(axis=0)
 
 
 def true_yaws(pdm: PDM, points: Float[np.ndarray, "n n_points 2"]) -> Float[np.ndarray, " n"]:
-    """Yaw in degrees of annotated faces, as the PDM explains them."""
+    """Compute the yaw in degrees of annotated faces, by fitting the PDM to their landmarks."""
     params = jax.jit(jax.vmap(params_from_landmarks, (None, 0)))(pdm, jnp.asarray(points, pdm.mean.dtype))
     return np.degrees(np.asarray(params.rotation)[:, 1])
 
 
 def start_boxes(faces: Faces) -> Float[np.ndarray, "n 4"]:
-    """The boxes of the dataset; if it has none, boxes tight around the true landmarks."""
+    """Give the boxes of the dataset; if it has none, boxes tight around the true landmarks."""
     if faces.boxes is not None:
         return faces.boxes
     low = faces.points.min(axis=1)
@@ -101,7 +101,7 @@ def start_boxes(faces: Faces) -> Float[np.ndarray, "n 4"]:
 
 
 def check_landmarks(model: Model, faces: Faces) -> None:
-    """Raise ValueError if the dataset has other landmarks than the model, or no eyes to measure errors by."""
+    """Raise ValueError if the dataset's landmarks are not the model's, or include no eyes to measure by."""
     if model.pdm.n_points != faces.n_points:
         raise ValueError(
             f"the model has {model.pdm.n_points} landmarks and the dataset {faces.n_points}; "
@@ -115,7 +115,7 @@ def check_landmarks(model: Model, faces: Faces) -> None:
 
 
 def not_learned(faces: Faces, model: Model) -> Faces:
-    """The faces on photos that the model does not say it learned from.
+    """Select the faces on photos that are not among those that the model was trained on.
 
     Raises ValueError if there are none.
     """
@@ -126,7 +126,7 @@ def not_learned(faces: Faces, model: Model) -> Faces:
 
 
 def learned_warning(faces: Faces, model: Model, left_out: bool = False) -> str:
-    """Warning of faces that a model learned from; empty if there are none.
+    """Warn of faces that a model was trained on; empty if there are none.
 
     ``left_out`` tells whether they are, or should be, left out.
     """
@@ -147,7 +147,7 @@ def fit_annotated(model: Model, faces: Faces, config: FitConfig | None = None) -
 
 
 def errors_of(results: Sequence[FitResult], faces: Faces) -> Float[np.ndarray, "n n_points"]:
-    """Errors of fitted landmarks, for one fit of every face of a dataset whose eye distances are known."""
+    """Compute the errors of one fit of every face of a dataset with known eye distances."""
     assert faces.eye_distances is not None
     return point_errors(_landmarks(results), faces.points, faces.eye_distances, _fitted(results))
 
@@ -155,7 +155,7 @@ def errors_of(results: Sequence[FitResult], faces: Faces) -> Float[np.ndarray, "
 def errors_without_offset(
     results: Sequence[FitResult], faces: Faces
 ) -> tuple[Float[np.ndarray, "n n_points"], Float[np.ndarray, "2"]]:
-    """Errors that are left without the set's mean offset, and that offset: `mean_offset`."""
+    """Compute the errors that remain without the dataset's `mean_offset`, and that offset."""
     assert faces.eye_distances is not None
     landmarks, fitted, unit = _landmarks(results), _fitted(results), faces.eye_distances
     offset = mean_offset(landmarks, faces.points, unit, fitted)
@@ -169,10 +169,10 @@ def mean_offset(
     eye_distances: Float[np.ndarray, " n"],
     fitted: Bool[np.ndarray, " n"],
 ) -> Float[np.ndarray, "2"]:
-    """How far landmarks lie right of the annotated ones and below them, in percent of the eye distance.
+    """Compute landmarks' mean offset from the annotated ones, right and down, percent of the eye distance.
 
-    It is one for all faces: annotators and models each have habits of their own, and what lies between these
-    is no error of a fit.
+    It is the same for all faces: annotators place landmarks by habits that differ between datasets, and that
+    difference is not an error of the fits.
     """
     apart = (landmarks.astype(np.float64) - truth).mean(axis=1) / eye_distances[:, None]
     known = fitted & np.isfinite(apart).all(axis=1)

@@ -1,4 +1,4 @@
-"""What the landmarks of a markup mean: mirror images, groups, the outer corners of the eyes."""
+"""Markups: the meaning of landmarks, their mirror images, groups and the outer corners of the eyes."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ class Markup:
     eye_corners: tuple[int, int]
 
     def eye_distances(self, points: np.ndarray) -> np.ndarray:
-        """Distance (n,) of the outer eye corners of faces (n, n_points, 2)."""
+        """Compute the distance (n,) of the outer eye corners of faces (n, n_points, 2)."""
         first, second = self.eye_corners
         return np.linalg.norm(points[:, first] - points[:, second], axis=-1)
 
 
 def _mirror_68() -> tuple[int, ...]:
-    """The 68-point markup mirrored: runs that swap with each other or turn round."""
+    """Mirror the 68-point markup: runs of landmarks swap with each other or reverse."""
     table = [0] * 68
     turned = [(0, 16), (17, 26), (31, 35), (48, 54), (55, 59), (60, 64), (65, 67)]
     for first, last in turned:
@@ -53,13 +53,13 @@ LANDMARKS_68 = Markup(
 )
 
 MARKUPS = {68: LANDMARKS_68}
-"""The markups known by their number of landmarks."""
+"""The known markups by their number of landmarks."""
 
 
 def mirror_of_groups(mirror: Sequence[int] | None, groups: Sequence[Sequence[int]]) -> tuple[int, ...] | None:
-    """Mirror table of the markup whose landmark k stands for the landmarks in groups[k].
+    """Build the mirror table of the markup whose landmark k stands for the landmarks in groups[k].
 
-    None if there is no mirror table or the mirror image of some group is not a group.
+    It is None if there is no mirror table or the mirror image of some group is not a group.
     """
     if mirror is None:
         return None
@@ -70,7 +70,7 @@ def mirror_of_groups(mirror: Sequence[int] | None, groups: Sequence[Sequence[int
 
 
 def parse_groups(text: str) -> list[list[int]]:
-    """Landmark groups from a text such as ``36+39,42+45,30,48-49``: commas separate landmarks of the
+    """Parse landmark groups from a text such as ``36+39,42+45,30,48-49``: commas separate landmarks of the
     new markup, ``+`` joins landmarks to be averaged, ``a-b`` names the run from a to b.
     """
     groups: list[list[int]] = []

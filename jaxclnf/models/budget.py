@@ -1,4 +1,4 @@
-"""A bound on the memory that reading files takes: a small multiple of their sizes, whatever they claim."""
+"""A bound on the memory for reading files: a small multiple of their sizes, whatever they claim to hold."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import numpy as np
 from jax.typing import DTypeLike
 
 BASE = 2**26
-"""Bytes that even the smallest file is granted."""
+"""Bytes of memory granted for even the smallest file."""
 
 
 class Budget:
-    """Bytes that are left to what is made of files; readers ask before they take any.
+    """The memory that is left for reading files; readers ask for it before they allocate.
 
-    Files are granted twice as many where their numbers become float64.
+    It is twice as large for numbers that become float64.
     """
 
     def __init__(self, left: int = BASE, dtype: DTypeLike = np.float32) -> None:
@@ -30,9 +30,9 @@ class Budget:
             self.left += int(self._factor * factor * path.stat().st_size)
 
     def take(self, n_bytes: int, what: str) -> None:
-        """Take memory; raises ValueError, naming ``what`` needs it, if that is more than is left."""
+        """Take memory for ``what``, which the ValueError names if too little is left."""
         if n_bytes > self.left:
             raise ValueError(
-                f"{what} would take {n_bytes} bytes of memory, but files of this size are left {self.left}"
+                f"{what} would take {n_bytes} bytes of memory, files of this size have {self.left} left"
             )
         self.left -= n_bytes

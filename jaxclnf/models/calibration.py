@@ -1,4 +1,4 @@
-"""How sure a fit is: the probability that its mean landmark error is below 5 % of the eye distance."""
+"""The confidence of a fit: the probability that its mean landmark error is below 5 % of the eye distance."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from jaxclnf.config import FitConfig
 from jaxclnf.types import Calibration, ConvExperts, FitResult, Model, usable
 
 SIGNS = ("likelihood", "spread", "widest", "shape", "size")
-"""What tells good fits from bad ones, in the order of a calibration's slopes: see `signs`."""
+"""The signs that tell good fits from bad ones, in the order of a calibration's slopes: see `signs`."""
 
 _CLEAR = 1.25
-"""Pixels a model unit beyond which a larger face is no clearer."""
+"""Pixels per model unit beyond which a larger face is not clearer."""
 
-_MOST = 30.0  # of a sign: what is not finite or beyond is taken for so much
+_MOST = 30.0  # bound of a sign; values beyond it, or not finite, are replaced by it
 
 
 def confidences(model: Model, result: FitResult, config: FitConfig) -> Float[np.ndarray, " n_faces"]:
-    """Probability of each fit of a batch that its mean error is below 5 % of the outer eye corners' distance.
+    """Probability for each fit of a batch that its mean error is below 5 % of the eye distance.
 
-    Fits without usable landmarks have 0. Of a model without calibration others have NaN: it is unknown.
+    Fits without usable landmarks have 0. Others have NaN, for unknown, if the model has no calibration.
     """
     ok = np.array([usable(int(status)) for status in result.status], bool)
     ok &= ~np.isneginf(np.asarray(result.log_likelihood))
@@ -34,13 +34,13 @@ def confidences(model: Model, result: FitResult, config: FitConfig) -> Float[np.
 def promised(
     calibration: Calibration, signs: Float[np.ndarray, "n_faces n_signs"], ending: int = 0
 ) -> Float[np.ndarray, " n_faces"]:
-    """Probabilities that a calibration gives fits by their signs; ``ending`` 1: a network's were the last."""
+    """Probabilities of fits by their signs; ``ending`` is 1 if a network looked last, else 0."""
     slopes, bias = (np.asarray(a, np.float64)[ending] for a in (calibration.slopes, calibration.bias))
     return 1 / (1 + np.exp(-np.clip(signs @ slopes + bias, -700, 700)))
 
 
 def by_likelihood(centre: ArrayLike, slope: ArrayLike) -> Calibration:
-    """The calibration that goes by the likelihood, less the networks' spread, alone: 1/2 at ``centre``."""
+    """Make a calibration by the likelihood alone (less the networks' spread), which is 1/2 at ``centre``."""
     dtype = np.asarray(centre).dtype
     slopes = np.zeros((2, len(SIGNS)), dtype)
     slopes[:, 0], slopes[:, 1] = slope, -np.asarray(slope)
@@ -48,13 +48,13 @@ def by_likelihood(centre: ArrayLike, slope: ArrayLike) -> Calibration:
 
 
 def ends_with_network(model: Model, config: FitConfig) -> bool:
-    """Whether a convolutional expert is the last to look at a face under these settings."""
+    """Tell whether a convolutional expert is the last to look at a face under these settings."""
     stages = config.stages_on(len(model.experts))
     return bool(stages) and isinstance(model.experts[stages[-1][1].scale], ConvExperts)
 
 
 def signs(model: Model, result: FitResult, config: FitConfig) -> Float[np.ndarray, "n_faces n_signs"]:
-    """What a batch of fits shows of how good each is, as `SIGNS` names it.
+    """Compute the signs of a batch of fits, in the order of `SIGNS`.
 
     likelihood: the log-likelihood without what the settings put into it; spread, widest: the logarithm of
     the area in squared model units that networks leave a landmark, its mean and its 90 % quantile over the

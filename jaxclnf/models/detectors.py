@@ -1,4 +1,4 @@
-"""Weights of face detectors that come in no package, fetched for the user from where they are published."""
+"""Weights of face detectors that no package ships, fetched from their publishers."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ YUNET_LICENCE = RemoteFile(
 
 
 def detectors_folder() -> Path:
-    """Folder of the detectors: in the user's data folder, or $JAXCLNF_DETECTORS_DIR."""
+    """Give the folder of the detectors: in the user's data folder, or $JAXCLNF_DETECTORS_DIR."""
     import platformdirs
 
     chosen = os.environ.get("JAXCLNF_DETECTORS_DIR", "").strip()
@@ -30,16 +30,16 @@ def detectors_folder() -> Path:
 
 
 def install_yunet(fetch: Fetch, progress: Progress = lambda n: None) -> tuple[Path, str]:
-    """YuNet's file, fetched unless it is there, and its licence's text.
+    """Fetch YuNet's file, unless it is there; returns its path and its licence's text.
 
-    Raises ValueError or OSError if it cannot be had or is another one.
+    Raises ValueError or OSError if it cannot be fetched or is not the expected file.
     """
     licence = obtain(detectors_folder() / "yunet", YUNET_LICENCE, fetch, progress)
     return obtain(detectors_folder() / "yunet", YUNET, fetch, progress), licence.read_text(encoding="utf-8")
 
 
 def yunet_file() -> Path:
-    """YuNet's file; raises ValueError where it is not installed."""
+    """Find YuNet's file; raises ValueError if it is not installed."""
     path = detectors_folder() / "yunet" / YUNET.path
     if not path.is_file():
         raise ValueError(f"YuNet is not installed ({path} is missing): jaxclnf models install yunet")

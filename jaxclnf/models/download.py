@@ -1,4 +1,4 @@
-"""Files from a server, each attempt going on where the one before broke off.
+"""Downloads from a server, in which each attempt goes on where the one before broke off.
 
 Downloads use requests alone: pooch cannot continue one that broke off.
 """
@@ -21,10 +21,10 @@ _AHEAD = 64  # chunks that may wait to be written
 
 
 def from_server(base_url: str, timeout: float = 30) -> Fetch:
-    """Downloads files.
+    """Download files.
 
     A server that is silent for ``timeout`` seconds, or takes twice as long to begin or to send 16 kB, is
-    tried anew, a few times.
+    tried again, a few times.
     """
 
     def fetch(file: RemoteFile, path: Path, progress: Progress) -> None:
@@ -43,11 +43,11 @@ def from_server(base_url: str, timeout: float = 30) -> Fetch:
 
 
 class _Again(Exception):
-    """What went wrong where another attempt may help."""
+    """A failure after which another attempt may help."""
 
 
 def _download(url: str, path: Path, size: int | None, timeout: float, progress: Progress) -> str | None:
-    """Download what is missing of a file; says what went wrong where another attempt may help."""
+    """Download the missing rest of a file; returns why it failed if another attempt may help."""
     had, most = size_on_disk(path), _MOST_OF_UNKNOWN if size is None else size
     if had == size:
         return None
@@ -69,9 +69,9 @@ def _download(url: str, path: Path, size: int | None, timeout: float, progress: 
 
 
 def _pieces(url: str, had: int, timeout: float) -> Iterator:
-    """Place in the file at which an answer begins, then its bytes, each soon after the one before.
+    """Yield the place in the file at which an answer begins, then its bytes, none of which may take too long.
 
-    Another thread waits for them: a server that sends a byte now and then lets no read of a socket time out.
+    Another thread waits for them, since a server that sends a byte now and then lets no read time out.
     """
     queue: Queue = Queue(_AHEAD)
     Thread(target=_receive, args=(url, had, timeout, queue), daemon=True).start()
@@ -88,7 +88,7 @@ def _pieces(url: str, had: int, timeout: float) -> Iterator:
 
 
 def _receive(url: str, had: int, timeout: float, queue: Queue) -> None:
-    """Put what `_pieces` yields into a queue, then None or what went wrong; ends when nobody listens."""
+    """Put what `_pieces` yields into a queue, then None or an error; ends when nobody listens."""
     end: Exception | None = None
     try:
         for piece in _answer(url, had, timeout):
@@ -102,10 +102,10 @@ def _receive(url: str, had: int, timeout: float, queue: Queue) -> None:
 
 
 def _answer(url: str, had: int, timeout: float) -> Iterator[int | bytes]:
-    """Place in the file at which a server's answer begins, then its bytes."""
+    """Yield the place in the file at which a server's answer begins, then its bytes."""
     import requests
 
-    # Without identity, the range would be one of compressed bytes.
+    # Without identity the server might count the range in compressed bytes.
     headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={had}-"} if had else {})
     try:
         with requests.get(url, headers=headers, stream=True, timeout=timeout) as answer:

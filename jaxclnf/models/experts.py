@@ -1,4 +1,4 @@
-"""Kinds of experts and how a file holds them: a scale's arrays, by the names of its class's fields.
+"""Kinds of experts and their form in a file: a scale's arrays, by the names of its class's fields.
 
 A new kind is a class whose annotations say shapes and types, a function that builds it, and a row of `KINDS`.
 """
@@ -17,17 +17,17 @@ from jaxclnf.models.sigma import MAX_WINDOW, smoothing_matrices
 from jaxclnf.types import CENExperts, ConvExperts, PatchExperts
 
 Tree = dict[str, Any]
-"""Arrays by field, those of a field that is a dictionary by key."""
+"""Arrays by field; a field that is a dictionary has its arrays by key."""
 
 _MAX_SUPPORT = 63  # pixels of a neuron's side
 _DERIVED = ("sigma", "sigma_index")
 
 
 class Kind(NamedTuple):
-    """How the experts of a scale are made of a file's arrays.
+    """A kind of experts, and how to build a scale of them from a file's arrays.
 
-    ``build`` is given them, the number of landmarks, the type of floating-point numbers and what memory may
-    be taken; it raises ValueError if they are no such experts.
+    ``build`` takes the arrays, the number of landmarks, the floating-point dtype and the memory that is left;
+    it raises ValueError if the arrays are not experts of this kind.
     """
 
     cls: type
@@ -49,7 +49,7 @@ def _build_ccnf(tree: Tree, n_points: int, dtype: np.dtype, budget: Budget) -> P
 
 
 def _edges(key: str, components: np.ndarray, n_edges: int, dtype: np.dtype, budget: Budget) -> np.ndarray:
-    """The edge components of a window, whose size is the key."""
+    """Check the edge components of a window, whose size is the key."""
     if not (key.isascii() and key.isdecimal() and len(key) < 6 and 1 <= int(key) <= MAX_WINDOW):
         raise ValueError(f"edges of window {key[:20]!r}, expected windows of 1 to {MAX_WINDOW} pixels")
     if components.shape != (n_edges, int(key) ** 2, int(key) ** 2):
@@ -58,7 +58,7 @@ def _edges(key: str, components: np.ndarray, n_edges: int, dtype: np.dtype, budg
 
 
 def check_ccnf(arrays: Mapping[str, Any]) -> None:
-    """Raise ValueError for `PatchExperts`' arrays of right shapes that no fit can use."""
+    """Raise ValueError for arrays of `PatchExperts` that have the right shapes but that no fit can use."""
     scale, support = float(arrays["patch_scale"]), arrays["weights"].shape[-2:]
     if not 1e-3 <= scale <= 1e3:
         raise ValueError(f"patch_scale is {scale:g}, expected 0.001 to 1000")
@@ -76,7 +76,7 @@ KINDS = {
 
 
 def kind_of(experts: Any) -> str:
-    """The name of a scale's kind of experts."""
+    """Name the kind of a scale's experts."""
     for name, kind in KINDS.items():
         if isinstance(experts, kind.cls):
             return name

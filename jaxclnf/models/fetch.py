@@ -13,7 +13,7 @@ from jaxclnf.models.manifest import Fetch, Progress, RemoteFile
 
 
 def obtain(place: Path, file: RemoteFile, fetch: Fetch, progress: Progress) -> Path:
-    """A file in the user's folder, fetched unless it is there already."""
+    """Fetch a file into the user's folder, unless it is there already; returns its path."""
     path = place / PurePosixPath(file.path)
     if not _unlike(path, file):
         progress(file.size or 0)
@@ -21,7 +21,7 @@ def obtain(place: Path, file: RemoteFile, fetch: Fetch, progress: Progress) -> P
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f"{path.name}.part")
     if unfinished.is_symlink() or (unfinished.is_file() and unfinished.stat().st_nlink > 1):
-        unfinished.unlink()  # someone's link, through which another file would be written
+        unfinished.unlink()  # a planted link, through which another file would be written
     fetch(file, unfinished, progress)
     if unlike := _unlike(unfinished, file):
         unfinished.unlink()
@@ -31,7 +31,7 @@ def obtain(place: Path, file: RemoteFile, fetch: Fetch, progress: Progress) -> P
 
 
 def _unlike(path: Path, file: RemoteFile) -> str:
-    """What tells a file from the one that is described; nothing if it is the one."""
+    """Say how a file differs from the described one; empty if it is the same."""
     if not path.is_file():
         return "it did not come"
     if file.size is not None and size_on_disk(path) != file.size:
@@ -42,7 +42,7 @@ def _unlike(path: Path, file: RemoteFile) -> str:
 
 
 def from_folder(source: Path) -> Fetch:
-    """Copies files from an OpenFace checkout, a release, or a folder that holds the same files."""
+    """Copy files from an OpenFace checkout, a release, or a folder that holds the same files."""
 
     def fetch(file: RemoteFile, path: Path, progress: Progress) -> None:
         found = next((place for place in _places(source, file.path) if place.is_file()), None)
@@ -56,7 +56,7 @@ def from_folder(source: Path) -> Fetch:
 
 
 def _places(source: Path, path: str) -> Iterator[Path]:
-    """Places of a file of the repository: in a checkout, a release (``model/...``), a model folder."""
+    """List places of a file of the repository: in a checkout, a release (``model/...``), a model folder."""
     parts = PurePosixPath(path).parts
     for cut in range(len(parts)):
         yield source.joinpath(*parts[cut:])
@@ -65,7 +65,7 @@ def _places(source: Path, path: str) -> Iterator[Path]:
 
 
 def open_part(path: Path, mode: str) -> BinaryIO:
-    """An unfinished file to write to, itself and nothing that a link leads to."""
+    """Open an unfinished file for writing; a link is refused."""
 
     def without_links(name: str, flags: int) -> int:
         return os.open(name, flags | getattr(os, "O_NOFOLLOW", 0), 0o666)

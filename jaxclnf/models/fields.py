@@ -1,4 +1,4 @@
-"""Arrays for a dataclass, checked against the shapes and types of its annotations."""
+"""Arrays for a dataclass, checked against the shapes and dtypes of its annotations."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ def checked_fields(
     budget: Budget,
     without: Collection[str] = (),
 ) -> dict[str, Any]:
-    """The arrays of a dataclass's fields, floating-point ones in ``dtype``; ``sizes`` has known dimensions.
+    """Check arrays for a dataclass's fields; floats become ``dtype``, ``sizes`` has known dimensions.
 
-    Raises ValueError, beginning with ``name``, if one has another shape or type than is annotated, does not
-    agree with another about a dimension, or is not finite.
+    Raises ValueError, beginning with ``name``, if an array has another shape or dtype than annotated, is not
+    finite, or does not agree with another about a dimension.
     """
     known, found = {"3": 3, **sizes}, {}
     for key, hint in get_type_hints(cls).items():
@@ -39,7 +39,7 @@ def checked_fields(
 
 
 def finite(name: str, array: np.ndarray, dtype: np.dtype, budget: Budget) -> np.ndarray:
-    """The array in ``dtype``; raises ValueError if it is not finite there."""
+    """Convert an array to ``dtype``; raises ValueError if it is not finite there."""
     budget.take(array.size * dtype.itemsize, name)
     with np.errstate(over="ignore"):
         array = array.astype(dtype)

@@ -1,4 +1,4 @@
-"""What tells one model from another, whatever they are called."""
+"""Fingerprints of models, which tell them apart whatever they are called."""
 
 from __future__ import annotations
 
@@ -23,6 +23,6 @@ def fingerprint(model: Model) -> str:
 
 
 def _without_learned(model: Model) -> Model:
-    """The model without its sets of digests, which each process prints in another order."""
+    """Empty the model's sets of digests, which each process prints in another order."""
     parts = tuple(replace(part, model=_without_learned(part.model)) for part in model.parts)
     return replace(model, parts=parts, provenance=replace(model.provenance, learned=frozenset()))

@@ -1,4 +1,4 @@
-"""OpenFace's models for those who accept its licence: fetched, checked, converted, kept for the user.
+"""Installing OpenFace's models, for those who accept its licence: fetched, checked, converted, stored.
 
 The files lie where other packages that use them look too: ``OpenFaceModels/2.2.0/originals/<path in
 OpenFace's repository>`` in the user's data folder, or below ``$OPENFACE_MODELS_DIR`` in place of
@@ -20,7 +20,7 @@ _CONVERTED = "derived/jaxclnf/1"  # the number changes when a conversion's resul
 
 
 def openface_folder(manifest: Manifest) -> Path:
-    """Folder of OpenFace's files of this version."""
+    """Give the folder of OpenFace's files of this version."""
     import platformdirs
 
     chosen = os.environ.get("OPENFACE_MODELS_DIR", "").strip()
@@ -29,7 +29,7 @@ def openface_folder(manifest: Manifest) -> Path:
 
 
 def installed(manifest: Manifest) -> dict[str, Path]:
-    """The models that are there, by name: converted ones, or OpenFace's main files."""
+    """List the installed models by name: converted ones, or OpenFace's main files."""
     originals = openface_folder(manifest) / _ORIGINALS
     if not manifest.converted:
         whole = all((originals / file.path).is_file() for file in manifest.files)
@@ -39,7 +39,7 @@ def installed(manifest: Manifest) -> dict[str, Path]:
 
 
 def installed_validator() -> Path:
-    """OpenFace 2's validator among the installed files; raises ValueError where it is not there."""
+    """Find OpenFace 2's validator among the installed files; raises ValueError if it is not installed."""
     manifest = read_manifest()
     (file,) = (file for file in manifest.files if file.path.endswith(_VALIDATOR))
     path = openface_folder(manifest) / _ORIGINALS / file.path
@@ -49,16 +49,16 @@ def installed_validator() -> Path:
 
 
 def licence_text(manifest: Manifest, fetch: Fetch) -> str:
-    """The licence, as it comes with the files."""
+    """Fetch the text of the licence that comes with the files."""
     (file,) = (file for file in manifest.files if file.path == manifest.licence)
     return _obtain(manifest, file, fetch, lambda n: None).read_text(encoding="utf-8", errors="replace")
 
 
 def install(manifest: Manifest, fetch: Fetch, progress: Progress = lambda n: None) -> dict[str, Path]:
-    """Fetch what is missing, check everything, convert models; returns the models' files by name.
+    """Fetch missing files, check everything, convert the models; returns the models' files by name.
 
-    Raises ValueError or OSError if a file cannot be had, or is not the one that the manifest describes;
-    what has been fetched is kept, and the next call goes on from there.
+    Raises ValueError or OSError if a file cannot be fetched, or is not the one that the manifest describes;
+    fetched files are kept, and the next call goes on from there.
     """
     from jaxclnf.models.openface import convert_openface
 

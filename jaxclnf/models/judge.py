@@ -1,4 +1,4 @@
-"""Certainty of fits, by OpenFace 2's validator or by a model's own calibration."""
+"""The confidence of fits, by OpenFace 2's validator or by a model's own calibration."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def how_sure(
     validator: Validator | None,
     images: Sequence[np.ndarray],
 ) -> Float[np.ndarray, " n_faces"]:
-    """The certainty of each fit of a batch on its grey image, or without a validator its confidence."""
+    """Compute the validator's certainty of each fit of a batch, or without a validator the confidence."""
     if validator is None:
         return confidences(model, result, config)
     ok = np.array([usable(int(status)) for status in result.status], bool)

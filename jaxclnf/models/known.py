@@ -1,6 +1,6 @@
-"""Calibrations of models whose files hold none: OpenFace's, and ours from before files held them.
+"""Calibrations of models whose files hold none: OpenFace's, and our first one.
 
-A model is known by its numbers, not by its name.
+A model is recognised by its numbers, not by its name.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ _LEFT_OUT = {"weights", "edges", "sigma", "sigma_index"}  # rounded in some file
 
 
 def known_calibration(model: Model) -> Calibration | None:
-    """The calibration of a model that is known, in its arrays' precision."""
+    """Look up the calibration of a known model, in its arrays' precision; None for other models."""
     values = _CALIBRATIONS.get(experts_digest(model))
     return by_likelihood(*np.asarray(values, model.pdm.mean.dtype)) if values else None
 
 
 def experts_digest(model: Model) -> str:
-    """What tells a model's PDM and experts from others, in whatever precision they are."""
+    """Compute a digest of a model's PDM and experts that does not depend on their precision."""
     digest = hashlib.sha256()
     for path, leaf in jax.tree_util.tree_leaves_with_path((model.pdm, model.experts)):
         if not {str(getattr(key, "name", "")) for key in path} & _LEFT_OUT:

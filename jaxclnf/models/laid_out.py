@@ -1,7 +1,7 @@
-"""Models laid out as fits use them, kept in the cache folder and mapped into memory.
+"""Models laid out as fits use them, in files of the cache folder that are mapped into memory.
 
-A model's file is small; what it is unpacked, checked and completed to is several times as large. That is done
-once for each file, known by its content: a second process reads arrays where they lie.
+A model's file is small; unpacked, checked and completed it is several times as large. That is done once for
+each file, recognised by its content: later processes use the arrays without a copy.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from jaxclnf.types import Model
 
 
 def laid_out(path: Path, dtype: np.dtype, build: Callable[[], Model]) -> Model:
-    """The model in a file, from the cache folder or built, and then kept there."""
+    """Read a file's model from the cache folder, or build it and keep it there."""
     if cache.place() is None:
         return build()
     name = _name(path, dtype)
@@ -32,7 +32,7 @@ def laid_out(path: Path, dtype: np.dtype, build: Callable[[], Model]) -> Model:
 
 
 def _name(path: Path, dtype: np.dtype) -> str:
-    """What tells this file's content, read by this version of the package, from any other."""
+    """Name the entry of this file's content, read by this version of the package."""
     told = hashlib.sha256(f"{dtype} {np.__version__} {sources()}".encode())
     with path.open("rb") as file:
         told.update(hashlib.file_digest(file, "sha256").digest())
@@ -45,7 +45,7 @@ def _read(name: str) -> Model | None:
         return None
     try:
         return jax.device_put(pickle.loads(parts[0], buffers=parts[1:]))
-    except Exception:  # whatever an entry holds, the model can be built
+    except Exception:  # the model can be built even if the entry is unusable
         return None
 
 

@@ -1,4 +1,4 @@
-"""Which files of OpenFace are installed: where each comes from, its size and its SHA-256.
+"""The manifest of OpenFace's files to install: the source, size and SHA-256 of each.
 
 ``params/openface-2.2.0.json`` lists them; ``openface-2.2.0-cen.json`` adds the files of CEN experts, which
 are used as they are, not converted.
@@ -15,14 +15,14 @@ from typing import Any
 from jaxclnf.models.storage import packaged
 
 Progress = Callable[[int], None]
-"""Told how many more bytes are there."""
+"""Function that is told how many more bytes have arrived."""
 
 
 @dataclass(frozen=True)
 class RemoteFile:
-    """A file of OpenFace's repository, or one that lies at an address of its own and belongs there.
+    """A file of OpenFace's repository, or one that belongs there but has an address of its own.
 
-    Of those that the repository does not hold nobody published a SHA-256; sizes of short texts are unknown.
+    No SHA-256 has been published of files outside the repository; sizes of short texts are unknown.
     """
 
     path: str
@@ -33,7 +33,7 @@ class RemoteFile:
 
 @dataclass(frozen=True)
 class Manifest:
-    """What is installed and where it comes from."""
+    """The models and files to install, and where they come from."""
 
     openface_version: str
     base_url: str
@@ -44,26 +44,26 @@ class Manifest:
 
     @property
     def size(self) -> int:
-        """Bytes of all files whose sizes are known."""
+        """Sum the bytes of all files whose sizes are known."""
         return sum(file.size or 0 for file in self.files)
 
     def from_one_place(self) -> Manifest:
-        """The manifest of a mirror, which has all files under one address."""
+        """Make the manifest of a mirror, which has all files under one address."""
         return replace(self, files=tuple(replace(file, url=None) for file in self.files))
 
 
 Fetch = Callable[[RemoteFile, Path, Progress], None]
-"""Brings a file to a path, where the beginning of it may be already."""
+"""Function that brings a file to a path, where its beginning may exist already."""
 
 
 def read_manifest() -> Manifest:
-    """The manifest of OpenFace 2.2.0's CCNF models."""
+    """Read the manifest of OpenFace 2.2.0's CCNF models."""
     values = json.loads(packaged("openface-2.2.0.json").read_text(encoding="utf-8"))
     return Manifest(**values | {"files": _files(values)})
 
 
 def read_cen_manifest() -> Manifest:
-    """The manifest of OpenFace 2.2.0's CEN model, whose PDM and eyes are those of the CCNF models."""
+    """Read the manifest of OpenFace 2.2.0's CEN model, whose PDM and eyes are those of the CCNF models."""
     values = json.loads(packaged("openface-2.2.0-cen.json").read_text(encoding="utf-8"))
     base = read_manifest()
     return replace(base, models=values["models"], files=base.files + _files(values), converted=False)

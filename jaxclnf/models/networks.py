@@ -1,4 +1,4 @@
-"""Convolutional experts on disk: their layers' arrays by place, kernels in eight bits a weight.
+"""Convolutional experts on disk: their layers' arrays by place, with eight bits for each weight of a kernel.
 
 Each output channel of a kernel has a scale of its own; rounding to 255 steps of it moves landmarks less than
 a hundredth of a percent of the eye distance (tests/models/test_networks.py).
@@ -17,14 +17,14 @@ from jaxclnf.models.fields import finite
 from jaxclnf.types import ConvExperts, ConvLayer, ConvLevel, ConvNetwork
 
 STEPS = 127
-"""Steps to each side of zero."""
+"""Number of steps on each side of zero."""
 
 MAX_SIDE = 512
-"""Pixels of a picture's side beyond which a file is not believed."""
+"""Pixels of a picture's side beyond which a file is refused."""
 
 
 def outlines(experts: Sequence[Any]) -> dict[str, np.ndarray]:
-    """What of convolutional experts is part of the program, not of its arrays, by place in the model."""
+    """Describe the static part of convolutional experts, by their place in the model."""
     found: dict[str, np.ndarray] = {}
     for i, e in enumerate(experts):
         if isinstance(e, ConvExperts):
@@ -34,7 +34,7 @@ def outlines(experts: Sequence[Any]) -> dict[str, np.ndarray]:
 
 
 def rounded(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Arrays with every kernel as whole numbers of one byte and, beside it, its channels' scales."""
+    """Round every kernel to whole numbers of one byte, stored with the scales of its channels."""
     found: dict[str, np.ndarray] = {}
     for name, array in arrays.items():
         if not name.endswith("/kernel"):
@@ -48,7 +48,7 @@ def rounded(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def build_networks(tree: dict[str, Any], n_points: int, dtype: np.dtype, budget: Budget) -> ConvExperts:
-    """Build a convolutional expert from nested arrays; raises ValueError where they make none."""
+    """Build a convolutional expert from nested arrays; raises ValueError if they do not fit."""
     made = partial(_layer, dtype=dtype, budget=budget)
     network = tree["network"]
     stem = made(network["stem"], 1)
@@ -77,7 +77,7 @@ def build_networks(tree: dict[str, Any], n_points: int, dtype: np.dtype, budget:
 def _levels(
     tree: dict[str, Any], n_in: int, made: Callable[..., ConvLayer]
 ) -> tuple[tuple[ConvLevel, ...], list[int]]:
-    """The levels in their order, and each one's channels."""
+    """Build the levels in their order; returns them with each one's channels."""
     levels, channels = [], []
     for i in range(len(tree)):
         enter = made(tree[str(i)]["enter"], n_in)

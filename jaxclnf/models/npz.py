@@ -1,7 +1,7 @@
-"""Arrays in a .npz that is not trusted: nothing pickled, no more memory than allowed, a checksum over all.
+"""Arrays in a .npz that is not trusted: nothing is unpickled, memory is bounded, a checksum covers all.
 
-NumPy's own reader takes what a file claims for granted; here a member is as long as its header says or the
-file is refused.
+NumPy's own reader trusts the sizes that a file claims; here a file is refused unless every member has the
+length that its header says.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ import numpy as np
 from jaxclnf.models.budget import Budget
 
 _FACTOR = 64
-"""Bytes granted for each of a file, which is compressed: OpenFace's models need up to 49, most of them
-for what is computed from the file."""
+"""Memory granted for each byte of a file, which is compressed: OpenFace's models need up to 49, mostly
+for arrays that are computed from it."""
 _KINDS = "biufU"  # bool, integers, floating-point numbers, text
 _MAX_HEADER = 1000  # characters of a member's header; NumPy writes less than 130
 _MEMBER = 1000  # bytes that a member costs beside its content
@@ -29,7 +29,7 @@ _MEMBER = 1000  # bytes that a member costs beside its content
 def write_arrays(path: Path, arrays: Mapping[str, np.ndarray], compress: bool = True) -> None:
     """Write arrays and their checksum to one file, whole or not at all.
 
-    Raises ValueError if there is no place for the file.
+    Raises ValueError if the folder does not exist.
     """
     if not path.parent.is_dir() or path.is_dir():
         raise ValueError(f"{path}: not a place for a file, expected a file name in a folder that exists")
@@ -37,7 +37,7 @@ def write_arrays(path: Path, arrays: Mapping[str, np.ndarray], compress: bool = 
     write = np.savez_compressed if compress else np.savez
     try:
         unfinished.unlink(missing_ok=True)
-        with unfinished.open("xb") as file:  # x: never through a link that someone has put there
+        with unfinished.open("xb") as file:  # x: never through a planted link
             write(file, **arrays, checksum=np.array(checksum(arrays)))  # type: ignore[arg-type]
         unfinished.replace(path)
     finally:
@@ -45,7 +45,7 @@ def write_arrays(path: Path, arrays: Mapping[str, np.ndarray], compress: bool = 
 
 
 def read_checked(path: Path, budget: Budget) -> dict[str, np.ndarray]:
-    """The arrays that `write_arrays` wrote; raises ValueError if anything is not as it was written."""
+    """Read the arrays that `write_arrays` wrote; raises ValueError if anything has changed since."""
     arrays = read_arrays(path, budget)
     if "checksum" not in arrays:
         raise ValueError("'checksum' is missing")
@@ -55,9 +55,9 @@ def read_checked(path: Path, budget: Budget) -> dict[str, np.ndarray]:
 
 
 def read_arrays(path: Path, budget: Budget) -> dict[str, np.ndarray]:
-    """All arrays of a file, read-only, whose memory is taken from ``budget``.
+    """Read all arrays of a file, read-only; their memory is taken from ``budget``.
 
-    Raises ValueError if the file is no .npz of numbers and text, is damaged or takes too much memory.
+    Raises ValueError if the file is not a .npz of numbers and text, is damaged or takes too much memory.
     """
     budget.grant(path, _FACTOR)
     try:
@@ -65,12 +65,12 @@ def read_arrays(path: Path, budget: Budget) -> dict[str, np.ndarray]:
             members = archive.infolist()
             budget.take(sum(m.file_size + _MEMBER for m in members), "its arrays")
             return {m.filename.removesuffix(".npy"): _array(_content(archive, m)) for m in members}
-    except Exception as error:  # zip files and headers that are damaged raise anything
+    except Exception as error:  # damaged zip files and headers raise errors of any kind
         raise ValueError(_sentence(error)) from None
 
 
 def checksum(arrays: Mapping[str, np.ndarray]) -> str:
-    """SHA-256 over names, types, shapes and values."""
+    """Compute the SHA-256 over names, dtypes, shapes and values."""
     digest = hashlib.sha256()
     for name in sorted(arrays):
         array = np.ascontiguousarray(arrays[name])
@@ -80,7 +80,7 @@ def checksum(arrays: Mapping[str, np.ndarray]) -> str:
 
 
 def _content(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
-    """A member's bytes, of which there are as many as its entry says."""
+    """Read a member's bytes; raises ValueError unless there are as many as its entry says."""
     if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise ValueError(f"{member.filename[:80]!r} is compressed in another way than deflated")
     with archive.open(member) as file:
@@ -91,13 +91,13 @@ def _content(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
 
 
 def _array(content: bytes) -> np.ndarray:
-    """The array of a .npy file, without a copy."""
+    """Interpret a .npy file's bytes as an array, without a copy."""
     file = io.BytesIO(content)
     if np.lib.format.read_magic(file) != (1, 0):
         raise ValueError("an array is not in version 1.0 of NumPy's format")
     shape, fortran, dtype = np.lib.format.read_array_header_1_0(file, max_header_size=_MAX_HEADER)
     if dtype.kind not in _KINDS or not dtype.itemsize:
-        raise ValueError(f"an array holds {str(dtype)[:40]}, which would have to be pickled or is no number")
+        raise ValueError(f"an array holds {str(dtype)[:40]}, expected numbers or text")
     size, left = math.prod(shape) * dtype.itemsize, len(content) - file.tell()
     if min(shape, default=0) < 0 or size != left:
         raise ValueError(f"an array of shape {str(shape)[:80]} and {dtype} has {left} bytes")
@@ -107,7 +107,7 @@ def _array(content: bytes) -> np.ndarray:
 
 
 def _valid(array: np.ndarray) -> np.ndarray:
-    """The array, truth values being 0 or 1; raises ValueError for text of codes that are no characters."""
+    """Make truth values 0 or 1; raises ValueError for text with codes that are not characters."""
     if array.dtype.kind == "b":
         return array.view(np.uint8) != 0
     if array.dtype.kind == "U" and array.size and array.dtype.itemsize:

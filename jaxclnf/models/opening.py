@@ -1,4 +1,4 @@
-"""Opens a model by what a user calls it."""
+"""Opening a model by the name or path that a user gives."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from jaxclnf.types import Model
 
 
 def open_model(name: str | Path | None = None) -> Model:
-    """The model of a converted .npz, of OpenFace's text files, of an installed model's name, or the default.
+    """Open a converted .npz, OpenFace's text files, an installed model by its name, or the default.
 
     Files are told apart by their content. Raises ValueError if there is no such model.
     """
@@ -24,7 +24,7 @@ def open_model(name: str | Path | None = None) -> Model:
 
 
 def own_validator(name: str | Path | None) -> Path | None:
-    """OpenFace 2's validator that the file of a model of CEN experts names; others have none to go by."""
+    """Find the validator that OpenFace's file of a model names; None for other models."""
     from jaxclnf.models.openface import named_validator
 
     path = _file(name) if name else None
@@ -32,12 +32,12 @@ def own_validator(name: str | Path | None) -> Path | None:
 
 
 def _file(name: str | Path) -> Path:
-    """The file that a user's name for a model means."""
+    """Find the file of a model that a user names."""
     return Path(name) if Path(name).exists() else _installed(str(name)) or Path(name)
 
 
 def _installed(name: str) -> Path | None:
-    """The file of an installed model's name; None for another name."""
+    """Find the file of an installed model by its name; None for another name."""
     for manifest, what in ((read_manifest(), ""), (read_cen_manifest(), " cen")):
         if name in manifest.models:
             if name not in installed(manifest):

@@ -1,4 +1,4 @@
-"""Settings by name for models with convolutional experts: they depend on the experts that there are."""
+"""Presets for models with convolutional experts, which depend on the experts of the model."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ FINE: dict[str, Any] = {"window": 9, "reg_factor": 3.0, "sigma": 2.0, "iteration
 QUICK: dict[str, Any] = FINE | {"window": 7, "iterations": 3}
 
 LOOKS = 3
-"""Pictures of a face that `best` has each network look at."""
+"""Pictures of a face that each network looks at with ``best``."""
 
 
 def has_network(model: Model) -> bool:
-    """Whether a convolutional expert is among the model's."""
+    """Tell whether a model has a convolutional expert."""
     return bool(_networks(model))
 
 
 def has_cen(model: Model) -> bool:
-    """Whether CEN experts are among the model's, OpenFace 2's."""
+    """Tell whether a model has CEN experts, OpenFace 2's."""
     return any(isinstance(experts, CENExperts) for experts in model.experts)
 
 
 def settings_for(model: Model, name: str) -> FitConfig:
     """Give the settings ``default``, ``best`` or ``fast`` of a model with convolutional experts.
 
-    default: the middle one of its networks finds the face, patch experts refine it. fast: the smallest one
-    does, and they look less far. best: networks look one after the other, at several pictures of the face and
-    at their mirror images, averaged.
+    default: the middle one of its networks finds the landmarks, and patch experts refine them. fast: the
+    smallest network and smaller windows. best: all networks, one after the other, each averaged over several
+    pictures of the face and their mirror images.
     """
     networks, fine = _networks(model), _fine(model)
     first = networks[(len(networks) - 1) // 2]
@@ -57,7 +57,7 @@ def settings_for(model: Model, name: str) -> FitConfig:
 
 
 def _networks(model: Model) -> list[int]:
-    """Places of the convolutional experts, smallest first."""
+    """Numbers of the convolutional experts, smallest first."""
     places = [i for i, e in enumerate(model.experts) if isinstance(e, ConvExperts)]
     return sorted(places, key=lambda i: _size(model.experts[i]))
 
@@ -67,6 +67,6 @@ def _size(experts) -> int:
 
 
 def _fine(model: Model) -> list[int]:
-    """The place of the finest patch experts, if there are any."""
+    """Number of the finest patch experts; None if there are none."""
     places = [i for i, e in enumerate(model.experts) if not isinstance(e, ConvExperts)]
     return sorted(places, key=lambda i: float(model.experts[i].patch_scale))[-1:]

@@ -12,15 +12,13 @@ from jaxtyping import Bool, Float, Int
 from jaxclnf.models.budget import Budget
 
 MAX_WINDOW = 31
-"""Pixels; wider windows have no edge terms. Their matrices grow with the fourth power of it."""
+"""Pixels of the widest window with edge terms, whose matrices grow with the fourth power of it."""
 _MOST = 2**30  # bytes of a scale's smoothing matrices, where no budget is given
-_CHUNK = (
-    2**18
-)  # numbers in the matrices computed at a time, so that what they pass through stays in the cache
+_CHUNK = 2**18  # numbers in the matrices computed at a time, so that intermediate results stay in the cache
 
 
 def _one_thread_in_blas() -> AbstractContextManager[object]:
-    """Let each thread do its matrix products alone; without threadpoolctl they disturb each other."""
+    """Have each thread do its matrix products alone; without threadpoolctl the threads disturb each other."""
     try:
         from threadpoolctl import threadpool_limits
     except ImportError:
@@ -35,7 +33,7 @@ def smoothing_matrices(
     edges: dict[int, np.ndarray],
     budget: Budget | None = None,
 ) -> tuple[dict[int, np.ndarray], Int[np.ndarray, "n_views n_points"]]:
-    """The distinct ``inv(2 (sum(alpha) I + sum_k beta_k S_k))`` and which of them a landmark uses.
+    """Compute the distinct ``inv(2 (sum(alpha) I + sum_k beta_k S_k))`` and which of them a landmark uses.
 
     ``edges`` maps a window size to its components S_k, (n_edges, area, area) with area = window**2. The
     first result maps the same sizes to (n_distinct, area, area) in alpha's dtype. Landmarks of equal alpha
@@ -71,10 +69,10 @@ def _invert(
     dtype: np.dtype,
     pool: ThreadPoolExecutor,
 ) -> Float[np.ndarray, "n area area"]:
-    """Inverses of one window size, from the parts of a map that are even or odd under its two reflections.
+    """Invert the matrices of one window size, by the even and odd parts of maps under their two reflections.
 
-    Those four parts do not mix, so that four small inverses take the place of a large one, and a
-    quarter of its rows says the rest.
+    Those four parts do not mix, so that four small inverses replace a large one, and a quarter of its rows
+    determines the rest.
     """
     if not _is_symmetric(edges, window):
         raise ValueError(
@@ -95,7 +93,7 @@ def _invert(
 def _quarters(
     terms: Float[np.ndarray, "n terms"], classes: list[tuple[np.ndarray, np.ndarray]], window: int
 ) -> Float[np.ndarray, "n rows area"]:
-    """Rows of the inverses that belong to the top left quarter of the window."""
+    """Compute the rows of the inverses that belong to the top left quarter of the window."""
     half = (window + 1) // 2
     rows = np.arange(window**2).reshape(window, window)[:half, :half].ravel()
     quarters = np.zeros((len(terms), len(rows), window**2))
@@ -112,7 +110,7 @@ def _is_symmetric(edges: Float[np.ndarray, "k area area"], window: int) -> bool:
 
 
 def _reflection_classes(window: int) -> list[Float[np.ndarray, "size area"]]:
-    """Orthonormal bases of the maps that are even-even, even-odd, odd-even and odd-odd."""
+    """Build orthonormal bases of the maps that are even-even, even-odd, odd-even and odd-odd."""
     eye, half = np.eye(window), window // 2
     even = np.concatenate([np.sqrt(0.5) * (eye + eye[::-1])[:half], eye[half : window - half]])
     odd = np.sqrt(0.5) * (eye - eye[::-1])[:half]
@@ -121,7 +119,7 @@ def _reflection_classes(window: int) -> list[Float[np.ndarray, "size area"]]:
 
 def _inverse(matrices: Float[np.ndarray, "n size size"], window: int) -> Float[np.ndarray, "n size size"]:
     try:
-        np.linalg.cholesky(matrices)  # refuses what is not positive definite, which the inverse would not
+        np.linalg.cholesky(matrices)  # raises if one is not positive definite, unlike the inverse
         return np.linalg.inv(matrices)
     except np.linalg.LinAlgError:
         raise ValueError(
@@ -130,7 +128,7 @@ def _inverse(matrices: Float[np.ndarray, "n size size"], window: int) -> Float[n
 
 
 def _unfold(quarter: Float[np.ndarray, "n rows area"], window: int) -> Float[np.ndarray, "n area area"]:
-    """All rows of matrices that are unchanged by reflections, from the rows of the top left quarter."""
+    """Unfold matrices that reflections leave unchanged from their rows of the top left quarter."""
     half, rest = (window + 1) // 2, window // 2
     grid = quarter.reshape(-1, half, half, window, window)
     grid = np.concatenate([grid, grid[:, :rest, :, ::-1][:, ::-1]], axis=1)

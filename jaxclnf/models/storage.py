@@ -1,8 +1,8 @@
-"""A model in one .npz: what defines it, where it comes from, its licence, and a checksum; nothing pickled.
+"""A model in one .npz: its arrays, settings, origin, licence and a checksum; nothing is pickled.
 
 Arrays are named by their place in the PyTree (``experts/0/alpha``); ``header`` is JSON in UTF-8; ``learned``
 has the digests of the photos that the model learned from. The smoothing matrices, ten times the size of the
-rest, are left out and computed anew when a model is loaded. Nothing that a file says is believed.
+rest, are left out and computed anew when a model is loaded. Files are not trusted.
 """
 
 from __future__ import annotations
@@ -29,23 +29,23 @@ from jaxclnf.types import PDM, Calibration, Model, Part, Provenance, check_dtype
 
 _FORMAT, _VERSION = "jaxclnf model", 3
 _READABLE = (1, 2, 3)
-"""Version 1 has a column of values for each setting of the stages; calibrations before 3 are curves alone."""
+"""Version 1 stores the stages' settings as columns; calibrations before 3 go by the likelihood alone."""
 
-_MAX_HEADER = 2**20  # bytes; what JSON is read into takes up to twenty times as much
+_MAX_HEADER = 2**20  # bytes; once read, JSON takes up to twenty times as much memory
 _NOT_ARRAYS = {"settings"}.union(*(kind.derived for kind in KINDS.values()))
 _TEXTS = ("name", "source", "licence")  # of a provenance
 _DIGEST = 8  # bytes of a photo's digest
 _CURVE = ("centre", "slope")
 _SHIPPED = "model.npz"
 _DAMAGE = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RuntimeError, MemoryError)
-"""What comes of a header or arrays that are not those of a model."""
+"""Errors raised by a header or arrays that are not those of a model."""
 
 
 def save_model(model: Model, path: str | Path, weights_dtype: DTypeLike | None = None) -> None:
     """Write a model to one file, whole or not at all.
 
-    ``weights_dtype`` float16 halves the file by rounding the neurons' weights so, and those
-    of networks to eight bits; nothing else is rounded.
+    ``weights_dtype`` float16 halves the file: it rounds the neurons' weights, and those of networks to eight
+    bits, and nothing else.
     """
     header = json.dumps({"format": _FORMAT, "version": _VERSION, **_description(model)}).encode()
     if len(header) > _MAX_HEADER:
@@ -57,7 +57,7 @@ def save_model(model: Model, path: str | Path, weights_dtype: DTypeLike | None =
 
 
 def weights_dtype(model: Model) -> DTypeLike | None:
-    """float16 where that rounds no weight, since they were stored so; else None. For `save_model`."""
+    """Give `save_model`'s ``weights_dtype``: float16 for weights that were stored so, else None."""
     leaves = jax.tree_util.tree_leaves_with_path(model.experts)
     weights = [np.asarray(leaf) for path, leaf in leaves if getattr(path[-1], "name", "") == "weights"]
     with np.errstate(over="ignore"):
@@ -66,11 +66,11 @@ def weights_dtype(model: Model) -> DTypeLike | None:
 
 
 def load_model(path: str | Path | None = None, dtype: DTypeLike = np.float32) -> Model:
-    """The model in a file that `save_model` wrote, or the one that ships with the package.
+    """Load the model in a file that `save_model` wrote, or the one that ships with the package.
 
     Its arrays are JAX arrays of ``dtype``, float32 or (with jax_enable_x64) float64; the smoothing
     matrices are computed in float64. Raises ValueError if there is no such file, if it is damaged, or if it
-    would take more memory than its size explains.
+    would take more memory than its size justifies.
     """
     path = _shipped() if path is None else Path(path)
     if not path.is_file():
@@ -87,7 +87,7 @@ def _read_model(path: Path, dtype: DTypeLike) -> Model:
         raise ValueError(f"{path}: not a whole model file ({error}); convert or download it again") from None
     try:
         header = _header(arrays.pop("header"))
-        with np.errstate(over="ignore"):  # what becomes infinite is refused
+        with np.errstate(over="ignore"):  # values that become infinite are refused
             model = _build_model(_nest(arrays), header, np.dtype(dtype), budget)
     except _DAMAGE as error:
         raise ValueError(f"{path}: not a model that jaxclnf can use ({_reason(error)})") from None
@@ -95,7 +95,7 @@ def _read_model(path: Path, dtype: DTypeLike) -> Model:
 
 
 def is_saved_model(path: Path) -> bool:
-    """Whether a file is one that `save_model` wrote, by its first bytes or, damaged, its name."""
+    """Tell whether `save_model` wrote a file, by its first bytes or, if they are damaged, its name."""
     if not path.is_file():
         return path.suffix == ".npz"
     with path.open("rb") as file:
@@ -103,7 +103,7 @@ def is_saved_model(path: Path) -> bool:
 
 
 def packaged(name: str) -> Path:
-    """A file of ``params/``, in the package once it is installed, beside it in a checkout."""
+    """Find a file of ``params/``, in the installed package or beside it in a checkout."""
     package = Path(__file__).parents[1]
     for folder in (package / "params", package.parent / "params"):
         if (folder / name).is_file():
@@ -122,7 +122,7 @@ def _shipped() -> Path:
 
 
 def _description(model: Model) -> dict[str, Any]:
-    """What of a model is no array, ready for JSON."""
+    """Describe the static part of a model, ready for JSON."""
     parts = [
         {"name": p.name, "main_points": p.main_points, "part_points": p.part_points, **_description(p.model)}
         for p in model.parts
@@ -136,7 +136,7 @@ def _description(model: Model) -> dict[str, Any]:
 
 
 def _arrays(model: Model, weights_dtype: DTypeLike | None) -> dict[str, np.ndarray]:
-    """The arrays that define a model, by their place in it."""
+    """Collect the arrays that define a model, by their place in it."""
     leaves = jax.tree_util.tree_leaves_with_path(model)
     named = {
         jax.tree_util.keystr(place, simple=True, separator="/"): np.asarray(leaf) for place, leaf in leaves
@@ -157,7 +157,7 @@ def _arrays(model: Model, weights_dtype: DTypeLike | None) -> dict[str, np.ndarr
 
 
 def _header(content: np.ndarray) -> dict[str, Any]:
-    """What a file says of its model, of this program's version."""
+    """Read a file's header; raises ValueError if its version is newer than this program's."""
     if content.nbytes > _MAX_HEADER:
         raise ValueError(f"a header of {content.nbytes} bytes, expected at most {_MAX_HEADER}")
     header = json.loads(content.tobytes(), parse_constant=_refuse)
@@ -172,14 +172,14 @@ def _refuse(constant: str) -> None:
 
 
 def _reason(error: BaseException) -> str:
-    """What an error says, as one short line."""
+    """Reduce an error's message to one short line."""
     text = f"{error.args[0]!r} is missing" if isinstance(error, KeyError) and error.args else str(error)
     text = " ".join(text.split())
     return f"{text[:200]} ..." if len(text) > 200 else text
 
 
 def _nest(arrays: dict[str, np.ndarray]) -> dict[str, Any]:
-    """Nested dictionaries from names with slashes."""
+    """Build nested dictionaries from names with slashes."""
     tree: dict[str, Any] = {}
     for name, array in arrays.items():
         *folders, leaf = name.split("/")
@@ -195,7 +195,7 @@ def _build_model(tree: dict[str, Any], header: dict[str, Any], dtype: np.dtype, 
     if not (pdm.eigenvalues > 0).all():
         raise ValueError("an eigenvalue is not above 0")
     scales = tree.get("experts", {})
-    kinds = header.get("experts") or ["ccnf"] * len(scales)  # files from before there was a choice name none
+    kinds = header.get("experts") or ["ccnf"] * len(scales)  # older files, all of CCNF experts, name no kind
     if len(kinds) != len(scales) or not all(kind in KINDS for kind in kinds):
         raise ValueError(
             f"experts {kinds!r:.80}, expected one of {', '.join(KINDS)} for each of {len(scales)}"
@@ -223,12 +223,12 @@ def _build_part(
 
 
 def _within(points: tuple[Any, ...], n_points: int) -> bool:
-    """Whether these are different landmarks of so many."""
+    """Tell whether these are different landmarks of so many."""
     return len(set(points)) == len(points) and all(type(p) is int and 0 <= p < n_points for p in points)
 
 
 def _build_calibration(tree: dict[str, Any], dtype: np.dtype) -> Calibration:
-    if "slope" in tree:  # by the likelihood alone, as before version 3
+    if "slope" in tree:  # a calibration by the likelihood alone, from before version 3
         centre, slope = (finite(f"calibration/{key}", tree[key], dtype, Budget()) for key in _CURVE)
         if not (slope.shape == () and slope > 0 and centre.shape == ()):
             raise ValueError(f"calibration/slope is {slope!r:.40}, expected a number above 0")

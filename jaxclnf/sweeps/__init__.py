@@ -1,1 +1,1 @@
-"""Searching for better settings of a fit: a specification, its run, and a report of what it found."""
+"""Searching for better settings of a fit: a specification, its run, and a report of the results."""

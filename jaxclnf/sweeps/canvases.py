@@ -25,9 +25,9 @@ class Canvases(NamedTuple):
 
 
 def draw_photos(faces: Faces, spec: Spec, model: Model | None = None) -> Canvases:
-    """The faces of a sweep, cut out of their photos.
+    """Draw the faces of a sweep and cut them out of their photos.
 
-    Those held back are those that the model did not learn from, as it says itself, or if it says nothing
+    The held-back faces are those that the model was not trained on or, if its training photos are unknown,
     those that `jaxclnf train` holds back by default. Raises ValueError for a markup without eyes.
     """
     if faces.eye_distances is None:
@@ -57,7 +57,7 @@ def draw_photos(faces: Faces, spec: Spec, model: Model | None = None) -> Canvase
 
 
 def _reduction(spec: Spec, model: Model | None) -> Callable[[np.ndarray], float]:
-    """Function from a face's box to its reduction before it is fitted: as the settings that stay say."""
+    """Make the function from a face's box to its reduction, by the settings that the sweep does not vary."""
     if model is None:
         return lambda box: 1.0
     if any("resolution" in setting for setting in spec.settings):

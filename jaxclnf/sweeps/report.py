@@ -60,7 +60,7 @@ def _text(value: object) -> str:
 
 
 def heat_axes(settings: Sequence[Setting]) -> tuple[str, str] | None:
-    """The first pair of regularisation and sigma (of a stage, or of all) that both vary."""
+    """Find the first pair of regularisation and sigma (of a stage, or of all) that both vary."""
     names = {name for s in settings for name in s if len({_text(t.get(name)) for t in settings}) > 1}
     for name in sorted(names):
         field, _, stage = name.partition(".")
@@ -71,7 +71,7 @@ def heat_axes(settings: Sequence[Setting]) -> tuple[str, str] | None:
 
 
 def draw_heat_map(path: Path, outcomes: Sequence[TriedSetting], reg: str, sigma: str) -> None:
-    """Mean error by regularisation and sigma, with the best choice of all other settings."""
+    """Draw the mean error by regularisation and sigma, with the best choice of all other settings."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(6.4, 4.2), layout="constrained")
@@ -96,7 +96,7 @@ def draw_heat_map(path: Path, outcomes: Sequence[TriedSetting], reg: str, sigma:
 
 
 def draw_pareto(path: Path, rows: Sequence[dict]) -> None:
-    """Error against time of every setting; a line joins those that no other beats in both."""
+    """Draw error against time of every setting; a line joins those that no other beats in both."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(6.4, 4.2), layout="constrained")

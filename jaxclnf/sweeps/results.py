@@ -1,4 +1,4 @@
-"""What a sweep has found so far: a file of outcomes, from which a sweep that was stopped goes on."""
+"""The results of a sweep so far: a file of outcomes, from which a stopped sweep goes on."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from jaxclnf.sweeps.spec import Setting, static_part
 
 
 class TriedSetting(NamedTuple):
-    """How a setting did on the faces from ``first`` up to ``last``."""
+    """The outcome of a setting on the faces from ``first`` up to ``last``."""
 
     setting: Setting
     first: int
@@ -24,7 +24,7 @@ class TriedSetting(NamedTuple):
 
 
 class Results:
-    """The file of a sweep's outcomes, JSON in lines; the first line says which sweep it is."""
+    """The file of a sweep's outcomes, JSON lines; the first line describes the sweep."""
 
     def __init__(self, path: Path, description: dict) -> None:
         self.path = path
@@ -57,11 +57,11 @@ class Results:
         return key_of(setting, first, last) in self.outcomes
 
     def time_of(self, setting: Setting) -> float | None:
-        """Milliseconds for each face under settings of the same compiled program, timed alone."""
+        """Give the milliseconds per face of the setting's compiled program, timed alone; None if unknown."""
         return self.milliseconds.get(key_of(static_part(setting)))
 
     def whole(self, setting: Setting) -> TriedSetting | None:
-        """A setting's outcomes joined into one, up to the first faces that are missing."""
+        """Join a setting's outcomes into one, up to the first missing faces; None if there are none."""
         parts = sorted(
             (o for o in self.outcomes.values() if o.setting == setting), key=lambda o: (o.first, o.last)
         )
@@ -90,7 +90,7 @@ def key_of(*parts) -> str:
 
 
 def _whole_lines(path: Path) -> list[dict]:
-    """The file's lines, without a last one that was cut short when the program was killed."""
+    """Read the file's lines, without a last one that was cut short when the program was killed."""
     if not path.exists():
         return []
     text = path.read_text(encoding="utf-8")

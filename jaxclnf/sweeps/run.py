@@ -1,8 +1,8 @@
-"""Running a sweep: settings by faces through one compiled program, every outcome stored at once.
+"""Running a sweep: settings tried on faces in a compiled program, every outcome stored at once.
 
-Settings that compile alike are tried together, a few at a time on a few faces at a time, which bounds the
-memory. The order of everything follows from the specification alone, so a sweep that was stopped goes on
-where it was and ends with the same results.
+Settings that share a program are tried together, a few at a time on a few faces at a time, which bounds the
+memory. The order of tasks depends on the specification alone, so a stopped sweep goes on where it was and
+ends with the same results.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ def run_sweep(
 ) -> list[TriedSetting]:
     """Try the settings of a sweep and return the outcomes of those tried on all faces, best first.
 
-    ``advance`` is told the share of all work after each step of it. Tasks are done one after the other, or
-    ``elsewhere``; there settings whose tasks are given up are out of a halving search.
+    ``advance`` is told the share of the work that is done. Tasks are done here, one after the other, or by
+    ``elsewhere``; settings whose tasks are given up there leave a halving search.
     """
     n_faces = len(photos.boxes)
     rungs = spec.rungs(n_faces)
@@ -71,18 +71,18 @@ def _is_known(results: Results, trial: SweepTrial) -> bool:
 
 
 def _amount(task: SweepTask) -> int:
-    """Fits of a task, without those that a timing repeats."""
+    """Count the fits of a task; a timing counts as none."""
     return len(task.settings) * (task.last - task.first) if isinstance(task, SweepTrial) else 0
 
 
 def _untimed(results: Results, trials: Sequence[SweepTrial]) -> Iterator[Timing]:
-    """One setting of each compiled program that was never timed."""
+    """Yield timings of one setting for each compiled program that was never timed."""
     firsts = {key_of(static_part(t.settings[0])): t.settings[0] for t in reversed(trials)}
     return (Timing(setting) for setting in firsts.values() if results.time_of(setting) is None)
 
 
 def _note(results: Results, task: SweepTask, found: TaskResult) -> None:
-    """Store what was found at once."""
+    """Store a task's result."""
     if isinstance(task, Timing) and isinstance(found, float):
         results.add_time(static_part(task.setting), found)
     elif isinstance(task, SweepTrial) and isinstance(found, list):
@@ -92,7 +92,7 @@ def _note(results: Results, task: SweepTask, found: TaskResult) -> None:
 
 
 def _amounts(n_settings: int, rungs: Sequence[int], factor: int) -> list[int]:
-    """Fits of every rung."""
+    """Count the fits of every rung."""
     amounts = []
     for first, last in zip([0, *rungs], rungs, strict=False):
         amounts.append(n_settings * (last - first))
@@ -101,14 +101,14 @@ def _amounts(n_settings: int, rungs: Sequence[int], factor: int) -> list[int]:
 
 
 def ranked(results: Results, settings: Sequence[Setting], last: int) -> list[Setting]:
-    """The settings that were tried on the faces up to ``last`` by mean error; equal ones keep their order."""
+    """Rank the settings that were tried on the faces up to ``last`` by mean error; ties keep their order."""
     outcomes = [(setting, results.whole(setting)) for setting in settings]
     tried = [(setting, outcome) for setting, outcome in outcomes if outcome and outcome.last >= last]
     return [setting for setting, _ in sorted(tried, key=lambda pair: float(np.mean(pair[1].errors)))]
 
 
 def describe(spec: Spec, model: Model, photos: Canvases) -> dict:
-    """What tells one sweep from another: all but where its files lie."""
+    """Describe a sweep so that it can be told from others, wherever its files are."""
     plain = {k: v for k, v in asdict(spec).items() if k not in ("datasets", "model")}
     if spec.base == "model":
         plain["base"] = spec.base_config(model).described()

@@ -1,4 +1,4 @@
-"""What a sweep tries: a TOML file of settings to vary, turned into a list of settings.
+"""The specification of a sweep: a TOML file of settings to vary, turned into a list of settings.
 
     model = "main_clnf_general.txt"       # left out: the model that ships
     datasets = ["lfpw_train", "helen_train"]
@@ -17,7 +17,7 @@
     "sigma.2" = { low = 0.8, high = 2.0 } # of stage 2; a range is for random and halving
     start_rotations = [[[0, 0, 0]], [[0, 0, 0], [0, 30, 0], [0, -30, 0]]]   # degrees
 
-Paths count from the specification's folder.
+Paths are relative to the specification's folder.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ Setting = dict[str, Any]
 
 @dataclass(frozen=True)
 class Spec:
-    """A sweep: the settings to try, on which faces, and how many of both at a time."""
+    """A sweep: the settings to try, and the faces to try them on."""
 
     datasets: tuple[Path, ...]
     settings: tuple[Setting, ...]
@@ -56,17 +56,17 @@ class Spec:
     held_back: float | None = None
     seed: int = 0
     search: str = "grid"
-    first_faces: int = 25  # that every setting of a halving search is tried on
-    factor: int = 3  # of the settings one in so many goes on, to so many times the faces
+    first_faces: int = 25  # number on which every setting of a halving search is tried
+    factor: int = 3  # one in so many settings goes on, to so many times the faces
 
     def base_config(self, model: Model | None = None) -> FitConfig:
-        """The settings that are varied from; without a model, the default ones in place of the model's."""
+        """Give the settings that are varied; the defaults stand for a missing model's own."""
         if self.base == "model":
             return model.settings if model else FitConfig()
         return FitConfig.named(self.base)
 
     def rungs(self, n_faces: int) -> list[int]:
-        """Numbers of faces after which a halving search drops settings; the last is all of them."""
+        """List the numbers of faces after which a halving search drops settings; the last is all of them."""
         rungs = [n_faces]
         if self.search == "halving":
             n = self.first_faces
@@ -79,7 +79,7 @@ class Spec:
 
 
 def read_spec(path: Path) -> Spec:
-    """Read a specification; raises ValueError saying what is wrong in it."""
+    """Read a specification; raises ValueError if it is wrong."""
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -114,7 +114,7 @@ def read_spec(path: Path) -> Spec:
 
 
 def _draw(vary: Mapping[str, Any], spec: Spec, count: int) -> list[Setting]:
-    """Every combination, or ``count`` drawn by the seed."""
+    """List every combination of values, or ``count`` drawn by the seed."""
     if spec.search == "grid":
         if ranges := [name for name, values in vary.items() if not isinstance(values, list)]:
             raise ValueError(f"{ranges[0]} is no list; a range is for search = 'random' or 'halving'")
@@ -142,7 +142,7 @@ def configure(base: FitConfig, setting: Setting) -> FitConfig:
 
 
 def static_part(setting: Setting) -> Setting:
-    """What makes a setting need its own compiled program: static values, and the sizes of the others."""
+    """Select what needs a compiled program of its own: static values, and the sizes of the others."""
     return {
         name: value if is_static(name) else f"{len(value)} values"
         for name, value in setting.items()
@@ -151,5 +151,5 @@ def static_part(setting: Setting) -> Setting:
 
 
 def changed_values(config: FitConfig, setting: Setting) -> dict[str, np.ndarray]:
-    """The arrays that a setting gives its own values, as `jaxclnf.fit_settings` takes them."""
+    """Collect the arrays that a setting changes, as `jaxclnf.fit_settings` takes them."""
     return {name: np.asarray(value_of(config, name)) for name in setting if not is_static(name)}

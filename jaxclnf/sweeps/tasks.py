@@ -1,4 +1,4 @@
-"""Tasks of a sweep: settings that compile alike tried on some faces, or timed."""
+"""Tasks of a sweep: settings that share a program, tried on some faces or timed."""
 
 from __future__ import annotations
 
@@ -21,36 +21,36 @@ from jaxclnf.types import Model, Status
 SETTINGS_AT_ONCE = 8
 FACES_AT_ONCE = 25
 LOST = 100.0
-"""Percent; the error of a face that was not fitted, where settings are ranked."""
+"""Error in percent that counts for a face that was not fitted."""
 
 
 class SweepTrial(NamedTuple):
-    """Settings that compile alike, to be tried on the faces from ``first`` up to ``last``."""
+    """Settings that share a program, to be tried on the faces from ``first`` up to ``last``."""
 
     settings: list[Setting]
-    width: int  # settings that the compiled program takes; at least these
+    width: int  # number of settings that the compiled program takes
     first: int
     last: int
 
     @property
     def name(self) -> str:
-        """How the trial is called when it is spoken of."""
+        """Name of the trial in messages."""
         return f"{len(self.settings)} settings on faces {self.first} to {self.last}"
 
 
 class Timing(NamedTuple):
-    """A setting to be timed alone, for all that compile as it does."""
+    """A setting to be timed alone, for all that share its program."""
 
     setting: Setting
 
     @property
     def name(self) -> str:
-        """How the timing is called when it is spoken of."""
+        """Name of the timing in messages."""
         return f"the time of {self.setting}"
 
 
 class TrialSetup(NamedTuple):
-    """What settings are tried on."""
+    """The model, faces and base settings of all tasks."""
 
     model: Model
     photos: Canvases
@@ -59,9 +59,9 @@ class TrialSetup(NamedTuple):
 
 SweepTask = SweepTrial | Timing
 TaskResult = list[TriedSetting] | float | None
-"""Outcomes of a trial, milliseconds a face; None of a task that was given up."""
+"""Outcomes of a trial, or a timing's milliseconds per face; None for a task that was given up."""
 Attempt = Callable[[Iterator[SweepTask]], Iterator[tuple[SweepTask, TaskResult]]]
-"""Does tasks, in any order."""
+"""Function that does tasks, in any order."""
 
 
 def attempt(bench: TrialSetup, task: SweepTask) -> TaskResult:
@@ -72,7 +72,7 @@ def attempt(bench: TrialSetup, task: SweepTask) -> TaskResult:
 
 
 def grouped(settings: Sequence[Setting]) -> list[list[Setting]]:
-    """Settings that compile alike."""
+    """Group settings that share a compiled program."""
     groups: dict[str, list[Setting]] = {}
     for setting in settings:
         groups.setdefault(key_of(static_part(setting)), []).append(setting)
@@ -82,9 +82,9 @@ def grouped(settings: Sequence[Setting]) -> list[list[Setting]]:
 def trials_of(
     spec: Spec, settings: Sequence[Setting], first: int, last: int, faces: int
 ) -> Iterator[SweepTrial]:
-    """The trials of settings on the faces from first to last, of at most so many faces each."""
+    """Yield the trials of settings on the faces from first to last, at most ``faces`` at a time."""
     for group in grouped(settings):
-        # By the whole specification, so that a search that has dropped some compiles nothing anew.
+        # Counted in the whole specification, so that a search that drops settings does not recompile.
         alike = sum(static_part(setting) == static_part(group[0]) for setting in spec.settings)
         width = min(SETTINGS_AT_ONCE, alike)
         for start in range(0, len(group), width):
@@ -93,13 +93,13 @@ def trials_of(
 
 
 def _outcomes(bench: TrialSetup, trial: SweepTrial) -> list[TriedSetting]:
-    """Outcomes of a trial's settings, by a program for as many as its width."""
+    """Try a trial's settings, by a program for as many as its width."""
     model, photos, base = bench
     chunk, width, first, last = trial
     filled = chunk + chunk[-1:] * (width - len(chunk))
     configs = [configure(base, setting) for setting in filled]
     changes = [changed_values(c, s) for c, s in zip(configs, filled, strict=True)]
-    # Settings that vary static fields only still need something that says how many there are.
+    # Settings that vary only static fields still need an array whose length is their number.
     changes = [change or {"tolerance": np.asarray(configs[0].tolerance)} for change in changes]
     stacked = {name: np.stack([change[name] for change in changes]) for name in changes[0]}
     starts = range(first, last, FACES_AT_ONCE)
@@ -126,7 +126,7 @@ def _outcomes(bench: TrialSetup, trial: SweepTrial) -> list[TriedSetting]:
 
 
 def _milliseconds(model: Model, photos: Canvases, config: FitConfig) -> float:
-    """Time a face of these settings alone, the least of three runs."""
+    """Time a face under these settings alone: the shortest of three runs."""
     n = min(FACES_AT_ONCE, len(photos.boxes))
     times = []
     for _ in range(4):

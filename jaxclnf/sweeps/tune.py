@@ -1,8 +1,8 @@
-"""Settings learned by gradient descent: the mean landmark error, differentiated through the whole fit.
+"""Learning settings by gradient descent on the mean landmark error, differentiated through the whole fit.
 
-The derivative is that of the iterations as they ran (unrolled): they stop after a few steps, far from
-where they would rest, so a derivative of the resting place would answer another question. It leaves out
-that another start might win, another view be nearest or a step be clamped.
+The derivative is that of the iterations as they ran (unrolled): they stop after a few steps, far
+from convergence, so the derivative of the fixed point would answer another question. It ignores that another
+start might win, another view be nearest or a step be clamped.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from jaxclnf.sweeps.canvases import Canvases
 from jaxclnf.types import Model
 
 POSITIVE = ("reg_factor", "sigma", "weight_factor", "landmark_weights", "mode_stiffness")
-"""Settings that are learned by their logarithm."""
+"""Positive settings, which are learned by their logarithm."""
 
 LOST = 12.0
 """Percent; faces with larger errors do not contribute to the gradient."""
 
 Free = dict[str, Float[Array, "..."]]
-"""What is learned: settings by name, the positive ones by their logarithm."""
+"""The learned values: settings by name, the positive ones by their logarithm."""
 
 
 def face_errors(model: Model, photos: Canvases, config: FitConfig) -> Float[Array, " n_faces"]:
-    """Mean landmark error of each face in percent of the eye distance, with a derivative by ``config``."""
+    """Compute each face's mean landmark error, percent of the eye distance, differentiable by ``config``."""
     dtype = model.pdm.mean.dtype
     landmarks = fit_batch(model, photos.canvases, photos.boxes, config).landmarks
     squares = jnp.sum((landmarks - jnp.asarray(photos.points, dtype)) ** 2, axis=-1)
@@ -40,7 +40,7 @@ def face_errors(model: Model, photos: Canvases, config: FitConfig) -> Float[Arra
 
 
 def freed(config: FitConfig, names: Sequence[str], sizes: dict[str, int] | None = None) -> Free:
-    """The settings to learn; ``sizes`` gives one of its own to every landmark or mode."""
+    """Collect the settings to learn; those in ``sizes`` get a value for every landmark or mode."""
     values = {name: np.asarray(setting(config, name)) for name in names}
     for name, size in (sizes or {}).items():
         values[name] = np.broadcast_to(values[name], size)
@@ -48,12 +48,12 @@ def freed(config: FitConfig, names: Sequence[str], sizes: dict[str, int] | None 
 
 
 def with_learned(config: FitConfig, free: Free) -> FitConfig:
-    """The settings with those learned in place."""
+    """Put the learned values into the settings."""
     return config.changed({n: jnp.exp(v) if n in POSITIVE else v for n, v in free.items()})
 
 
 def loss(free: Free, model: Model, photos: Canvases, config: FitConfig) -> Float[Array, ""]:
-    """Mean error of the faces that are not lost, the lost ones counted with `LOST`."""
+    """Compute the mean error, in which lost faces count as `LOST` and have no gradient."""
     return jnp.minimum(face_errors(model, photos, with_learned(config, free)), LOST).mean()
 
 

@@ -22,12 +22,20 @@ def main() -> None:
             _run()
         except interrupt.Interrupted:
             interrupt.leave()
-        except (ValueError, OSError) as error:
+        except OSError as error:
+            sys.exit(
+                f"jaxclnf: {error.filename}: {error.strerror}" if error.filename else f"jaxclnf: {error}"
+            )
+        except ValueError as error:
             sys.exit(f"jaxclnf: {error}")
 
 
 def _run() -> None:
     """Import the commands, which takes a second, and run the one that is asked for."""
+    for argument in sys.argv[1:]:
+        # Else the present folder would be searched, or written to.
+        if not argument or (argument.startswith("--") and argument.endswith("=")):
+            raise ValueError(f"{argument!r} is empty; did a variable of the shell hold nothing?")
     # OpenCV's own messages about a camera would come beside our sentence.
     os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")
     from jaxclnf.commands.app import app

@@ -31,7 +31,7 @@ def calibrate(
     from jaxclnf.models.storage import save_model, weights_dtype
     from jaxclnf.training.calibrate import GOOD, fit_calibration
 
-    common.check_writable("--out", out)
+    common.check_writable("--out", out, [*datasets, *([Path(model)] if model else [])])
     opened = choices.use_model(model)
     faces = read_faces(datasets)
     typer.echo(faces.summary())

@@ -45,7 +45,9 @@ def track(
         Literal["none", "online", "offline"],
         typer.Option(help="Steadier faces; online waits for one frame, offline for eight."),
     ] = "none",
-    fps: Annotated[float | None, typer.Option(min=0.01, help="Frames per second, over the file's.")] = None,
+    fps: Annotated[
+        float | None, typer.Option(min=0.01, max=1e6, help="Frames per second, over the file's.")
+    ] = None,
     frames: Annotated[int | None, typer.Option(min=1, help="Stop after so many frames.")] = None,
     format: options.FormatOption = options.Format.csv,
     certainty: options.CertaintyOption = False,

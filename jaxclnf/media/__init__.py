@@ -1,1 +1,1 @@
-"""Photos and videos: what a run is given, decoded to pixels; faces found in them, and cut out of them."""
+"""Photos and videos: a run's inputs, decoded to pixels; detecting faces in them, and cutting faces out."""

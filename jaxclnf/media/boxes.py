@@ -75,7 +75,7 @@ def _known_as(name: str, folder: Path) -> str:
 
 
 def boxes_of(path: Path, rgb: np.ndarray, boxes: Mapping[str, np.ndarray], table: Path) -> np.ndarray:
-    """The boxes that a table has of a photo.
+    """Look up the boxes that a table has of a photo.
 
     They are looked up by the photo's path as given, its path from the table's folder, and its bare name.
     """

@@ -1,4 +1,4 @@
-"""Faces cut out upright and alike: a similarity carries each face's landmarks onto the model's mean face."""
+"""Faces cut out upright and aligned: a similarity takes each face's landmarks to the model's mean face."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def aligned_crop(
     size: int,
     margin: float = 0.3,
 ) -> UInt8[np.ndarray, "side side 3"]:
-    """The face in a square of ``size`` pixels, turned upright and scaled, not distorted.
+    """Cut the face out into a square of ``size`` pixels, turned upright and scaled, not distorted.
 
     The mean face's landmarks fill the square but for ``margin``, in parts of their extent, on each side. What
     lies outside the photo repeats its border.

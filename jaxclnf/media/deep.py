@@ -14,7 +14,7 @@ _OPAQUE = 65535
 
 
 def deep_pixels(file: IO[bytes]) -> Num[np.ndarray, "height width channels"] | None:
-    """A picture's values as they are stored, grey or RGB or RGBA; None where OpenCV cannot read it."""
+    """Read a picture's values as they are stored, grey, RGB or RGBA; None if OpenCV cannot read it."""
     file.seek(0)
     values = cv2.imdecode(np.frombuffer(file.read(), np.uint8), cv2.IMREAD_UNCHANGED)
     if values is None:
@@ -24,7 +24,7 @@ def deep_pixels(file: IO[bytes]) -> Num[np.ndarray, "height width channels"] | N
 
 
 def eight_bits(values: Num[np.ndarray, "height width *channels"]) -> UInt8[np.ndarray, "height width 3"]:
-    """Three channels of 8 bits.
+    """Convert a picture to three channels of 8 bits.
 
     Values of 16 bits of which more than half the range is used keep their upper 8 bits. All others (10, 12
     and 14 bits in 16, whole numbers of 32 bits, floating-point numbers) are stretched: the range between the

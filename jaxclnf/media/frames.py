@@ -1,4 +1,4 @@
-"""What a source of moving pictures gives."""
+"""Frames, and the videos that they come from."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ READ_AHEAD_BYTES = 2e8
 
 
 class Frame(NamedTuple):
-    """A frame; ``time`` in seconds from the first, ``source`` the picture or video it comes from."""
+    """A frame; ``time`` is in seconds from the first, ``source`` the picture or video that it comes from."""
 
     number: int  # from 1
     time: float
@@ -24,8 +24,8 @@ class Frame(NamedTuple):
 class Video(NamedTuple):
     """A source of frames, which can be read once.
 
-    ``fps`` are its frames a second on average. ``n_frames`` is what it promises, for a progress bar; None
-    where nobody knows. What was wrong with it stands in ``failures`` once the last frame was read.
+    ``fps`` is its mean number of frames per second. ``n_frames`` is the number that it promises, for
+    progress bars; None if it is unknown. Its faults are in ``failures`` once the last frame was read.
     """
 
     name: str

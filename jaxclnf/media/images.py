@@ -1,4 +1,4 @@
-"""Photos from files: upright, 8 bits, three channels; one clear sentence for whatever cannot be read."""
+"""Reading photos: upright, 8 bits, three channels; one clear sentence for those that cannot be read."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SUFFIXES = (
     *(".ppm", ".pgm", ".pbm", ".pnm", ".jp2", ".j2k", ".avif", ".heic", ".heif"),
 )
 MAX_PIXELS = 256_000_000
-"""Pixels of the largest photo that is read, which takes up to 8 bytes each for a moment, then 3."""
+"""Pixels of the largest photo that is read; each takes up to 8 bytes for a moment, then 3."""
 
 # Pillow's decoders that may be used, whatever a file is called. Others start programs (EPS: Ghostscript).
 _FORMATS = ("JPEG", "PNG", "BMP", "DIB", "GIF", "TIFF", "WEBP", "PPM", "JPEG2000", "AVIF")
@@ -35,11 +35,11 @@ _STRIP = 4_000_000  # pixels that are converted at a time
 
 
 def read_photo(path: Path | str) -> RGB:
-    """The photo in a file, turned upright by its EXIF orientation.
+    """Read the photo in a file, turned upright by its EXIF orientation.
 
-    Photos of more than 8 bits are brought to 8 by the range of values that they use
-    (`jaxclnf.media.deep.eight_bits`), transparent ones are laid on white, of animations the first picture
-    counts. Raises ValueError, naming the file, when it is missing, empty, broken, not a picture or larger
+    Photos of more than 8 bits are converted to 8 by the range of values that they use
+    (`jaxclnf.media.deep.eight_bits`), transparent ones are laid on white, and animations give their first
+    picture. Raises ValueError, naming the file, when it is missing, empty, broken, not a picture or larger
     than `MAX_PIXELS`.
     """
     with open_picture(path) as image:
@@ -47,7 +47,7 @@ def read_photo(path: Path | str) -> RGB:
 
 
 def n_pixels(path: Path | str) -> float:
-    """Pixels that a photo's header promises; 0 where it cannot be read."""
+    """Read the number of pixels from a photo's header; 0 if it cannot be read."""
     try:
         with open_picture(path) as image:
             return float(image.width * image.height)
@@ -57,7 +57,7 @@ def n_pixels(path: Path | str) -> float:
 
 @contextmanager
 def open_picture(path: Path | str) -> Iterator[Image.Image]:
-    """A picture whose header was read; whatever goes wrong in here becomes a sentence that names the file."""
+    """Open a picture and read its header; any error within becomes a sentence that names the file."""
     path = Path(path)
     if not path.is_file():
         raise ValueError(f"{path} {'is not a file' if path.exists() else 'does not exist'}; give a photo")
@@ -75,16 +75,16 @@ def open_picture(path: Path | str) -> Iterator[Image.Image]:
                 yield image
     except _Plain as error:
         raise ValueError(str(error)) from None
-    except Exception as error:  # decoders raise anything on broken data: SyntaxError, struct.error, ...
+    except Exception as error:  # decoders raise any error on broken data: SyntaxError, struct.error, ...
         raise ValueError(f"{path} cannot be read: {error}") from None
 
 
 class _Plain(Exception):
-    """A whole sentence."""
+    """An error whose message is a complete sentence."""
 
 
 def _opened(file: IO[bytes]) -> Image.Image | None:
-    """What `PIL.Image.open` does, with the decoders that are meant and a limit on size of our own."""
+    """Do as `PIL.Image.open` does, with our own choice of decoders and limit of size."""
     start = file.read(16)
     if not start:
         return None
@@ -99,7 +99,7 @@ def _opened(file: IO[bytes]) -> Image.Image | None:
 
 
 def _decoded(file: IO[bytes], start: bytes) -> Image.Image | None:
-    """The picture, by the decoders that are loaded."""
+    """Open a picture with the decoders that are loaded."""
     for name in _FORMATS:
         factory, accept = Image.OPEN.get(name, (None, None))
         if factory is None or not (accept is None or accept(start) is True):
@@ -122,7 +122,7 @@ def _heic(file: IO[bytes]) -> Image.Image:
 
 
 def _deep_alone(file: IO[bytes], start: bytes) -> Image.Image | None:
-    """TIFF of kinds that Pillow does not know: colours of 16 and 32 bits, floating-point colours."""
+    """Read TIFFs of kinds that Pillow does not know: colours of 16 and 32 bits, floating-point colours."""
     if start[:4] not in (b"II*\0", b"MM\0*"):
         return None
     pixels = deep_pixels(file)
@@ -130,7 +130,7 @@ def _deep_alone(file: IO[bytes], start: bytes) -> Image.Image | None:
 
 
 def picture_pixels(image: Image.Image) -> RGB:
-    """The pixels of the picture that an opened file is at."""
+    """Read the pixels of an opened file's current picture."""
     deep_colour, file, deep = _is_deep_colour(image), getattr(image, "fp", None), None
     orientation = image.getexif().get(_ORIENTATION, 1)  # which reads a PNG to its end
     if image.mode in ("F", "I") or image.mode.startswith("I;"):
@@ -141,13 +141,13 @@ def picture_pixels(image: Image.Image) -> RGB:
 
 
 def _is_deep_colour(image: Image.Image) -> bool:
-    """Whether Pillow would keep the upper 8 of 16 bits."""
+    """Tell whether Pillow would keep only the upper 8 of 16 bits."""
     tiles = getattr(image, "tile", ())
     return any(";16" in str(tile.args) for tile in tiles) and image.mode in ("RGB", "RGBA", "LA")
 
 
 def _in_strips(image: Image.Image) -> RGB:
-    """The pixels, converted a few rows at a time: Pillow's copies of a large photo would be gigabytes."""
+    """Convert pixels a few rows at a time, since Pillow's copies of a large photo would take gigabytes."""
     image.load()
     width, height = image.size
     pixels = np.empty((height, width, 3), np.uint8)
@@ -177,5 +177,5 @@ def _turned(pixels: np.ndarray, orientation: int) -> np.ndarray:
 
 
 def to_grey(rgb: RGB) -> Grey:
-    """Luma as OpenCV computes it, which the models were trained on."""
+    """Convert to grey as OpenCV does, with which the models were trained."""
     return cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)

@@ -1,4 +1,4 @@
-"""What a run works on: files named one by one, by folders, patterns and lists."""
+"""The inputs of a run: files named one by one, by folders, patterns and lists."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ _RAW = (
 
 
 class Failure(NamedTuple):
-    """Something a run could not use, and why, in one sentence."""
+    """A source that a run could not use, and the reason in one sentence."""
 
     source: str
     reason: str
 
 
 def failed(source: str, error: BaseException) -> Failure:
-    """What stopped the work on one source, where nobody foresaw it."""
+    """Make the failure of a source from an unforeseen error."""
     said = " ".join(str(error).split())[:200]
     return Failure(
         source, f"{source} could not be worked on: {type(error).__name__}{': ' * bool(said)}{said}"
@@ -50,7 +50,7 @@ def failed(source: str, error: BaseException) -> Failure:
 
 @dataclass
 class Found:
-    """What arguments stand for, arguments and files that cannot be used, and files of other kinds."""
+    """The sources that arguments stand for, the failures among them, and files of other kinds."""
 
     paths: list[Path] = field(default_factory=list)
     sources: list[str] = field(default_factory=list)  # of frames: files, addresses, pipes, cameras
@@ -59,11 +59,11 @@ class Found:
 
 
 def find_photos(arguments: Sequence[str]) -> Found:
-    """The photos that arguments stand for, each once and in order, and what else there was.
+    """Find the photos that arguments stand for, each once and in order.
 
     An argument is a photo, a folder (searched with its sub-folders, also linked ones), a ``.txt`` file with a
-    path a line or, where no file has that name, a pattern (``*.jpg``, ``**`` for folders at any depth).
-    Photos come in the order of their names, 2 before 10. What a run of ours wrote is not taken from folders
+    path on each line or, if no file has that name, a pattern (``*.jpg``, ``**`` for folders at any depth).
+    Photos come in the order of their names, 2 before 10. Results of earlier runs are not taken from folders
     and patterns.
     """
     found = Found()
@@ -88,7 +88,7 @@ def _expand(argument: str, found: Found) -> list[Path]:
     if is_pattern(argument):
         files = [p for p in matches(argument) if not p.is_dir() and not is_result(p)]
         return files or _nothing(f"{argument} matches no file")
-    return [path]  # where it does not exist, reading it says so
+    return [path]  # reading it reports that it does not exist
 
 
 def _nothing(sentence: str) -> list[Path]:
@@ -122,25 +122,25 @@ def _in_list(path: Path) -> list[Path]:
 
 
 def is_picture(path: Path) -> bool:
-    """Whether a file's name promises a picture, readable or not."""
+    """Tell whether a file's name is that of a picture, readable or not."""
     kind = mimetypes.guess_type(path.name.lower())[0] or ""
     return path.suffix.lower() in (*SUFFIXES, *_RAW) or kind.startswith("image/")
 
 
 def is_pattern(argument: str) -> bool:
-    """Whether an argument is to be expanded: a name that exists is that file, whatever letters it has."""
+    """Tell whether an argument is a pattern; a name that exists is that file, whatever letters it has."""
     return not os.path.lexists(argument) and glob.has_magic(argument)
 
 
 def matches(pattern: str) -> list[Path]:
-    """The files and folders that a pattern matches, in the order of their names."""
+    """List the files and folders that a pattern matches, in the order of their names."""
     return in_order(Path(name) for name in glob.glob(pattern, recursive=True) if Path(name).name != LIST)
 
 
 def files_below(folder: Path, failures: list[Failure]) -> Iterator[Path]:
-    """All files in a folder and its sub-folders but those a run wrote; links are followed, each folder once.
+    """List the files in a folder and its sub-folders, without a run's results; links are followed once.
 
-    Folders that cannot be looked into are put into ``failures``.
+    Folders that cannot be read are added to ``failures``.
     """
 
     def unreadable(error: OSError) -> None:
@@ -161,7 +161,7 @@ def files_below(folder: Path, failures: list[Failure]) -> Iterator[Path]:
 
 
 def in_order(paths: Iterable[Path]) -> list[Path]:
-    """Paths in the order of their names, numbers in them by value: frame2 before frame10."""
+    """Sort paths by name, with numbers by value: frame2 before frame10."""
     return sorted(paths, key=lambda path: [_by_number(part) for part in path.parts])
 
 

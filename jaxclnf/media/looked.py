@@ -1,4 +1,4 @@
-"""Photos read and looked at for faces, in threads, a few ahead of what is taken; nothing here needs JAX."""
+"""Photos read and searched for faces, in threads, a few ahead of their use; nothing here needs JAX."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ BoxSource = Callable[[Path, np.ndarray], np.ndarray]
 
 
 def detected(only_largest: bool, detector: Detector | str | None = None) -> BoxSource:
-    """Boxes by a face detector, without a name the default one."""
+    """Make the function that finds boxes by a named face detector, or the default one."""
     find = detector if callable(detector) else named_detector(detector)
 
     def boxes(path: Path, rgb: np.ndarray) -> np.ndarray:
@@ -49,12 +49,12 @@ def look_at(paths: Iterable[Path], boxes: BoxSource) -> Generator[Looked | Failu
             return Looked(path, rgb, boxes(path, rgb))
         except ValueError as error:
             return Failure(str(path), str(error))
-        except Exception as error:  # whatever one photo does to a library, the others go on
+        except Exception as error:  # whatever error one photo causes in a library, the others go on
             return failed(str(path), error)
 
     return ahead(look, paths, max(2, n_cores()), at_a_time(), cost=n_pixels, most=PIXELS_AHEAD)
 
 
 def at_a_time() -> int:
-    """Photos that are read ahead, and that are fitted together: enough to keep every core busy."""
+    """Choose the number of photos that are read ahead and fitted together, to keep every core busy."""
     return 8 * max(2, n_cores())

@@ -1,4 +1,4 @@
-"""Results of earlier runs, told from inputs by the list ``jaxclnf.json`` in each output folder."""
+"""Results of earlier runs, which the list ``jaxclnf.json`` in each output folder tells from inputs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ LIST = "jaxclnf.json"
 def read_list(folder: Path) -> dict[str, Any]:
     """Read the list of an output folder: ``files`` by name (folders end in ``/``), ``done`` by source.
 
-    Empty where there is none. Raises ValueError for a file of that name which is something else.
+    It is empty if there is no list. Raises ValueError if the file of that name is not such a list.
     """
     path = folder / LIST
     try:
@@ -28,9 +28,9 @@ def read_list(folder: Path) -> dict[str, Any]:
 
 
 def is_result(path: Path) -> bool:
-    """Whether a run wrote this file: a picture with landmarks on it, a crop, an annotated video."""
+    """Tell whether a run wrote this file: a picture with landmarks, a crop, an annotated video."""
     folder, below = path.parent, path.name
-    for _ in range(2):  # crops lie one folder deeper
+    for _ in range(2):  # crops are one folder deeper
         if below in _files(folder):
             return True
         folder, below = folder.parent, f"{folder.name}/"

@@ -15,23 +15,23 @@ _MARKS = (
 
 
 def read_text(path: Path) -> str:
-    """A file's text: UTF-8, or what its byte-order mark says; raises ValueError where it is none.
+    """Read a file's text: UTF-8, or the encoding of its byte-order mark; raises ValueError if it is not text.
 
-    Bytes that are no UTF-8 stay what they are in the names of files (as in `os.fsdecode`).
+    Bytes that are not UTF-8 are kept in names of files (as by `os.fsdecode`).
     """
     data = path.read_bytes()
     encoding = next((name for mark, name in _MARKS if data.startswith(mark)), None)
     try:
         text = data.decode(encoding) if encoding else os.fsdecode(data)
     except UnicodeDecodeError:
-        raise ValueError("it is no UTF-8 text") from None
+        raise ValueError("it is not UTF-8 text") from None
     if "\0" in text:
-        raise ValueError("it is no UTF-8 text")
+        raise ValueError("it is not UTF-8 text")
     return text
 
 
 def read_lines(path: Path) -> list[str]:
-    """The lines that hold something, without their ends."""
+    """Read the lines that are not empty, without their ends."""
     return [line for line in re.split(r"\r?\n|\r", read_text(path)) if line.strip()]
 
 

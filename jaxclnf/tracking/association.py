@@ -1,4 +1,4 @@
-"""Which of the faces detected in a frame is which of those that are followed."""
+"""Matching the faces detected in a frame with the faces that are followed."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ Box = Float[np.ndarray, "4"]
 """x, y, width, height in pixels."""
 
 UNLIKELY = 1.5
-"""Boxes further apart than this `distance` are not of one face."""
+"""Largest `distance` of two boxes of one face."""
 
 
 def landmark_box(landmarks: ArrayLike) -> Box:
-    """The tight box x, y, w, h of landmarks (n, 2)."""
+    """Compute the tight box x, y, w, h of landmarks (n, 2)."""
     points = np.asarray(landmarks)
     return np.concatenate([points.min(axis=0), np.ptp(points, axis=0)])
 
 
 def overlap(a: Box, b: Box) -> float:
-    """Area that two boxes share, divided by the area of both."""
+    """Divide the area that two boxes share by the area of their union."""
     shared = np.minimum(a[:2] + a[2:], b[:2] + b[2:]) - np.maximum(a[:2], b[:2])
     area = float(np.prod(np.maximum(shared, 0)))
     both = float(a[2] * a[3] + b[2] * b[3]) - area
@@ -28,19 +28,19 @@ def overlap(a: Box, b: Box) -> float:
 
 
 def distance(a: Box, b: Box) -> float:
-    """How far two boxes' middles lie apart, in widths, plus how unlike their sizes are, in octaves."""
+    """Add the distance of two boxes' middles, in widths, and the difference of their sizes, in octaves."""
     size_a, size_b = np.maximum(a[2:], 1e-6), np.maximum(b[2:], 1e-6)
     apart = np.linalg.norm(middle(a) - middle(b)) / np.sqrt(size_a[0] * size_b[0])
     return float(apart + abs(np.log2(size_a.prod() / size_b.prod()) / 2))
 
 
 def middle(box: Box) -> Float[np.ndarray, "2"]:
-    """Middle of a box."""
+    """Compute the middle of a box."""
     return box[:2] + box[2:] / 2
 
 
 def assigned(tracks: list[Box], boxes: list[Box], most: list[float]) -> dict[int, int]:
-    """Assign detections to tracks so that all distances together are the least there can be.
+    """Assign detections to tracks so that the sum of their distances is as small as possible.
 
     No distance is larger than the ``most`` that a track allows.
     """

@@ -1,4 +1,4 @@
-"""What is said of a followed face as one vector, whose numbers go on from frame to frame without a leap."""
+"""The state of a followed face as one vector, whose numbers change continuously from frame to frame."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ Angles = Float[np.ndarray | Array, "3"]
 USUAL_VARIANCE = 4.5
 """Variance of a landmark in a clear photo, by the networks, in squared model units."""
 
-_SUREST = 1e-3  # confidences closer to 0 or 1 are taken for that far
+_SUREST = 1e-3  # least distance of a confidence from 0 and 1
 
 _of_params = jax.jit(shape_2d)
 
 
 class Course:
-    """The shape models by which a model's faces and their parts are put into vectors."""
+    """The shape models by which faces and their parts are turned into vectors."""
 
     def __init__(self, model: Model) -> None:
         self.pdm = model.pdm
@@ -43,7 +43,7 @@ class _Said(NamedTuple):
 
 
 def said_of(course: Course, found: Tracked, near: Vector | None) -> Vector:
-    """The vector of a face; angles are those that are nearest to the vector ``near``'s."""
+    """Turn a face into a vector, with the Euler angles nearest to those of the vector ``near``."""
     said = _said(course, found)
     if near is not None:
         known = _unflat(said, near)
@@ -53,7 +53,7 @@ def said_of(course: Course, found: Tracked, near: Vector | None) -> Vector:
 
 
 def replaced(course: Course, found: Tracked, vector: Vector) -> Tracked:
-    """What is said of a face, with the numbers of a vector: pose, landmarks, parts and confidence."""
+    """Replace a face's pose, landmarks, parts and confidence by those of a vector."""
     said = _unflat(_said(course, found), vector)
     result = found.result
     parts = {name: _with(course.parts[name], part, *said.parts[name]) for name, part in result.parts.items()}
@@ -62,7 +62,7 @@ def replaced(course: Course, found: Tracked, vector: Vector) -> Tracked:
 
 
 def variance_of(found: Tracked) -> float:
-    """Variance of a landmark, by the networks that saw it, or a usual one, in squared model units."""
+    """Estimate a landmark's variance in squared model units, by its networks or else by a usual value."""
     if found.result.covariance is None:
         return USUAL_VARIANCE
     both = np.trace(np.asarray(found.result.covariance), axis1=-2, axis2=-1).mean() / 2
@@ -87,7 +87,7 @@ def _off(pdm: PDM, found: FitResult | PartFit) -> Float[np.ndarray, "n_points 2"
 
 
 def _with(pdm: PDM, found: Found, params: FaceParams, off: np.ndarray) -> Found:
-    """A fit with other parameters and, by them, other landmarks."""
+    """Replace a fit's parameters, and its landmarks by those that follow from them."""
     params = replace(params, rotation=principal(params.rotation))
     dtype = np.asarray(found.landmarks).dtype
     landmarks = _landmarks(pdm, params, off).astype(dtype)
@@ -104,7 +104,7 @@ def _flat(said: _Said) -> Vector:
 
 
 def _unflat(like: _Said, vector: Vector) -> _Said:
-    """The numbers of a vector, in the places that they have in ``like``."""
+    """Split a vector into arrays of the shapes in ``like``."""
     leaves, kind = jax.tree.flatten(like)
     pieces = np.split(vector, np.cumsum([np.size(a) for a in leaves])[:-1])
     return jax.tree.unflatten(kind, [p.reshape(np.shape(a)) for p, a in zip(pieces, leaves, strict=True)])
@@ -115,22 +115,22 @@ def _turned_near(params: FaceParams, other: FaceParams) -> FaceParams:
 
 
 def nearest_angles(rotation: Angles, to: Angles) -> Angles:
-    """The Euler angles of the same rotation (R = Rx Ry Rz) that are nearest to others."""
+    """Find the Euler angles of the same rotation (R = Rx Ry Rz) that are nearest to others."""
     ways = [to + _short_way(way - to) for way in (rotation, _other_way(rotation))]
     return min(ways, key=lambda way: float(np.abs(way - to).sum()))
 
 
 def principal(rotation: Angles) -> Angles:
-    """The Euler angles of the same rotation of which y is in [-pi/2, pi/2] and the others in [-pi, pi]."""
+    """Find the Euler angles of the same rotation with y in [-pi/2, pi/2] and the others in [-pi, pi]."""
     angles = _short_way(rotation)
     return angles if abs(angles[1]) <= np.pi / 2 else _short_way(_other_way(angles))
 
 
 def _short_way(angles: Angles) -> Angles:
-    """Angles in [-pi, pi]."""
+    """Bring angles to [-pi, pi]."""
     return angles - 2 * np.pi * np.round(angles / (2 * np.pi))
 
 
 def _other_way(rotation: Angles) -> Angles:
-    """The other Euler angles of a rotation."""
+    """Find the second triple of Euler angles of a rotation."""
     return np.array([rotation[0] + np.pi, np.pi - rotation[1], rotation[2] + np.pi])

@@ -1,4 +1,4 @@
-"""Fits of all faces of a frame at once, each on a canvas about where it is expected."""
+"""Fitting all faces of a frame at once, each on a canvas about its expected place."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ Found = TypeVar("Found", FitResult, PartFit)
 
 
 class Expected(NamedTuple):
-    """Place at which a face is expected in a frame."""
+    """The place at which a face is expected in a frame."""
 
     params: FaceParams
     box: Box  # of its landmarks
-    reduction: float  # of its canvas, kept from frame to frame so that landmarks do not tremble with it
+    reduction: float  # of its canvas; it stays from frame to frame, so that landmarks do not tremble
 
 
 def usual_reduction(model: Model, config: FitConfig, box: Box, before: float | None = None) -> float:
-    """Reduction of a face's canvas: that of the frame ``before``, unless its size has changed."""
+    """Choose the reduction of a face's canvas: that of the frame ``before``, unless its size has changed."""
     wanted = reduction_by(model, config)(box)
     return wanted if before is None or not 0.8 < wanted / before < 1.25 else before
 
@@ -35,7 +35,7 @@ def usual_reduction(model: Model, config: FitConfig, box: Box, before: float | N
 def fit_expected(
     model: Model, config: FitConfig, frame: np.ndarray, faces: list[Expected]
 ) -> list[FitResult]:
-    """Fit faces in a frame (grey) from where they are expected, in one call."""
+    """Fit faces in a frame (grey) from their expected places, in one call."""
     if not faces:
         return []
     side = max(usual_side(frame, face.box, face.reduction) for face in faces)
@@ -50,7 +50,7 @@ def fit_expected(
 
 
 def _padded(n_faces: int) -> int:
-    """The faces of a call: few numbers beyond four, so that few programs are compiled."""
+    """Pad the faces of a call to one of few numbers, so that few programs are compiled."""
     power = 1 << (n_faces - 1).bit_length()
     return n_faces if n_faces <= 4 else next(n for n in (3 * power // 4, power) if n >= n_faces)
 
@@ -63,7 +63,7 @@ def _on_canvas(canvas: Canvas, params: FaceParams) -> FaceParams:
 
 
 def _in_frame(canvas: Canvas, found: Found) -> Found:
-    """A fit on a level canvas, and those of its parts, in the frame's pixels."""
+    """Take a fit and its parts from an upright canvas to the frame's pixels."""
     landmarks = np.asarray(found.landmarks)
     translation = canvas.in_photo(np.asarray(found.params.translation)).astype(landmarks.dtype)
     scale = np.asarray(found.params.scale / canvas.scale, landmarks.dtype)

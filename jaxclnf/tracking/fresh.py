@@ -1,4 +1,4 @@
-"""Faces fitted anew from detections, and followed within their first frame until they rest."""
+"""Fitting faces anew from detections; in its first frame a face is fitted again until it rests."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from jaxclnf.types import FitResult, Model, usable
 
 MAX_SETTLING = 20
 SETTLED = 0.005
-"""A new face is at rest when no landmark moves by more pixels in another fit of its frame."""
+"""Pixels; a new face is at rest when no landmark moves by more in another fit of its frame."""
 
 
 class Fresh(NamedTuple):
-    """A fit from a detection, for a track that was lost or overruled, or for none."""
+    """A fit from a detection, for a lost or overruled track, or for a new face."""
 
     detection: int
     track: int | None
@@ -35,7 +35,7 @@ def fresh_fits(
     tracks: list[Track],
     of_track: dict[int, int],
 ) -> list[Fresh]:
-    """Fits from the detections that no followed face explains, those of known faces first."""
+    """Fit the detections that no followed face explains, those of known faces first."""
     chosen = _chosen(config, detections, tracks, of_track)
     if not chosen:
         return []
@@ -50,7 +50,7 @@ def fresh_fits(
 def _chosen(
     config: TrackConfig, detections: np.ndarray, tracks: list[Track], of_track: dict[int, int]
 ) -> list[tuple[int, int | None]]:
-    """Detections to fit, and the lost tracks they are of; the largest where there is no room for all."""
+    """Choose detections to fit, the largest if there are too many, and the lost tracks that they are of."""
     sizes = detections[:, 2:4].prod(axis=1)
     if config.max_faces == 1 and len(detections) and any(track.lost for track in tracks):
         return [(int(sizes.argmax()), 0)]  # the only face there can be, wherever it is
@@ -65,9 +65,9 @@ def _chosen(
 def _begun(
     model: Model, config: TrackConfig, frame: np.ndarray, boxes: np.ndarray, reductions: list[float]
 ) -> list[Tracked]:
-    """New faces at rest.
+    """Fit new faces until they rest.
 
-    A fit stops while it still creeps. What is left of its way is not to be seen as motion in later frames.
+    A fit stops while its face still moves a little, and the rest must not look like motion in later frames.
     """
     batch = fit_faces(model, [frame], [boxes], config.fit)
     results = [jax.tree.map(lambda a, i=i: a[i], batch) for i in range(len(boxes))]
@@ -86,5 +86,5 @@ def _begun(
 
 
 def _moved(face: Tracked, before: FitResult) -> float:
-    """Pixels that a face's landmarks moved at most."""
+    """Compute the largest move of a face's landmarks in pixels."""
     return float(np.abs(face.result.landmarks - before.landmarks).max())

@@ -1,4 +1,4 @@
-"""Where a film is cut: the next frame shows something else."""
+"""Cuts of a film, after which the frames show something else."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ Sketch = Float[np.ndarray, "24 32"]
 
 
 def sketch(frame: UInt8[np.ndarray, "height width"]) -> Sketch:
-    """A frame so small that only a cut, and no motion, changes it much."""
+    """Shrink a frame so far that only a cut, and no motion, changes it much."""
     return cv2.resize(frame, _SIZE, interpolation=cv2.INTER_AREA).astype(np.float32)
 
 
 def is_cut(before: Sketch, after: Sketch) -> bool:
-    """Whether two frames in a row are of different shots."""
+    """Tell whether two consecutive frames are from different shots."""
     if np.abs(before - after).mean() < _APART:
         return False
     a, b = before - before.mean(), after - after.mean()

@@ -1,4 +1,4 @@
-"""Faces followed through the frames of a video: a pure step from one frame's state to the next.
+"""Tracking faces through a video: a pure step from one frame's state to the next.
 
 Each face goes on from where its motion leads it, with the small windows (`FitConfig.tracking`); all faces of
 a frame are fitted together. Where a detection says otherwise, the fit starts from it, or yields to it.
@@ -22,13 +22,13 @@ from jaxclnf.tracking.tracks import HURRIED, Track, TrackConfig, Tracked, Tracke
 from jaxclnf.types import Model, Status
 
 CORRECTS = 0.08
-"""Widths that a face is off its detection, from which on its fit starts from there ..."""
+"""Distance of a face from its detection, in widths, above which its fit starts from there ..."""
 
 OVERRULES = 0.3
-"""... and from which on its fit is not believed."""
+"""... and above which its fit is not trusted."""
 
 CALMS_DOWN = 0.7
-"""Share of its pace that a face is thought to keep a frame after it stands still: it may be turning."""
+"""Share of its pace that a face keeps for each frame in which it stands still, since it may be turning."""
 
 SEEN_AGAIN = 48
 """Pixels of the smallest face in a frame that is reduced to see known faces again."""
@@ -37,7 +37,7 @@ SEEN_AGAIN = 48
 def wants_detections(
     config: TrackConfig, state: TrackerState, frame: UInt8[np.ndarray, "height width"] | None = None
 ) -> bool:
-    """Whether the next step should be given detections; without its ``frame`` (grey) no cut is seen."""
+    """Tell whether the next step needs detections; a cut is only noticed if its ``frame`` (grey) is given."""
     if frame is not None and _cut(state, frame):
         return True
     followed = [track for track in state.tracks if not track.lost]
@@ -52,10 +52,10 @@ def wants_detections(
 
 
 def look_scale(config: TrackConfig, state: TrackerState) -> float:
-    """Factor by which a frame may be reduced before faces are detected in it.
+    """Choose the factor by which a frame may be reduced before faces are detected in it.
 
-    While a face is lost, and every so often if there may be new ones, the whole frame is searched. Else the
-    faces that are followed are to be seen again, for which a reduced frame does at a fraction of the time.
+    While a face is lost, and every few frames if new ones may appear, the full frame is searched. Otherwise
+    only followed faces have to be seen again, for which a reduced frame is enough, at a fraction of the time.
     """
     widths = [track.box[2] for track in state.tracks if not track.lost]
     for_new_ones = len(widths) < config.max_faces and state.frame % config.detect_every == 0
@@ -96,7 +96,7 @@ def _cut(state: TrackerState, frame: np.ndarray) -> bool:
 
 
 def _matches(tracks: list[Track], detections: np.ndarray) -> dict[int, int]:
-    """The detection of each track that has one."""
+    """Match tracks with detections; gives the detection of each track that has one."""
     boxes = [_predicted_box(track) for track in tracks]
     most = [UNLIKELY if track.lost else UNLIKELY / 2 for track in tracks]
     return assigned(boxes, [d[:4] for d in detections], most)
@@ -115,7 +115,7 @@ def _followed(
     detections: np.ndarray,
     of_track: dict[int, int],
 ) -> list[Tracked]:
-    """Every track's fit in the next frame, without success where it is lost or its detection overrules it."""
+    """Fit every track in the next frame; a lost one, or one that its detection overrules, has no success."""
     here = [i for i, track in enumerate(tracks) if not track.lost]
     said = [detections[of_track[i]] if i in of_track else None for i in range(len(tracks))]
     results = fits(model, config, frame, [_expected(tracks[i], said[i]) for i in here])
@@ -129,7 +129,7 @@ def _followed(
 
 
 def _expected(track: Track, detection: np.ndarray | None) -> Expected:
-    """Place at which a face is expected: where its motion leads it or, if that is far off, its detection."""
+    """Predict a face's place: by its motion or, if that is far off, by its detection."""
     box = _predicted_box(track)
     tolerated = CORRECTS if track.is_young or track.is_fast else OVERRULES
     if detection is not None and _off(track, detection, box) > tolerated:
@@ -140,29 +140,29 @@ def _expected(track: Track, detection: np.ndarray | None) -> Expected:
 
 
 def _said(track: Track, detection: np.ndarray) -> Float[np.ndarray, "2"]:
-    """The face's middle as a detection tells it, which is off as it was last time."""
+    """Correct a detection's middle by the offset that it had from the face last time."""
     offset = np.zeros(2) if track.offset is None else track.offset
     return middle(detection[:4]) + offset * detection[2]
 
 
 def _off(track: Track, detection: np.ndarray, box: Box) -> float:
-    """How far a face is off its detection, in widths."""
+    """Measure the distance of a face from its detection, in widths."""
     return float(np.linalg.norm(_said(track, detection) - middle(box)) / detection[2])
 
 
 def _absent(track: Track) -> Tracked:
-    """What is said of a lost face: nothing but its number."""
+    """Make the result of a lost face, of which only the number is known."""
     result = replace(jax.tree.map(_unknown, track.result), status=np.int32(Status.NOT_CONVERGED))
     return Tracked(track.face_id, result, 0.0, False)
 
 
 def _unknown(a: ArrayLike) -> ArrayLike:
-    """NaN in place of numbers."""
+    """Replace floating-point numbers by NaN."""
     return np.full_like(a, np.nan) if np.issubdtype(np.asarray(a).dtype, np.floating) else a
 
 
 def _after(track: Track, found: Tracked, reduction: float | None = None) -> Track:
-    """A track after its fit: where it was found, or one frame longer lost."""
+    """Update a track after its fit: it is found, or lost for one frame longer."""
     if not found.success:
         return track._replace(lost=track.lost + 1, age=0)
     box = landmark_box(found.result.landmarks)
@@ -181,14 +181,14 @@ def _after(track: Track, found: Tracked, reduction: float | None = None) -> Trac
 
 
 def _beside(track: Track, detection: np.ndarray) -> Track:
-    """A track that knows where its detection lies."""
+    """Note a track's offset from its detection."""
     if track.lost:
         return track
     return track._replace(offset=(middle(track.box) - middle(detection[:4])) / detection[2])
 
 
 def _without_doubles(tracks: list[Track], seen: list[Tracked]) -> list[Tracked]:
-    """Lose, of two tracks that ended up on one face, the one that came farther."""
+    """Drop, of two tracks that ended up on one face, the one that came farther."""
     boxes = [landmark_box(found.result.landmarks) for found in seen]
     came = [distance(_predicted_box(track), box) for track, box in zip(tracks, boxes, strict=True)]
     kept: list[int] = []
@@ -205,7 +205,7 @@ def _take_in(
     of_track: dict[int, int],
     next_id: int,
 ) -> None:
-    """Give a fresh fit to its track, or make it a new one, unless another face is followed there."""
+    """Give a fresh fit to its track, or make a new track of it, unless another face is followed there."""
     box = landmark_box(fresh.found.result.landmarks)
     if not fresh.found.success or any(not t.lost and overlap(t.box, box) > 0.2 for t in tracks):
         return

@@ -1,4 +1,4 @@
-"""Faces that are followed: what is known of each, and how a fit of one is judged."""
+"""Tracks, which are the faces that are followed, and the judgement of their fits."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ from jaxclnf.tracking.shots import Sketch
 from jaxclnf.types import FaceParams, FitResult, Model, Validator, usable
 
 FAST = 0.03
-"""Widths a frame from which on a face's motion is predicted, and twice that ..."""
+"""Speed in widths per frame above which a face's motion is predicted, and twice that ..."""
 
 JUST_ABOVE = BOUNDARY + 1e-4
-"""The least certainty of the validator that is above its boundary, beyond rounding."""
+"""The validator's boundary, with a margin for rounding."""
 
 HURRIED = 0.06
-"""... from which on every frame's detections are asked for."""
+"""... above which detections of every frame are asked for."""
 
 
 class TrackConfig(NamedTuple):
     """Settings of a tracker.
 
-    Following, landmarks weigh less unequally than in a photo, which steadies them: on OpenFace's sample video
-    the acceleration falls by 3 %, on training photos followed for five frames the median error by 1 %
+    In videos landmarks have less unequal weights than in photos, which steadies them: on OpenFace's sample
+    video the acceleration falls by 3 %, on training photos followed for five frames the median error by 1 %
     (experiments/25_video).
     """
 
     fit: FitConfig
-    follow_weight: float = 0.4  # of the weight factor that the settings have
+    follow_weight: float = 0.4  # share of the settings' weight factor
     max_faces: int = 8
     succeeds: float = 0.1  # least confidence of a face that is followed
     appears: float = 0.3  # least confidence of a new one
@@ -43,21 +43,21 @@ class TrackConfig(NamedTuple):
     detect_every: int = 8  # frames between looks while all goes well
     retry_every: int = 4  # frames between looks for lost ones
     forget_after: int = 150  # frames a lost face keeps its number
-    validator: Validator | None = None  # says how sure fits are, in the calibration's place
+    validator: Validator | None = None  # gives the confidence of fits, in place of the calibration
 
     def validated(self, validator: Validator) -> TrackConfig:
-        """Let OpenFace 2's validator decide, as it does there: a face is one above its boundary."""
+        """Let OpenFace 2's validator decide, as in OpenFace: a fit above its boundary is a face."""
         return self._replace(
             validator=validator, succeeds=JUST_ABOVE, appears=JUST_ABOVE, doubtful=JUST_ABOVE
         )
 
     def following(self, settings: FitConfig) -> FitConfig:
-        """Settings as they are for a face that goes on from its last place."""
+        """Change settings for a face that goes on from its last place."""
         return settings.changed(weight_factor=self.follow_weight * setting(settings, "weight_factor"))
 
 
 class Track(NamedTuple):
-    """A face that is followed: its number, and where it was last seen, ``lost`` frames ago."""
+    """A face that is followed: its number, and its place when it was last seen, ``lost`` frames ago."""
 
     face_id: int
     result: FitResult
@@ -84,12 +84,12 @@ class Track(NamedTuple):
 
     @property
     def speed(self) -> float:
-        """Speed in widths a frame."""
+        """Compute the speed in widths per frame."""
         return float(np.linalg.norm(self.velocity) / self.box[2])
 
 
 class TrackerState(NamedTuple):
-    """What a tracker knows between frames."""
+    """The state of a tracker between two frames."""
 
     tracks: tuple[Track, ...] = ()
     next_id: int = 0
@@ -98,7 +98,7 @@ class TrackerState(NamedTuple):
 
 
 class Tracked(NamedTuple):
-    """What a step says of a face in its frame; the landmarks of an unsuccessful fit are not to be trusted."""
+    """A face in a frame; the landmarks are to be trusted only with ``success``."""
 
     face_id: int
     result: FitResult
@@ -107,7 +107,7 @@ class Tracked(NamedTuple):
 
 
 def fits(model: Model, config: TrackConfig, frame: np.ndarray, faces: list[Expected]) -> list[Tracked]:
-    """Faces fitted from where they are expected: all at once, those too small for the small windows apart."""
+    """Fit faces from their expected places: all at once, but those too small for the small windows apart."""
     small = [too_small(model, config, face.params) for face in faces]
     found: dict[int, Tracked] = {}
     for kind in set(small):
@@ -120,14 +120,14 @@ def fits(model: Model, config: TrackConfig, frame: np.ndarray, faces: list[Expec
 
 
 def settings_of(config: TrackConfig, small: bool) -> FitConfig:
-    """The settings to go on with: the small windows, for small faces all."""
+    """Choose the settings to go on with: the small windows, or for small faces all stages."""
     return config.following(config.fit if small else config.fit.tracking())
 
 
 def too_small(model: Model, config: TrackConfig, params: FaceParams) -> bool:
-    """Whether a face is too small for the scales of the small windows, and goes on with all.
+    """Tell whether a face is too small for the scales of the small windows, and goes on with all stages.
 
-    Where small windows are on all scales, as those of networks, no face is.
+    No face is, if the small windows are on all scales, as with networks.
     """
     following = config.fit.tracking()
     if following is config.fit:
@@ -145,10 +145,10 @@ def judged(
     results: list[FitResult],
     least: float,
 ) -> list[Tracked]:
-    """Fits in a frame and how sure each is; those below ``least`` are without success."""
+    """Judge the fits in a frame by their confidence; those below ``least`` have no success."""
     if not results:
         return []
-    # Where it is unknown, as of a model without calibration, nothing is doubtful.
+    # Nothing is doubtful if the confidence is unknown, as for a model without calibration.
     batch = jax.tree.map(lambda *rows: np.stack(rows), *results)
     sure = how_sure(model, batch, settings, config.validator, [frame] * len(results))
     return [

@@ -1,1 +1,1 @@
-"""What learns: a PDM and patch experts from annotated faces."""
+"""Training of models from annotated faces: a PDM, patch experts, networks, and the calibration."""

@@ -1,4 +1,4 @@
-"""A training run's state on disk, so that a run that was stopped goes on where it was."""
+"""The state of a training run on disk, from which a stopped run goes on."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ EVERY = 30.0  # seconds between two writings
 
 
 class Checkpoint:
-    """The file of one run: what was learned, how far, and the optimiser's state.
+    """The file of one run: the learned values, the progress, and the optimiser's state.
 
     ``run`` identifies the run (settings and data): a file of another run is refused. Stages are
     numbered over all rounds.
@@ -30,7 +30,7 @@ class Checkpoint:
         self._number, self._step = 0, 0
 
     def begin(self, neurons: list) -> list:
-        """The neurons of the file, or those given if there is none yet.
+        """Read the neurons of the file, or begin with those given if there is no file yet.
 
         Raises ValueError if the file is damaged or of another run.
         """
@@ -59,7 +59,7 @@ class Checkpoint:
         return number >= self._number
 
     def resume(self, number: int, neurons: Any, state: Any) -> tuple[Any, Any, int]:
-        """A stage's neurons, optimiser state and steps done."""
+        """Read a stage's neurons, optimiser state and number of steps done."""
         if number != self._number or not self._state:
             return neurons, state, 0
         tree = jax.tree.structure(state)

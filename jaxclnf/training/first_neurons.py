@@ -1,4 +1,4 @@
-"""What the experts know before they learn: templates cut from the photos."""
+"""The experts before training: templates cut from the photos."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FIRST_LOG_BETAS = [-3.0, -7.0]
 
 
 def first_neurons(recipe: Recipe, has_mirror: bool, photos: TrainingPhotos, i: int) -> Neurons:
-    """Neurons of scale i that look like the landmarks of a few photos each; no edge term counts much yet."""
+    """Make neurons of scale i that look like the landmarks of a few photos each, with small edge terms."""
     rng = np.random.default_rng([recipe.seed, i])
     yaws = np.radians(learned_yaws(recipe.yaws, has_mirror))
     near = np.argsort(abs(np.asarray(photos.truth.rotation)[:, 1:2] - yaws), axis=0)

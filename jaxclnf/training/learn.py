@@ -1,4 +1,4 @@
-"""The training run: scale after scale, round after round, each picking up where a checkpoint stopped."""
+"""The training run of patch experts: scale after scale, round after round, resumed from a checkpoint."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ ADAM = optax.scale_by_adam()
 
 
 class Task(NamedTuple):
-    """What a training run works on."""
+    """The data and settings of a training run."""
 
     recipe: Recipe
     pdm: PDM
@@ -93,12 +93,12 @@ def train(
 
 
 def trained_config(task: Task) -> FitConfig:
-    """The fit that the experts are trained for."""
+    """Give the settings of the fit that the experts are trained for."""
     return replace(task.recipe.fit_config(), box_correction=box_correction(task.photos))
 
 
 def assemble(task: Task, neurons: list[Neurons]) -> Model:
-    """The model of learned experts, with the settings they were learned for."""
+    """Assemble the model of learned experts, with the settings that they were learned for."""
     experts = []
     for i, learned in enumerate(neurons):
         whole = stage_experts(task, learned, i)
@@ -107,7 +107,7 @@ def assemble(task: Task, neurons: list[Neurons]) -> Model:
 
 
 def _exact_shares(alpha: np.ndarray) -> Array:
-    """Alphas that sum to 1 without rounding, so that all landmarks share one smoothing matrix."""
+    """Make alphas sum to 1 without rounding, so that all landmarks share one smoothing matrix."""
     unit = 2.0**20
     whole = np.round(alpha.astype(np.float64) * unit)
     largest = whole.argmax(-1)[..., None]
@@ -117,7 +117,7 @@ def _exact_shares(alpha: np.ndarray) -> Array:
 
 
 def stage_experts(task: Task, neurons: Neurons, i: int) -> PatchExperts:
-    """The experts of scale i, of every view."""
+    """Build the experts of scale i, of every view."""
     recipe = task.recipe
     return experts_of(neurons, recipe.scales[i], recipe.yaws, task.mirror, recipe.windows[i])
 
@@ -161,9 +161,9 @@ def _learn_stage(
 def draw_starts(
     task: Task, experts: PatchExperts, starts: Starts, i: int, n_steps: int, key: Array
 ) -> Starts:
-    """Displaced starts for ``n_steps`` steps, sorted by the view that is to learn from them.
+    """Draw displaced starts for ``n_steps`` steps, sorted by the view that is to learn from them.
 
-    Leading axes of what comes: steps, learned views, faces of the batch.
+    Leading axes of the result: steps, learned views, faces of the batch.
     """
     truth = jax.tree.map(lambda a: a[starts.face], task.photos.truth)
     spread = BOX_SPREAD if i == 0 else STAGE_SPREAD
@@ -194,7 +194,7 @@ def _run(
     state: optax.OptState,
     batches: tuple[Starts, Array, Float[Array, " n_steps"]],
 ) -> tuple[Neurons, optax.OptState, Float[Array, "n_steps 2"]]:
-    """One step of the optimiser for each batch of starts, key and learning rate; the losses before each.
+    """Do an optimiser's step for each batch of starts, key and learning rate; returns the losses before each.
 
     Stages of one form share the compiled program.
     """
@@ -219,7 +219,7 @@ def _run(
 
 
 def stage_settings(recipe: Recipe, i: int) -> StageSettings:
-    """The settings of the fit's stage i, without an early end."""
+    """Give the settings of the fit's stage i, without an early end."""
     stage = recipe.fit_config().stages[i]
     values = (stage.reg_factor, stage.sigma, stage.weight_factor, 0.0)
     return StageSettings(*(jnp.asarray(v, jnp.float32) for v in values))
@@ -237,7 +237,7 @@ def _advance(task: Task, experts: PatchExperts, photos: TrainingPhotos, starts: 
 
 
 def _error(pdm: PDM, photos: TrainingPhotos, starts: Starts) -> str:
-    """The faces' mean landmark error from their best start, in words."""
+    """Compute the faces' mean landmark error from their best start, in words."""
     shapes = jax.vmap(partial(shape_2d, pdm))(starts.params)
     off = jnp.linalg.norm(shapes - photos.points[starts.face], axis=-1).mean(-1)
     best = np.full(len(photos), np.inf)

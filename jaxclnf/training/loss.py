@@ -1,5 +1,5 @@
-"""What the experts of one stage are trained for: the conditional likelihood of the true positions, and
-landmarks that the stage's iterations bring to them.
+"""The loss of one stage's experts: the conditional likelihood of the true positions, and the landmark error
+after the stage's iterations.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ LOST = 15.0  # model units; errors far beyond teach nothing
 
 
 class Form(NamedTuple):
-    """What a stage's training is compiled for."""
+    """The static part of a stage's training, for which it is compiled."""
 
     yaws: tuple[float, ...]
     mirror: tuple[int, ...] | None
@@ -37,7 +37,7 @@ class Form(NamedTuple):
 
 
 class Aim(NamedTuple):
-    """What a stage works on and what its loss weighs."""
+    """The data of a stage's training, and the weights of its loss."""
 
     scale: Float[Array, ""]  # pixels per model unit
     target_width: Float[Array, ""]  # standard deviation of the response asked for, map pixels
@@ -54,7 +54,7 @@ def view_losses(
     aim: Aim,
     key: Array,
 ) -> tuple[Float[Array, " n_learned"], Float[Array, " n_learned"]]:
-    """Mean cross-entropy and mean landmark error (model units) of every learned view.
+    """Compute the mean cross-entropy and mean landmark error (model units) of every learned view.
 
     ``starts`` has leading axes: learned views, faces of the batch, all of which are seen with that view's
     experts.
@@ -87,7 +87,7 @@ def learned_maps(
     neurons: dict[str, Array],
     sigma: Float[Array, "1 area area"] | None,
 ) -> Float[Array, "n_faces n_points window window"]:
-    """Response maps of faces of one view, for experts whose alphas sum to 1 and which share a sigma."""
+    """Compute response maps of faces of one view, for experts with alphas that sum to 1 and one sigma."""
     size = patches.shape[-1]
     _, _, height, width = neurons["weights"].shape
 
@@ -122,7 +122,7 @@ def cross_entropy(
 def stage_end(
     pdm: PDM, face, maps: Array, params: FaceParams, settings: StageSettings, iterations: int
 ) -> FaceParams:
-    """The parameters after the stage's iterations on these maps, with a derivative by the maps."""
+    """Do the stage's iterations on these maps, with a derivative by the maps."""
     run = partial(iterate, pdm, face, maps, max_iterations=iterations, kernel="exact", settings=settings)
     return run(run(params, rigid=True).params, rigid=False).params
 
@@ -133,14 +133,14 @@ def landmark_error(
     points: Float[Array, "n_faces n_points 2"],
     resolution: Float[Array, " n_faces"],
 ) -> Float[Array, ""]:
-    """Mean distance to the true landmarks, in model units; lost faces count up to `LOST`."""
+    """Compute the mean distance to the true landmarks, in model units; lost faces count as `LOST`."""
     off = (jax.vmap(partial(shape_2d, pdm))(params) - points) / resolution[:, None, None]
     distance = jnp.mean(jnp.sqrt(jnp.sum(off**2, -1) + 1e-3), axis=-1)
     return jnp.mean(-LOST * jnp.expm1(-distance / LOST))
 
 
 def _relit(patches: Float[Array, "n_faces n size size"], key: Array) -> Float[Array, "n_faces n size size"]:
-    """The patches under another exposure curve and with a camera's noise, drawn for each face."""
+    """Change the patches' exposure curve and add a camera's noise, both drawn for each face."""
     keys = jax.random.split(key, 3)
     each = (len(patches), 1, 1, 1)
     gamma = jnp.exp(GAMMA * jax.random.normal(keys[0], each, patches.dtype))

@@ -1,4 +1,4 @@
-"""The learned quantities of one scale's experts, and the experts they stand for.
+"""The learned quantities of one scale's experts, and the experts that follow from them.
 
 What is learned is kept near unit size, so that one learning rate serves all of it. Mirrored views share
 their training: only the frontal view and the views of one side are learned; the frontal view is its own
@@ -31,7 +31,7 @@ class Neurons:
 
 
 def learned_yaws(yaws: tuple[float, ...], mirrored: bool) -> list[float]:
-    """Yaw of every view that is learned: with a mirror table those of one side, else those of both."""
+    """List the yaw of every view that is learned: with a mirror table those of one side, else of both."""
     return [0.0, *yaws] if mirrored else [0.0, *yaws, *(-y for y in yaws)]
 
 
@@ -43,7 +43,7 @@ def experts_of(
     window: int,
     learned_only: bool = False,
 ) -> PatchExperts:
-    """The experts of the learned views, then (unless ``learned_only``) of their mirror images."""
+    """Build the experts of the learned views, then (unless ``learned_only``) of their mirror images."""
     views = _per_landmark(neurons)
     centres = learned_yaws(yaws, mirror is not None)
     if mirror is not None:
@@ -73,13 +73,13 @@ def experts_of(
 def field_covariance(
     betas: Float[Array, " n_edges"], terms: Float[Array, "n_edges area area"]
 ) -> Float[Array, "area area"]:
-    """Sigma of the random field whose alphas sum to 1."""
+    """Compute Sigma of the random field whose alphas sum to 1."""
     precision = 2 * (jnp.eye(terms.shape[-1], dtype=terms.dtype) + jnp.tensordot(betas, terms, 1))
     return jnp.linalg.inv(precision)
 
 
 def edge_terms(window: int) -> Float[np.ndarray, "n_edges area area"]:
-    """Precision of the edge terms between the pixels of a window.
+    """Compute the precision of the edge terms between the pixels of a window.
 
     The first asks neighbours (eight of them) to be alike, sum (y_i - y_j)^2; the second asks pixels four
     to six steps apart not to respond together, sum (y_i + y_j)^2. Source: Baltrušaitis, Robinson &
@@ -102,13 +102,13 @@ def _per_landmark(neurons: Neurons) -> dict[str, Array]:
 
 
 def _mirrored(views: dict[str, Array], mirror: np.ndarray) -> dict[str, Array]:
-    """The views of mirrored faces."""
+    """Mirror the views."""
     swapped = {k: v[:, mirror] for k, v in views.items()}
     return swapped | {"weights": swapped["weights"][..., ::-1]}
 
 
 def _symmetric(views: dict[str, Array], mirror: np.ndarray) -> dict[str, Array]:
-    """The views, the frontal one made symmetric: the first landmark of each pair is learned for both."""
+    """Make the frontal view symmetric: the first landmark of each pair is learned for both."""
     frontal = {k: v[:1] for k, v in views.items()}
     second = np.arange(len(mirror)) > mirror
     image = _mirrored(frontal, mirror)

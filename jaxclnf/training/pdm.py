@@ -1,4 +1,4 @@
-"""A point distribution model from 2D landmarks alone.
+"""Learning a point distribution model from 2D landmarks alone.
 
 `jaxclnf.training.nrsfm` finds the 3D shapes, with mirrored faces as data; here they get their frame.
 Landmarks leave open which way is near, how large a head is and which way is straight ahead. A face is
@@ -60,12 +60,12 @@ def learn_pdm(
 
 
 def mirrored(points: np.ndarray, mirror: Sequence[int]) -> np.ndarray:
-    """The landmarks (n, n_points, 2) of the faces' mirror images, about x = 0."""
+    """Mirror landmarks (n, n_points, 2) about x = 0."""
     return points[:, np.asarray(mirror)] * np.array([-1, 1])
 
 
 def _normalised(points: np.ndarray) -> np.ndarray:
-    """Every shape about its centroid, with an RMS radius of 1."""
+    """Centre every shape and scale it to an RMS radius of 1."""
     return (points - points.mean(axis=1, keepdims=True)) / _radii(points)[:, None, None]
 
 
@@ -75,7 +75,7 @@ def _radii(points: np.ndarray) -> np.ndarray:
 
 
 class _Views(NamedTuple):
-    """A shape model and how the training faces are turned to the camera."""
+    """A shape model and the rotations of the training faces."""
 
     mean: np.ndarray
     basis: np.ndarray
@@ -84,7 +84,7 @@ class _Views(NamedTuple):
 
 
 def _in_standard_frame(state: Factors, points: np.ndarray, eye_distances: np.ndarray | None) -> PDM:
-    """The model with its depth sign, frontal direction and unit of length settled."""
+    """Settle the model's depth sign, frontal direction and unit of length."""
     rotations = jax.vmap(euler_to_matrix)(state.params.rotation)
     scales = np.asarray(state.params.scale) * _radii(points)
     views = _Views(np.asarray(state.pdm.mean), np.asarray(state.pdm.basis), np.asarray(rotations), scales)
@@ -98,7 +98,7 @@ def _in_standard_frame(state: Factors, points: np.ndarray, eye_distances: np.nda
 
 
 def _convex(views: _Views) -> _Views:
-    """The model or its mirror image in depth, which explains landmarks as well: that with its rim behind."""
+    """Choose between the model and its mirror image in depth, which fits as well: the rim must lie behind."""
     radius = (views.mean[:, :2] ** 2).sum(axis=1)
     if np.cov(views.mean[:, 2], radius)[0, 1] >= 0:
         return views
@@ -107,7 +107,7 @@ def _convex(views: _Views) -> _Views:
 
 
 def _straight_ahead(views: _Views) -> _Views:
-    """The model in the frame in which the mean rotation of the faces is zero."""
+    """Turn the model to the frame in which the mean rotation of the faces is zero."""
     left, _, right = np.linalg.svd(views.rotations.sum(axis=0))
     turn = left @ right
     rotations = views.rotations @ turn.T
@@ -119,7 +119,7 @@ def _turned(rotation: np.ndarray, basis: np.ndarray) -> np.ndarray:
 
 
 def _unit(views: _Views, eye_distances: np.ndarray | None) -> float:
-    """Millimetres in a unit of the learned model."""
+    """Estimate the millimetres in a unit of the learned model."""
     if eye_distances is None:
         return HALF_WIDTH_MM / float(np.sqrt((views.mean[:, :2] ** 2).sum(axis=1).mean()))
     # Turning the head foreshortens the line between the eyes, which is the model's x axis.

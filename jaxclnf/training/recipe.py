@@ -1,4 +1,4 @@
-"""What a training run does: the scales, the size of the experts, how long and how fast they learn."""
+"""The settings of a training run: scales, size of the experts, number of steps, learning rates."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Recipe:
 
     @property
     def n_steps(self) -> int:
-        """Steps of the whole run."""
+        """Count the steps of the whole run."""
         return sum(self.steps) * len(self.scales)
 
     def fit_config(self) -> FitConfig:

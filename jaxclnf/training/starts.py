@@ -1,4 +1,4 @@
-"""Where the stages of a fit start while the experts learn, and where they end."""
+"""The starts of a fit's stages while the experts learn, and their ends."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ BLOCK = 128  # faces fitted at a time
 
 
 class Starts(NamedTuple):
-    """Faces and the parameters a stage finds them with."""
+    """Faces, and the parameters at which a stage starts on them."""
 
     face: Int[Array, " n"]
     params: FaceParams
@@ -34,7 +34,7 @@ class Starts(NamedTuple):
 
 
 class Spread(NamedTuple):
-    """Standard deviations of the displacements added to a stage's starts."""
+    """Standard deviations of the displacements that are added to a stage's starts."""
 
     move: float  # model units
     size: float  # share
@@ -131,6 +131,6 @@ def _fields(params: FaceParams) -> tuple[Array, ...]:
 
 
 def _along(ends: tuple[Array, Array], share: Float[Array, " n"]) -> Array:
-    """The point ``share`` of the way from the first to the second."""
+    """Interpolate: the point ``share`` of the way from the first to the second."""
     first, second = ends
     return first + (second - first) * share.reshape(-1, *(1,) * (first.ndim - 1))

@@ -1,4 +1,4 @@
-"""What fits meet in practice, made of annotated faces: hard photos, detectors' boxes, boxes beside faces."""
+"""Trials for a calibration, made from annotated faces: hard photos, detectors' boxes, boxes beside faces."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Trial(NamedTuple):
 
 
 def trials(faces: Faces, seed: int = 0) -> Iterator[Trial]:
-    """Trials of every face, from its photo as it is and made harder, and from places beside it.
+    """Make trials of every face, from its photo as it is and made harder, and from places beside it.
 
     Boxes are the default detector's where it finds the face, else the dataset's, moved with the face.
     """
@@ -72,7 +72,7 @@ KINDS: dict[str, Callable[[np.random.Generator], Change]] = {
 
 
 def disturbed(box: Box, rng: np.random.Generator) -> Box:
-    """A box that is off by what a bad detector's may be."""
+    """Disturb a box as much as a bad detector might."""
     by = rng.choice(DISTURBANCES)
     size = box[2:4] * np.exp(rng.normal(0, by))
     middle = box[:2] + box[2:4] / 2 + rng.normal(0, by, 2) * box[2:4]
@@ -82,7 +82,7 @@ def disturbed(box: Box, rng: np.random.Generator) -> Box:
 def beside(
     shape: tuple[int, ...], occupied: Float[np.ndarray, "n_faces 4"], rng: np.random.Generator, n: int
 ) -> list[Box]:
-    """Up to ``n`` square boxes of any size in a photo (height, width), that touch none of the others."""
+    """Draw up to ``n`` square boxes of any size in a photo (height, width) that touch none of the others."""
     found: list[Box] = []
     for _ in range(_TRIES * n):
         side = rng.uniform(24, max(0.5 * min(shape), 25))
@@ -100,7 +100,7 @@ def _trial(kind: str, change: Change, rgb: RGB, points: np.ndarray, box: Box, un
 
 
 def _box_of(picture: RGB, points: np.ndarray, moved: np.ndarray, box: Box, scale: float) -> Box:
-    """The detector's box of a face; where it finds none, the dataset's in the changed photo."""
+    """Give the detector's box of a face or, if it finds none, the dataset's in the changed photo."""
     found = detect_faces(picture)
     if found:
         at = overlaps(found.boxes, _tight(moved)[None])[:, 0]

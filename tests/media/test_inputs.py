@@ -56,7 +56,7 @@ def test_what_stands_for_no_photo_is_named(folder: Path) -> None:
     found = find_photos(["empty", "*.gif", "empty.txt", "bytes.txt", "b.jpg"])
     failures = found.failures
     assert names(found.paths) == ["b.jpg"]
-    expected = ["holds no photos", "matches no file", "is an empty list", "no UTF-8"]
+    expected = ["holds no photos", "matches no file", "is an empty list", "not UTF-8"]
     assert len(failures) == 4
     for failure, sentence in zip(failures, expected, strict=True):
         assert sentence in failure.reason

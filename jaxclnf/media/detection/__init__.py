@@ -1,4 +1,4 @@
-"""Faces in a photo: detectors behind one protocol, a photo in, boxes around the landmarks out."""
+"""Face detection: detectors behind one protocol, from a photo to boxes around the landmarks."""
 
 from jaxclnf.media.detection.found import BoxMap, Detections, Detector, largest
 from jaxclnf.media.detection.named import DetectorName, default_detector, detect_faces, named_detector

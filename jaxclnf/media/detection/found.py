@@ -1,4 +1,4 @@
-"""What detectors hand back, and the protocol they keep to."""
+"""The result of a detector, and the protocol of detectors."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ RGB = UInt8[np.ndarray, "height width 3"]
 
 
 class Detections(NamedTuple):
-    """Faces found, best first.
+    """The faces found in a photo, best first.
 
     A box spans the 68 landmarks on average. ``rolls`` turn boxes about their middles, clockwise as seen, in
     radians; without them boxes are level. ``points`` are the eyes, the nose's tip and the corners of the
@@ -25,14 +25,14 @@ class Detections(NamedTuple):
     rolls: Float[np.ndarray, " n_faces"] | None = None
 
     def take(self, index: Sequence[int] | np.ndarray) -> Detections:
-        """The faces of these numbers."""
+        """Take the faces with these numbers."""
         points = None if self.points is None else self.points[index]
         rolls = None if self.rolls is None else self.rolls[index]
         return Detections(self.boxes[index], self.scores[index], points, rolls)
 
     @property
     def tilted(self) -> Float[np.ndarray, "n_faces 5"]:
-        """The boxes with their rolls as a fifth column, as fits take them."""
+        """Give the boxes with their rolls as a fifth column, as fits take them."""
         rolls = np.zeros(len(self.boxes)) if self.rolls is None else self.rolls
         return np.column_stack([self.boxes, rolls]).astype(np.float32)
 
@@ -41,11 +41,11 @@ class Detections(NamedTuple):
 
 
 Detector = Callable[[RGB], Detections]
-"""Anything that finds faces in a photo: a built-in detector, or a function of one's own."""
+"""Function that finds faces in a photo: a built-in detector, or your own."""
 
 
 class BoxMap(NamedTuple):
-    """Map of a detector's boxes to boxes around the landmarks, learned on photos with annotated faces."""
+    """Map from a detector's boxes to boxes around the landmarks, learned from annotated faces."""
 
     shift: tuple[float, float]  # of the corner, in widths and heights of the box
     stretch: tuple[float, float]
@@ -57,10 +57,10 @@ class BoxMap(NamedTuple):
 
 
 def nothing() -> Detections:
-    """No faces."""
+    """Make the result without faces."""
     return Detections(np.zeros((0, 4), np.float32), np.zeros(0, np.float32))
 
 
 def largest(found: Detections) -> Detections:
-    """The face with the largest box alone, or none where there is none."""
+    """Keep only the face with the largest box, if there is any."""
     return found.take(np.argsort(-found.boxes[:, 2] * found.boxes[:, 3])[:1])

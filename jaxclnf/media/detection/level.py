@@ -1,4 +1,4 @@
-"""A second look at tilted faces: their surroundings are turned level, and the face is found anew in them."""
+"""A second look at tilted faces: their surroundings are turned upright, and the face is found there anew."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ class _Turned(NamedTuple):
 
 
 def roll_of(points: Float[np.ndarray, "5 2"]) -> float:
-    """How far a face is turned clockwise, as seen, in radians."""
+    """Estimate a face's roll from its points: clockwise as seen, in radians."""
     x, y = (points - points.mean(axis=0)).T
     return float(np.angle(np.sum(np.conj(_UPRIGHT) * (x + 1j * y))))
 
 
 def with_rolls(detector: Detector, rgb: RGB) -> Detections:
-    """What a detector finds, faces that are tilted in boxes that are tilted with them."""
+    """Detect faces, with tilted boxes for tilted faces."""
     found = detector(rgb)
     rolls = np.zeros(len(found.boxes), np.float32)
     boxes = found.boxes.copy()
@@ -54,7 +54,7 @@ def with_rolls(detector: Detector, rgb: RGB) -> Detections:
 def _second_look(
     detector: Detector, rgb: RGB, box: Float[np.ndarray, "4"], first: float
 ) -> tuple[Float[np.ndarray, "4"], float]:
-    """The face's box and roll, or the box as it was where the face is nearly level or not found anew."""
+    """Find the face's box and roll; the box stays as it was if the face is nearly upright or not found."""
     roll, best = first / _TOLD, (box, 0.0)
     for _ in range(_MOST_LOOKS):
         turned = _turned(rgb, box, roll)
@@ -88,7 +88,7 @@ def _turned(rgb: RGB, box: Float[np.ndarray, "4"], roll: float) -> _Turned:
 
 
 def _in_the_middle(found: Detections) -> Detections | None:
-    """The face whose box the picture's middle is nearest to, if it lies in it."""
+    """Find the face whose box holds the picture's middle, the nearest if there are several."""
     if not found:
         return None
     off = np.abs(found.boxes[:, :2] + found.boxes[:, 2:] / 2 - _SIDE / 2).max(axis=1)
@@ -97,7 +97,7 @@ def _in_the_middle(found: Detections) -> Detections | None:
 
 
 def _in_photo(box: Float[np.ndarray, "4"], turned: _Turned, roll: float) -> Float[np.ndarray, "4"]:
-    """A level box of the turned picture: in the photo, still to be turned about its middle."""
+    """Take an upright box of the turned picture to the photo, where its roll is still to be applied."""
     size = box[2:] / turned.scale
     middle = box[:2] + (box[2:] - 1) / 2 - _SIDE / 2
     middle = turned.middle + _rotation(roll) @ middle / turned.scale

@@ -33,7 +33,7 @@ _local = threading.local()  # OpenCV's detector keeps the size of its picture: o
 
 
 def is_installed() -> bool:
-    """Whether the library is installed and holds the network."""
+    """Tell whether the library is installed and holds the network."""
     try:
         _network()
     except (ImportError, OSError, AttributeError, ValueError):
@@ -67,9 +67,9 @@ def _detector() -> Any:
 
 @contextmanager
 def _only_errors() -> Iterator[None]:
-    """Context in which OpenCV 5 does not warn of a target that it passes over; OpenCV 4 never does.
+    """Keep OpenCV 5 from warning of a target that it ignores; OpenCV 4 never does.
 
-    One thread at a time is in it: the level is the process's, and the first to leave would set it back.
+    Only one thread at a time: the log level is the process's, and the first to leave would reset it.
     """
     logging: Any = getattr(cv2.utils, "logging", None)
     if logging is None:

@@ -1,4 +1,4 @@
-"""Detectors by their names."""
+"""The built-in detectors by their names."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from jaxclnf.media.detection.sizes import enlarged, reduced
 
 
 class DetectorName(StrEnum):
-    """Names of the detectors that are built in."""
+    """Names of the built-in detectors."""
 
     libface = "libface"
     hog = "hog"
@@ -24,12 +24,12 @@ class DetectorName(StrEnum):
 
 
 def default_detector() -> DetectorName:
-    """libfacedetection where its wheel exists (Linux on x86-64), else dlib's."""
+    """Choose libfacedetection where its wheel exists (Linux on x86-64), else dlib's detector."""
     return DetectorName.libface if libface.is_installed() else DetectorName.hog
 
 
 def named_detector(name: str | None = None) -> Detector:
-    """The detector of a name, or the default; raises ValueError where it is none or not installed."""
+    """Find a detector by its name, or the default; raises ValueError if it is unknown or not installed."""
     chosen = default_detector() if name is None else name
     if chosen not in list(DetectorName):
         raise ValueError(f"detector {name!r} is unknown; detectors are {', '.join(DetectorName)}")

@@ -1,6 +1,6 @@
-"""A network of convolutions out of an ONNX file, as a function that JAX compiles.
+"""A convolutional network from an ONNX file, as a function that JAX compiles.
 
-Knows the operations of small face detectors, with the attributes these have; anything else is refused.
+It knows the operations of small face detectors, with the attributes that they use, and refuses all others.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Weights = dict[str, Any]
 
 
 class _Step(NamedTuple):
-    """An operation, the names of what goes in and comes out, and its attributes."""
+    """An operation, the names of its inputs and outputs, and its attributes."""
 
     operation: str
     inputs: tuple[str, ...]
@@ -36,7 +36,7 @@ class Network(NamedTuple):
     outputs: tuple[str, ...]
 
     def __call__(self, weights: Weights, photos: Maps) -> list[Array]:
-        """The outputs for a batch of photos; pure, weights in the place of its own."""
+        """Compute the outputs for a batch of photos with the given weights; a pure function."""
         values: dict[str, Any] = weights | {"input": photos}
         for step in self.steps:
             arguments = [values[name] for name in step.inputs if name]
@@ -45,7 +45,7 @@ class Network(NamedTuple):
 
 
 def read_network(path: Path) -> Network:
-    """Read a network; raises ValueError where it is none, or has operations that are not known here."""
+    """Read a network; raises ValueError if the file is not one, or has unknown operations."""
     import onnx
 
     try:
@@ -69,7 +69,7 @@ def read_network(path: Path) -> Network:
 
 
 def _conv(attributes: dict, x: Maps, kernel: Array, bias: Array) -> Maps:
-    """Channels last, as processors like them; ONNX keeps kernels as (out, in, height, width)."""
+    """Convolve with channels last, which is faster; ONNX keeps kernels as (out, in, height, width)."""
     groups, pads = attributes["group"], attributes["pads"]
     if kernel.shape[2:] == (1, 1):
         return jnp.einsum("nhwi,oi->nhwo", x, kernel[:, :, 0, 0]) + bias[None, None, None]
@@ -86,7 +86,7 @@ def _conv(attributes: dict, x: Maps, kernel: Array, bias: Array) -> Maps:
 
 
 def _each_channel(x: Maps, kernel: Float[Array, "n_channels 3 3"]) -> Maps:
-    """A 3 x 3 kernel a channel, as nine products that XLA fuses: faster on a CPU than its convolution."""
+    """Convolve each channel with its 3 x 3 kernel, as nine products that XLA fuses: faster on a CPU."""
     height, width = x.shape[1:3]
     padded = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
     parts = [
@@ -98,18 +98,18 @@ def _each_channel(x: Maps, kernel: Float[Array, "n_channels 3 3"]) -> Maps:
 
 
 def _max_pool(attributes: dict, x: Maps) -> Maps:
-    """Largest values of blocks of 2 x 2 pixels."""
+    """Take the largest values of blocks of 2 x 2 pixels."""
     n, height, width, channels = x.shape
     return x.reshape(n, height // 2, 2, width // 2, 2, channels).max(axis=(2, 4))
 
 
 def _twice(attributes: dict, x: Maps, *sizes: Array) -> Maps:
-    """Every pixel twice in each direction."""
+    """Repeat every pixel twice in each direction."""
     return jnp.repeat(jnp.repeat(x, 2, axis=1), 2, axis=2)
 
 
 def _rows(attributes: dict, x: Maps, shape: Array) -> Array:
-    """(photos, cells, values)."""
+    """Reshape to (photos, cells, values)."""
     return x.reshape(len(x), -1, x.shape[-1])
 
 

@@ -1,4 +1,4 @@
-"""Networks written down in ONNX's format, as OpenCV reads them: a few operations, weights, no names but ours.
+"""Writing networks in ONNX's format for OpenCV: a few operations, and weights.
 
 The messages are those of onnx.proto (IR version 6, operators of version 11); a field is its number, what it
 holds and, where that has no fixed size, its length.
@@ -21,7 +21,7 @@ Shapes = Mapping[str, Sequence[int]]
 
 
 def node(operation: str, inputs: Iterable[str], output: str, **attributes: Attribute) -> bytes:
-    """An operation: what it reads, what it gives, and its attributes."""
+    """Encode an operation: its inputs, its outputs and its attributes."""
     told = [_text(1, name) for name in inputs] + [_text(2, output), _text(4, operation)]
     return b"".join([*told, *(_bytes(5, _attribute(name, value)) for name, value in attributes.items())])
 
@@ -29,7 +29,7 @@ def node(operation: str, inputs: Iterable[str], output: str, **attributes: Attri
 def model(
     nodes: Sequence[bytes], weights: Mapping[str, np.ndarray], inputs: Shapes, outputs: Shapes
 ) -> bytes:
-    """A file's content: operations in their order, their weights, what goes in and what comes out."""
+    """Encode a file: operations in their order, weights, inputs and outputs."""
     graph = [_bytes(1, each) for each in nodes] + [_text(2, "network")]
     graph += [_bytes(5, _tensor(name, array)) for name, array in weights.items()]
     graph += [_bytes(11, _value(name, shape)) for name, shape in inputs.items()]
@@ -71,7 +71,7 @@ def _int(field: int, value: int) -> bytes:
 
 
 def _varint(value: int) -> bytes:
-    """Seven bits a byte, the lowest first; all but the last have their highest bit set."""
+    """Encode seven bits in each byte, lowest first; all but the last byte have their highest bit set."""
     found = bytearray()
     while value > 127:
         found.append(value & 127 | 128)

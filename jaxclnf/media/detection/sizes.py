@@ -1,4 +1,4 @@
-"""The sizes in which a network looks at a photo."""
+"""The sizes at which a network looks at a photo."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from jaxclnf.media.detection.found import RGB, Detections
 
 LONGEST = 640
-"""Pixels of a photo's longer side as networks see it; what is larger is reduced."""
+"""Pixels of a photo's longer side for networks; larger photos are reduced."""
 
 SECOND = 0.85
 """A second look at so large a photo finds faces of 24 pixels, which networks see from 20 on ..."""
@@ -25,7 +25,7 @@ Look = Callable[[RGB], Detections]
 
 
 def in_sizes(look: Look, rgb: RGB, longest: int = LONGEST) -> Detections:
-    """What a network finds in the photo, reduced; of faces that two looks show, the first one's."""
+    """Detect faces in a reduced photo, in one look or two; the first look's face counts if both show it."""
     side = max(rgb.shape[:2])
     first, second = min(1.0, longest / side), min(SECOND, SECOND_LONGEST / side)
     found = _seen(look, rgb, first)
@@ -39,7 +39,7 @@ def _seen(look: Look, rgb: RGB, scale: float) -> Detections:
 
 
 def reduced(rgb: RGB, scale: float) -> np.ndarray:
-    """A photo shrunk by area to ``scale`` times its size."""
+    """Shrink a photo by area to ``scale`` times its size."""
     if scale >= 1:
         return np.ascontiguousarray(rgb)
     size = [max(1, round(scale * n)) for n in rgb.shape[1::-1]]
@@ -47,7 +47,7 @@ def reduced(rgb: RGB, scale: float) -> np.ndarray:
 
 
 def enlarged(found: Detections, scale: float) -> Detections:
-    """Detections in a photo of which ``scale`` times the size was looked at.
+    """Take detections from a photo reduced by ``scale`` to the photo itself.
 
     Reduction keeps the outer edges of pixels, so their middles shift by half the difference.
     """
@@ -58,7 +58,7 @@ def enlarged(found: Detections, scale: float) -> Detections:
 
 
 def merged(first: Detections, second: Detections) -> Detections:
-    """Join detections, best first: all of the first lot, and those of the second that lie elsewhere."""
+    """Merge detections, best first: all of the first, and those of the second that lie elsewhere."""
     if not first or not second:
         return first or second
     other = second.take(np.flatnonzero(overlaps(second.boxes, first.boxes).max(axis=1) < 0.3))
@@ -70,7 +70,7 @@ def merged(first: Detections, second: Detections) -> Detections:
 
 
 def overlaps(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Area that each box (n, 4) shares with each of the others (m, 4), divided by the area of both."""
+    """Divide the area that each box (n, 4) shares with each of the others (m, 4) by that of their union."""
     corner = np.maximum(a[:, None, :2], b[None, :, :2])
     end = np.minimum((a[:, :2] + a[:, 2:])[:, None], (b[:, :2] + b[:, 2:])[None])
     shared = np.maximum(end - corner, 0).prod(axis=2)

@@ -26,7 +26,7 @@ _SAME = 0.3  # boxes that overlap more are of one face
 
 
 class YuNet:
-    """The detector of a file; ``threshold`` is the least score of a face."""
+    """The detector in a file; ``threshold`` is the lowest score of a face."""
 
     def __init__(self, path: Path, threshold: float = 0.5) -> None:
         self._network = _network(path)
@@ -40,7 +40,7 @@ class YuNet:
         return found._replace(boxes=_TO_LANDMARKS(found.boxes))
 
     def look(self, photos: Sequence[RGB]) -> list[Detections]:
-        """The network's own boxes in photos of one size, in a batch, not reduced."""
+        """Compute the network's own boxes in a batch of photos of one size, which are not reduced."""
         batch = np.stack([_padded(photo) for photo in photos])
         values = np.asarray(self._run(self._key, self._network.weights, batch))
         return [self._faces(rows) for rows in values]
@@ -54,7 +54,7 @@ class YuNet:
 
 
 class _Fixed:
-    """A network that stands for itself where JAX asks what programs depend on."""
+    """A network as a static argument of JAX, which is compared by identity."""
 
     def __init__(self, network: Network) -> None:
         self.network = network
@@ -70,20 +70,20 @@ def _network(path: Path) -> Network:
 
 
 def _padded(rgb: RGB) -> np.ndarray:
-    """Black below and to the right, to multiples of the largest stride."""
+    """Pad with black below and to the right, to multiples of the largest stride."""
     below, right = (-n % STRIDES[-1] for n in rgb.shape[:2])
     return np.pad(rgb, ((0, below), (0, right), (0, 0)))
 
 
 def _cells(fixed: _Fixed, weights: Weights, photos: Array) -> Float[Array, "n_photos n_cells 15"]:
-    """Box x, y, w, h, five points and score of every cell."""
+    """Decode box x, y, w, h, five points and score of every cell."""
     bgr = photos[..., ::-1].astype(jnp.float32)
     values = dict(zip(fixed.network.outputs, fixed.network(weights, bgr), strict=True))
     return jnp.concatenate([_decoded(values, stride, bgr.shape[2] // stride) for stride in STRIDES], axis=1)
 
 
 def _decoded(values: dict[str, Array], stride: int, width: int) -> Float[Array, "n_photos n_cells 15"]:
-    """The cells of a grid, ``width`` in a row, in pixels."""
+    """Decode the cells of a grid, ``width`` in a row, to pixels."""
     classes, objects, boxes, points = (values[f"{what}_{stride}"] for what in ("cls", "obj", "bbox", "kps"))
     row, column = jnp.divmod(jnp.arange(classes.shape[1]), width)
     place = jnp.stack([column, row], axis=-1).astype(jnp.float32)

@@ -1,4 +1,4 @@
-"""The training of a convolutional expert: batch normalisation, losses, steps, the network that is kept."""
+"""The training of a convolutional expert: batch normalisation, losses, steps, the averaged network."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ WING, CURVATURE = 5.0, 0.7  # of the wing loss, pixels of the picture
 
 
 class Learned(NamedTuple):
-    """What a step changes: weights, the scales of normalisation, the running statistics."""
+    """The values that a step changes: weights, and the scales of normalisation."""
 
     network: ConvNetwork
     gains: list[Float[Array, " n_out"]]  # a layer, in the order in which the network applies them
 
 
 class TrainingState(NamedTuple):
-    """A training run between two steps."""
+    """The state of a training run between two steps."""
 
     learned: Learned
     kept: Learned  # the moving average
@@ -38,7 +38,7 @@ class TrainingState(NamedTuple):
 
 
 def first_network(recipe: ConvRecipe, n_points: int, key: Array) -> ConvNetwork:
-    """A network of random kernels, of which every residual block starts near nothing."""
+    """Make a network of random kernels, whose residual blocks start near zero."""
     keys = iter(jax.random.split(key, 200))
 
     def layer(side: int, n_in: int, n_out: int, gain: float = 2.0) -> ConvLayer:
@@ -58,7 +58,7 @@ def first_network(recipe: ConvRecipe, n_points: int, key: Array) -> ConvNetwork:
 
 
 def begin(recipe: ConvRecipe, n_points: int) -> TrainingState:
-    """The state of a run before its first step."""
+    """Make the state of a run before its first step."""
     network = first_network(recipe, n_points, jax.random.key(recipe.seed))
     widths: list[int] = []
 
@@ -84,7 +84,7 @@ def _optimiser(recipe: ConvRecipe) -> optax.GradientTransformation:
 
 
 def _rate(recipe: ConvRecipe, share: Array) -> Array:
-    """The learning rate when a share of the steps is done: a short rise, then half a cosine."""
+    """Give the learning rate after a share of the steps: a short rise, then half a cosine."""
     rise = jnp.minimum(share / 0.02, 1.0)
     return recipe.rate * rise * (0.501 + 0.499 * jnp.cos(jnp.pi * jnp.minimum(share, 1.0)))
 
@@ -92,7 +92,7 @@ def _rate(recipe: ConvRecipe, share: Array) -> Array:
 def network_logits(
     learned: Learned, pictures: Array, dtype: Any = jnp.float32
 ) -> tuple[Array, list[tuple[Array, Array]]]:
-    """Logits with every layer normalised over the batch, and the means and variances met."""
+    """Compute logits with every layer normalised over the batch, and the batch's means and variances."""
     gains, met = iter(learned.gains), []
 
     def apply(layer: ConvLayer, x: Array, stride: int) -> Array:
@@ -116,7 +116,7 @@ def network_logits(
 
 
 def folded(learned: Learned, statistics: list[tuple[Array, Array]]) -> ConvNetwork:
-    """The network with the running normalisation in its kernels and biases."""
+    """Fold the running normalisation into the network's kernels and biases."""
     rest = iter(zip(learned.gains, statistics, strict=True))
 
     def fold(layer: ConvLayer) -> ConvLayer:
@@ -136,7 +136,7 @@ def folded(learned: Learned, statistics: list[tuple[Array, Array]]) -> ConvNetwo
 
 
 def centres(maps_logits: Float[Array, "batch cells cells n_points"]) -> Float[Array, "batch n_points 2"]:
-    """Means of the softmax of logits, in pixels of the picture."""
+    """Compute the means of the softmax of logits, in pixels of the picture."""
     shape = maps_logits.shape
     shares = jax.nn.softmax(maps_logits.reshape(shape[0], -1, shape[3]), 1).reshape(shape)
     cells = 2 * jnp.arange(shape[1], dtype=shares.dtype) + 0.5
@@ -146,7 +146,7 @@ def centres(maps_logits: Float[Array, "batch cells cells n_points"]) -> Float[Ar
 
 
 def losses(found: Array, lesson: Lesson, recipe: ConvRecipe, teacher: Array | None) -> tuple[Array, Array]:
-    """The loss, and the mean distance of the maps' means from the landmarks, pixels of the picture."""
+    """Compute the loss, and the mean distance of the maps' means from the landmarks in picture pixels."""
     n_cells = found.shape[1]
     cells = 2 * jnp.arange(n_cells, dtype=found.dtype) + 0.5
     away = cells[None, None, None] - lesson.points[..., None]
@@ -172,7 +172,7 @@ def losses(found: Array, lesson: Lesson, recipe: ConvRecipe, teacher: Array | No
 
 
 def _wing(x: Array) -> Array:
-    """Feng et al. 2018: logarithmic near zero, linear beyond."""
+    """Compute the wing loss (Feng et al. 2018): logarithmic near zero, linear beyond."""
     size = jnp.abs(x)
     near = WING * jnp.log1p(size / CURVATURE)
     return jnp.where(size < WING, near, size - WING + WING * jnp.log1p(WING / CURVATURE))
@@ -211,7 +211,7 @@ def take_steps(
         done = state.step.astype(n_steps.dtype)
         rate = -_rate(recipe, done / n_steps)
         learned = optax.apply_updates(before, jax.tree.map(lambda u: rate * u, updates))
-        # Early weights are worth little: the average forgets faster at the start.
+        # The average forgets faster at the start, since early weights are poor.
         keep = jnp.minimum(recipe.average, (1 + done) / (10 + done))
         kept = jax.tree.map(lambda a, b: keep * a + (1 - keep) * b, state.kept, learned)
         memory = jnp.minimum(MEMORY, (1 + done) / (10 + done))
@@ -232,7 +232,7 @@ def steady_network(
     n: int,
     dtype: Any = jnp.float32,
 ) -> ConvNetwork:
-    """The kept network, folded with statistics of its own over ``n`` batches."""
+    """Fold the averaged network with its own statistics over ``n`` batches."""
 
     def one(_, k):
         lesson = draw_lesson(crops, mirror, recipe, k)

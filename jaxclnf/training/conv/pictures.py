@@ -1,4 +1,4 @@
-"""Pictures to learn from: disturbed frames, sampled faces, and what a camera and the world do to them."""
+"""Training pictures: disturbed frames, sampled faces, and the effects of cameras, light and occlusion."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Lesson(NamedTuple):
 
 
 def draw_lesson(crops: Crops, mirror: Int[Array, " n_points"], recipe: ConvRecipe, key: Array) -> Lesson:
-    """A batch of disturbed pictures of faces drawn at random, half of them mirrored."""
+    """Draw a batch of disturbed pictures of random faces, half of them mirrored."""
     k_face, k_frame, k_mirror, k_look = jax.random.split(key, 4)
     faces = jax.random.randint(k_face, (recipe.batch,), 0, len(crops.pixels))
     frames = _disturbed(crops, faces, recipe, k_frame)
@@ -46,12 +46,12 @@ def draw_lesson(crops: Crops, mirror: Int[Array, " n_points"], recipe: ConvRecip
 
 
 def _disturbed(crops: Crops, faces: Array, recipe: ConvRecipe, key: Array) -> Float[Array, "batch 2 3"]:
-    """Frames of boxes, far off, or of the truth, a little off."""
+    """Disturb frames: those of boxes widely, those of the truth a little."""
     keys = jax.random.split(key, 5)
     n = (recipe.batch,)
     boxed = jax.random.bernoulli(keys[0], recipe.from_box, n)
     frames = jnp.where(boxed[:, None, None], crops.box_frames[faces], crops.true_frames[faces])
-    # Some boxes lie far off, most do not: tails are heavier than a Gaussian's.
+    # A few boxes lie far off, so the distributions have heavier tails than a Gaussian.
     turn = jnp.where(boxed, 0.33, 0.08) * jnp.clip(jax.random.t(keys[1], 6.0, n), -3.0, 3.0)
     size = jnp.exp(jnp.where(boxed, 0.14, 0.05) * jnp.clip(jax.random.t(keys[2], 6.0, n), -2.5, 2.5))
     move = jnp.where(boxed, 0.055, 0.02)[:, None] * recipe.side
@@ -63,7 +63,7 @@ def _disturbed(crops: Crops, faces: Array, recipe: ConvRecipe, key: Array) -> Fl
 
 
 def _sampled(image: Array, points: Array, frame: Array, side: int) -> tuple[Array, Array]:
-    """One face's picture and its points in it."""
+    """Sample one face's picture, and express its points in it."""
     centre = (side - 1) / 2
     grid = jnp.arange(side, dtype=frame.dtype) - centre
     x = frame[0, 0] * grid[None] + frame[0, 1] * grid[:, None] + frame[0, 2]
@@ -80,7 +80,7 @@ def _sampled(image: Array, points: Array, frame: Array, side: int) -> tuple[Arra
 
 
 def _weathered(pictures: Float[Array, "batch side side"], key: Array) -> Float[Array, "batch side side"]:
-    """Pictures as bad cameras, light and things before the face make them."""
+    """Degrade pictures as bad cameras, light and occlusion do."""
     keys = jax.random.split(key, 6)
     pictures = _hidden(pictures, keys[0])
     pictures = _lit(pictures, keys[1])
@@ -92,7 +92,7 @@ def _weathered(pictures: Float[Array, "batch side side"], key: Array) -> Float[A
 
 
 def _hidden(pictures: Array, key: Array) -> Array:
-    """Pictures of which half have a rectangle of grey or of another face over them."""
+    """Cover about half of the pictures with a rectangle of grey or of another face."""
     n, side = len(pictures), pictures.shape[1]
     keys = jax.random.split(key, 6)
     size = jax.random.uniform(keys[0], (n, 2), minval=side / 16, maxval=side / 2)
@@ -108,7 +108,7 @@ def _hidden(pictures: Array, key: Array) -> Array:
 
 
 def _lit(pictures: Array, key: Array) -> Array:
-    """Gamma, contrast, and a gradient of light across the picture."""
+    """Change gamma and contrast, and add a gradient of light across the picture."""
     n, side = len(pictures), pictures.shape[1]
     keys = jax.random.split(key, 4)
     gamma = jnp.exp(0.4 * jax.random.normal(keys[0], (n, 1, 1)))
@@ -122,7 +122,7 @@ def _lit(pictures: Array, key: Array) -> Array:
 
 
 def _blurred(pictures: Array, key: Array) -> Array:
-    """Pictures under Gaussians, each of its own width in each direction."""
+    """Blur pictures by Gaussians, each of its own width in each direction."""
     widths = jax.random.uniform(key, (len(pictures), 2), minval=0.3, maxval=2.6)
     taps = jnp.arange(-6, 7, dtype=pictures.dtype)[None, None]
     kernels = jnp.exp(-(taps**2) / (2 * widths[..., None] ** 2))

@@ -1,4 +1,4 @@
-"""What the training of a convolutional expert does: the network's size, the disturbances, the steps."""
+"""The settings of a convolutional expert's training: the network's size, the disturbances, the steps."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How far landmarks' errors spread beside what response maps say, learned from faces that taught nothing."""
+"""The spread of landmarks' errors relative to their response maps, learned on held-back faces."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ SHARE = 0.9
 def with_learned_spread(model: Model, faces: Faces, config: FitConfig | None = None) -> Model:
     """Scale the model's covariances so that 90 % of the landmarks lie within the ellipses said to hold 90 %.
 
-    ``config`` is what the faces are fitted with, by default the model's settings. Raises ValueError where
-    these look with no convolutional expert.
+    ``config`` has the settings of the fits, by default the model's. Raises ValueError if they use no
+    convolutional expert.
     """
     results = list(fit_annotated(model, faces, config))
     if results[0].covariance is None:

@@ -19,15 +19,15 @@ from jaxclnf.training.conv.recipe import ConvRecipe
 from jaxclnf.types import PDM, ConvExperts, ConvNetwork
 
 CHUNK = {"cpu": 5}
-"""Steps of one compiled call where a step is slow; elsewhere `MANY`."""
+"""Steps of one compiled call where a step is slow; elsewhere there are `MANY`."""
 
 MANY = 100
 SETTLING = 200
-"""Batches over which the statistics of a finished network are taken."""
+"""Number of batches for the statistics of a finished network."""
 
 
 class ConvProgress(NamedTuple):
-    """One report of a run under way."""
+    """A report of a run's progress."""
 
     name: str
     step: int
@@ -67,12 +67,12 @@ def train_networks(
 
 
 def checkpoints(folder: Path, names: Iterable[str]) -> list[Path]:
-    """The checkpoints of networks' training, to be deleted when the model is written."""
+    """List the checkpoints of networks' training, which are deleted when the model is written."""
     return [folder.with_suffix(f".{name}.checkpoint.npz") for name in names]
 
 
 def unlearned(pdm: PDM, recipe: ConvRecipe, mirror: Sequence[int]) -> ConvExperts:
-    """The expert before its training."""
+    """Make the expert before its training."""
     learned = begin(recipe, pdm.n_points).kept.network
     scale = np.float32(patch_scale(pdm, recipe))
     return ConvExperts(

@@ -7,18 +7,19 @@ import posixpath
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
-from jaxclnf.cluster.places import file_system, here, is_address
+from jaxclnf.cluster.places import copied, file_system, here, is_address
+from jaxclnf.media import table
 from jaxclnf.media.decode import SCHEMES
 from jaxclnf.media.images import SUFFIXES
-from jaxclnf.media.inputs import Failure, find_photos, in_order, is_pattern
-from jaxclnf.media.text import as_path, read_lines
-from jaxclnf.media.video import VIDEO_SUFFIXES, find_videos
+from jaxclnf.media.inputs import Failure, find_photos, in_order, is_list, is_pattern, listed_names
+from jaxclnf.media.text import as_path
+from jaxclnf.media.video import VIDEO_SUFFIXES, find_videos, is_live
 
 
 def photo_sources(arguments: Sequence[str], failures: list[Failure]) -> Iterator[str]:
     """List the photos that arguments stand for, each once and in order: paths and addresses.
 
-    Folders, patterns and ``.txt`` lists may be addresses, too, and lists may name addresses. Unusable
+    Folders, patterns and lists may be addresses, too, and lists may name addresses. Unusable
     sources are added to ``failures``.
     """
     return _each_once(_expanded(arguments, SUFFIXES, _photos_here, failures))
@@ -31,10 +32,8 @@ def video_sources(arguments: Sequence[str], failures: list[Failure]) -> Iterator
 
 def _photos_here(argument: str, failures: list[Failure]) -> Iterator[str]:
     path = Path(argument)
-    if path.suffix.lower() == ".txt" and path.is_file():
-        lines = read_lines(path)
-        if not lines:
-            raise ValueError(f"{path} is an empty list; write the path of a photo on each line")
+    if is_list(path):
+        lines = listed_names(path)
         yield from (line if is_address(line) else str(as_path(line, path.parent)) for line in lines)
         return
     found = find_photos([argument])
@@ -43,6 +42,8 @@ def _photos_here(argument: str, failures: list[Failure]) -> Iterator[str]:
 
 
 def _videos_here(argument: str, failures: list[Failure]) -> Iterator[str]:
+    if is_live(argument):
+        raise ValueError(f"{argument} is a camera or a pipe of one machine; run this without --cluster")
     found = find_videos([argument])
     failures += found.failures
     yield from found.sources
@@ -76,6 +77,9 @@ def _at_address(address: str, suffixes: Sequence[str]) -> Iterator[str]:
     if path.endswith(".txt"):
         with system.open(path, "rt", encoding="utf-8-sig", errors="surrogateescape") as lines:
             yield from (_in_list(line.rstrip("\r\n"), address) for line in lines if line.strip())
+    elif path.endswith(table.SUFFIXES):
+        with copied(address) as copy:
+            yield from (_in_list(line, address) for line in listed_names(copy))
     elif "*" in path:
         yield from _in_order(system.glob(path), system, suffixes) or _nothing(f"{address} matches no file")
     elif system.isdir(path):

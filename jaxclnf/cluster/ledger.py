@@ -26,13 +26,13 @@ class Entry(NamedTuple):
 
 
 class Stopwatch:
-    """What the work on a shard takes, from now on."""
+    """Measures the time and work that a shard takes, from its making on."""
 
     def __init__(self) -> None:
         self._begun = time.perf_counter(), time.process_time()
 
     def note(self, entry: Entry) -> Entry:
-        """The entry with the time that has passed and the work that this process has done."""
+        """Add to an entry the time that has passed and the processor time of this process."""
         time_begun, work_begun = self._begun
         seconds, work = time.perf_counter() - time_begun, time.process_time() - work_begun
         return entry._replace(seconds=round(seconds, 3), core_seconds=round(work, 3))

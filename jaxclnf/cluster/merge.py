@@ -39,10 +39,9 @@ _OPTIONS = {".csv": {"float_precision": 6}}
 
 def _folder_of_parts(store: Store) -> str:
     """Find the folder of the parts: that of a run's table, or the place itself."""
-    names = store.names()
-    if JOB in names:
+    if store.exists(JOB):
         return json.loads(store.read(JOB))["table"]
-    if any(name.startswith("part-") for name in names):
+    if any(name.startswith("part-") for name in store.names()):
         return ""
     raise ValueError(
         f"{store.place} holds no run on a cluster and no {PART}; give the --out of fit --cluster"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,6 +12,7 @@ import numpy as np
 
 from jaxclnf.cluster.fetch import Fetched
 from jaxclnf.cluster.ledger import Entry, Stopwatch
+from jaxclnf.cluster.names import PICTURES, Names
 from jaxclnf.cluster.parts import part_name, write_failures_part, write_part
 from jaxclnf.cluster.places import Store
 from jaxclnf.cluster.plan import Boxes, Shard
@@ -20,6 +20,7 @@ from jaxclnf.cluster.worker import Share
 from jaxclnf.media.boxes import boxes_of
 from jaxclnf.media.inputs import Failure
 from jaxclnf.media.looked import BoxSource, detected
+from jaxclnf.output.photo_files import CROPS, OPENFACE, Extras, Folders
 from jaxclnf.output.photos import Photo, fit_loaded, load_photos, photo_rows
 from jaxclnf.types import Camera
 
@@ -28,14 +29,15 @@ LANDMARKS = "landmarks"
 
 
 class PhotoJob(NamedTuple):
-    """Options of a run on photos; the model and its settings are the arrays of the share."""
+    """Options of a run on photos; the share's arrays are the model, its settings and a validator."""
 
     store: Store
     columns: list[str]
     camera: Camera | None
     detector: str | None
     only_largest: bool
-    table_of_boxes: Path | None
+    table_of_boxes: str | None
+    extras: Extras = Extras()
 
 
 Loaded = list[tuple[Photo | Failure, str]]
@@ -83,14 +85,22 @@ def _boxes(job: PhotoJob, shard: Shard, fetched: Fetched) -> BoxSource:
     """Give the boxes of a photo's faces, from a detector or as they came with the shard."""
     if job.table_of_boxes is None:
         return detected(job.only_largest, job.detector)
-    known = {str(Path(source)): np.array(rows, np.float32) for source, rows in (shard.boxes or {}).items()}
-    look_up = partial(boxes_of, boxes=known, table=job.table_of_boxes)
-    return lambda path, rgb: look_up(Path(fetched.source(path)), rgb)
+    known = {str(Path(source)): rows for source, rows in (shard.boxes or {}).items()}
+
+    def look_up(path: Path, rgb: np.ndarray) -> np.ndarray:
+        source = fetched.source(path)
+        if str(Path(source)) not in known:
+            raise ValueError(f"{source} has no box in {job.table_of_boxes}")
+        return np.array(known[str(Path(source))], np.float32)
+
+    return look_up
 
 
 def _finished(share: Share, shard: Shard, loading: Iterable[tuple[Photo | Failure, str]]) -> Entry:
     """Fit photos as they come and write the shard's parts; returns the shard's entry in the ledger."""
     job, failures, sources = share.job, [], []
+    model, config, validator = share.arrays
+    mean = np.asarray(model.pdm.mean)
 
     def loaded() -> Iterator[Photo | Failure]:
         for photo, source in loading:
@@ -98,16 +108,35 @@ def _finished(share: Share, shard: Shard, loading: Iterable[tuple[Photo | Failur
             yield photo
 
     def batches() -> Iterator[list[list[str]]]:
-        model, config = share.arrays
-        for n, photo in enumerate(fit_loaded(model, loaded(), config)):
+        for n, photo in enumerate(fit_loaded(model, loaded(), config, validator)):
             if isinstance(photo, Failure):
                 failures.append(photo)
-            else:
-                yield photo_rows(job.columns, photo, sources[n])
+                continue
+            if shard.stems:
+                failures.extend(_extras(job, photo, sources[n], shard.stems[n], mean))
+            yield photo_rows(job.columns, photo, sources[n])
 
     n_rows = write_part(job.store, part_name(LANDMARKS, shard.number), job.columns, batches())
     write_failures_part(job.store, shard.number, failures)
     return Entry(shard.number, len(shard.sources), n_rows, len(failures))
+
+
+def _extras(job: PhotoJob, photo: Photo, source: str, stem: str, mean: np.ndarray) -> list[Failure]:
+    """Write a photo's pictures, crops and OpenFace's table; returns the failure, if there is one."""
+    with job.store.filled() as folder:
+        folders = Folders(folder / PICTURES, folder / CROPS, folder / OPENFACE)
+        for each in folders:
+            each.mkdir()
+        failure = job.extras.write(photo, source, stem, mean, folders)
+    return [failure] if failure else []
+
+
+def with_stems(shards: Iterable[Shard], extras: Extras) -> Iterator[Shard]:
+    """Add names for the files of the photos to shards, if such files are written."""
+    names = Names([*extras.endings, extras.longest])
+    for shard in shards:
+        stems = tuple(names.give(Path(source).stem or "out") for source in shard.sources)
+        yield shard._replace(stems=stems) if extras.endings else shard
 
 
 def with_boxes(shard: Shard, boxes: dict[str, np.ndarray], table: Path) -> Shard:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -33,6 +34,22 @@ def file_system(address: str) -> tuple[Any, str]:
         return fsspec.core.url_to_fs(address)
     except (ImportError, ValueError) as error:
         raise ValueError(f"{address} cannot be reached: {error}") from None
+
+
+@contextmanager
+def copied(address: str) -> Iterator[Path]:
+    """Give a small file as one on this machine: a copy, or the file itself if it is here already."""
+    if not is_address(address):
+        yield Path(here(address))
+        return
+    system, path = file_system(address)
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / Path(path).name
+        try:
+            system.get_file(path, str(copy))
+        except Exception as error:  # of any library of any store
+            raise ValueError(f"{address} cannot be copied: {type(error).__name__}: {error}") from None
+        yield copy
 
 
 class Store:
@@ -74,6 +91,24 @@ class Store:
         path.parent.mkdir(parents=True, exist_ok=True)
         with written_whole(path) as part:
             shutil.copyfile(file, part)
+
+    @contextmanager
+    def filled(self) -> Iterator[Path]:
+        """Give an empty folder whose files are copied into the store at the end, with their sub-folders."""
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            yield folder
+            for file in sorted(folder.rglob("*")):
+                if file.is_file():
+                    self.put(file, file.relative_to(folder).as_posix())
+
+    def exists(self, name: str) -> bool:
+        """Tell whether a file exists."""
+        if self.folder is not None:
+            return (self.folder / name).exists()
+        system, path = file_system(self.at(name))
+        system.invalidate_cache()
+        return system.exists(path)
 
     def open(self, name: str) -> Any:
         """Open a file to read bytes from; raises FileNotFoundError if there is none."""

@@ -20,6 +20,7 @@ class Shard(NamedTuple):
     number: int
     sources: tuple[str, ...]
     boxes: Boxes | None = None  # of these sources' faces, if the run has a table of boxes
+    stems: tuple[str, ...] = ()  # names of each source's files, if pictures or the like are written
 
     @property
     def name(self) -> str:
@@ -51,7 +52,7 @@ def write_plan(store: Store, shards: Iterable[Shard]) -> Sizes:
         nonlocal n_shards, n_sources
         for shard in shards:
             n_shards, n_sources = n_shards + 1, n_sources + len(shard.sources)
-            yield json.dumps([shard.sources, shard.boxes]).encode() + b"\n"
+            yield json.dumps([shard.sources, shard.boxes, shard.stems]).encode() + b"\n"
 
     store.write_lines(PLAN, lines())
     return Sizes(n_shards, n_sources)
@@ -61,5 +62,5 @@ def read_plan(store: Store) -> Iterator[Shard]:
     """Read the shards of a plan, one at a time."""
     with store.open(PLAN) as lines:
         for number, line in enumerate(lines):
-            sources, boxes = json.loads(line)
-            yield Shard(number, tuple(sources), boxes)
+            sources, boxes, stems = json.loads(line)
+            yield Shard(number, tuple(sources), boxes, tuple(stems))

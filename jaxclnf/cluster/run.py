@@ -8,16 +8,21 @@ from contextlib import ExitStack
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from jaxclnf.cluster.ledger import LEDGER, Entry, Ledger
+from jaxclnf.cluster.names import PICTURES
 from jaxclnf.cluster.parts import FAILURES, read_failures, write_failures_part
 from jaxclnf.cluster.places import Store
 from jaxclnf.cluster.plan import PLAN, Shard, Sizes, read_plan, write_plan
 from jaxclnf.cluster.pool import Done, Lost
 from jaxclnf.media.inputs import Failure
+from jaxclnf.media.own import LIST
 from jaxclnf.output.files import remove_parts
 from jaxclnf.output.folder import OutputFolder
+from jaxclnf.output.photo_files import CROPS, OPENFACE
 
 JOB = "job.json"
 """The file that marks a folder of a run on a cluster: the run's settings and size."""
+
+_BESIDE = (PICTURES, CROPS, OPENFACE)  # folders of results that stand beside the table
 
 MOST_NAMED = 20
 """Failures that are printed at the end; all are in their table."""
@@ -55,9 +60,10 @@ class Run:
 
     def __enter__(self) -> Run:
         if self.store.folder is not None:
-            self._held.enter_context(OutputFolder(self.store.folder))
-            for name in (self.table, FAILURES, LEDGER):
+            folder = self._held.enter_context(OutputFolder(self.store.folder))
+            for name in (self.table, FAILURES, LEDGER, *_BESIDE):
                 remove_parts(self.store.folder / name)
+            folder.hold(*_BESIDE)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -91,13 +97,13 @@ class Run:
 
     def _said(self) -> dict[str, Any] | None:
         """Read the folder's description of its run; None if there is none."""
-        names = set(self.store.names())
-        if JOB in names:
+        if self.store.exists(JOB):
             try:
                 return json.loads(self.store.read(JOB))
             except ValueError:
                 raise ValueError(f"{self.store.at(JOB)} is damaged; choose another --out") from None
-        if strange := names - {PLAN, FAILURES}:  # a run that was stopped while it began leaves these
+        # A run that was stopped while it began leaves these.
+        if strange := set(self.store.names()) - {PLAN, FAILURES, LIST}:
             raise ValueError(
                 f"{self.store.place} holds {min(strange)}, which is of no run on a cluster; "
                 "choose another --out"

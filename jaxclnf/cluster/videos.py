@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
 from jaxclnf.cluster.fetch import Fetched
 from jaxclnf.cluster.ledger import Entry, Stopwatch
+from jaxclnf.cluster.names import PICTURES, Names
 from jaxclnf.cluster.parts import part_name, write_failures_part, write_part
 from jaxclnf.cluster.places import Store
 from jaxclnf.cluster.plan import Shard
@@ -17,7 +19,11 @@ from jaxclnf.cluster.worker import Share
 from jaxclnf.media.decode import SCHEMES
 from jaxclnf.media.inputs import Failure, failed
 from jaxclnf.media.video import open_video
-from jaxclnf.output.followed import Followed, follow, frame_rows
+from jaxclnf.output.film import Film
+from jaxclnf.output.followed import Followed, follow, frame_rows, openface_lines
+from jaxclnf.output.openface_table import OpenFaceTables
+from jaxclnf.output.photo_files import OPENFACE
+from jaxclnf.output.video_files import video_name
 from jaxclnf.tracking import TrackConfig
 from jaxclnf.tracking.smoothing import Smoothing
 from jaxclnf.types import Camera
@@ -27,7 +33,7 @@ TRACKS = "tracks"
 
 
 class VideoJob(NamedTuple):
-    """Options of a run on videos; the model and its settings are the arrays of the share."""
+    """Options of a run on videos; the share's arrays are the model, its settings and a validator."""
 
     store: Store
     columns: list[str]
@@ -37,14 +43,16 @@ class VideoJob(NamedTuple):
     fps: float | None
     frames: int | None  # at most so many of each video
     smoothing: Smoothing | None
+    pictures: bool = False
+    openface: OpenFaceTables | None = None
 
 
 def track_shard(share: Share, shard: Shard, before: None = None) -> Entry:
-    """Follow the faces of a video and write its part."""
+    """Follow the faces of a video and write its part, annotated copy and OpenFace's table."""
     (source,) = shard.sources
     watch, job, failures = Stopwatch(), share.job, []
-    with tempfile.TemporaryDirectory() as folder:
-        frames = _frames(share, source, Fetched(Path(folder)), failures)
+    with tempfile.TemporaryDirectory() as folder, job.store.filled() as beside:
+        frames = _frames(share, shard, Fetched(Path(folder)), beside, failures)
         rows = (frame_rows(job.columns, followed) for followed in frames)
         n_rows = write_part(job.store, part_name(TRACKS, shard.number), job.columns, rows)
     if not n_rows and not failures:
@@ -53,20 +61,64 @@ def track_shard(share: Share, shard: Shard, before: None = None) -> Entry:
     return watch.note(Entry(shard.number, 1, n_rows, len(failures)))
 
 
-def _frames(share: Share, source: str, fetched: Fetched, failures: list[Failure]) -> Iterator[Followed]:
+def _frames(
+    share: Share, shard: Shard, fetched: Fetched, beside: Path, failures: list[Failure]
+) -> Iterator[Followed]:
     """Read the frames of a video up to where it breaks; its failure is added to ``failures``."""
-    job, (model, settings) = share.job, share.arrays
+    job, (model, settings, validator), (source,) = share.job, share.arrays, shard.sources
+    config = TrackConfig(settings, max_faces=job.max_faces).validated(validator)
     streamed = source.partition("://")[0] in SCHEMES
     place = source if streamed else str(fetched.path(source))
     try:
         video = open_video(place, job.fps)
-        config = TrackConfig(settings, max_faces=job.max_faces)
-        followed = follow(model, config, video, job.camera, job.detector, job.smoothing)
-        for each in islice(followed, job.frames):
-            frame = each.frame
-            yield each._replace(frame=frame._replace(source=fetched.source(frame.source)))
+        followed = islice(follow(model, config, video, job.camera, job.detector, job.smoothing), job.frames)
+        with _writing(job, shard, beside, video.fps, failures) as write:
+            for each in followed:
+                named = each._replace(frame=each.frame._replace(source=fetched.source(each.frame.source)))
+                write(named)
+                yield named
         failures += map(fetched.renamed, video.failures)
     except ValueError as error:
         failures.append(fetched.renamed(Failure(place, str(error))))
     except Exception as error:  # whatever error one video causes in a library, the others go on
         failures.append(fetched.renamed(failed(place, error)))
+
+
+@contextmanager
+def _writing(
+    job: VideoJob, shard: Shard, folder: Path, fps: float, failures: list[Failure]
+) -> Iterator[Callable[[Followed], None]]:
+    """Give a function that adds frames to a video's annotated copy and OpenFace's table, if asked for."""
+    (source,), stem = shard.sources, "".join(shard.stems)
+    film = Film(_file(folder, PICTURES, f"{stem}.mp4"), source, fps) if job.pictures else None
+    table = job.openface.video(_file(folder, OPENFACE, f"{stem}.csv")) if job.openface else None
+
+    def write(followed: Followed) -> None:
+        if film:
+            film.draw(followed)
+        if table:
+            table.add(openface_lines(followed))
+
+    try:
+        yield write
+    finally:
+        if film:
+            film.finish()
+            failures += (
+                f._replace(reason=f.reason.replace(str(folder), job.store.place)) for f in film.failures
+            )
+        if table:
+            table.finish()
+
+
+def _file(folder: Path, within: str, name: str) -> Path:
+    """Give the path of a file in a folder within this one, which is made."""
+    (folder / within).mkdir(exist_ok=True)
+    return folder / within / name
+
+
+def with_stem(shards: Iterable[Shard]) -> Iterator[Shard]:
+    """Add names for the files of the videos to shards."""
+    names = Names([".csv", ".unfinished.mp4"])
+    for shard in shards:
+        yield shard._replace(stems=tuple(names.give(video_name(source)) for source in shard.sources))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from jaxclnf.config import FitConfig
@@ -13,6 +13,15 @@ if TYPE_CHECKING:
     from jaxclnf.types import Camera, Model, Validator
 from jaxclnf.commands.common import warn
 from jaxclnf.commands.options import OPENFACES, Preset
+
+
+class Settled(NamedTuple):
+    """A run's model, its settings, the validator of its fits, and OpenFace's tables if asked for."""
+
+    model: Model
+    config: FitConfig
+    validator: Validator | None
+    openface: OpenFaceTables | None
 
 
 def detector_name(name: str | None, preset: Preset) -> str | None:

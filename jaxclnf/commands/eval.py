@@ -59,7 +59,8 @@ def evaluate(
     from jaxclnf.data.charts import draw_cumulative_errors
     from jaxclnf.data.evaluate import check_landmarks, errors_of, learned_warning, not_learned, true_yaws
 
-    if cluster is not None:
+    there = on_cluster.given(cluster, workers=workers)
+    if there is not None:
         on_cluster.check_ray()
     faces = _read(datasets, landmarks)
     names = model or [os.environ.get("JAXCLNF_MODEL") or ""]
@@ -80,8 +81,8 @@ def evaluate(
             for m in models
             for p in presets
         }
-        if cluster is not None:
-            fits = fit_faces_on_cluster(models, runs, faces, on_cluster.Asked(cluster, workers))
+        if there is not None:
+            fits = fit_faces_on_cluster(models, runs, faces, there)
         else:
             fits = {name: _fit(name, models[m], faces, config) for name, (m, config) in runs.items()}
         errors = {name: errors_of(results, faces) for name, results in fits.items()}

@@ -17,13 +17,11 @@ from jaxclnf.commands.fit_on_cluster import PhotosAsked, fit_on_cluster
 from jaxclnf.commands.interrupt import on_interrupt
 
 if TYPE_CHECKING:
-    from jaxclnf.config import FitConfig
     from jaxclnf.media.inputs import Failure
     from jaxclnf.media.looked import Looked
     from jaxclnf.output.photo_files import PhotoFiles
     from jaxclnf.output.photos import Photo
     from jaxclnf.output.runs import Table
-    from jaxclnf.types import Model
 
 
 class WhichFaces(StrEnum):
@@ -34,10 +32,14 @@ class WhichFaces(StrEnum):
 
 
 def fit_command(
-    photos: Annotated[list[str], typer.Argument(help="Photos, folders, patterns, .txt lists of files.")],
+    photos: Annotated[
+        list[str], typer.Argument(help="Photos, folders, patterns, lists of files (.txt, .csv, .parquet).")
+    ],
     model: options.ModelOption = None,
     out: Annotated[str, typer.Option("--out", "-o", help="Folder for table and pictures.")] = "out",
-    boxes: Annotated[Path | None, typer.Option(help="Your own boxes: a CSV file,x,y,w,h or JSON.")] = None,
+    boxes: Annotated[
+        str | None, typer.Option(help="Your own boxes: CSV or Parquet file,x,y,w,h, or JSON.")
+    ] = None,
     faces: Annotated[WhichFaces, typer.Option(help="Which of the detected faces to fit.")] = WhichFaces.all,
     detector: options.DetectorOption = None,
     preset: options.PresetOption = options.Preset.default,
@@ -47,34 +49,44 @@ def fit_command(
     gaze: options.GazeOption = False,
     validator: options.ValidatorOption = None,
     camera: options.CameraOption = None,
-    format: options.FormatOption = options.Format.csv,
+    format: options.FormatOption = None,
     certainty: options.CertaintyOption = False,
     openface_columns: options.OpenFaceOption = None,
-    pictures: Annotated[bool, typer.Option(help="Draw the landmarks on each photo.")] = True,
+    pictures: Annotated[
+        bool | None,
+        typer.Option(help="Draw the landmarks on each photo; on a cluster only if given."),
+    ] = None,
     crops: Annotated[int, typer.Option(min=0, max=4096, help="Cut faces out, so many pixels wide.")] = 0,
     margin: Annotated[float, typer.Option(min=0, max=5, help="Margin around the face in crops.")] = 0.3,
-    report: Annotated[bool, typer.Option(help="Write report.html.")] = True,
+    report: Annotated[bool | None, typer.Option(help="Write report.html; not on a cluster.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run.")] = False,
     cluster: on_cluster.ClusterOption = None,
     workers: on_cluster.WorkersOption = None,
-    shard: on_cluster.ShardOption = 200,
-    gpus: on_cluster.GpusOption = 0.0,
-    readers: on_cluster.ReadersOption = 0,
+    shard: on_cluster.ShardOption = None,
+    gpus: on_cluster.GpusOption = None,
+    readers: on_cluster.ReadersOption = None,
 ) -> None:
     """Find faces and their landmarks on photos: one table, and a picture of each photo."""
     chosen = choices.detector_name(detector, preset)
     told = {"boxes": _digest(boxes), "faces": faces, "detector": chosen, "camera": camera}
     told |= choices.described_validator(validator) | ({"certainty": True} if certainty else {})
 
-    def settled() -> tuple[Model, FitConfig]:
+    def settled() -> choices.Settled:
         engine = choices.use_model(model)
-        return engine, choices.asked_config(preset, multi_view, parts, set_, engine, gaze)
+        config = choices.asked_config(preset, multi_view, parts, set_, engine, gaze)
+        judge = choices.validator(validator, engine, model)
+        return choices.Settled(
+            engine, config, judge, choices.openface_tables(openface_columns, engine, config)
+        )
 
-    if cluster is not None:
-        on_cluster.refuse_options(crops=crops, validator=validator, openface_columns=openface_columns)
+    view = choices.camera(camera)
+    there = on_cluster.given(cluster, workers=workers, shard=shard, gpus=gpus, readers=readers)
+    if there is not None:
+        on_cluster.check_tables(report, format)
         largest = faces is WhichFaces.largest
-        what = PhotosAsked(photos, boxes, choices.camera(camera), chosen, largest, shard, certainty)
-        fit_on_cluster(what, settled, told, out, resume, on_cluster.Asked(cluster, workers, gpus, readers))
+        beside = bool(pictures), crops, margin
+        what = PhotosAsked(photos, boxes, view, chosen, largest, certainty, *beside)
+        fit_on_cluster(what, settled, told, out, resume, there)
         return
     import numpy  # noqa: F401 (before threads that import it too)
 
@@ -83,27 +95,25 @@ def fit_command(
     inputs = background(_inputs, photos, boxes, faces, chosen, resume)  # while JAX is imported, which is slow
     from jaxclnf.output.files import path_cell
     from jaxclnf.output.folder import OutputFolder
-    from jaxclnf.output.photo_files import PhotoFiles
+    from jaxclnf.output.photo_files import Extras, PhotoFiles
     from jaxclnf.output.photos import fit_loaded, photo_columns, with_cameras
     from jaxclnf.output.runs import write_failures
 
-    place, view = Path(out), choices.camera(camera)
+    place, format = Path(out), format or options.Format.csv
     with OutputFolder(place) as folder:
         found, looked, failures, passed_over = inputs.result()
         common.say_passed_over(passed_over)
         folder.protect([*photos, *found, *filter(None, (boxes, model, validator))])
         folder.claim(f"landmarks.{format}", "failures.csv", "report.html")
-        engine, config = settled()
-        judge = choices.validator(validator, engine, model)
+        engine, config, judge, also = settled()
         told |= choices.run_description(engine, config)
-        also = choices.openface_tables(openface_columns, engine, config)
-        files = PhotoFiles(folder, found, engine, pictures, crops, margin, also)
+        files = PhotoFiles(folder, found, engine, Extras(pictures is not False, crops, margin, also))
         folder.save()
         names = photo_columns(engine, config, certainty)
         table = _table(place / f"landmarks.{format}", names, told, found, resume)
         todo = [path for path in found if path_cell(str(path)) not in table.done]
         fitted = begun(fit_loaded(engine, with_cameras(looked(todo), view), config, judge))
-        page = background(_page, report)  # while programs load
+        page = background(_page, report is not False)  # while programs load
         failures += _write(table, files, fitted, len(found) - len(todo), len(todo))
         write_failures(place / "failures.csv", failures)
         if write_page := page.result():
@@ -122,7 +132,7 @@ class Inputs(NamedTuple):
 
 
 def _inputs(
-    photos: list[str], boxes: Path | None, faces: WhichFaces, detector: str | None, resume: bool
+    photos: list[str], boxes: str | None, faces: WhichFaces, detector: str | None, resume: bool
 ) -> Inputs:
     """Find the photos that arguments stand for; unless a run resumes, the first are looked at already."""
     from jaxclnf.batch.pipeline import begun
@@ -130,13 +140,14 @@ def _inputs(
     from jaxclnf.media.inputs import find_photos
     from jaxclnf.media.looked import detected, look_at
 
-    own = read_boxes(boxes) if boxes else None
+    table = Path(boxes) if boxes else None
+    own = read_boxes(table) if table else {}
     found = find_photos(photos)
-    if boxes is None or own is None:
+    if table is None:
         source, failures = detected(faces is WhichFaces.largest, detector), found.failures
     else:
-        source = partial(boxes_of, boxes=own, table=boxes)
-        failures = boxes_without_photo(own, boxes) + found.failures
+        source = partial(boxes_of, boxes=own, table=table)
+        failures = boxes_without_photo(own, table) + found.failures
     if resume:
         return Inputs(found.paths, lambda todo: look_at(todo, source), failures, found.passed_over)
     looked = begun(look_at(found.paths, source))
@@ -195,6 +206,8 @@ def _write(
     return failures
 
 
-def _digest(boxes: Path | None) -> str:
+def _digest(boxes: str | None) -> str:
     """Compute a digest of a table of boxes, wherever it is; a missing one is refused later."""
-    return hashlib.sha256(boxes.read_bytes()).hexdigest() if boxes and boxes.is_file() else ""
+    if boxes and Path(boxes).is_file():
+        return hashlib.sha256(Path(boxes).read_bytes()).hexdigest()
+    return boxes or ""

@@ -12,58 +12,67 @@ from jaxclnf.commands import on_cluster
 if TYPE_CHECKING:
     from jaxclnf.cluster.plan import Shard
     from jaxclnf.cluster.pool import PoolStage
-    from jaxclnf.config import FitConfig
+    from jaxclnf.commands.choices import Settled
     from jaxclnf.media.inputs import Failure
-    from jaxclnf.types import Camera, Model
+    from jaxclnf.output.photo_files import Extras
+    from jaxclnf.types import Camera
 
 
 class PhotosAsked(NamedTuple):
-    """The photos that a user asks for, and the source of their boxes."""
+    """The photos that a user asks for, the source of their boxes, and the files to write of each."""
 
     arguments: list[str]
-    boxes: Path | None
+    boxes: str | None  # where a table of them lies
     camera: Camera | None
     detector: str | None
     only_largest: bool
-    shard: int  # photos that a worker takes at a time
     certainty: bool
+    pictures: bool
+    crops: int
+    margin: float
 
 
 def fit_on_cluster(
     asked: PhotosAsked,
-    settled: Callable[[], tuple[Model, FitConfig]],
+    settled: Callable[[], Settled],
     told: dict[str, Any],
     out: str,
     resume: bool,
-    cluster: on_cluster.Asked,
+    there: on_cluster.Asked,
 ) -> None:
-    """Fit photos into a folder of Parquet parts; ``settled`` gives the model and settings."""
+    """Fit photos into a folder of Parquet parts; ``settled`` gives what fits them."""
     from jaxclnf.cluster.photos import LANDMARKS, PhotoJob
     from jaxclnf.cluster.places import Store
+    from jaxclnf.output.photo_files import Extras
     from jaxclnf.output.photos import photo_columns
 
-    model, config, told = on_cluster.settle(settled, told, asked.arguments)
+    (model, config, validator, openface), told = on_cluster.settle(settled, told, asked.arguments)
+    extras = Extras(asked.pictures, asked.crops, asked.margin, openface)
+    told |= {"written": extras} if extras.endings else {}
     store, columns = Store(out), photo_columns(model, config, asked.certainty)
-    job = PhotoJob(store, columns, asked.camera, asked.detector, asked.only_largest, asked.boxes)
-    plan, stages = partial(_plan, asked), _stages(cluster)
-    work = on_cluster.FolderRun(LANDMARKS, "photos", told, plan, stages, (model, config), job)
-    on_cluster.into_folder(work, store, resume, cluster)
+    job = PhotoJob(store, columns, asked.camera, asked.detector, asked.only_largest, asked.boxes, extras)
+    plan, arrays = partial(_plan, asked, extras, there.shard), (model, config, validator)
+    work = on_cluster.FolderRun(LANDMARKS, "photos", told, plan, _stages(there), arrays, job)
+    on_cluster.into_folder(work, store, resume, there)
 
 
-def _plan(asked: PhotosAsked, failures: list[Failure]) -> Iterator[Shard]:
-    """Divide photos into shards, with their boxes if a table of them was given."""
+def _plan(asked: PhotosAsked, extras: Extras, size: int, failures: list[Failure]) -> Iterator[Shard]:
+    """Divide photos into shards, with names of their files, and with boxes if a table of them was given."""
     from jaxclnf.cluster.inputs import photo_sources
-    from jaxclnf.cluster.photos import with_boxes
+    from jaxclnf.cluster.photos import with_boxes, with_stems
+    from jaxclnf.cluster.places import copied, is_address
     from jaxclnf.cluster.plan import in_shards
     from jaxclnf.media.boxes import boxes_without_photo, read_boxes
 
-    shards = in_shards(photo_sources(asked.arguments, failures), asked.shard)
+    shards = with_stems(in_shards(photo_sources(asked.arguments, failures), size), extras)
     if asked.boxes is None:
         yield from shards
         return
-    own = read_boxes(asked.boxes)
-    failures += boxes_without_photo(own, asked.boxes)
-    yield from (with_boxes(shard, own, asked.boxes) for shard in shards)
+    with copied(asked.boxes) as table:
+        own = read_boxes(table)
+    if not is_address(asked.boxes):
+        failures += boxes_without_photo(own, Path(asked.boxes))
+    yield from (with_boxes(shard, own, Path(asked.boxes)) for shard in shards)
 
 
 def _stages(asked: on_cluster.Asked) -> list[PoolStage]:

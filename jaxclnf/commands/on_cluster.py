@@ -12,6 +12,7 @@ import typer
 
 from jaxclnf.commands import choices, common
 from jaxclnf.commands.interrupt import on_interrupt
+from jaxclnf.commands.options import Format
 
 if TYPE_CHECKING:
     from jaxclnf.cluster.places import Store
@@ -19,9 +20,8 @@ if TYPE_CHECKING:
     from jaxclnf.cluster.pool import Pool, PoolStage
     from jaxclnf.cluster.run import Progress, Run
     from jaxclnf.cluster.worker import Function
-    from jaxclnf.config import FitConfig
+    from jaxclnf.commands.choices import Settled
     from jaxclnf.media.inputs import Failure
-    from jaxclnf.types import Model
 
 ClusterOption = Annotated[
     str | None,
@@ -34,12 +34,16 @@ ClusterOption = Annotated[
 WorkersOption = Annotated[
     int | None, typer.Option(min=1, help="Largest number of workers on the cluster; else one a processor.")
 ]
-ShardOption = Annotated[int, typer.Option(min=1, help="Photos that a worker takes at a time, on a cluster.")]
+ShardOption = Annotated[
+    int | None, typer.Option(min=1, help="Photos that a worker takes at a time, on a cluster; else 200.")
+]
 GpusOption = Annotated[
-    float, typer.Option("--gpus", min=0, help="GPUs of each worker that fits, on a cluster: 1, 0.25, ...")
+    float | None,
+    typer.Option("--gpus", min=0, help="GPUs of each worker that fits, on a cluster: 1, 0.25, ..."),
 ]
 ReadersOption = Annotated[
-    int, typer.Option(min=0, help="Workers on a cluster that only read photos and find faces for the others.")
+    int | None,
+    typer.Option(min=0, help="Workers on a cluster that only read photos and find faces for the others."),
 ]
 SAY_EVERY = 10.0  # seconds, where the output is no terminal
 
@@ -49,17 +53,29 @@ class Asked(NamedTuple):
 
     address: str
     workers: int | None = None
+    shard: int = 200
     gpus: float = 0.0
     readers: int = 0
 
 
-def refuse_options(**options: object) -> None:
-    """Raise ValueError for options that have no effect on a cluster."""
-    for name, value in options.items():
-        if value:
-            raise ValueError(
-                f"--{name.replace('_', '-')} has no effect on a cluster; run this without --cluster"
-            )
+def given(address: str | None, **options: Any) -> Asked | None:
+    """Collect the options of a run on a cluster; None without one, where such options raise ValueError."""
+    said = {name: value for name, value in options.items() if value is not None}
+    if address is not None:
+        return Asked(address, **said)
+    for name in said:
+        raise ValueError(f"--{name} is for runs on a cluster; say which one by --cluster")
+    return None
+
+
+def check_tables(report: bool | None, format: Format | None) -> None:
+    """Raise ValueError for a report or a single table, which runs on clusters do not write."""
+    if report:
+        raise ValueError("--report: runs on a cluster write none; jaxclnf merge makes one table of theirs")
+    if format not in (None, Format.parquet):
+        raise ValueError(
+            f"--format {format}: runs on a cluster write Parquet; jaxclnf merge makes .csv or .jsonl of it"
+        )
 
 
 @contextmanager
@@ -98,12 +114,12 @@ def check_ray() -> None:
 
 
 def settle(
-    settled: Callable[[], tuple[Model, FitConfig]], told: dict[str, Any], arguments: Sequence[str]
-) -> tuple[Model, FitConfig, dict[str, Any]]:
+    settled: Callable[[], Settled], told: dict[str, Any], arguments: Sequence[str]
+) -> tuple[Settled, dict[str, Any]]:
     """Settle a run's model, settings and description, after making sure that Ray is installed."""
     check_ray()
-    model, config = settled()
-    return model, config, told | {"folder": base_folder(arguments)} | choices.run_description(model, config)
+    engine = settled()
+    return engine, told | {"folder": base_folder(arguments)} | choices.run_description(*engine[:2])
 
 
 def base_folder(arguments: Sequence[str]) -> str:

@@ -30,7 +30,7 @@ class Format(StrEnum):
     jsonl = "jsonl"
 
 
-FormatOption = Annotated[Format, typer.Option(help="Format of the table.")]
+FormatOption = Annotated[Format | None, typer.Option(help="Format of the table; else csv.")]
 ModelOption = Annotated[
     str | None,
     typer.Option(

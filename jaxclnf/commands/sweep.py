@@ -42,7 +42,8 @@ def sweep(
     from jaxclnf.sweeps.spec import configure, read_spec
 
     plan = read_spec(spec)
-    if cluster is not None:
+    there = on_cluster.given(cluster, workers=workers)
+    if there is not None:
         on_cluster.check_ray()
     if save:
         models = [Path(name) for name in (model, plan.model) if name]
@@ -66,11 +67,10 @@ def sweep(
             def advance(share: float) -> None:
                 bar.update(task, completed=100 * share)
 
-            if cluster is None:
+            if there is None:
                 outcomes = run_sweep(plan, opened, photos, results, advance)
             else:
-                asked = on_cluster.Asked(cluster, workers)
-                outcomes = sweep_on_cluster(plan, opened, photos, results, advance, asked)
+                outcomes = sweep_on_cluster(plan, opened, photos, results, advance, there)
         page = write_report(folder, plan, outcomes, results)
         error = sum(outcomes[0].errors) / len(outcomes[0].errors)
         typer.echo(f"best of {len(plan.settings)}: mean error {error:.3f} %, {outcomes[0].setting}")

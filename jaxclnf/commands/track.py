@@ -15,12 +15,10 @@ from jaxclnf.commands.interrupt import on_interrupt
 from jaxclnf.commands.track_on_cluster import VideosAsked, track_on_cluster
 
 if TYPE_CHECKING:
-    from jaxclnf.config import FitConfig
     from jaxclnf.media.frames import Video
     from jaxclnf.media.inputs import Failure
     from jaxclnf.output.followed import Followed
     from jaxclnf.output.video_files import VideoFiles
-    from jaxclnf.types import Model
 
 
 def track(
@@ -49,11 +47,13 @@ def track(
         float | None, typer.Option(min=0.01, max=1e6, help="Frames per second, over the file's.")
     ] = None,
     frames: Annotated[int | None, typer.Option(min=1, help="Stop after so many frames.")] = None,
-    format: options.FormatOption = options.Format.csv,
+    format: options.FormatOption = None,
     certainty: options.CertaintyOption = False,
     openface_columns: options.OpenFaceOption = None,
-    pictures: Annotated[bool, typer.Option(help="Write the annotated video.")] = True,
-    report: Annotated[bool, typer.Option(help="Write report.html.")] = True,
+    pictures: Annotated[
+        bool | None, typer.Option(help="Write the annotated video; on a cluster only if given.")
+    ] = None,
+    report: Annotated[bool | None, typer.Option(help="Write report.html; not on a cluster.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Skip videos that have a table.")] = False,
     cluster: on_cluster.ClusterOption = None,
     workers: on_cluster.WorkersOption = None,
@@ -76,32 +76,35 @@ def track(
     told = {"faces": faces, "detector": chosen, "camera": camera, "fps": fps, "frames": frames}
     smoothing = {"none": None, "online": ONLINE, "offline": OFFLINE}[smooth]
     told |= {} if smoothing is None else {"smooth": smooth}
-    told |= {"certainty": True} if certainty else {}
+    told |= choices.described_validator(validator) | ({"certainty": True} if certainty else {})
 
-    def settled() -> tuple[Model, FitConfig]:
+    def settled() -> choices.Settled:
         engine = choices.use_model(model)
         # OpenFace 2 tries all its starts wherever its detector finds a face in a video.
         several = multi_view or preset == options.Preset.openface2 or has_cen(engine)
-        return engine, choices.asked_config(preset, several, parts, set_, engine, gaze)
+        config = choices.asked_config(preset, several, parts, set_, engine, gaze)
+        judge = choices.validator(validator, engine, model)
+        return choices.Settled(
+            engine, config, judge, choices.openface_tables(openface_columns, engine, config)
+        )
 
-    if cluster is not None:
-        on_cluster.refuse_options(openface_columns=openface_columns, validator=validator)
-        what = VideosAsked(videos, view, chosen, faces, fps, frames, smoothing, certainty)
-        track_on_cluster(what, settled, told, out, resume, on_cluster.Asked(cluster, workers))
+    there = on_cluster.given(cluster, workers=workers)
+    if there is not None:
+        on_cluster.check_tables(report, format)
+        what = VideosAsked(videos, view, chosen, faces, fps, frames, smoothing, certainty, bool(pictures))
+        track_on_cluster(what, settled, told, out, resume, there)
         return
-    place = Path(out)
+    place, format, pictures = Path(out), format or options.Format.csv, pictures is not False
     with OutputFolder(place) as folder:
         found = find_videos(videos)
         failures = list(found.failures)
         common.say_passed_over(found.passed_over)
         folder.protect([*videos, *found.sources, *found.passed_over, *filter(None, (model, validator))])
         folder.claim("failures.csv", "report.html")
-        engine, settings = settled()
+        engine, settings, judge, also = settled()
         settings = jax.device_put(settings)
-        config, judge = TrackConfig(settings, max_faces=faces), choices.validator(validator, engine, model)
-        config = config if judge is None else config.validated(judge)
-        told |= choices.described_validator(validator) | choices.run_description(engine, settings)
-        also = choices.openface_tables(openface_columns, engine, settings)
+        config = TrackConfig(settings, max_faces=faces).validated(judge)
+        told |= choices.run_description(engine, settings)
         plan = plan_videos(folder, found.sources, format, pictures, told)
         for files in plan:
             if resume and files.is_done():
@@ -119,7 +122,7 @@ def track(
             finally:
                 files.stop()
         write_failures(place / "failures.csv", failures)
-        if report:
+        if report is not False:
             shown = {files.table: files.film for files in plan}
             failures += common.tried(report_videos, place / "report.html", shown, failures)
     common.report_failures(failures)

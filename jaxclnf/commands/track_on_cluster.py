@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from jaxclnf.commands import on_cluster
 
 if TYPE_CHECKING:
-    from jaxclnf.config import FitConfig
+    from jaxclnf.commands.choices import Settled
     from jaxclnf.tracking.smoothing import Smoothing
-    from jaxclnf.types import Camera, Model
+    from jaxclnf.types import Camera
 
 
 class VideosAsked(NamedTuple):
@@ -24,41 +24,46 @@ class VideosAsked(NamedTuple):
     frames: int | None
     smoothing: Smoothing | None
     certainty: bool
+    pictures: bool
 
 
 def track_on_cluster(
     asked: VideosAsked,
-    settled: Callable[[], tuple[Model, FitConfig]],
+    settled: Callable[[], Settled],
     told: dict[str, Any],
     out: str,
     resume: bool,
-    cluster: on_cluster.Asked,
+    there: on_cluster.Asked,
 ) -> None:
     """Follow faces into a Parquet part for each video; ``settled`` gives the model and settings."""
     from jaxclnf.cluster.inputs import video_sources
     from jaxclnf.cluster.places import Store
     from jaxclnf.cluster.plan import in_shards
-    from jaxclnf.cluster.videos import TRACKS, VideoJob, track_shard
+    from jaxclnf.cluster.videos import TRACKS, VideoJob, track_shard, with_stem
     from jaxclnf.output.followed import video_columns
 
-    store, arguments = Store(out), asked.arguments
-    model, config, told = on_cluster.settle(settled, told, arguments)
+    arguments, store = asked.arguments, Store(out)
+    (model, config, validator, openface), told = on_cluster.settle(settled, told, arguments)
+    told |= {"written": [asked.pictures, openface]} if asked.pictures or openface else {}
+    job = VideoJob(
+        store,
+        video_columns(model, config, asked.certainty),
+        asked.camera,
+        asked.detector,
+        asked.max_faces,
+        asked.fps,
+        asked.frames,
+        asked.smoothing,
+        asked.pictures,
+        openface,
+    )
     work = on_cluster.FolderRun(
         TRACKS,
         "videos",
         told,
-        plan=lambda failures: in_shards(video_sources(arguments, failures), 1),
-        stages=on_cluster.stages(track_shard, cluster),
-        arrays=(model, config),
-        job=VideoJob(
-            store,
-            video_columns(model, config, asked.certainty),
-            asked.camera,
-            asked.detector,
-            asked.max_faces,
-            asked.fps,
-            asked.frames,
-            asked.smoothing,
-        ),
+        plan=lambda failures: with_stem(in_shards(video_sources(arguments, failures), 1)),
+        stages=on_cluster.stages(track_shard, there),
+        arrays=(model, config, validator),
+        job=job,
     )
-    on_cluster.into_folder(work, store, resume, cluster)
+    on_cluster.into_folder(work, store, resume, there)

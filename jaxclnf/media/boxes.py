@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import io
 import json
 from collections import defaultdict
 from collections.abc import Mapping
@@ -12,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from jaxclnf.media.inputs import Failure
+from jaxclnf.media.table import column_cells
 from jaxclnf.media.text import read_text
 
 _COLUMNS = ("file", "x", "y", "w", "h")
@@ -20,16 +20,16 @@ _COLUMNS = ("file", "x", "y", "w", "h")
 def read_boxes(path: Path) -> dict[str, np.ndarray]:
     r"""Boxes (k, 4) of files: x, y, w, h in pixels.
 
-    A CSV has the columns file, x, y, w, h and a row a box, with commas, tabs or semicolons between (then
-    numbers may have decimal commas); a JSON object maps each file to its box or its list of boxes. Byte-order
-    marks, Windows's line ends and ``\`` in paths do no harm. Raises ValueError when the table is missing or
-    of another shape.
+    A CSV or Parquet file has the columns file, x, y, w, h and a row a box; between the cells of a CSV are
+    commas, tabs or semicolons (then numbers may have decimal commas). A JSON object maps each file to its
+    box or its list of boxes. Byte-order marks, Windows's line ends and ``\`` in paths do no harm. Raises
+    ValueError when the table is missing or of another shape.
     """
     if not path.is_file():
-        raise ValueError(f"{path} does not exist; give a CSV (file,x,y,w,h) or JSON file of boxes")
-    read = _from_json if path.suffix.lower() == ".json" else _from_csv
+        raise ValueError(f"{path} does not exist; give a CSV (file,x,y,w,h), Parquet or JSON file of boxes")
+    read = _from_json if path.suffix.lower() == ".json" else _from_table
     try:
-        boxes = read(read_text(path))
+        boxes = read(path)
     except (OSError, ValueError, TypeError, csv.Error, RecursionError) as error:
         raise ValueError(f"{path} is no table of boxes (file,x,y,w,h): {error}") from None
     wrong = next((name for name, rows in boxes.items() if rows.ndim != 2 or rows.shape[1] != 4), None)
@@ -38,33 +38,19 @@ def read_boxes(path: Path) -> dict[str, np.ndarray]:
     return {_known_as(name, path.parent): rows for name, rows in boxes.items()}
 
 
-def _from_json(text: str) -> dict[str, np.ndarray]:
-    table = json.loads(text)
+def _from_json(path: Path) -> dict[str, np.ndarray]:
+    table = json.loads(read_text(path))
     if not isinstance(table, dict):
         raise ValueError("expected an object that maps files to boxes")
     return {name: np.atleast_2d(np.array(rows, np.float32)) for name, rows in table.items()}
 
 
-def _from_csv(text: str) -> dict[str, np.ndarray]:
-    first = text.splitlines()[0] if text.strip() else ""
-    between = max(",;\t", key=first.count)
-    rows = csv.reader(io.StringIO(text, newline=""), delimiter=between)
-    header = [name.strip().lower() for name in next(rows, [])]
-    missing = [name for name in _COLUMNS if name not in header]
-    if missing:
-        raise ValueError(f"the first line has no {', '.join(missing)}")
-    name_at, *numbers_at = map(header.index, _COLUMNS)
+def _from_table(path: Path) -> dict[str, np.ndarray]:
+    rows, number = column_cells(path, _COLUMNS)
     boxes = defaultdict(list)
-    for row in rows:
-        if any(cell.strip() for cell in row):
-            if len(row) <= max(name_at, *numbers_at):
-                raise ValueError(f"line {rows.line_num} ends too early")
-            boxes[row[name_at]].append([_number(row[at], between) for at in numbers_at])
+    for name, *cells in rows:
+        boxes[name].append([number(cell) for cell in cells])
     return {name: np.array(each, np.float32) for name, each in boxes.items()}
-
-
-def _number(text: str, between: str) -> float:
-    return float(text.replace(",", ".") if between != "," else text)
 
 
 def _known_as(name: str, folder: Path) -> str:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+from jaxclnf.media import table
 from jaxclnf.media.images import SUFFIXES
 from jaxclnf.media.own import LIST, is_result
 from jaxclnf.media.text import as_path, read_lines
@@ -61,10 +62,10 @@ class Found:
 def find_photos(arguments: Sequence[str]) -> Found:
     """Find the photos that arguments stand for, each once and in order.
 
-    An argument is a photo, a folder (searched with its sub-folders, also linked ones), a ``.txt`` file with a
-    path on each line or, if no file has that name, a pattern (``*.jpg``, ``**`` for folders at any depth).
-    Photos come in the order of their names, 2 before 10. Results of earlier runs are not taken from folders
-    and patterns.
+    An argument is a photo, a folder (searched with its sub-folders, also linked ones), a list (a ``.txt``
+    file with a path a line, a ``.csv`` or ``.parquet`` table with paths in its column ``file``) or, if no
+    file has that name, a pattern (``*.jpg``, ``**`` for folders at any depth). Photos come in the order of
+    their names, 2 before 10. Results of earlier runs are not taken from folders and patterns.
     """
     found = Found()
     for argument in arguments:
@@ -83,8 +84,8 @@ def _expand(argument: str, found: Found) -> list[Path]:
     path = Path(argument)
     if path.is_dir():
         return _in_folder(path, found)
-    if path.suffix.lower() == ".txt" and path.is_file():
-        return _in_list(path)
+    if is_list(path):
+        return [as_path(line, path.parent) for line in listed_names(path)]
     if is_pattern(argument):
         files = [p for p in matches(argument) if not p.is_dir() and not is_result(p)]
         return files or _nothing(f"{argument} matches no file")
@@ -111,14 +112,23 @@ def _in_folder(path: Path, found: Found) -> list[Path]:
     return photos
 
 
-def _in_list(path: Path) -> list[Path]:
+def is_list(path: Path) -> bool:
+    """Tell whether a file is a list of photos."""
+    return path.suffix.lower() in (".txt", *table.SUFFIXES) and path.is_file()
+
+
+def listed_names(path: Path) -> list[str]:
+    """Read the names in a list: the lines of a text, or the column ``file`` of a table."""
     try:
-        lines = read_lines(path)
+        if path.suffix.lower() == ".txt":
+            names = read_lines(path)
+        else:
+            names = [name for (name,) in table.column_cells(path, ("file",))[0]]
     except ValueError as error:
         raise ValueError(f"{path} is not a list of photos: {error}") from None
-    if not lines:
+    if not names:
         raise ValueError(f"{path} is an empty list; write the path of a photo on each line")
-    return [as_path(line, path.parent) for line in lines]
+    return names
 
 
 def is_picture(path: Path) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from itertools import chain
 from pathlib import Path
@@ -84,6 +84,12 @@ class OutputFolder:
                 )
             self._take(name, RUN)
 
+    def hold(self, *names: str) -> None:
+        """Mark folders within this one as holding nothing but results."""
+        for name in names:
+            self._take(f"{name}/", RUN)
+        self.save()
+
     def claim_folder(self, name: str) -> Path:
         """Take a folder in this one for results alone; its name gets a number if it is taken."""
         for number in range(1, 10**6):
@@ -104,9 +110,7 @@ class OutputFolder:
         another source, an input or a foreign file has it. A source is told from others by its whole path.
         """
         owner = source_key(source)
-        room = LONGEST_NAME - max(len(os.fsencode(ending)) for ending in (*endings, longest))
-        numbers = ("" if number == 1 else f"-{number}" for number in range(1, 10**6))
-        fresh = (_shortened(name, room - len(number)) + number for number in numbers)
+        fresh = numbered(name, room_for((*endings, longest)))
         for stem in chain(self._earlier_stems(owner, endings), fresh):
             names = [stem + ending for ending in endings]
             if all(self._is_free(each, owner) for each in names):
@@ -135,6 +139,18 @@ class OutputFolder:
     def _take(self, name: str, owner: str) -> None:
         self._taken[name.casefold()] = owner
         self._owners[name] = owner
+
+
+def room_for(endings: Iterable[str]) -> int:
+    """Count the bytes that a name may have before any of the endings."""
+    return LONGEST_NAME - max(len(os.fsencode(ending)) for ending in endings)
+
+
+def numbered(name: str, room: int, first: int = 1) -> Iterator[str]:
+    """Give name, name-2, name-3, ... from number ``first`` on, each of at most ``room`` bytes."""
+    for number in range(first, 10**6):
+        ending = "" if number == 1 else f"-{number}"
+        yield _shortened(name, room - len(ending)) + ending
 
 
 def source_key(source: str) -> str:

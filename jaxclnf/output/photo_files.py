@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -14,51 +15,75 @@ from jaxclnf.output.photos import Photo
 from jaxclnf.output.pictures import overlay, save_crops, save_picture
 from jaxclnf.types import Model
 
+CROPS, OPENFACE = "crops", "openface"
+"""Folders of an output folder."""
+
+
+class Folders(NamedTuple):
+    """The folders that take a photo's files, by kind."""
+
+    pictures: Path
+    crops: Path
+    openface: Path
+
+
+class Extras(NamedTuple):
+    """The files that a run writes of each photo; with ``crops`` of 0 pixels no faces are cut out."""
+
+    pictures: bool = False
+    crops: int = 0
+    margin: float = 0.3
+    openface: OpenFaceTables | None = None
+
+    @property
+    def endings(self) -> list[str]:
+        """The endings of a photo's files; none if no files are written."""
+        return [".png"] if self.pictures or self.crops or self.openface else []
+
+    @property
+    def longest(self) -> str:
+        """The longest ending that a crop can have."""
+        return "_99999.png" if self.crops else ""
+
+    def write(self, photo: Photo, source: str, stem: str, mean: np.ndarray, to: Folders) -> Failure | None:
+        """Write the files of the photo ``source``; returns the failure, if there is one."""
+        try:
+            self._write(photo, stem, mean, to)
+        except Exception as error:  # which costs no row of the table
+            return failed(f"{source}: its picture", error)._replace(source=source)
+
+    def _write(self, photo: Photo, stem: str, mean: np.ndarray, to: Folders) -> None:
+        if self.pictures:
+            save_picture(to.pictures / f"{stem}.png", overlay(photo))
+        if self.openface:
+            self.openface.write_photo(to.openface / f"{stem}.csv", photo.faces)
+        if self.crops:
+            save_crops(to.crops, stem, photo, mean, self.crops, self.margin)
+
 
 class PhotoFiles:
-    """Names of each photo's pictures, and their writing; with ``crops`` of 0 pixels no faces are cut out."""
+    """Names of each photo's files in an output folder, and their writing."""
 
-    def __init__(
-        self,
-        folder: OutputFolder,
-        photos: Sequence[Path],
-        model: Model,
-        pictures: bool,
-        crops: int,
-        margin: float,
-        openface: OpenFaceTables | None = None,
-    ) -> None:
-        self._folder, self._mean = folder.path, np.asarray(model.pdm.mean)
-        self._crops, self._margin = crops, margin
-        self._crop_folder = folder.claim_folder("crops") if crops else None
-        self._openface = openface
-        self._openface_folder = folder.claim_folder("openface") if openface else None
-        endings = [".png"] if pictures or crops or openface else []
-        crop_room = "_99999.png" if crops else ""
+    def __init__(self, folder: OutputFolder, photos: Sequence[Path], model: Model, extras: Extras) -> None:
+        self._extras, self._mean = extras, np.asarray(model.pdm.mean)
+        self._folders = Folders(
+            folder.path,
+            folder.claim_folder(CROPS) if extras.crops else folder.path,
+            folder.claim_folder(OPENFACE) if extras.openface else folder.path,
+        )
         self._stems = {
-            str(path): folder.stem(str(path), path.stem or "out", endings, crop_room)
+            str(path): folder.stem(str(path), path.stem or "out", extras.endings, extras.longest)
             for path in photos
-            if endings
+            if extras.endings
         }
-        self._pictures = pictures
 
     def picture(self, source: str) -> Path | None:
         """Give the path of a photo's picture, written or not; None if the run draws none."""
-        return self._folder / f"{self._stems[source]}.png" if self._pictures else None
+        return self._folders.pictures / f"{self._stems[source]}.png" if self._extras.pictures else None
 
     def write(self, photo: Photo | Failure) -> tuple[Photo | Failure, Failure | None]:
-        """Write a photo's pictures; returns the photo with any failures, which cost no row of the table."""
-        if isinstance(photo, Photo):
-            try:
-                self._write(photo, self._stems.get(str(photo.path), ""))
-            except Exception as error:
-                return photo, failed(f"{photo.path}: its picture", error)._replace(source=str(photo.path))
-        return photo, None
-
-    def _write(self, photo: Photo, stem: str) -> None:
-        if self._pictures:
-            save_picture(self._folder / f"{stem}.png", overlay(photo))
-        if self._openface and self._openface_folder:
-            self._openface.write_photo(self._openface_folder / f"{stem}.csv", photo.faces)
-        if self._crop_folder:
-            save_crops(self._crop_folder, stem, photo, self._mean, self._crops, self._margin)
+        """Write a photo's files; returns the photo with any failure, which costs no row of the table."""
+        source = "" if isinstance(photo, Failure) else str(photo.path)
+        if isinstance(photo, Failure) or source not in self._stems:
+            return photo, None
+        return photo, self._extras.write(photo, source, self._stems[source], self._mean, self._folders)

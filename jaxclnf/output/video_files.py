@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from jaxclnf.config import FitConfig
-from jaxclnf.media.encode import VideoFile
 from jaxclnf.media.frames import Video
-from jaxclnf.media.inputs import Failure, failed, find_photos, is_pattern
+from jaxclnf.media.inputs import Failure, find_photos, is_pattern
+from jaxclnf.output.film import Film
 from jaxclnf.output.folder import OutputFolder, source_key
-from jaxclnf.output.followed import Followed, annotated, frame_rows, openface_lines, video_columns
+from jaxclnf.output.followed import Followed, frame_rows, openface_lines, video_columns
 from jaxclnf.output.openface_table import OpenFaceTables, VideoTable
+from jaxclnf.output.photo_files import OPENFACE
 from jaxclnf.output.runs import Table, stamp
 from jaxclnf.types import Model
 
@@ -33,9 +33,8 @@ class VideoFiles:
         self._key = source_key(source)
         self._stamp = _stamp(source)
         self._table: Table | None = None
-        self._film: VideoFile | None = None
+        self._film: Film | None = None
         self._openface: VideoTable | None = None
-        self._film_failures: list[Failure] = []
 
     def is_done(self) -> bool:
         """Tell whether the table of this very video, with these settings and this model, exists."""
@@ -62,25 +61,13 @@ class VideoFiles:
         """Begin the files anew, whatever an earlier run left."""
         self._table = Table.afresh(self.table, video_columns(model, config, certainty))
         if openface:
-            folder = self._folder.claim_folder("openface")
+            folder = self._folder.claim_folder(OPENFACE)
             self._openface = openface.video(folder / f"{self.table.stem}.csv")
-        self._film = VideoFile(self.film, video.fps) if pictures else None
+        self._film = Film(self.film, self.source, video.fps) if pictures else None
 
     def draw(self, followed: Followed) -> Followed:
         """Append a frame to the annotated copy; if that fails, the table goes on without the copy."""
-        if self._film:
-            try:
-                self._film.add(annotated(followed), followed.frame.time)
-            except Exception as error:
-                self._lose_film(error)
-        return followed
-
-    def _lose_film(self, error: Exception) -> None:
-        film, self._film = self._film, None
-        self._film_failures.append(failed(f"{self.film}", error)._replace(source=self.source))
-        if film:
-            with suppress(Exception):
-                film.abandon()
+        return self._film.draw(followed) if self._film else followed
 
     def add(self, followed: Followed) -> None:
         """Append a frame's rows to the table."""
@@ -93,31 +80,24 @@ class VideoFiles:
     def finish(self, video: Video) -> list[Failure]:
         """Give both files their final names; returns the failures of the video and of its copy."""
         assert self._table is not None
-        self._with_film(VideoFile.finish)
+        if self._film:
+            self._film.finish()
         self._table.finish()
         if self._openface:
             self._openface.finish()
             self._openface = None
-        failures = self._film_failures + video.failures
+        failures = [*(self._film.failures if self._film else ()), *video.failures]
         if not self.n_frames:
             failures = [Failure(self.source, f"{self.source} holds no frame that can be read")]
         self._folder.done[self._key] = self._said() | {"failures": [f.reason for f in failures]}
         self._folder.save()
         return failures
 
-    def _with_film(self, end: Callable[[VideoFile], object]) -> None:
-        """End the annotated copy; if that fails, the copy is lost and the failure reported."""
-        if self._film:
-            try:
-                end(self._film)
-            except Exception as error:
-                self._lose_film(error)
-            self._film = None
-
     def stop(self) -> None:
         """Stop early: the files keep the names of unfinished ones, and the copy plays as far as it goes."""
         if self._table:
-            self._with_film(VideoFile.close)
+            if self._film:
+                self._film.close()
             self._table.close()
             if self._openface:
                 self._openface.close()
@@ -132,14 +112,14 @@ def plan_videos(
     endings += [".mp4", ".unfinished.mp4"] if pictures else []
     unique = {source_key(source): source for source in sources}
     plans = [
-        VideoFiles(folder, source, folder.stem(source, _name(source), endings), format, told)
+        VideoFiles(folder, source, folder.stem(source, video_name(source), endings), format, told)
         for source in unique.values()
     ]
     folder.save()
     return plans
 
 
-def _name(source: str) -> str:
+def video_name(source: str) -> str:
     """Choose the name of a source's files; a pattern's are named after its folder."""
     path = Path(source).parent if is_pattern(source) else Path(source)
     return {"-": "standard_input"}.get(source) or path.stem or path.resolve().name or "video"

@@ -45,8 +45,10 @@ class TrackConfig(NamedTuple):
     forget_after: int = 150  # frames a lost face keeps its number
     validator: Validator | None = None  # gives the confidence of fits, in place of the calibration
 
-    def validated(self, validator: Validator) -> TrackConfig:
-        """Let OpenFace 2's validator decide, as in OpenFace: a fit above its boundary is a face."""
+    def validated(self, validator: Validator | None) -> TrackConfig:
+        """Let OpenFace 2's validator, if any, decide, as in OpenFace: a fit above its boundary is a face."""
+        if validator is None:
+            return self
         return self._replace(
             validator=validator, succeeds=JUST_ABOVE, appears=JUST_ABOVE, doubtful=JUST_ABOVE
         )

@@ -24,6 +24,14 @@ def test_without_ray_one_sentence_names_the_extra(run, monkeypatch) -> None:
     )
 
 
-def test_crops_are_not_made_on_a_cluster(run) -> None:
-    outcome = run("fit", "photos", "--cluster", "local", "--crops", 112)
-    assert outcome.status == 1 and outcome.err.startswith("jaxclnf: --crops has no effect on a cluster")
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--cluster", "local", "--report"], "--report: runs on a cluster write none; "),
+        (["--cluster", "local", "--format", "csv"], "--format csv: runs on a cluster write Parquet; "),
+        (["--shard", 5], "--shard is for runs on a cluster; say which one by --cluster"),
+    ],
+)
+def test_options_without_effect_are_refused(run, options: list, said: str) -> None:
+    outcome = run("fit", "photos", *options)
+    assert outcome.status == 1 and outcome.err.startswith(f"jaxclnf: {said}")

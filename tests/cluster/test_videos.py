@@ -24,7 +24,7 @@ def share(tmp_path: Path) -> Share:
     model, config = synthetic_model(np.float32), synthetic_config()
     columns = video_columns(model, config)
     return Share(
-        (model, config), VideoJob(Store(str(tmp_path / "out")), columns, None, None, 8, None, 5, None)
+        (model, config, None), VideoJob(Store(str(tmp_path / "out")), columns, None, None, 8, None, 5, None)
     )
 
 

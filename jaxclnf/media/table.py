@@ -1,0 +1,61 @@
+"""Tables that come with photos: CSV as people and spreadsheets write it, and Parquet."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from jaxclnf.media.text import read_text
+
+SUFFIXES = (".csv", ".parquet")
+Row = tuple[str, ...]
+
+
+def column_cells(path: Path, names: Sequence[str]) -> tuple[list[Row], Callable[[str], float]]:
+    """Read the cells of some columns, row by row, and give a function from a cell to its number.
+
+    A CSV has commas, tabs or semicolons between its cells; with the latter two numbers may have decimal
+    commas. Capitals in the names of columns do not count. Raises ValueError where a column is missing.
+    """
+    if path.suffix.lower() == ".parquet":
+        return list(_in_parquet(path, names)), float
+    text = read_text(path)
+    between = _between(text)
+    rows = list(_in_csv(text, between, names))
+    return rows, float if between == "," else lambda cell: float(cell.replace(",", "."))
+
+
+def _in_parquet(path: Path, names: Sequence[str]) -> Iterator[Row]:
+    import polars as pl
+
+    try:
+        table = pl.read_parquet(path)
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise ValueError(str(error).splitlines()[0]) from None
+    at = _places(table.columns, names)
+    yield from table.select(pl.nth(*at).cast(pl.String)).rows()
+
+
+def _between(text: str) -> str:
+    """Find what separates the cells of a CSV."""
+    first = text.splitlines()[0] if text.strip() else ""
+    return max(",;\t", key=first.count)
+
+
+def _in_csv(text: str, between: str, names: Sequence[str]) -> Iterator[Row]:
+    rows = csv.reader(io.StringIO(text, newline=""), delimiter=between)
+    at = _places(next(rows, []), names)
+    for row in rows:
+        if any(cell.strip() for cell in row):
+            if len(row) <= max(at):
+                raise ValueError(f"line {rows.line_num} ends too early")
+            yield tuple(row[i] for i in at)
+
+
+def _places(header: Sequence[str], names: Sequence[str]) -> list[int]:
+    known = [name.strip().lower() for name in header]
+    if missing := [name for name in names if name not in known]:
+        raise ValueError(f"the first line has no {', '.join(missing)}")
+    return [known.index(name) for name in names]

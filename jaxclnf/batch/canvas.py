@@ -31,6 +31,11 @@ class Canvas(NamedTuple):
         points = points / self.scale
         return self.corner + (points @ turn(self.roll).T if self.roll else points)
 
+    def spread_in_photo(self, covariance: Float[np.ndarray, "*n 2 2"]) -> np.ndarray:
+        """Turn covariances of points on the canvas into those of the points in the photo."""
+        covariance = covariance / self.scale**2
+        return turn(self.roll) @ covariance @ turn(self.roll).T if self.roll else covariance
+
     def box(self, box: Float[np.ndarray, "4"]) -> Float[np.ndarray, "4"]:
         """Take a box of the photo, turned as the canvas is, to the canvas."""
         size = self.scale * box[2:]

@@ -79,7 +79,10 @@ def canvas_side(image: np.ndarray, box: np.ndarray, reduction: float = 1.0) -> i
 def in_photo(canvas: Canvas, found: FitResult) -> FitResult:
     """Take a fit and its parts from a face's canvas to its photo."""
     parts = {name: _in_photo(canvas, part) for name, part in found.parts.items()}
-    return replace(_in_photo(canvas, found), parts=parts)
+    covariance = found.covariance
+    if covariance is not None:
+        covariance = canvas.spread_in_photo(np.asarray(covariance)).astype(np.asarray(covariance).dtype)
+    return replace(_in_photo(canvas, found), parts=parts, covariance=covariance)
 
 
 def _in_photo(canvas: Canvas, found: Fit) -> Fit:

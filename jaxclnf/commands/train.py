@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from jaxclnf.commands import common
+from jaxclnf.commands.train_networks import networks_further, parsed, recipes_for, with_networks
 
 if TYPE_CHECKING:
     from jaxclnf.data.datasets import Faces
-    from jaxclnf.training.conv.recipe import ConvRecipe
     from jaxclnf.training.recipe import Recipe
     from jaxclnf.types import PDM, Calibration, Model
 
@@ -42,6 +42,13 @@ def train_command(
             "large and fast (networks for the presets best and fast). Networks take hours without a GPU."
         ),
     ] = "ccnf",
+    from_: Annotated[
+        Path | None,
+        typer.Option(
+            "--from",
+            help="A model to go on from: all of it stays, but its networks in --experts learn further.",
+        ),
+    ] = None,
     name: Annotated[str, typer.Option(help="The model's name, kept in its file.")] = "",
     licence: Annotated[str, typer.Option(help="The terms of its use, kept in its file.")] = "",
 ) -> None:
@@ -53,12 +60,15 @@ def train_command(
 
     from jaxclnf.data.datasets import read_faces
     from jaxclnf.data.markup import parse_groups
+    from jaxclnf.models.fingerprint import fingerprint
+    from jaxclnf.models.opening import open_model
     from jaxclnf.models.storage import save_model
     from jaxclnf.training.conv.spread import with_learned_spread
     from jaxclnf.training.conv.train import checkpoints
     from jaxclnf.types import Provenance
 
-    networks = _networks(experts, [text for text in set_ or [] if "." in text.partition("=")[0]], seed)
+    of_networks = [text for text in set_ or [] if "." in text.partition("=")[0]]
+    networks = recipes_for(experts, of_networks, seed, further=from_ is not None)
     recipe = _recipe([text for text in set_ or [] if "." not in text.partition("=")[0]], seed)
     common.check_writable("--out", out, datasets)
     faces = read_faces(datasets)
@@ -67,13 +77,19 @@ def train_command(
         faces = faces.regroup(parse_groups(landmarks))
     learned, held_back = faces.split(recipe.held_back, recipe.seed)
     checkpoint = out.with_suffix(".checkpoint.npz")
-    model = _learn(faces, learned, held_back, recipe, checkpoint)
-    if networks:
-        model = _with_networks(model, learned, networks, out, _identity(faces, recipe))
-        model = with_learned_spread(model, held_back) if len(held_back) else model
+    run = _identity(faces, recipe)
+    if from_ is None:
+        model = _learn(faces, learned, held_back, recipe, checkpoint)
+        model = with_networks(model, learned, networks, out, run) if networks else model
+    else:
+        before = open_model(from_)
+        held_back = held_back.take(np.flatnonzero(~held_back.learned_by(before)))
+        model = networks_further(before, learned, networks, out, f"{run} {fingerprint(before)}")
+    if networks and len(held_back):
+        model = with_learned_spread(model, held_back)
     source = "jaxclnf train " + " ".join(path.name for path in datasets)
     terms = licence or "after the terms of the training data"
-    provenance = Provenance(name or out.stem, source, terms, frozenset(learned.digests))
+    provenance = Provenance(name or out.stem, source, terms, model.provenance.learned | set(learned.digests))
     model = replace(model, provenance=provenance, calibration=_calibration(model, held_back))
     save_model(model, out, np.float16)
     for path in (checkpoint, *checkpoints(out, networks)):
@@ -81,46 +97,6 @@ def train_command(
     typer.echo(
         f"{out}: {out.stat().st_size / 1e6:.1f} MB, experts of {len(model.experts)} scales and networks"
     )
-
-
-def _networks(experts: str, settings: list[str], seed: int) -> dict[str, ConvRecipe]:
-    """Make the recipes of the networks that are asked for, with the teaching one first."""
-    from jaxclnf.training.conv.recipe import RECIPES
-
-    names = [name.strip() for name in experts.split(",")]
-    if unknown := [name for name in names if name not in ("ccnf", *RECIPES)]:
-        raise ValueError(f"--experts {experts}: {unknown[0]!r} is none of ccnf, {', '.join(RECIPES)}")
-    if "ccnf" not in names:
-        raise ValueError(f"--experts {experts}: expected ccnf among them, which refine what networks find")
-    chosen = {n: replace(r, seed=seed + r.seed) for n, r in RECIPES.items() if n in names}
-    for setting in settings:
-        (network, _, name), text = setting.partition("=")[0].partition("."), setting.partition("=")[2]
-        if network not in chosen or name not in (f.name for f in fields(chosen[network])):
-            raise ValueError(
-                f"--set {setting}: expected a network of --experts, a dot and one of its settings"
-            )
-        value = _parse(setting, text, getattr(chosen[network], name))
-        chosen[network] = replace(chosen[network], **{name: value})
-    return chosen
-
-
-def _with_networks(
-    model: Model, learned: Faces, recipes: dict[str, ConvRecipe], out: Path, run: str
-) -> Model:
-    """Combine the finest patch experts with the networks, and the settings for both."""
-    from jaxclnf.models.presets import settings_for
-    from jaxclnf.training.conv.train import train_networks
-
-    with common.progress("steps") as bar:
-        lines = {name: bar.add_task(name, total=recipe.steps) for name, recipe in recipes.items()}
-
-        def report(progress) -> None:
-            text = f"{progress.name}: loss {progress.loss:.3f}, {progress.distance:.2f} pixels"
-            bar.update(lines[progress.name], completed=progress.step, description=text)
-
-        networks = train_networks(learned, model.pdm, recipes, out, run, report)
-    model = replace(model, experts=(model.experts[-1], *networks))
-    return replace(model, settings=settings_for(model, "default"))
 
 
 def _calibration(model: Model, held_back: Faces) -> Calibration | None:
@@ -189,17 +165,5 @@ def _recipe(settings: list[str], seed: int) -> Recipe:
         name, _, text = setting.partition("=")
         if name not in known:
             raise ValueError(f"--set {setting}: {name!r} is no setting; settings are {', '.join(known)}")
-        values[name] = _parse(setting, text, getattr(recipe, name))
+        values[name] = parsed(setting, text, getattr(recipe, name))
     return replace(recipe, **values)
-
-
-def _parse(setting: str, text: str, old: Any) -> Any:
-    """Parse a setting's value, of the type of its default."""
-    try:
-        if isinstance(old, bool):
-            return {"true": True, "false": False}[text.lower()]
-        if isinstance(old, tuple):
-            return tuple(type(old[0])(part) for part in text.split(",") if part)
-        return type(old)(text)
-    except (ValueError, KeyError):
-        raise ValueError(f"--set {setting}: expected a value like {old}") from None

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import jax
 import numpy as np
 
 from jaxclnf.batch.canvas import Canvas, cut, usual_side
-from jaxclnf.batch.placed import reduction_by
+from jaxclnf.batch.placed import in_photo, reduction_by
 from jaxclnf.config import FitConfig
 from jaxclnf.fitting.fit import fit_batch_from
 from jaxclnf.tracking.association import Box
-from jaxclnf.types import FaceParams, FitResult, Model, PartFit
-
-Found = TypeVar("Found", FitResult, PartFit)
+from jaxclnf.types import FaceParams, FitResult, Model
 
 
 class Expected(NamedTuple):
@@ -46,7 +44,7 @@ def fit_expected(
     params = jax.tree.map(lambda *rows: np.stack(rows)[take], *starts)
     pixels = np.stack([canvas.pixels for canvas in canvases])[take]
     found = jax.device_get(fit_batch_from(model, pixels, params, config))
-    return [_in_frame(canvas, jax.tree.map(lambda a: a[i], found)) for i, canvas in enumerate(canvases)]  # noqa: B023
+    return [in_photo(canvas, jax.tree.map(lambda a: a[i], found)) for i, canvas in enumerate(canvases)]  # noqa: B023
 
 
 def _padded(n_faces: int) -> int:
@@ -60,14 +58,3 @@ def _on_canvas(canvas: Canvas, params: FaceParams) -> FaceParams:
     dtype = np.asarray(params.translation).dtype
     scale = np.asarray(params.scale * canvas.scale, dtype)
     return replace(params, scale=scale, translation=translation.astype(dtype))
-
-
-def _in_frame(canvas: Canvas, found: Found) -> Found:
-    """Take a fit and its parts from an upright canvas to the frame's pixels."""
-    landmarks = np.asarray(found.landmarks)
-    translation = canvas.in_photo(np.asarray(found.params.translation)).astype(landmarks.dtype)
-    scale = np.asarray(found.params.scale / canvas.scale, landmarks.dtype)
-    params = replace(found.params, scale=scale, translation=translation)
-    parts = {name: _in_frame(canvas, part) for name, part in getattr(found, "parts", {}).items()}
-    moved = canvas.in_photo(landmarks).astype(landmarks.dtype)
-    return replace(found, landmarks=moved, params=params, **({"parts": parts} if parts else {}))

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -13,6 +14,7 @@ from jaxclnf.batch.canvas import cut, usual_side
 from jaxclnf.batch.placed import reduction
 
 landmarks = jax.jit(jaxclnf.landmarks)
+PHOTO = Path(__file__).parents[2] / "docs" / "grace_hopper.png"
 BOX = np.array([220.0, 150, 80, 100])
 
 
@@ -35,6 +37,26 @@ def test_a_canvas_shows_what_its_photo_has_there(roll: float, scale: float) -> N
         got = canvas.pixels[tuple(np.round(near[::-1]).astype(int))]
         assert got == pytest.approx(image[y, x], abs=5)
         np.testing.assert_allclose(canvas.in_photo(canvas.of_photo(point)), point, atol=1e-9)
+
+
+@pytest.mark.parametrize("roll", [0.0, 0.6])
+def test_what_is_known_of_an_error_is_told_in_the_photo_s_pixels(roll: float) -> None:
+    canvas = cut(photo(), BOX, roll, 96, 0.4)
+    covariance = np.array([[4.0, 1.5], [1.5, 2]])
+    points = np.random.default_rng(0).multivariate_normal([40, 50], covariance, 400)
+    on_canvas, in_photo = (np.cov(p.T) for p in (points, canvas.in_photo(points)))
+    np.testing.assert_allclose(canvas.spread_in_photo(on_canvas), in_photo, rtol=1e-6)
+
+
+def test_certainties_of_a_reduced_face_grow_with_it() -> None:
+    """A photo enlarged four times has the same face, whose landmarks lie four times as far off."""
+    model, image = jaxclnf.load_model(), jaxclnf.to_grey(jaxclnf.read_photo(PHOTO))
+    box = np.array([185, 110, 175, 175], np.float32)
+    small, large = (
+        fit_faces(model, [np.kron(image, np.ones((k, k), np.uint8))], k * box[None]) for k in (1, 4)
+    )
+    ratio = np.linalg.det(large.covariance[0]) / np.linalg.det(small.covariance[0])
+    assert np.median(ratio) ** 0.25 == pytest.approx(4, rel=0.1)
 
 
 def test_a_level_canvas_that_is_not_reduced_holds_the_photo_s_own_pixels() -> None:

@@ -15,9 +15,12 @@ from engine import synthetic_model
 import jaxclnf
 from jaxclnf.data.datasets import Faces, read_faces
 from jaxclnf.fitting.pose import landmarks, params_from_box
+from jaxclnf.ops.network import logits
 from jaxclnf.training.conv import spread
-from jaxclnf.training.conv.recipe import ConvRecipe
+from jaxclnf.training.conv.learn import begin, begin_from, folded, network_logits
+from jaxclnf.training.conv.recipe import RECIPES, ConvRecipe
 from jaxclnf.training.conv.train import checkpoints, train_networks
+from jaxclnf.types import ConvExperts
 
 HERE = Path(__file__).parents[2]
 TINY = ConvRecipe(side=32, stem=8, channels=(8, 12), blocks=(1, 1), steps=120, batch=8, rate=5e-3)
@@ -53,6 +56,22 @@ def test_networks_learn_and_leave_checkpoints(faces, tmp_path) -> None:
         assert own[-1].step == own[-1].n_steps == TINY.steps
         first, last = (np.mean([p.loss for p in part]) for part in (own[:4], own[-4:]))
         assert last < first - 0.5
+
+
+def test_a_network_that_learns_further_begins_as_it_was() -> None:
+    """Before the first step, normalised by the pictures that it sees, it gives the maps that it gave."""
+    network = begin(TINY, 5).kept.network
+    pictures = jax.random.normal(jax.random.key(0), (4, 32, 32))
+    state = begin_from(network, TINY, pictures)
+    again = logits(folded(state.learned, state.statistics), pictures)
+    np.testing.assert_allclose(again, logits(network, pictures), rtol=1e-3, atol=1e-4)
+    found, _ = network_logits(state.learned, pictures)
+    np.testing.assert_allclose(found, again, rtol=1e-3, atol=1e-4)
+
+
+def test_the_recipe_of_a_network_is_known_by_its_size() -> None:
+    networks = [e.network for e in jaxclnf.load_model().experts if isinstance(e, ConvExperts)]
+    assert [[r.makes(n) for n in networks] for r in RECIPES.values()] == np.eye(3, dtype=bool).tolist()
 
 
 def test_covariances_are_made_to_hold_what_they_say() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -68,9 +69,52 @@ def begin(recipe: ConvRecipe, n_points: int) -> TrainingState:
 
     jax.eval_shape(lambda x: logits(network, x, count), jnp.zeros((1, recipe.side, recipe.side)))
     learned: Any = Learned(network, [jnp.ones(n) for n in widths])
-    statistics = [(jnp.zeros(n), jnp.ones(n)) for n in widths]
-    kept = jax.tree.map(jnp.copy, learned)
-    return TrainingState(learned, kept, statistics, _optimiser(recipe).init(learned), jnp.int32(0))
+    return _before_steps(recipe, learned, [(jnp.zeros(n), jnp.ones(n)) for n in widths])
+
+
+def begin_from(
+    network: ConvNetwork, recipe: ConvRecipe, pictures: Float[Array, "batch side side"]
+) -> TrainingState:
+    """Make the state of a run that goes on with a finished network, normalised as these pictures fill it.
+
+    On them it gives the maps that it gave before.
+    """
+    met: list[tuple[Array, Array]] = []
+
+    def measure(layer, x, stride):
+        y = convolve(layer, x, stride)
+        met.append((y.mean((0, 1, 2)) - layer.bias, y.var((0, 1, 2))))
+        return y
+
+    logits(network, pictures, measure)
+    gains = [jnp.sqrt(variance + EPSILON) for _, variance in met]
+    return _before_steps(recipe, Learned(_shifted(network, [mean for mean, _ in met]), gains), met)
+
+
+def _before_steps(
+    recipe: ConvRecipe, learned: Learned, statistics: list[tuple[Array, Array]]
+) -> TrainingState:
+    first, kept, met = jax.tree.map(jnp.copy, (learned, learned, statistics))
+    return TrainingState(first, kept, met, _optimiser(recipe).init(first), jnp.int32(0))
+
+
+def _shifted(network: ConvNetwork, means: list[Array]) -> ConvNetwork:
+    """Add these means to the biases of the network, layer by layer; the head has none."""
+    rest = iter(means)
+    return _each_layer(network, lambda layer: ConvLayer(layer.kernel, layer.bias + next(rest)))
+
+
+def _each_layer(network: ConvNetwork, change: Callable[[ConvLayer], ConvLayer]) -> ConvNetwork:
+    """Change every layer of the network but the head, in the order in which it applies them."""
+
+    def level(old: ConvLevel) -> ConvLevel:
+        enter = change(old.enter)
+        return ConvLevel(enter, tuple((change(a), change(b)) for a, b in old.blocks))
+
+    stem = change(network.stem)
+    down = tuple(level(old) for old in network.down)
+    up = tuple(level(old) for old in network.up)
+    return ConvNetwork(stem, down, up, network.head)
 
 
 def _optimiser(recipe: ConvRecipe) -> optax.GradientTransformation:
@@ -124,15 +168,7 @@ def folded(learned: Learned, statistics: list[tuple[Array, Array]]) -> ConvNetwo
         scale = gain / jnp.sqrt(variance + EPSILON)
         return ConvLayer(layer.kernel * scale[None, None, None], layer.bias - mean * scale)
 
-    def level(old: ConvLevel) -> ConvLevel:
-        enter = fold(old.enter)
-        return ConvLevel(enter, tuple((fold(a), fold(b)) for a, b in old.blocks))
-
-    network = learned.network
-    stem = fold(network.stem)
-    down = tuple(level(old) for old in network.down)
-    up = tuple(level(old) for old in network.up)
-    return ConvNetwork(stem, down, up, network.head)
+    return _each_layer(learned.network, fold)
 
 
 def centres(maps_logits: Float[Array, "batch cells cells n_points"]) -> Float[Array, "batch n_points 2"]:
@@ -218,11 +254,11 @@ def take_steps(
         statistics = jax.tree.map(lambda a, b: memory * a + (1 - memory) * b, state.statistics, met)
         return TrainingState(learned, kept, statistics, optimiser, state.step + 1), (value, distance)  # pyright: ignore
 
-    state, (values, distances) = jax.lax.scan(one, state, None, length=n)
+    # In a loop XLA's convolutions on CPUs are thirty times as slow: a single step is none.
+    state, (values, distances) = jax.lax.scan(one, state, None, length=n, unroll=n == 1)
     return state, values.mean(), distances.mean()
 
 
-@partial(jax.jit, static_argnames=("recipe", "n", "dtype"))
 def steady_network(
     state: TrainingState,
     crops: Crops,
@@ -233,11 +269,17 @@ def steady_network(
     dtype: Any = jnp.float32,
 ) -> ConvNetwork:
     """Fold the averaged network with its own statistics over ``n`` batches."""
-
-    def one(_, k):
-        lesson = draw_lesson(crops, mirror, recipe, k)
-        return None, network_logits(state.kept, normalised(lesson.pictures), dtype)[1]
-
-    _, met = jax.lax.scan(one, None, jax.random.split(key, n))
+    # A call a batch: in a loop of XLA's convolutions are slow on CPUs.
+    each = [_statistics(state.kept, crops, mirror, k, recipe, dtype) for k in jax.random.split(key, n)]
+    met = jax.tree.map(lambda *rows: jnp.stack(rows), *each)
     means = [(mean.mean(0), variance.mean(0) + mean.var(0)) for mean, variance in met]
     return folded(state.kept, means)
+
+
+@partial(jax.jit, static_argnames=("recipe", "dtype"))
+def _statistics(
+    kept: Learned, crops: Crops, mirror: Array, key: Array, recipe: ConvRecipe, dtype: Any
+) -> list[tuple[Array, Array]]:
+    """Measure means and variances of every normalised layer on a batch of pictures."""
+    lesson = draw_lesson(crops, mirror, recipe, key)
+    return network_logits(kept, normalised(lesson.pictures), dtype)[1]

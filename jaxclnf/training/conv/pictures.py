@@ -42,7 +42,7 @@ def draw_lesson(crops: Crops, mirror: Int[Array, " n_points"], recipe: ConvRecip
     pictures = jnp.where(turned[:, None, None], pictures[:, :, ::-1], pictures)
     other_side = jnp.stack([recipe.side - 1 - points[..., 0], points[..., 1]], -1)[:, mirror]
     points = jnp.where(turned[:, None, None], other_side, points)
-    return Lesson(_weathered(pictures, k_look), points)
+    return Lesson(_weathered(pictures, recipe.clean, k_look), points)
 
 
 def _disturbed(crops: Crops, faces: Array, recipe: ConvRecipe, key: Array) -> Float[Array, "batch 2 3"]:
@@ -58,6 +58,9 @@ def _disturbed(crops: Crops, faces: Array, recipe: ConvRecipe, key: Array) -> Fl
     move = move * jnp.clip(jax.random.t(keys[3], 6.0, (*n, 2)), -3.0, 3.0)
     cos, sin = size * jnp.cos(turn), size * jnp.sin(turn)
     spin = jnp.stack([jnp.stack([cos, -sin], -1), jnp.stack([sin, cos], -1)], -2)
+    if recipe.stretch:
+        wider = jnp.exp(recipe.stretch / 2 * jax.random.normal(jax.random.fold_in(key, 5), n))
+        spin = spin * jnp.stack([wider, 1 / wider], -1)[:, None]
     shift = jnp.einsum("bij,bj->bi", frames[:, :, :2], move)
     return jnp.concatenate([frames[:, :, :2] @ spin, (frames[:, :, 2] + shift)[..., None]], -1)
 
@@ -79,16 +82,22 @@ def _sampled(image: Array, points: Array, frame: Array, side: int) -> tuple[Arra
     return top + dy * (bottom - top), own
 
 
-def _weathered(pictures: Float[Array, "batch side side"], key: Array) -> Float[Array, "batch side side"]:
-    """Degrade pictures as bad cameras, light and occlusion do."""
-    keys = jax.random.split(key, 6)
+def _weathered(
+    pictures: Float[Array, "batch side side"], clean: float, key: Array
+) -> Float[Array, "batch side side"]:
+    """Degrade pictures as bad cameras, light and occlusion do, but for the share ``clean``."""
+    keys, before = jax.random.split(key, 6), pictures
     pictures = _hidden(pictures, keys[0])
     pictures = _lit(pictures, keys[1])
     blurred = _blurred(pictures, keys[2])
     often = jax.random.bernoulli(keys[3], 0.5, (len(pictures), 1, 1))
     pictures = jnp.where(often, blurred, pictures)
     strength = 7 * jax.random.exponential(keys[4], (len(pictures), 1, 1))
-    return pictures + jnp.minimum(strength, 30) * jax.random.normal(keys[5], pictures.shape)
+    pictures = pictures + jnp.minimum(strength, 30) * jax.random.normal(keys[5], pictures.shape)
+    if not clean:
+        return pictures
+    left = jax.random.bernoulli(jax.random.fold_in(key, 6), clean, (len(pictures), 1, 1))
+    return jnp.where(left, before, pictures)
 
 
 def _hidden(pictures: Array, key: Array) -> Array:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from jaxclnf.types import ConvNetwork
+
 
 @dataclass(frozen=True)
 class ConvRecipe:
@@ -20,6 +22,8 @@ class ConvRecipe:
     decay: float = 2e-3  # of the weights, a step and rate
     average: float = 0.999  # of the weights that are kept, a step
     from_box: float = 0.6  # share of pictures taken from the box; the others lie about the true points
+    stretch: float = 0.0  # deviation of the logarithm of how much wider than high a face is made
+    clean: float = 0.0  # share of pictures that stay as the photo has them
     target_width: float = 2.5  # of the response asked for, pixels of the picture
     distance_weight: float = 0.25  # of the wing loss of the maps' means, beside their cross-entropy
     teacher_weight: float = 0.5  # of a teacher's maps in the target, where there is one
@@ -34,6 +38,12 @@ class ConvRecipe:
             )
         if min(self.steps, self.batch, self.stem, *self.channels) < 1 or min(self.blocks) < 0:
             raise ValueError("steps, batch, stem and channels must be at least 1, and blocks at least 0")
+
+    def makes(self, network: ConvNetwork) -> bool:
+        """Tell whether networks of this recipe have the network's size."""
+        sizes = [(level.enter.bias.size, len(level.blocks)) for level in network.down]
+        of_recipe = list(zip(self.channels, self.blocks, strict=True))
+        return (network.stem.bias.size, sizes) == (self.stem, of_recipe)
 
 
 RECIPES = {

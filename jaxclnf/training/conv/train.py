@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import Array
 
 from jaxclnf.data.datasets import Faces
+from jaxclnf.ops.network import normalised
 from jaxclnf.training.checkpoint import Checkpoint
 from jaxclnf.training.conv.crops import gather_crops, patch_scale
-from jaxclnf.training.conv.learn import TrainingState, begin, steady_network, take_steps
-from jaxclnf.training.conv.pictures import Crops
+from jaxclnf.training.conv.learn import TrainingState, begin, begin_from, steady_network, take_steps
+from jaxclnf.training.conv.pictures import Crops, draw_lesson
 from jaxclnf.training.conv.recipe import ConvRecipe
 from jaxclnf.types import PDM, ConvExperts, ConvNetwork
 
-CHUNK = {"cpu": 5}
-"""Steps of one compiled call where a step is slow; elsewhere there are `MANY`."""
+CHUNK = {"cpu": 1}
+"""Steps of one compiled call, where a step is slow; elsewhere `MANY`."""
 
 MANY = 100
 SETTLING = 200
@@ -43,10 +46,12 @@ def train_networks(
     folder: Path,
     run: str,
     report: Callable[[ConvProgress], None],
+    known: Mapping[str, ConvExperts] = MappingProxyType({}),
 ) -> list[ConvExperts]:
     """Train a network by each recipe, in their order; the first one teaches those after it.
 
-    ``folder`` keeps a checkpoint of each, from which a run that was stopped goes on.
+    ``folder`` keeps a checkpoint of each, from which a run that was stopped goes on. Networks that are
+    ``known`` by a recipe's name learn further; others begin with random weights.
     """
     if faces.mirror is None:
         raise ValueError(
@@ -60,7 +65,8 @@ def train_networks(
         if key not in crops:
             crops[key] = gather_crops(faces, pdm, empty, recipe)
         (path,) = checkpoints(folder, [name])
-        network = _learn(name, crops[key], np.asarray(faces.mirror), recipe, teacher, path, run, report)
+        own = Pupil(name, recipe, known[name].network if name in known else None, teacher)
+        network = _learn(own, crops[key], np.asarray(faces.mirror), path, run, report)
         teacher = network if teacher is None else teacher
         made.append(empty.__class__(empty.patch_scale, empty.spread, network, empty.side, empty.mirror))
     return made
@@ -80,30 +86,46 @@ def unlearned(pdm: PDM, recipe: ConvRecipe, mirror: Sequence[int]) -> ConvExpert
     )
 
 
+class Pupil(NamedTuple):
+    """A network that is to learn, from random weights on or further, alone or from a teacher too."""
+
+    name: str
+    recipe: ConvRecipe
+    before: ConvNetwork | None
+    teacher: ConvNetwork | None
+
+    def begin(self, crops: Crops, mirror: Array) -> TrainingState:
+        """Make the state before the first step."""
+        if self.before is None:
+            return begin(self.recipe, len(mirror))
+        lesson = draw_lesson(crops, mirror, self.recipe, jax.random.key(self.recipe.seed))
+        return begin_from(self.before, self.recipe, normalised(lesson.pictures))
+
+
 def _learn(
-    name: str,
+    pupil: Pupil,
     crops: Crops,
     mirror: np.ndarray,
-    recipe: ConvRecipe,
-    teacher: ConvNetwork | None,
     path: Path,
     run: str,
     report: Callable[[ConvProgress], None],
 ) -> ConvNetwork:
+    name, recipe = pupil.name, pupil.recipe
     checkpoint = Checkpoint(path, f"{run} {name} {recipe}")
-    first = begin(recipe, len(mirror))
+    index = jnp.asarray(mirror, jnp.int32)
+    first = pupil.begin(crops, index)
     (learned,) = checkpoint.begin([first.learned])
     learned, rest, step = checkpoint.resume(0, learned, first._replace(learned=None))
     state: Any = TrainingState(*rest)._replace(learned=learned)
     if not checkpoint.unfinished(0):
         raise ValueError(f"{path}: a finished run's checkpoint; delete it to begin anew")
-    key, index = jax.random.key(recipe.seed + 1), jnp.asarray(mirror, jnp.int32)
+    key = jax.random.key(recipe.seed + 1)
     dtype = jnp.float32 if jax.default_backend() == "cpu" else jnp.bfloat16
     chunk = CHUNK.get(jax.default_backend(), MANY)
     total = jnp.float32(recipe.steps)
     while step < recipe.steps:
         n = min(chunk, recipe.steps - step)
-        state, loss, distance = take_steps(state, crops, index, key, recipe, n, total, teacher, dtype)
+        state, loss, distance = take_steps(state, crops, index, key, recipe, n, total, pupil.teacher, dtype)
         step += n
         report(ConvProgress(name, step, recipe.steps, float(loss), float(distance)))
         rest = state._replace(learned=None)

@@ -11,7 +11,8 @@ from jaxclnf.cluster.places import copied, file_system, here, is_address
 from jaxclnf.media import table
 from jaxclnf.media.decode import SCHEMES
 from jaxclnf.media.images import SUFFIXES
-from jaxclnf.media.inputs import Failure, find_photos, in_order, is_list, is_pattern, listed_names
+from jaxclnf.media.inputs import Failure, find_photos, in_order, is_list, listed_names
+from jaxclnf.media.patterns import is_pattern
 from jaxclnf.media.text import as_path
 from jaxclnf.media.video import VIDEO_SUFFIXES, find_videos, is_live
 

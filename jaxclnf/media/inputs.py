@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import mimetypes
 import os
 import re
@@ -14,6 +13,7 @@ from typing import NamedTuple
 from jaxclnf.media import table
 from jaxclnf.media.images import SUFFIXES
 from jaxclnf.media.own import LIST, is_result
+from jaxclnf.media.patterns import expanded, is_pattern
 from jaxclnf.media.text import as_path, read_lines
 
 # Pictures that cannot be read, some of which no registry of types knows.
@@ -137,14 +137,9 @@ def is_picture(path: Path) -> bool:
     return path.suffix.lower() in (*SUFFIXES, *_RAW) or kind.startswith("image/")
 
 
-def is_pattern(argument: str) -> bool:
-    """Tell whether an argument is a pattern; a name that exists is that file, whatever letters it has."""
-    return not os.path.lexists(argument) and glob.has_magic(argument)
-
-
 def matches(pattern: str) -> list[Path]:
     """List the files and folders that a pattern matches, in the order of their names."""
-    return in_order(Path(name) for name in glob.glob(pattern, recursive=True) if Path(name).name != LIST)
+    return in_order(path for path in expanded(pattern) if path.name != LIST)
 
 
 def files_below(folder: Path, failures: list[Failure]) -> Iterator[Path]:

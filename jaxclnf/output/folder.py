@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from itertools import chain
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 from jaxclnf.media.own import LIST, read_list
@@ -27,9 +28,8 @@ def make_folder(path: Path) -> Path:
     """Make the output folder if it is missing; raises ValueError if it cannot hold files."""
     try:
         path.mkdir(parents=True, exist_ok=True)
-        probe = path / ".jaxclnf-probe.part"
-        probe.touch()
-        probe.unlink()
+        with TemporaryFile(dir=path):
+            pass
     except OSError as error:
         raise ValueError(f"{path} cannot be the output folder: {error.strerror or error}") from None
     return path

@@ -10,7 +10,8 @@ from typing import Any
 
 from jaxclnf.config import FitConfig
 from jaxclnf.media.frames import Video
-from jaxclnf.media.inputs import Failure, find_photos, is_pattern
+from jaxclnf.media.inputs import Failure, find_photos
+from jaxclnf.media.patterns import is_pattern
 from jaxclnf.output.film import Film
 from jaxclnf.output.folder import OutputFolder, source_key
 from jaxclnf.output.followed import Followed, frame_rows, openface_lines, video_columns

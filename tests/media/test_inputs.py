@@ -47,6 +47,13 @@ def test_patterns_lists_and_files_each_photo_once(folder: Path) -> None:
 def test_a_name_with_brackets_is_a_file_where_it_exists(folder: Path) -> None:
     (folder / "[1].jpg").touch()
     assert names(find_photos(["[1].jpg"]).paths) == ["[1].jpg"]
+    (folder / "set [2024]").mkdir()
+    for name in ("a1.jpg", "a[2].jpg", ".hidden.jpg"):
+        (folder / "set [2024]" / name).touch()
+    expected = ["set [2024]/a1.jpg", "set [2024]/a[2].jpg"]
+    for argument in ("set [2024]/*.jpg", "set [2024]/a*", "set *]/*", f"{folder}/set [2024]/?*.jpg"):
+        found = [str(path).removeprefix(f"{folder}/") for path in find_photos([argument]).paths]
+        assert found == expected
 
 
 def test_what_stands_for_no_photo_is_named(folder: Path) -> None:
@@ -124,7 +131,10 @@ def test_linked_folders_are_searched_and_circles_ended(folder: Path, tmp_path_fa
     (store / "x.jpg").touch()
     (folder / "deep/linked").symlink_to(store)
     (folder / "deep/circle").symlink_to(folder / "deep")
-    assert names(find_photos(["deep"]).paths) == ["deep/er/c.jpeg", "deep/linked/x.jpg"]
+    (folder / "deep/er/up").symlink_to("..")
+    expected = ["deep/er/c.jpeg", "deep/linked/x.jpg"]
+    for argument in ("deep", "deep/**/*.jp*g", "deep/**"):
+        assert names(find_photos([argument]).paths) == expected
 
 
 def test_pictures_that_cannot_be_read_are_named(folder: Path) -> None:

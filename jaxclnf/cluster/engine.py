@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import socket
 import tempfile
 import warnings
 from collections.abc import Iterator
@@ -72,14 +73,29 @@ def _start(ray: Any, folder: str, quiet: dict[str, Any]) -> None:
 
 
 def _join(ray: Any, address: str, quiet: dict[str, Any]) -> None:
+    knock(address)
     try:
         ray.init(address=address, **quiet)
-    except (ConnectionError, ValueError, RuntimeError, OSError, ray.exceptions.RayError) as error:
-        said = " ".join(str(error).split())[:200]
-        raise ValueError(
-            f"--cluster {address}: no cluster answers ({said}); give local, auto or HOST:PORT of a machine "
-            "on which `ray start --head` ran"
-        ) from None
+    except (ValueError, RuntimeError, OSError, ray.exceptions.RayError) as error:
+        raise _no_answer(address, error) from None
+
+
+def _no_answer(address: str, error: Exception) -> ValueError:
+    said = " ".join(str(error).split())[:200]
+    return ValueError(
+        f"--cluster {address}: no cluster answers ({said}); give local, auto or HOST:PORT of a machine "
+        "on which `ray start --head` ran"
+    )
+
+
+def knock(address: str) -> None:
+    """Raise ValueError if nobody listens at HOST:PORT, where Ray would try for minutes."""
+    host, _, port = address.rpartition("://")[2].rpartition(":")
+    if host and port.isdigit():
+        try:
+            socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
+        except (OSError, OverflowError, UnicodeError) as error:
+            raise _no_answer(address, error) from None
 
 
 def room(ray: Any, size: Size) -> int:

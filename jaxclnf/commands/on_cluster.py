@@ -144,8 +144,10 @@ class FolderRun(NamedTuple):
 
 def into_folder(work: FolderRun, store: Store, resume: bool, asked: Asked) -> None:
     """Do a run, new or resumed, and report as a run on one machine would."""
+    from jaxclnf.cluster.engine import knock
     from jaxclnf.cluster.run import Run
 
+    knock(asked.address)  # before anything is written
     with Run(store, work.table, work.told) as run:
         run.begin(work.plan, resume)
         with pool(asked, work.stages, work.arrays, work.job) as workers:

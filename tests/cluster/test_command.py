@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import socket
 import sys
 from pathlib import Path
 
 import pytest
-from command_line import runner
+from command_line import runner, write_faces, write_model
 
 
 @pytest.fixture
@@ -35,3 +36,14 @@ def test_without_ray_one_sentence_names_the_extra(run, monkeypatch) -> None:
 def test_options_without_effect_are_refused(run, options: list, said: str) -> None:
     outcome = run("fit", "photos", *options)
     assert outcome.status == 1 and outcome.err.startswith(f"jaxclnf: {said}")
+
+
+def test_where_no_cluster_answers_nothing_is_begun(run) -> None:
+    write_model(Path())
+    write_faces(Path("photos"), ["0.png"])
+    with socket.create_server(("127.0.0.1", 0)) as server:  # a port that is free when it is closed again
+        port = server.getsockname()[1]
+    outcome = run("fit", "photos", "--model", "model.npz", "--cluster", f"127.0.0.1:{port}", "--out", "out")
+    assert outcome.status == 1
+    assert outcome.err.startswith(f"jaxclnf: --cluster 127.0.0.1:{port}: no cluster answers")
+    assert not list(Path("out").glob("*"))

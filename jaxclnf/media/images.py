@@ -130,14 +130,21 @@ def _deep_alone(file: IO[bytes], start: bytes) -> Image.Image | None:
 
 
 def picture_pixels(image: Image.Image) -> RGB:
-    """Read the pixels of an opened file's current picture."""
-    deep_colour, file, deep = _is_deep_colour(image), getattr(image, "fp", None), None
-    orientation = image.getexif().get(_ORIENTATION, 1)  # which reads a PNG to its end
-    if image.mode in ("F", "I") or image.mode.startswith("I;"):
-        deep = np.asarray(image)
-    elif deep_colour and file is not None:
-        deep = deep_pixels(file)
-    return np.ascontiguousarray(_turned(_in_strips(image) if deep is None else eight_bits(deep), orientation))
+    """Read the pixels of an opened file's current picture.
+
+    Pillow and OpenCV turn a TIFF upright themselves, and no other format.
+    """
+    deep_colour, file = _is_deep_colour(image), getattr(image, "fp", None)
+    stored = image.getexif().get(_ORIENTATION, 1)  # which reads a PNG to its end
+    deep = deep_pixels(file) if deep_colour and file is not None else None
+    if deep is not None:
+        return np.ascontiguousarray(_turned(eight_bits(deep), 1 if image.format == "TIFF" else stored))
+    image.load()
+    left = image.getexif().get(_ORIENTATION, 1)
+    is_deep = image.mode in ("F", "I") or image.mode.startswith("I;")
+    return np.ascontiguousarray(
+        _turned(eight_bits(np.asarray(image)) if is_deep else _in_strips(image), left)
+    )
 
 
 def _is_deep_colour(image: Image.Image) -> bool:

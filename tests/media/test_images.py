@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -44,11 +45,34 @@ def test_transparent_pixels_are_white(tmp_path: Path) -> None:
     np.testing.assert_array_equal(photo[10:], RAMP[10:])
 
 
-def test_exif_turns_the_photo_upright(tmp_path: Path) -> None:
+@pytest.mark.parametrize("suffix", ["png", "tif", "webp", "16.tif", "float.tif", "deep.tif"])
+def test_exif_turns_the_photo_upright(tmp_path: Path, suffix: str) -> None:
+    """Also where Pillow or, of deep colours, OpenCV has turned it already (TIFF)."""
     exif = Image.Exif()
     exif[0x0112] = 6  # lies on its left side
-    photo = read_photo(save(tmp_path / "turned.png", RAMP, exif=exif))
-    np.testing.assert_array_equal(photo, np.rot90(RAMP, -1))
+    path, expected = tmp_path / f"turned.{suffix}", np.rot90(RAMP, -1)
+    if suffix == "16.tif":
+        save(path, RAMP[..., 0].astype(np.uint16) * 257, exif=exif)
+        expected = np.repeat(expected[..., :1], 3, axis=2)
+    elif suffix in ("float.tif", "deep.tif"):
+        dtype, factor = (np.float32, 1) if suffix == "float.tif" else (np.uint16, 257)
+        cv2.imwrite(str(path), RAMP[..., ::-1].astype(dtype) * dtype(factor))
+        write_orientation(path, 6)
+    else:
+        save(path, RAMP, exif=exif, lossless=True)
+    assert np.abs(read_photo(path).astype(int) - expected).max() <= 3
+
+
+def write_orientation(path: Path, orientation: int) -> None:
+    """Add the tag to a little-endian TIFF: its list of tags is written once more at the file's end."""
+    data = bytearray(path.read_bytes())
+    (at,) = struct.unpack_from("<I", data, 4)
+    (n,) = struct.unpack_from("<H", data, at)
+    tags = [bytes(data[at + 2 + 12 * i :][:12]) for i in range(n)]
+    tags.append(struct.pack("<HHIHH", 0x0112, 3, 1, orientation, 0))
+    struct.pack_into("<I", data, 4, len(data))
+    data += struct.pack("<H", n + 1) + b"".join(sorted(tags, key=lambda t: t[:2][::-1])) + bytes(4)
+    path.write_bytes(data)
 
 
 def test_one_pixel(tmp_path: Path) -> None:

@@ -254,8 +254,10 @@ def take_steps(
         statistics = jax.tree.map(lambda a, b: memory * a + (1 - memory) * b, state.statistics, met)
         return TrainingState(learned, kept, statistics, optimiser, state.step + 1), (value, distance)  # pyright: ignore
 
-    # In a loop XLA's convolutions on CPUs are thirty times as slow: a single step is none.
-    state, (values, distances) = jax.lax.scan(one, state, None, length=n, unroll=n == 1)
+    if n == 1:  # in a loop, even of one round, XLA's convolutions on CPUs are thirty times as slow
+        state, (value, distance) = one(state, None)
+        return state, value, distance
+    state, (values, distances) = jax.lax.scan(one, state, None, length=n)
     return state, values.mean(), distances.mean()
 
 

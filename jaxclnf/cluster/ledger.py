@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Container, Iterator, Sequence
+from contextlib import suppress
 from typing import NamedTuple
 
 from jaxclnf.cluster.places import Store
@@ -41,14 +42,15 @@ class Stopwatch:
 class Ledger:
     """The entries of a run so far: their sums, and the numbers of the shards that are done.
 
-    Each call of `add` makes one file, since object stores cannot append; opening the ledger joins them.
+    Each call of `add` makes one file, since object stores cannot append; opening the ledger joins them. A
+    shard counts as done if its part is among ``parts``; entries that are damaged do not count.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, parts: Container[int]) -> None:
         self._store = store
-        names = store.names(LEDGER)
+        names = [name for name in store.names(LEDGER) if name.partition(".")[0].isdecimal()]
         entries = {entry.shard: entry for name in names for entry in _read(store, name)}
-        self.done = {n for n, entry in entries.items() if not entry.lost}
+        self.done = {n for n, entry in entries.items() if not entry.lost and n in parts}
         kept = [entries[n] for n in sorted(self.done)]
         self.sources, self.rows, self.failures = (
             sum(getattr(entry, field) for entry in kept) for field in ("sources", "rows", "failures")
@@ -75,5 +77,7 @@ class Ledger:
         self._next += 1
 
 
-def _read(store: Store, name: str) -> list[Entry]:
-    return [Entry(**json.loads(line)) for line in store.read(f"{LEDGER}/{name}").splitlines()]
+def _read(store: Store, name: str) -> Iterator[Entry]:
+    for line in store.read(f"{LEDGER}/{name}").splitlines():
+        with suppress(ValueError, TypeError):
+            yield Entry(**json.loads(line))

@@ -2,57 +2,63 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from pathlib import Path
+from typing import NamedTuple
 
+from jaxclnf.cluster.parts import parts_of
 from jaxclnf.cluster.places import Store
-from jaxclnf.cluster.run import JOB
+from jaxclnf.cluster.run import JOB, read_job
 from jaxclnf.output.files import written_whole
 
-PART = "part-*.parquet"
+
+class Merged(NamedTuple):
+    """What a merged table holds, and what it lacks."""
+
+    rows: int
+    missing: int  # shards of the run that are not done
 
 
-def merge(place: str, target: Path) -> int:
+def merge(place: str, target: Path) -> Merged:
     """Write the parts of a run, or of one folder of parts, as a CSV, Parquet or JSON-lines file.
 
-    Rows come in the order of the inputs; a CSV is what a run on one machine would have written. Returns the
-    number of rows. Raises ValueError if there are no parts or the target's ending is not known.
+    Rows come in the order of the inputs; a CSV has the values of a run on one machine. Raises ValueError
+    if there are no parts, or for another ending of the target.
     """
     import polars as pl
 
     if target.suffix not in _WRITE:
         raise ValueError(f"{target}: expected a name that ends in {', '.join(_WRITE)}")
     store = Store(place)
-    folder = _folder_of_parts(store)
+    job = read_job(store) if store.exists(JOB) else None
+    folder = job.table if job else ""
+    names = _parts(store, folder)
     with tempfile.TemporaryDirectory() as copies:
-        parts = _here(store, folder, Path(copies))
-        rows = pl.scan_parquet(parts, glob=False)
+        rows = pl.scan_parquet(_here(store, folder, names, Path(copies)), glob=False)
         with written_whole(target) as part, part.open("xb") as file:
             getattr(rows, _WRITE[target.suffix])(file, **_OPTIONS.get(target.suffix, {}))
-        return rows.select(pl.len()).collect().item()
+        n_rows = rows.select(pl.len()).collect().item()
+    return Merged(n_rows, job.shards - len(names) if job else 0)
 
 
 _WRITE = {".csv": "sink_csv", ".parquet": "sink_parquet", ".jsonl": "sink_ndjson"}
 _OPTIONS = {".csv": {"float_precision": 6}}
 
 
-def _folder_of_parts(store: Store) -> str:
-    """Find the folder of the parts: that of a run's table, or the place itself."""
-    if store.exists(JOB):
-        return json.loads(store.read(JOB))["table"]
-    if any(name.startswith("part-") for name in store.names()):
-        return ""
+def _parts(store: Store, folder: str) -> list[str]:
+    """List the parts in a run's folder of them, or in the place itself."""
+    names = parts_of(store, folder)
+    if names:
+        return names
+    if folder:
+        raise ValueError(f"{store.at(folder)} holds no parts yet")
     raise ValueError(
-        f"{store.place} holds no run on a cluster and no {PART}; give the --out of fit --cluster"
+        f"{store.place} holds no run on a cluster and no part-*.parquet; give the --out of fit --cluster"
     )
 
 
-def _here(store: Store, folder: str, copies: Path) -> list[Path]:
-    """Give the parts as local files, in order; those of object stores are copied."""
-    names = [name for name in store.names(folder) if name.endswith(".parquet")]
-    if not names:
-        raise ValueError(f"{store.at(folder)} holds no parts yet")
+def _here(store: Store, folder: str, names: list[str], copies: Path) -> list[Path]:
+    """Give the parts as files of this machine, in order; those of object stores are copied."""
     if store.folder is not None:
         return [store.folder / folder / name for name in names]
     for name in names:

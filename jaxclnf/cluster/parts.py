@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections.abc import Iterable, Sequence
 from contextlib import closing
@@ -20,6 +21,17 @@ def part_name(table: str, shard: int | str) -> str:
     """Name the file of a shard's part."""
     number = f"{shard:08}" if isinstance(shard, int) else shard
     return f"{table}/part-{number}.parquet"
+
+
+def parts_of(store: Store, table: str) -> list[str]:
+    """List the names of a table's parts, in order."""
+    return [name for name in store.names(table) if re.fullmatch(r"part-\w+\.parquet", name)]
+
+
+def shards_of(parts: Iterable[str]) -> set[int]:
+    """Give the numbers of the shards that parts belong to."""
+    numbers = (name.removeprefix("part-").removesuffix(".parquet") for name in parts)
+    return {int(number) for number in numbers if number.isdecimal()}
 
 
 def write_part(

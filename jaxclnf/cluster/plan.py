@@ -58,9 +58,15 @@ def write_plan(store: Store, shards: Iterable[Shard]) -> Sizes:
     return Sizes(n_shards, n_sources)
 
 
-def read_plan(store: Store) -> Iterator[Shard]:
-    """Read the shards of a plan, one at a time."""
-    with store.open(PLAN) as lines:
-        for number, line in enumerate(lines):
-            sources, boxes, stems = json.loads(line)
-            yield Shard(number, tuple(sources), boxes, tuple(stems))
+def read_plan(store: Store, n_shards: int) -> Iterator[Shard]:
+    """Read the shards of a plan, one at a time; raises ValueError for a plan that is damaged."""
+    number = -1
+    try:
+        with store.open(PLAN) as lines:
+            for number, line in enumerate(lines):
+                sources, boxes, stems = json.loads(line)
+                yield Shard(number, tuple(sources), boxes, tuple(stems))
+    except (FileNotFoundError, ValueError, TypeError):
+        number = -1
+    if number + 1 != n_shards:
+        raise ValueError(f"{store.at(PLAN)} is damaged or missing; start again into another --out")

@@ -80,6 +80,7 @@ class Pool:
             raise ValueError(f"no machine of the cluster has {stages[-1].size.gpus:g} GPU for a worker")
 
     def __enter__(self) -> Pool:
+        self._grow()  # workers start while the caller prepares tasks
         return self
 
     def __exit__(self, *_: object) -> None:

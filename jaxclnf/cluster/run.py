@@ -9,9 +9,9 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from jaxclnf.cluster.ledger import LEDGER, Entry, Ledger
 from jaxclnf.cluster.names import PICTURES
-from jaxclnf.cluster.parts import FAILURES, read_failures, write_failures_part
+from jaxclnf.cluster.parts import FAILURES, parts_of, read_failures, shards_of, write_failures_part
 from jaxclnf.cluster.places import Store
-from jaxclnf.cluster.plan import PLAN, Shard, Sizes, read_plan, write_plan
+from jaxclnf.cluster.plan import PLAN, Shard, read_plan, write_plan
 from jaxclnf.cluster.pool import Done, Lost
 from jaxclnf.media.inputs import Failure
 from jaxclnf.media.own import LIST
@@ -26,6 +26,24 @@ _BESIDE = (PICTURES, CROPS, OPENFACE)  # folders of results that stand beside th
 
 MOST_NAMED = 20
 """Failures that are printed at the end; all are in their table."""
+
+
+class Job(NamedTuple):
+    """What a folder says of its run."""
+
+    told: dict[str, Any]  # its settings and model
+    table: str
+    shards: int
+    sources: int
+    failures: int  # of its inputs
+
+
+def read_job(store: Store) -> Job:
+    """Read what a folder says of its run; raises ValueError if that is damaged."""
+    try:
+        return Job(**json.loads(store.read(JOB)))
+    except (ValueError, TypeError):
+        raise ValueError(f"{store.at(JOB)} is damaged; choose another --out") from None
 
 
 class Progress(NamedTuple):
@@ -74,46 +92,50 @@ class Run:
 
         Raises ValueError for a folder that holds anything else, or a run with other settings or model.
         """
-        said = self._said()
-        if said is None:
-            failures: list[Failure] = []
-            sizes = write_plan(self.store, plan(failures))
-            write_failures_part(self.store, "inputs", failures)
-            said = {"told": self._told, "table": self.table, **sizes._asdict(), "failures": len(failures)}
-            self.store.write(JOB, json.dumps(said, indent=1).encode())
-        elif not resume:
+        self.job = self._resumed(resume) if self.store.exists(JOB) else self._begun(plan)
+        self.ledger = Ledger(self.store, shards_of(parts_of(self.store, self.table)))
+
+    def _resumed(self, resume: bool) -> Job:
+        if not resume:
             raise ValueError(
                 f"{self.store.place} holds a run; go on with it by --resume, or choose another --out"
             )
-        elif said["told"] != self._told:
-            names = ", ".join(_differing(said["told"], self._told))
+        job = read_job(self.store)
+        if job.told != self._told or job.table != self.table:
+            names = ", ".join(_differing(job.told, self._told))
             raise ValueError(
                 f"{self.store.place} was begun with other settings, another model or from another folder "
                 f"({names}); repeat them, or choose another --out"
             )
-        self.sizes = Sizes(said["shards"], said["sources"])
-        self._input_failures = said["failures"]
-        self.ledger = Ledger(self.store)
+        return job
 
-    def _said(self) -> dict[str, Any] | None:
-        """Read the folder's description of its run; None if there is none."""
-        if self.store.exists(JOB):
-            try:
-                return json.loads(self.store.read(JOB))
-            except ValueError:
-                raise ValueError(f"{self.store.at(JOB)} is damaged; choose another --out") from None
+    def _begun(self, plan: Callable[[list[Failure]], Iterable[Shard]]) -> Job:
         # A run that was stopped while it began leaves these.
         if strange := set(self.store.names()) - {PLAN, FAILURES, LIST}:
             raise ValueError(
                 f"{self.store.place} holds {min(strange)}, which is of no run on a cluster; "
                 "choose another --out"
             )
-        return None
+        failures: list[Failure] = []
+        sizes = write_plan(self.store, plan(failures))
+        if not sizes.shards:
+            more = f" (and {len(failures) - 1} more)" if len(failures) > 1 else ""
+            raise ValueError(f"{failures[0].reason}{more}" if failures else "there is nothing to work on")
+        write_failures_part(self.store, "inputs", failures)
+        job = Job(self._told, self.table, *sizes, len(failures))
+        self.store.write(JOB, json.dumps(job._asdict(), indent=1).encode())
+        return job
+
+    @property
+    def is_done(self) -> bool:
+        """Whether no shard is left to do."""
+        return len(self.ledger.done) == self.job.shards
 
     def work(self, workers: Workers, tell: Callable[[Progress], None]) -> list[Failure]:
         """Do the remaining shards; returns those that were given up."""
         lost: list[Failure] = []
-        left = (shard for shard in read_plan(self.store) if shard.number not in self.ledger.done)
+        shards = read_plan(self.store, self.job.shards)
+        left = (shard for shard in shards if shard.number not in self.ledger.done)
         tell(self._progress(workers))
         for finished in workers.run(left):
             entries = [_entry(done.task, done.result, done.machine) for done in finished]
@@ -129,7 +151,7 @@ class Run:
 
     def failures(self) -> list[Failure]:
         """Give the first few sources that could not be used, and the place where all of them are named."""
-        total = self._input_failures + self.ledger.failures
+        total = self.job.failures + self.ledger.failures
         named = read_failures(self.store, MOST_NAMED)
         if total > len(named):
             place = self.store.at(FAILURES)
@@ -137,8 +159,8 @@ class Run:
         return named
 
     def _progress(self, workers: Workers) -> Progress:
-        failures = self._input_failures + self.ledger.failures
-        return Progress(self.ledger.sources, self.sizes.sources, failures, workers.n_workers)
+        failures = self.job.failures + self.ledger.failures
+        return Progress(self.ledger.sources, self.job.sources, failures, workers.n_workers)
 
 
 def _entry(shard: Shard, result: Entry | Lost, machine: str) -> Entry:

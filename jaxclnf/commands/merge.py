@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from jaxclnf.commands import common
+
 
 def merge_command(
     folder: Annotated[str, typer.Argument(help="The --out of a run on a cluster, or one folder of parts.")],
@@ -15,5 +17,7 @@ def merge_command(
     """Merge the parts that a run on a cluster wrote into one table."""
     from jaxclnf.cluster.merge import merge as merge_parts
 
-    n_rows = merge_parts(folder, table)
+    n_rows, missing = merge_parts(folder, table)
     typer.echo(f"{table}: {n_rows} row{'' if n_rows == 1 else 's'}")
+    if missing:
+        common.warn(f"{missing} shards of the run are not done and not in the table; --resume does them")

@@ -144,25 +144,27 @@ class FolderRun(NamedTuple):
 
 def into_folder(work: FolderRun, store: Store, resume: bool, asked: Asked) -> None:
     """Do a run, new or resumed, and report as a run on one machine would."""
-    from jaxclnf.cluster.engine import knock
     from jaxclnf.cluster.run import Run
 
-    knock(asked.address)  # before anything is written
-    with Run(store, work.table, work.told) as run:
+    if store.place.startswith("memory://"):
+        raise ValueError(f"--out {store.place} is the memory of one process, which workers cannot write to")
+    with (
+        pool(asked, work.stages, work.arrays, work.job) as workers,  # first: without it nothing is written
+        Run(store, work.table, work.told) as run,
+    ):
         run.begin(work.plan, resume)
-        with pool(asked, work.stages, work.arrays, work.job) as workers:
-            failures = _work(run, workers, work.unit)
+        lost = [] if run.is_done else _work(run, workers, work.unit)
+        place, ledger = store.at(work.table), run.ledger
+        typer.echo(f"{place}: {ledger.sources} {work.unit}, {ledger.rows} rows, {len(ledger.done)} parts")
+        failures = [*run.failures(), *lost]
     common.report_failures(failures)
 
 
 def _work(run: Run, workers: Pool, unit: str) -> list[Failure]:
-    """Do the rest of a run and print its progress; returns the failures."""
+    """Do the rest of a run and report its progress; returns the shards that were given up."""
     on_interrupt(f"stopped; {run.store.place} holds the shards that are done, --resume goes on")
     with telling(unit) as tell:
-        lost = run.work(workers, tell)
-    ledger, table = run.ledger, run.store.at(run.table)
-    typer.echo(f"{table}: {ledger.sources} {unit}, {ledger.rows} rows, {len(ledger.done)} parts")
-    return [*run.failures(), *lost]
+        return run.work(workers, tell)
 
 
 @contextmanager

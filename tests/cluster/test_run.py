@@ -11,6 +11,7 @@ import pytest
 
 from jaxclnf.cluster.ledger import Entry, Ledger
 from jaxclnf.cluster.merge import merge
+from jaxclnf.cluster.names import Names
 from jaxclnf.cluster.parts import part_name, write_failures_part, write_part
 from jaxclnf.cluster.places import Store
 from jaxclnf.cluster.plan import Shard, in_shards, read_plan
@@ -118,17 +119,43 @@ def test_progress_counts_sources_done_before(store: Store) -> None:
     assert [p.done for p in said] == [4, 6, 7] and said[-1] == Progress(7, 7, 1, 1)
 
 
+def test_what_is_missing_or_damaged_is_done_again_or_named(store: Store, tmp_path: Path) -> None:
+    go(store, Workers(store))
+    store.remove("landmarks/part-00000002.parquet")
+    assert merge(store.place, tmp_path / "table.csv") == (5, 1)  # a shard is missing
+    (first, *_) = store.names("ledger")
+    store.write(f"ledger/{first}", b'{"shard": 0, "sour')
+    store.write("ledger/note.txt", b"no entry")
+    workers = Workers(store)
+    go(store, workers, resume=True)
+    assert workers.did == [0, 2] and table_of(store, tmp_path) == ROWS
+    store.write("plan.jsonl", b"[[")
+    store.remove("landmarks/part-00000003.parquet")
+    with pytest.raises(ValueError, match="plan.jsonl is damaged or missing"):
+        go(store, Workers(store), resume=True)
+    store.write("job.json", b"{}")
+    with pytest.raises(ValueError, match="job.json is damaged"):
+        go(store, Workers(store), resume=True)
+
+
+def test_names_are_given_once() -> None:
+    names = Names([".png"])
+    long = "x" * 300
+    given = [names.give(name) for name in ("a", "A", "a-2", "a", "b", long, long)]
+    assert given == ["a", "A-2", "a-2-2", "a-3", "b", "x" * 251, "x" * 249 + "-2"]
+
+
 def test_a_plan_keeps_names_that_are_no_text(store: Store) -> None:
     with Run(store, "landmarks", {}) as run:
         run.begin(lambda failures: in_shards(["a\udcff.png", "new\nline.png"], 1), resume=False)
-        assert [shard.sources for shard in read_plan(store)] == [("a\udcff.png",), ("new\nline.png",)]
+        assert [shard.sources for shard in read_plan(store, 2)] == [("a\udcff.png",), ("new\nline.png",)]
 
 
 def test_a_ledger_becomes_one_file_and_forgets_nothing(store: Store) -> None:
-    ledger = Ledger(store)
+    ledger = Ledger(store, parts=range(9))
     for number in range(3):
         ledger.add([Entry(number, 2, rows=3, failures=number, lost="x" if number == 2 else "")])
-    again = Ledger(store)
+    again = Ledger(store, parts=range(9))
     assert again.done == {0, 1} and (again.sources, again.rows, again.failures) == (4, 6, 1)
     assert len(store.names("ledger")) == 1
     assert json.loads(store.read(f"ledger/{store.names('ledger')[0]}").splitlines()[1])["shard"] == 1

@@ -10,7 +10,7 @@ from jaxtyping import Array, Float
 from jaxclnf.config import FitConfig
 from jaxclnf.fitting.parts import Refined
 from jaxclnf.fitting.pose import params_near
-from jaxclnf.fitting.stages import Tries, likeliest, scores, taken
+from jaxclnf.fitting.tries import Tries, likeliest, scores, taken
 from jaxclnf.types import Model, PartFit
 
 

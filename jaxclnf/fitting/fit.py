@@ -12,7 +12,8 @@ from jaxclnf.config import FitConfig
 from jaxclnf.fitting.choose import choose
 from jaxclnf.fitting.parts import refine_parts
 from jaxclnf.fitting.pose import in_full_precision, params_from_box
-from jaxclnf.fitting.stages import Tries, fit_tries
+from jaxclnf.fitting.stages import fit_tries
+from jaxclnf.fitting.tries import Tries
 from jaxclnf.types import FaceParams, FitResult, Model, PartFit, Status
 
 

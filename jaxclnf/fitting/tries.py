@@ -1,0 +1,108 @@
+"""Tries: the state of a batch of fits between stages, and their scores.
+
+A batch has two leading axes: images, and the tries on each image (boxes times start rotations). Everything is
+mapped over both; only the response maps are computed for all at once.
+"""
+
+from typing import NamedTuple, TypeVar
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+from jaxclnf.config import FitConfig, Stage
+from jaxclnf.fitting.network import Sight
+from jaxclnf.fitting.nurlms import StageSettings
+from jaxclnf.types import PDM, ConvExperts, Experts, FaceParams, Model
+
+T = TypeVar("T")
+
+
+class Tries(NamedTuple):
+    """The state of a batch between two stages; leading axes: images, tries."""
+
+    params: FaceParams
+    log_likelihood: Float[Array, "n_images n_tries"]
+    landmark_likelihoods: Float[Array, "n_images n_tries n_points"]
+    view: Int[Array, "n_images n_tries"]
+    iterations: Int[Array, "n_images n_tries n_stages 2"]
+    converged: Bool[Array, "n_images n_tries"]
+    astray: Bool[Array, "n_images n_tries"]
+    too_small: Bool[Array, "n_images n_tries"]
+    sight: Sight | None = None  # by the convolutional experts so far, if there were any
+
+
+def has_pixels(
+    experts: Experts | ConvExperts, params: FaceParams, config: FitConfig
+) -> Bool[Array, "n_images n_tries"]:
+    """Tell whether faces are large enough for a scale."""
+    return params.scale >= config.scale_margin * experts.patch_scale
+
+
+def untried(model: Model, starts: FaceParams, config: FitConfig) -> Tries:
+    batch, dtype, n_points = starts.scale.shape, starts.scale.dtype, model.pdm.n_points
+    return Tries(
+        params=starts,
+        log_likelihood=jnp.full(batch, -jnp.inf, dtype),
+        landmark_likelihoods=jnp.zeros((*batch, n_points), dtype),
+        view=jnp.zeros(batch, jnp.int32),
+        iterations=jnp.zeros((*batch, len(config.stages), 2), jnp.int32),
+        converged=jnp.zeros(batch, bool),
+        astray=jnp.zeros(batch, bool),
+        too_small=starts.scale < config.scale_margin * config.min_scale,
+    )
+
+
+def batched_settings(config: FitConfig, stage: Stage, batch: tuple[int, ...]) -> StageSettings:
+    """Collect the settings of a stage, with an entry for every try of every image."""
+    settings = StageSettings(
+        reg_factor=stage.reg_factor * config.mode_stiffness,
+        sigma=stage.sigma,
+        weight_factor=stage.weight_factor,
+        tolerance=config.tolerance,
+        landmark_weights=config.landmark_weights,
+        turn_limit=config.turn_limit,
+    )
+    return jax.tree.map(lambda s: jnp.broadcast_to(s, (*batch, *s.shape)), settings)
+
+
+def scores(
+    pdm: PDM, tries: Tries, config: FitConfig, votes: Float[Array, "n_images n_tries"] | float = 0.0
+) -> Float[Array, "n_images n_tries"]:
+    """Score tries by the log likelihood per landmark of their maps, parts and shapes; -inf if given up."""
+    unlikely = jnp.sum(tries.params.shape**2 / pdm.eigenvalues[None, None], -1) / (2 * pdm.n_points)
+    score = tries.log_likelihood + votes - config.prior * unlikely
+    return jnp.where(tries.too_small | jnp.isnan(score), -jnp.inf, score)
+
+
+def likeliest(tree: T, score: Float[Array, "n_images n_tries"], n_starts: int, n_kept: int) -> T:
+    """Keep the ``n_kept`` highest scores of each ``n_starts`` tries in a row; ties keep their order."""
+    _, best = jax.lax.top_k(score.reshape(-1, n_starts), n_kept)
+    return taken(tree, best, n_starts)
+
+
+def taken(tree: T, which: Int[Array, "n_faces n_kept"], n_starts: int) -> T:
+    """Take tries by their numbers among those of each face, which are ``n_starts`` in a row."""
+
+    def of_faces(a: Array) -> Array:
+        of_face = a.reshape(-1, n_starts, *a.shape[2:])
+        return jax.vmap(lambda row, k: row[k])(of_face, which).reshape(len(a), -1, *a.shape[2:])
+
+    return jax.tree.map(of_faces, tree)
+
+
+def where(mask: Bool[Array, "n_images n_tries"], a: Array, b: Array) -> Array:
+    """Do `jnp.where` for arrays with the mask's axes and more."""
+    return jnp.where(mask.reshape(mask.shape + (1,) * (a.ndim - mask.ndim)), a, b)
+
+
+def over_tries(function):
+    """Map ``function`` over images and tries as one axis, which traces and compiles faster than two."""
+
+    def mapped(*arguments):
+        batch = jax.tree.leaves(arguments)[0].shape[:2]
+        flat = jax.tree.map(lambda a: a.reshape(-1, *a.shape[2:]), arguments)
+        found = jax.vmap(function)(*flat)
+        return jax.tree.map(lambda a: a.reshape(*batch, *a.shape[1:]), found)
+
+    return mapped

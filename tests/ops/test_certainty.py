@@ -6,24 +6,28 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy.stats import f, multivariate_t
 
-from jaxclnf.ops.certainty import certain_radius
+from jaxclnf.ops.certainty import FREEDOM, certain_radius, certain_square
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("share", [0.5, 0.9, 0.99])
-def test_a_round_gaussian_has_the_rayleigh_radius(dtype: str, share: float) -> None:
+def test_a_round_error_has_the_radius_of_fisher_s_distribution(dtype: str, share: float) -> None:
+    """Half the squared distance of Student's t in the plane, by its scale, is distributed as F(2, 4)."""
     with jax.enable_x64(dtype == "float64"):
         radius = certain_radius(4 * jnp.eye(2, dtype=dtype), share)
         assert radius.dtype == dtype
-        np.testing.assert_allclose(radius, 2 * np.sqrt(-2 * np.log(1 - share)), rtol=1e-5)
+        scale = 4 * (FREEDOM - 2) / FREEDOM
+        np.testing.assert_allclose(radius, np.sqrt(scale * 2 * f.ppf(share, 2, FREEDOM)), rtol=1e-5)
+        np.testing.assert_allclose(radius, 2 * np.sqrt(certain_square(share)), rtol=1e-5)
 
 
 @pytest.mark.parametrize("ratio", [1.5, 4, 10])
 def test_the_circle_holds_its_share_of_draws(ratio: float) -> None:
     turn = np.array([[0.8, -0.6], [0.6, 0.8]])
     covariance = turn @ np.diag([ratio**2, 1]) @ turn.T
-    draws = np.random.default_rng(0).multivariate_normal([0, 0], covariance, 200_000)
+    draws = multivariate_t([0, 0], covariance * (FREEDOM - 2) / FREEDOM, FREEDOM).rvs(200_000, random_state=0)
     radius = float(certain_radius(jnp.asarray(covariance, jnp.float32)))
     assert (np.linalg.norm(draws, axis=1) <= radius).mean() == pytest.approx(0.9, abs=0.003)
 

@@ -11,10 +11,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from engine import synthetic_model
+from scipy.stats import multivariate_t
 
 import jaxclnf
 from jaxclnf.data.datasets import Faces, read_faces
 from jaxclnf.fitting.pose import landmarks, params_from_box
+from jaxclnf.ops.certainty import FREEDOM
 from jaxclnf.ops.network import logits
 from jaxclnf.training.conv import spread
 from jaxclnf.training.conv.learn import begin, begin_from, folded, network_logits
@@ -76,12 +78,13 @@ def test_the_recipe_of_a_network_is_known_by_its_size() -> None:
 
 def test_covariances_are_made_to_hold_what_they_say() -> None:
     """On faces whose landmarks are told off by what a spread of nine would say, it becomes nine."""
-    model, rng = jaxclnf.load_model(), np.random.default_rng(0)
+    model = jaxclnf.load_model()
     photo = jaxclnf.to_grey(jaxclnf.read_photo(HERE / "docs" / "grace_hopper.png"))
     box = np.array([[185, 110, 175, 175]], np.float32)
     once = jaxclnf.fit_faces(model, [photo], box)
     root = np.linalg.cholesky(once.covariance[0])
-    off = np.einsum("nij,fnj->fni", 3 * root, rng.standard_normal((20, 68, 2)))
+    errors = multivariate_t([0, 0], (FREEDOM - 2) / FREEDOM * np.eye(2), FREEDOM)
+    off = np.einsum("nij,fnj->fni", 3 * root, errors.rvs((20, 68), random_state=0))
     faces = Faces((Path("photo.png"),) * 20, once.landmarks[0] + off)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(spread, "fit_annotated", lambda *_: [jax.tree.map(lambda a: a[0], once)] * 20)

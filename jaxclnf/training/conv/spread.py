@@ -10,6 +10,7 @@ import numpy as np
 from jaxclnf.config import FitConfig
 from jaxclnf.data.datasets import Faces
 from jaxclnf.data.evaluate import fit_annotated
+from jaxclnf.ops.certainty import certain_square
 from jaxclnf.types import ConvExperts, Model
 
 SHARE = 0.9
@@ -27,8 +28,7 @@ def with_learned_spread(model: Model, faces: Faces, config: FitConfig | None = N
     apart = np.stack([np.asarray(r.landmarks) for r in results]) - faces.points
     covariances = np.stack([np.asarray(r.covariance, np.float64) for r in results])
     squares = np.einsum("fni,fnij,fnj->fn", apart, np.linalg.inv(covariances), apart)
-    # Of a Gaussian in the plane, so much of the squared distance holds the share.
-    factor = np.nanquantile(squares, SHARE) / (-2 * np.log(1 - SHARE))
+    factor = np.nanquantile(squares, SHARE) / float(certain_square(SHARE))
     experts = tuple(
         replace(e, spread=jnp.asarray(factor * e.spread, e.spread.dtype)) if isinstance(e, ConvExperts) else e
         for e in model.experts

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
 import jax
@@ -14,7 +15,6 @@ import numpy as np
 from jaxclnf.batch.faces import fit_faces
 from jaxclnf.media.detection import detect_faces, named_detector
 from jaxclnf.media.encode import VideoFile
-from jaxclnf.media.frames import Frame, Video
 from jaxclnf.media.images import RGB, read_photo, to_grey
 from jaxclnf.media.video import open_video
 from jaxclnf.models.calibration import confidences
@@ -26,6 +26,8 @@ from jaxclnf.tracking import TrackConfig
 from jaxclnf.types import Camera, Model
 
 GROUP = 16  # photos that are fitted together, as a run does
+MOST_FRAMES = 100  # of a film of which each stage is timed alone
+WARM = 12  # of them that are followed before, untimed
 
 
 @dataclass
@@ -84,7 +86,7 @@ def _group_alone(model: Model, names: list[str], paths: list[Path], folder: Path
 
 
 def frames_alone(model: Model, film: Path, folder: Path) -> Stages:
-    """Time every stage of a film's frames; following without decoding and detection counts as fitting."""
+    """Every stage of a film's first frames, alone; what of following is no detection is fit."""
     stages, config = Stages("frame"), TrackConfig(jax.device_put(model.settings))
     find, names = named_detector(), films.video_columns(model, model.settings)
 
@@ -92,37 +94,24 @@ def frames_alone(model: Model, film: Path, folder: Path) -> Stages:
         with stages.timed("detect"):
             return find(rgb)
 
-    for _ in range(2):  # the first time compiles
-        stages.cpu_ms.clear()
-        stages.n = 0
-        video = open_video(str(film))
+    video = open_video(str(film))
+    with stages.timed("decode"):
+        frames = list(islice(video.frames, MOST_FRAMES))
+    list(films.follow(model, config, video._replace(frames=iter(frames[:WARM])), None, find))  # compiles
+    with stages.timed("fit"):
+        seen = list(films.follow(model, config, video._replace(frames=iter(frames)), None, detector))
+    stages.cpu_ms["fit"] -= stages.cpu_ms["detect"]
+    with stages.timed("write rows"):
+        for each in seen:
+            csv_text(films.frame_rows(names, each))
+    with stages.timed("draw"):
+        pictures = [films.annotated(each) for each in seen]
+    with stages.timed("write picture"):
         copy = VideoFile(folder / "copy.mp4", video.fps)
-        timed = Video(video.name, video.fps, video.n_frames, _timed(video.frames, stages), video.failures)
-        run = films.follow(model, config, timed, None, detector)
-        while True:
-            with stages.timed("fit"):
-                each = next(run, None)
-            if each is None:
-                break
-            with stages.timed("write rows"):
-                csv_text(films.frame_rows(names, each))
-            with stages.timed("draw"):
-                picture = films.annotated(each)
-            with stages.timed("write picture"):
-                copy.add(picture, each.frame.time)
-            stages.n += 1
+        for each, picture in zip(seen, pictures, strict=True):
+            copy.add(picture, each.frame.time)
         copy.finish()
-    stages.cpu_ms["fit"] -= stages.cpu_ms["decode"] + stages.cpu_ms["detect"]
+    stages.n = len(seen)
     order = "decode", "detect", "fit", "write rows", "draw", "write picture"
     stages.cpu_ms = {stage: stages.cpu_ms[stage] for stage in order}
     return stages
-
-
-def _timed(frames: Iterable[Frame], stages: Stages) -> Iterator[Frame]:
-    iterator = iter(frames)
-    while True:
-        with stages.timed("decode"):
-            frame = next(iterator, None)
-        if frame is None:
-            return
-        yield frame

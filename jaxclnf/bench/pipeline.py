@@ -1,4 +1,4 @@
-"""The time of photos and of a film by stages: every stage alone, and whole runs of the command line."""
+"""The time of photos and of films by stages: every stage alone, and whole runs of the command line."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from jaxclnf.types import Model
 if TYPE_CHECKING:
     from rich.table import Table
 
-N_PHOTOS, N_FRAMES = 1000, 250
+N_PHOTOS, N_FRAMES = 1000, 750
 N_ALONE = 6 * GROUP  # photos for timing each stage alone
 PLAIN, FULL = "no pictures, no report", "pictures and report"
 _COLOURS = {
@@ -50,19 +50,31 @@ def measure_pipelines(model: Model, named: str | None, n_photos: int, n_frames: 
         folder = Path(place)
         (folder / "photos").mkdir()
         photos = write_photos(folder / "photos", n_photos)
-        film = write_film(folder / "film.mp4", n_frames)
+        films = {k: write_film(folder / f"faces_{k}.mp4", n_frames, k) for k in (1, 3)}
         chosen = ["--model", named] if named else []
-        fit, track = ["fit", str(folder / "photos"), *chosen], ["track", str(film), *chosen]
+        fit = ["fit", str(folder / "photos"), *chosen]
         plain = ["--no-pictures", "--no-report"]
         run_tool("", "", 1, [*fit, *plain, "--out", f"{folder}/first"])  # fills the cache of programs
         runs = [
             run_tool(PLAIN, "photo", n_photos, [*fit, *plain, "--out", f"{folder}/a"]),
             run_tool(FULL, "photo", n_photos, [*fit, "--out", f"{folder}/b"]),
-            run_tool(PLAIN, "frame", n_frames, [*track, *plain, "--out", f"{folder}/c"]),
-            run_tool(FULL, "frame", n_frames, [*track, "--out", f"{folder}/d"]),
         ]
-        alone = [photos_alone(model, photos[:N_ALONE], folder), frames_alone(model, film, folder)]
+        for n_faces, film in films.items():
+            runs += _tracked(film, n_frames, chosen, plain, n_faces)
+        alone = [photos_alone(model, photos[:N_ALONE], folder), frames_alone(model, films[3], folder)]
     return Pipelines(alone, runs)
+
+
+def _tracked(film: Path, n_frames: int, chosen: list[str], plain: list[str], n_faces: int) -> list[WholeRun]:
+    """Whole runs over a film; a run of one frame, the second of two, says how long they take to start."""
+    track, faces = ["track", str(film), *chosen], "1 face" if n_faces == 1 else f"{n_faces} faces"
+    first = ["--frames", "1", *plain, "--out", f"{film}.first"]
+    start = min(run_tool("", "frame", 1, [*track, *first]).wall_s for _ in range(2))
+    run_tool("", "frame", 1, [*track, "--frames", "30", *plain, "--out", f"{film}.first"])
+    return [
+        run_tool(f"{faces}, {PLAIN}", "frame", n_frames, [*track, *plain, "--out", f"{film}.plain"], start),
+        run_tool(f"{faces}, {FULL}", "frame", n_frames, [*track, "--out", f"{film}.full"], start),
+    ]
 
 
 def stage_table(found: Pipelines, table: Table) -> Table:

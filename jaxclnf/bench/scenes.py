@@ -12,8 +12,7 @@ from jaxclnf.media.encode import VideoFile
 from jaxclnf.media.images import RGB, read_photo
 
 PHOTO = 640, 480  # width, height
-FILM = 960, 720
-N_FACES = 4  # of a film
+FILM = 640, 480
 DISTINCT = 100
 """Number of different photos; more are copies under other names, since nothing is cached by content."""
 
@@ -35,17 +34,17 @@ def write_photos(folder: Path, n: int, seed: int = 0) -> list[Path]:
     return paths
 
 
-def write_film(path: Path, n_frames: int, seed: int = 0) -> Path:
-    """Write a film of four faces, each of which circles in its quarter of the picture."""
+def write_film(path: Path, n_frames: int, n_faces: int = 3, seed: int = 0) -> Path:
+    """Write a film of up to four faces, each of which circles in its quarter of the picture."""
     rng = np.random.default_rng(seed)
     head, background, film = _head(), _clouds(rng, FILM), VideoFile(path, 25)
-    quarter, side = np.array(FILM) // 2, 240
+    quarter, side = np.array(FILM) // 2, 190
     for t in range(n_frames):
         picture = background.copy()
-        for face in range(N_FACES):
-            angle = 2 * np.pi * (t / 75 + face / N_FACES)
+        for face in range(n_faces):
+            angle = 2 * np.pi * (t / 75 + face / 4)
             middle = np.array([face % 2, face // 2]) * quarter + quarter // 2
-            corner = middle - side // 2 + np.round(25 * np.array([np.cos(angle), np.sin(angle)])).astype(int)
+            corner = middle - side // 2 + np.round(20 * np.array([np.cos(angle), np.sin(angle)])).astype(int)
             _paste(picture, head if face % 2 else head[:, ::-1], side, corner)
         film.add(picture)
     film.finish()

@@ -21,11 +21,12 @@ class WholeRun:
     wall_s: float
     cpu_s: float
     memory_mb: list[float]
+    start_s: float = 0.0
 
     @property
     def rate(self) -> float:
-        """Compute the photos or frames per second, including the start."""
-        return self.n / self.wall_s
+        """Photos or frames a second, without the start where it is known."""
+        return self.n / (self.wall_s - self.start_s)
 
     def growth_mb(self) -> float:
         """Compute the growth of memory from the run's first half to its last tenth."""
@@ -33,8 +34,8 @@ class WholeRun:
         return max(self.memory_mb[-(n // 10) :]) - max(self.memory_mb[n // 3 : n // 2]) if n >= 10 else 0.0
 
 
-def run_tool(name: str, unit: str, n: int, arguments: list[str]) -> WholeRun:
-    """Run the command line; raises ValueError if it fails."""
+def run_tool(name: str, unit: str, n: int, arguments: list[str], start_s: float = 0.0) -> WholeRun:
+    """Run the command line, which is known to take so long to start; raises ValueError if it fails."""
     command = [sys.executable, "-c", "from jaxclnf.cli import program; program()", *arguments]
     before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     memory: list[float] = []
@@ -47,7 +48,7 @@ def run_tool(name: str, unit: str, n: int, arguments: list[str]) -> WholeRun:
     if process.returncode:
         raise ValueError(f"a run of the command line failed: {said.strip()[-300:]}")
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return WholeRun(name, unit, n, wall, cpu, [mb for mb in memory if mb])
+    return WholeRun(name, unit, n, wall, cpu, [mb for mb in memory if mb], start_s)
 
 
 def _memory_mb(pid: int) -> float:

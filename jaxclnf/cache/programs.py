@@ -45,12 +45,15 @@ class Kept(Generic[P, R]):
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         leaves, structure = jax.tree.flatten((args, kwargs))
-        if not _can_be_kept() or not _all_here(leaves):
+        if _is_unusual() or not _all_here(leaves):
             return self._jitted(*args, **kwargs)
         kind = structure, tuple((a.shape, a.dtype, getattr(a, "weak_type", False)) for a in leaves)
         kind = *kind, _told_apart()
-        program = self._programs.get(kind)
-        return self._first(kind, args, kwargs) if program is None else program(*args, **kwargs)
+        if program := self._programs.get(kind):
+            return program(*args, **kwargs)
+        if folder.place() is None:
+            return self._jitted(*args, **kwargs)
+        return self._first(kind, args, kwargs)
 
     def _first(self, kind: Any, args: tuple, kwargs: dict) -> R:
         """Make the first call of its kind: read the program from the cache, or compile and keep it."""
@@ -104,7 +107,7 @@ def _all_here(leaves: list) -> bool:
     here = {_device()}
 
     def is_here(leaf: Any) -> bool:
-        if isinstance(leaf, np.ndarray | np.generic):
+        if isinstance(leaf, (np.ndarray, np.generic)):  # noqa: UP038, which takes longer
             return True
         is_array = isinstance(leaf, jax.Array) and not isinstance(leaf, Tracer)
         return is_array and leaf.sharding.device_set == here
@@ -116,11 +119,11 @@ def _device() -> Any:
     return jax.local_devices()[0]
 
 
-def _can_be_kept() -> bool:
+def _is_unusual() -> bool:
+    """Whether JAX works in a way, or on a device, of which no program is kept."""
     config: Any = jax.config
     unusual = config.jax_disable_jit or config.jax_debug_nans or config.jax_debug_infs
-    unusual = unusual or config.jax_default_device is not None
-    return not unusual and jax.default_backend() == "cpu" and folder.place() is not None
+    return unusual or config.jax_default_device is not None or jax.default_backend() != "cpu"
 
 
 def _told_apart() -> tuple:

@@ -135,7 +135,7 @@ def _write(video: Video, run: Iterator[Followed], files: VideoFiles, most: int |
     on_interrupt(f"stopped; {files.unfinished} holds the frames that are done")
     with common.progress("frames") as bar:
         task = bar.add_task(files.table.stem, total=_least(video.n_frames, most))
-        with closing(ahead(files.draw, run, depth=3)) as drawn:
+        with closing(ahead(files.draw, run, depth=3, gives_way=True)) as drawn:
             for followed in drawn:
                 files.add(followed)
                 bar.advance(task)

@@ -33,6 +33,7 @@ _STREAM_PROTOCOLS = "http,https,tls,tcp,udp,rtp,rtsp,rtmp,rtmps,srt,crypto,httpp
 SCHEMES = ("http", "https", "rtsp", "rtsps", "rtmp", "rtmps", "rtp", "udp", "tcp", "srt")
 TIMEOUT = 20.0  # seconds without data after which a stream is given up
 _USUAL_RATE = 30.0
+_TURNS_ANEW = ("h264", "hevc")
 _ADVICE = "convert it, say to H.264 in .mp4"
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from av.container import InputContainer
 from av.error import FFmpegError
 
@@ -13,7 +14,10 @@ from jaxclnf.media.clock import Clock
 from jaxclnf.media.flaws import Flaws
 from jaxclnf.media.frames import Frame
 from jaxclnf.media.inputs import Failure
-from jaxclnf.media.pixels import upright
+from jaxclnf.media.images import RGB
+from jaxclnf.media.pixels import display_matrix, pixels_of, turned
+
+_TURNS_ANEW = ("h264", "hevc")
 
 
 class Decoding:
@@ -32,6 +36,7 @@ class Decoding:
         self._stream, self._fps, self._rate = stream, fps, rate
         self._flaws, self._clock = Flaws(container, stream, path), Clock(container, rate)
         self._n_frames = 0
+        self._turn: np.ndarray | None = None  # FFmpeg's matrix, of the last frame that was asked
 
     def promised(self) -> int | None:
         """Frames by the file's header, or by its length."""
@@ -48,10 +53,20 @@ class Decoding:
             self._flaws.note_picture(shown, bool(picture.is_corrupt))
             time = self._n_frames / self._fps if self._fps else shown - first
             self._n_frames += 1
-            yield Frame(self._n_frames, time, upright(picture), self.name)
+            yield Frame(self._n_frames, time, self._upright(picture), self.name)
         verdict = None if self.failures else self._flaws.verdict()
         if verdict:
             self._fail(verdict)
+
+    def _upright(self, picture: Any) -> RGB:
+        """Turn a frame's pixels as they are to be shown, which is told with the first frame.
+
+        H.264 and H.265 may tell it anew with a key frame. PyAV's frames that were asked hold themselves, and
+        their memory, until Python looks for circles.
+        """
+        if self._n_frames == 1 or (picture.key_frame and self._stream.codec_context.name in _TURNS_ANEW):
+            self._turn = display_matrix(picture)
+        return turned(pixels_of(picture), self._turn)
 
     def _decoded(self) -> Iterator[Any]:
         packets = self.container.demux()

@@ -50,7 +50,8 @@ class VideoFile:
             picture = cv2.resize(picture, self._size)
         seconds = self._n_frames / self._fps if time is None else time
         self._ticks = max(round(seconds * _TICKS), self._ticks + 1)
-        frame = av.VideoFrame.from_ndarray(_even(picture), format="rgb24")
+        colours = cv2.cvtColor(_even(picture), cv2.COLOR_RGB2YUV_I420)
+        frame = av.VideoFrame.from_ndarray(colours, format="yuv420p")
         frame.pts, frame.time_base = self._ticks, Fraction(1, _TICKS)
         self._n_frames += 1
         self._container.mux(self._stream.encode(frame))  # pyright: ignore[reportOptionalMemberAccess]
@@ -61,7 +62,7 @@ class VideoFile:
         self._file = self.unfinished.open("xb", buffering=0)
         self._container = av.open(self._file, "w", format="mp4", options=_PLAYS_AT_ANY_MOMENT)
         codec = "libx264" if "libx264" in av.codecs_available else "mpeg4"
-        options = {"preset": "veryfast", "crf": "20"} if codec == "libx264" else {"q": "3"}
+        options = {"preset": "superfast", "crf": "20"} if codec == "libx264" else {"q": "3"}
         rate = Fraction(min(max(self._fps, 0.01), 1000.0)).limit_denominator(1001)
         self._stream = self._container.add_stream(codec, rate=rate, options=options)
         self._stream.width, self._stream.height = _even_size(width), _even_size(height)

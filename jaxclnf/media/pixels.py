@@ -10,20 +10,18 @@ from jaxclnf.media.deep import eight_bits
 from jaxclnf.media.images import RGB
 
 
-def upright(picture: Any) -> RGB:
-    """A decoded frame's pixels, turned as it is to be shown; what is transparent is white.
+def pixels_of(picture: Any) -> RGB:
+    """A decoded frame's pixels as they are stored; what is transparent is white.
 
     Grey of more than 8 bits and colours of 16 are brought to 8 as photos are, by the range of values that
     the frame uses (`jaxclnf.media.deep.eight_bits`); other videos say what is black and what is white.
     """
     deep = _deep_format(picture)
     if deep:
-        pixels = eight_bits(picture.to_ndarray(format=deep))
-    elif any(getattr(part, "is_alpha", False) for part in picture.format.components):
-        pixels = _on_white(picture.to_ndarray(format="rgba").astype(np.uint16))
-    else:
-        pixels = picture.to_ndarray(format="rgb24")
-    return np.ascontiguousarray(_turned(pixels, _display_matrix(picture)))
+        return eight_bits(picture.to_ndarray(format=deep))
+    if any(getattr(part, "is_alpha", False) for part in picture.format.components):
+        return _on_white(picture.to_ndarray(format="rgba").astype(np.uint16))
+    return picture.to_ndarray(format="rgb24")
 
 
 def _deep_format(picture: Any) -> str | None:
@@ -40,7 +38,7 @@ def _on_white(rgba: np.ndarray) -> np.ndarray:
     return ((rgba[..., :3] * alpha + 255 * (255 - alpha)) // 255).astype(np.uint8)
 
 
-def _display_matrix(picture: Any) -> np.ndarray | None:
+def display_matrix(picture: Any) -> np.ndarray | None:
     """FFmpeg's 3 x 3 matrix that carries stored pixels to where they are shown."""
     for data in picture.side_data:
         if "DISPLAYMATRIX" in str(data.type).upper():
@@ -48,7 +46,7 @@ def _display_matrix(picture: Any) -> np.ndarray | None:
     return None
 
 
-def _turned(pixels: np.ndarray, matrix: np.ndarray | None) -> np.ndarray:
+def turned(pixels: np.ndarray, matrix: np.ndarray | None) -> np.ndarray:
     """Pixels turned and mirrored by a display matrix, to the nearest of the eight upright ways."""
     if matrix is None:
         return pixels
@@ -57,4 +55,4 @@ def _turned(pixels: np.ndarray, matrix: np.ndarray | None) -> np.ndarray:
     if abs(b) + abs(c) > abs(a) + abs(d):
         pixels, across, down = pixels.transpose(1, 0, 2), c, b
     pixels = pixels[:, ::-1] if across < 0 else pixels
-    return pixels[::-1] if down < 0 else pixels
+    return np.ascontiguousarray(pixels[::-1] if down < 0 else pixels)

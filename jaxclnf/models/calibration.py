@@ -85,6 +85,8 @@ def _spread(result: FitResult) -> tuple[Float[np.ndarray, " n_faces"], Float[np.
         return nothing, nothing
     scale = np.asarray(result.params.scale, np.float64)
     with np.errstate(all="ignore"):
-        logs = np.log(np.linalg.det(np.asarray(result.covariance, np.float64))) / 2
+        covariance = np.asarray(result.covariance, np.float64)
+        areas = covariance[..., 0, 0] * covariance[..., 1, 1] - covariance[..., 0, 1] * covariance[..., 1, 0]
+        logs = np.log(areas) / 2
         logs = np.nan_to_num(logs - 2 * np.log(scale)[:, None], nan=_MOST, posinf=_MOST, neginf=-_MOST)
     return logs.mean(-1), np.quantile(logs, 0.9, axis=-1)

@@ -12,6 +12,8 @@ from uuid import uuid4
 PART = ".jaxclnf-*.part"
 """Suffix of temporary names, which are short: a file's own name may have the greatest length."""
 
+_SPECIAL = re.compile('[",\r\n]')
+
 
 @contextmanager
 def written_whole(path: Path) -> Iterator[Path]:
@@ -59,4 +61,4 @@ def csv_text(rows: Iterable[Sequence[str]]) -> str:
 
 
 def _quoted(cell: str) -> str:
-    return '"' + cell.replace('"', '""') + '"' if re.search('[",\r\n]', cell) else cell
+    return '"' + cell.replace('"', '""') + '"' if _SPECIAL.search(cell) else cell

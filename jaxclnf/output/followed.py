@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import closing
 from dataclasses import replace
 from typing import NamedTuple
 
 import jax
 import numpy as np
+from jaxtyping import UInt8
 
+from jaxclnf.batch.pipeline import ahead
 from jaxclnf.config import FitConfig
 from jaxclnf.fitting.gaze import n_eye_points
 from jaxclnf.media.detection import Detector, detect_faces, named_detector
@@ -35,6 +38,11 @@ from jaxclnf.types import Camera, FitResult, Model
 
 NO_BOXES = np.zeros((0, 5), np.float32)
 
+BESIDE = 3
+"""Frames under way in each of the threads beside the one that follows faces."""
+
+Grey = UInt8[np.ndarray, "height width"]
+
 
 class Followed(NamedTuple):
     """A frame and the faces in it: their numbers, and whether each was really seen."""
@@ -56,21 +64,30 @@ def follow(
 
     With a ``smoothing`` each frame comes as many frames late as it looks ahead.
     """
-    seen = _steps(model, config, video, detector if callable(detector) else named_detector(detector))
-    if smoothing is not None:
-        seen = smoothed(model, seen, smoothing)
-    for frame, tracked in seen:
+    find = detector if callable(detector) else named_detector(detector)
+
+    def told(seen: tuple[Frame, list[Tracked]]) -> Followed:
+        frame, tracked = seen
         own = camera or Camera.default(*frame.rgb.shape[1::-1])
-        yield Followed(frame, own, tuple(_measured(model, tracked, own)))
+        return Followed(frame, own, tuple(_measured(model, tracked, own)))
+
+    with closing(ahead(_with_grey, video.frames, depth=BESIDE, gives_way=True)) as frames:
+        seen = _steps(model, config, frames, find)
+        seen = seen if smoothing is None else smoothed(model, seen, smoothing)
+        with closing(ahead(told, seen, depth=BESIDE, gives_way=True)) as all_told:
+            yield from all_told
+
+
+def _with_grey(frame: Frame) -> tuple[Frame, Grey]:
+    return frame, to_grey(frame.rgb)
 
 
 def _steps(
-    model: Model, config: TrackConfig, video: Video, find: Detector
+    model: Model, config: TrackConfig, frames: Iterable[tuple[Frame, Grey]], find: Detector
 ) -> Iterator[tuple[Frame, list[Tracked]]]:
     """Run the tracker on every frame."""
     state = TrackerState()
-    for frame in video.frames:
-        grey = to_grey(frame.rgb)
+    for frame, grey in frames:
         looked = wants_detections(config, state, grey)
         boxes = _detected(config, state, frame.rgb, find) if looked else NO_BOXES
         after, tracked = step(model, config, state, grey, boxes)

@@ -10,6 +10,7 @@ where ``success`` is 0. ``status``, ``confidence`` and ``log_likelihood`` then s
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -162,9 +163,9 @@ def _own(source: str, found: MeasuredFace, success: bool) -> list[str]:
 
 
 def _numbers(values: np.ndarray) -> list[str]:
-    return [_number(float(v)) for v in values]
+    return [_number(value) for value in values.tolist()]
 
 
 def _number(value: float) -> str:
     """Format a number with six decimals, finer than a float32 at 10 pixels; NaN if it is not finite."""
-    return f"{value:.6f}" if np.isfinite(value) else "NaN"
+    return f"{value:.6f}" if math.isfinite(value) else "NaN"

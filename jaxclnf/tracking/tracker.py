@@ -17,7 +17,7 @@ from jaxtyping import Float, UInt8
 from jaxclnf.tracking.association import UNLIKELY, Box, assigned, distance, landmark_box, middle, overlap
 from jaxclnf.tracking.following import Expected
 from jaxclnf.tracking.fresh import Fresh, fresh_fits
-from jaxclnf.tracking.shots import is_cut, sketch
+from jaxclnf.tracking.shots import Sketch, is_cut, sketch
 from jaxclnf.tracking.tracks import HURRIED, Track, TrackConfig, Tracked, TrackerState, fits
 from jaxclnf.types import Model, Status
 
@@ -33,12 +33,15 @@ CALMS_DOWN = 0.7
 SEEN_AGAIN = 48
 """Pixels of the smallest face in a frame that is reduced to see known faces again."""
 
+NEW_ONES = 0.5
+"""Factor by which frames are reduced to look for new faces, but every third time."""
+
 
 def wants_detections(
     config: TrackConfig, state: TrackerState, frame: UInt8[np.ndarray, "height width"] | None = None
 ) -> bool:
     """Tell whether the next step needs detections; a cut is only noticed if its ``frame`` (grey) is given."""
-    if frame is not None and _cut(state, frame):
+    if frame is not None and _cut(state, sketch(frame)):
         return True
     followed = [track for track in state.tracks if not track.lost]
     if any(track.lost % config.retry_every == 1 for track in state.tracks):
@@ -54,14 +57,17 @@ def wants_detections(
 def look_scale(config: TrackConfig, state: TrackerState) -> float:
     """Choose the factor by which a frame may be reduced before faces are detected in it.
 
-    While a face is lost, and every few frames if new ones may appear, the full frame is searched. Otherwise
-    only followed faces have to be seen again, for which a reduced frame is enough, at a fraction of the time.
+    While a face is lost the full frame is searched, and every few frames where new ones may appear, mostly
+    for large ones. Otherwise only followed faces have to be seen again, for which a reduced frame is enough,
+    at a fraction of the time.
     """
     widths = [track.box[2] for track in state.tracks if not track.lost]
-    for_new_ones = len(widths) < config.max_faces and state.frame % config.detect_every == 0
-    if for_new_ones or len(widths) < max(len(state.tracks), 1):
+    if len(widths) < max(len(state.tracks), 1):
         return 1.0
-    return min(1.0, SEEN_AGAIN / float(min(widths)))
+    least = 0.0
+    if len(widths) < config.max_faces and state.frame % config.detect_every == 0:
+        least = 1.0 if state.frame % (3 * config.detect_every) == 0 else NEW_ONES
+    return min(1.0, max(least, SEEN_AGAIN / float(min(widths))))
 
 
 def track_frame(
@@ -76,7 +82,8 @@ def track_frame(
     ``detections`` are boxes x, y, w, h and, tilted, a roll, as `fit_faces` takes them. Returns the next state
     and each face's fit, lost faces with ``success`` False.
     """
-    tracks = [] if _cut(state, frame) else list(state.tracks)
+    now = sketch(frame)
+    tracks = [] if _cut(state, now) else list(state.tracks)
     of_track = _matches(tracks, detections)
     seen = _followed(model, config, tracks, frame, detections, of_track)
     seen = _without_doubles(tracks, seen)
@@ -88,11 +95,11 @@ def track_frame(
         _beside(track, detections[of_track[i]]) if i in of_track else track for i, track in enumerate(after)
     ]
     kept = tuple(track for track in after if track.lost <= config.forget_after)
-    return TrackerState(kept, next_id, state.frame + 1, sketch(frame)), seen
+    return TrackerState(kept, next_id, state.frame + 1, now), seen
 
 
-def _cut(state: TrackerState, frame: np.ndarray) -> bool:
-    return state.sketch is not None and is_cut(state.sketch, sketch(frame))
+def _cut(state: TrackerState, now: Sketch) -> bool:
+    return state.sketch is not None and is_cut(state.sketch, now)
 
 
 def _matches(tracks: list[Track], detections: np.ndarray) -> dict[int, int]:

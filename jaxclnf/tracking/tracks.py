@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import NamedTuple
 
 import jax
@@ -26,7 +28,8 @@ HURRIED = 0.06
 """... above which detections of every frame are asked for."""
 
 
-class TrackConfig(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class TrackConfig:
     """Settings of a tracker.
 
     In videos landmarks have less unequal weights than in photos, which steadies them: on OpenFace's sample
@@ -49,12 +52,21 @@ class TrackConfig(NamedTuple):
         """Let OpenFace 2's validator, if any, decide, as in OpenFace: a fit above its boundary is a face."""
         if validator is None:
             return self
-        return self._replace(
-            validator=validator, succeeds=JUST_ABOVE, appears=JUST_ABOVE, doubtful=JUST_ABOVE
+        return replace(
+            self, validator=validator, succeeds=JUST_ABOVE, appears=JUST_ABOVE, doubtful=JUST_ABOVE
         )
 
-    def following(self, settings: FitConfig) -> FitConfig:
-        """Change settings for a face that goes on from its last place."""
+    @cached_property
+    def going_on(self) -> FitConfig:
+        """Settings for a face that goes on from its last place: the small windows."""
+        return self._following(self.fit.tracking())
+
+    @cached_property
+    def going_on_small(self) -> FitConfig:
+        """Settings for a face that is too small for the scales of the small windows: all stages."""
+        return self._following(self.fit)
+
+    def _following(self, settings: FitConfig) -> FitConfig:
         return settings.changed(weight_factor=self.follow_weight * setting(settings, "weight_factor"))
 
 
@@ -113,17 +125,12 @@ def fits(model: Model, config: TrackConfig, frame: np.ndarray, faces: list[Expec
     small = [too_small(model, config, face.params) for face in faces]
     found: dict[int, Tracked] = {}
     for kind in set(small):
-        settings = settings_of(config, kind)
+        settings = config.going_on_small if kind else config.going_on
         chosen = [i for i, s in enumerate(small) if s == kind]
         results = fit_expected(model, settings, frame, [faces[i] for i in chosen])
         of_kind = judged(model, config, settings, frame, results, config.succeeds)
         found |= dict(zip(chosen, of_kind, strict=True))
     return [found[i] for i in range(len(faces))]
-
-
-def settings_of(config: TrackConfig, small: bool) -> FitConfig:
-    """Choose the settings to go on with: the small windows, or for small faces all stages."""
-    return config.following(config.fit if small else config.fit.tracking())
 
 
 def too_small(model: Model, config: TrackConfig, params: FaceParams) -> bool:

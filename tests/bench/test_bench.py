@@ -156,9 +156,9 @@ def test_the_second_fit_is_told_in_multiples_of_the_yardstick() -> None:
 def test_photos_and_films_of_the_bench_hold_the_faces_they_promise(tmp_path: Path) -> None:
     paths = scenes.write_photos(tmp_path, 3)
     assert [len(detect_faces(read_photo(path)).boxes) for path in paths] == [1, 1, 1]
-    film = scenes.write_film(tmp_path / "film.mp4", 2)
+    film = scenes.write_film(tmp_path / "film.mp4", 2, n_faces=3)
     frames = list(open_video(str(film)).frames)
-    assert [len(detect_faces(frame.rgb).boxes) for frame in frames] == [scenes.N_FACES] * 2
+    assert [len(detect_faces(frame.rgb).boxes) for frame in frames] == [3, 3]
 
 
 def test_stages_add_up_to_what_a_photo_costs(tmp_path: Path) -> None:
@@ -170,6 +170,7 @@ def test_stages_add_up_to_what_a_photo_costs(tmp_path: Path) -> None:
     assert stages.each()["read"] == stages.cpu_ms["read"] / 4
     run = WholeRun("plain", "photo", 100, 2.0, 3.0, [float(min(i, 10)) for i in range(40)])
     assert run.rate == 50 and run.growth_mb() == 0
+    assert WholeRun("plain", "frame", 100, 2.0, 3.0, [], start_s=1.0).rate == 100
     growing = WholeRun("plain", "photo", 100, 2.0, 3.0, [float(i) for i in range(40)])
     assert growing.growth_mb() == 20
     report = Report("", "", pipelines=Pipelines([stages], [run, growing]))

@@ -13,7 +13,7 @@ from jaxclnf.ops.shape import shape_2d
 from jaxclnf.tracking.association import assigned, overlap
 from jaxclnf.tracking.shots import is_cut, sketch
 from jaxclnf.tracking.tracker import track_frame, wants_detections
-from jaxclnf.tracking.tracks import TrackConfig, TrackerState, settings_of, too_small
+from jaxclnf.tracking.tracks import TrackConfig, TrackerState, too_small
 from jaxclnf.types import Calibration
 
 SIZE = (160, 400)
@@ -99,7 +99,7 @@ def test_a_lost_face_returns_under_its_number_and_a_forgotten_one_does_not() -> 
 
 
 def test_the_only_face_there_can_be_keeps_its_number_anywhere() -> None:
-    one = CONFIG._replace(max_faces=1)
+    one = replace(CONFIG, max_faces=1)
     image, boxes, _ = scene((0, 90, 80))
     state, _ = run(TrackerState(), image, boxes, one)
     image, boxes, _ = scene((1, 320, 80))
@@ -109,7 +109,7 @@ def test_the_only_face_there_can_be_keeps_its_number_anywhere() -> None:
 
 def test_no_more_faces_than_asked_for_and_none_where_there_is_none() -> None:
     image, boxes, _ = scene((0, 90, 80), (1, 300, 80))
-    _, tracked = run(TrackerState(), image, boxes, CONFIG._replace(max_faces=1))
+    _, tracked = run(TrackerState(), image, boxes, replace(CONFIG, max_faces=1))
     assert ids(tracked) == [0]
     blank, _, _ = scene()
     state, tracked = run(TrackerState(), blank, boxes)
@@ -146,15 +146,15 @@ def test_a_face_too_small_for_the_small_windows_is_followed_with_all() -> None:
     small = params.__class__(np.float32(0.8 * fine), params.rotation, params.translation, params.shape)
     assert coarse < small.scale
     assert not too_small(model, settings, params)
-    assert setting(settings_of(settings, False), "windows") == (9,)
+    assert setting(settings.going_on, "windows") == (9,)
     assert too_small(model, settings, small)
-    assert setting(settings_of(settings, True), "windows") == (7, 5)
+    assert setting(settings.going_on_small, "windows") == (7, 5)
 
 
 def test_detections_are_asked_for_when_they_are_of_use() -> None:
     image, boxes, _ = scene((0, 90, 80))
     blank, _, _ = scene()
-    one = CONFIG._replace(max_faces=1, forget_after=50)
+    one = replace(CONFIG, max_faces=1, forget_after=50)
     state = TrackerState()
     assert wants_detections(one, state)
     state, _ = run(state, image, boxes, one)
@@ -214,7 +214,7 @@ def test_a_cut_ends_numbers_and_motion_does_not() -> None:
     image, boxes, _ = scene((0, 90, 80))
     state, _ = run(TrackerState(), image, boxes)
     other = np.where(np.arange(SIZE[1]) < 200, 255, 0).astype(np.uint8) * np.ones((SIZE[0], 1), np.uint8)
-    assert not wants_detections(CONFIG._replace(detect_every=100), state._replace(frame=1, tracks=()))
+    assert not wants_detections(replace(CONFIG, detect_every=100), state._replace(frame=1, tracks=()))
     assert wants_detections(CONFIG, state._replace(frame=1, tracks=()), other)
     state, tracked = run(state, other)
     assert tracked == [] and state.tracks == ()
@@ -227,7 +227,7 @@ def test_where_there_is_room_for_one_it_is_the_largest() -> None:
     boxes[1] += [-1, -1, 2, 2] if boxes[1, 2] > boxes[0, 2] else [0, 0, 0, 0]
     big = int(boxes[:, 2:].prod(axis=1).argmax())
     for order in ([0, 1], [1, 0]):
-        _, (found,) = run(TrackerState(), image, boxes[order], CONFIG._replace(max_faces=1))
+        _, (found,) = run(TrackerState(), image, boxes[order], replace(CONFIG, max_faces=1))
         x, _, w, _ = boxes[big]
         assert x < found.result.landmarks[:, 0].mean() < x + w
 

@@ -13,9 +13,9 @@ from av.error import FFmpegError
 from jaxclnf.media.clock import Clock
 from jaxclnf.media.flaws import Flaws
 from jaxclnf.media.frames import Frame
-from jaxclnf.media.inputs import Failure
 from jaxclnf.media.images import RGB
-from jaxclnf.media.pixels import display_matrix, pixels_of, turned
+from jaxclnf.media.inputs import Failure
+from jaxclnf.media.pixels import as_shown, display_matrix, pixels_of
 
 _TURNS_ANEW = ("h264", "hevc")
 
@@ -66,7 +66,7 @@ class Decoding:
         """
         if self._n_frames == 1 or (picture.key_frame and self._stream.codec_context.name in _TURNS_ANEW):
             self._turn = display_matrix(picture)
-        return turned(pixels_of(picture), self._turn)
+        return as_shown(pixels_of(picture), self._turn)
 
     def _decoded(self) -> Iterator[Any]:
         packets = self.container.demux()

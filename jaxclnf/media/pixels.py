@@ -46,7 +46,7 @@ def display_matrix(picture: Any) -> np.ndarray | None:
     return None
 
 
-def turned(pixels: np.ndarray, matrix: np.ndarray | None) -> np.ndarray:
+def as_shown(pixels: np.ndarray, matrix: np.ndarray | None) -> np.ndarray:
     """Pixels turned and mirrored by a display matrix, to the nearest of the eight upright ways."""
     if matrix is None:
         return pixels

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from jaxclnf.media.encode import VideoFile
-from jaxclnf.media.pixels import turned
+from jaxclnf.media.pixels import as_shown
 from jaxclnf.media.video import open_video
 
 UNEVEN = [0, 0.01, 0.05, 0.3, 0.31, 0.32, 1.0, 1.6, 2.5, 2.533]
@@ -202,7 +202,7 @@ def test_a_display_matrix_may_mirror() -> None:
     image = np.arange(6).reshape(2, 3, 1)
     one = 1 << 16
     mirrored = np.array([[-one, 0, 0], [0, one, 0], [0, 0, 1 << 30]], np.int32)
-    np.testing.assert_array_equal(turned(image, mirrored), image[:, ::-1])
+    np.testing.assert_array_equal(as_shown(image, mirrored), image[:, ::-1])
 
 
 @pytest.mark.parametrize("pix_fmt", ["yuv444p", "yuv420p10le", "gray", "bgr0", "bgra"])

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
 import socket
 import tempfile
+import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,6 +30,7 @@ class Size(NamedTuple):
 
 def ray_module() -> Any:
     """Import the package ray; raises ValueError if it is not installed."""
+    os.environ.setdefault("RAY_IGNORE_UNHANDLED_ERRORS", "1")  # the pool handles those of workers
     try:
         import ray
     except ImportError:
@@ -49,7 +53,10 @@ def connected(address: str) -> Iterator[Any]:
     quiet = {"log_to_driver": False, "logging_level": "ERROR"}
     folder = tempfile.mkdtemp(prefix="jaxclnf-ray-") if address == LOCAL else None
     try:
-        with warnings.catch_warnings():  # JAX warns of forks; Ray's processes run no Python before they begin
+        with (
+            _ended_as_before(),
+            warnings.catch_warnings(),
+        ):  # JAX warns of forks; Ray's processes run no Python before they begin
             warnings.filterwarnings("ignore", r"os\.fork\(\) was called", RuntimeWarning)
             if folder:
                 _start(ray, folder, quiet)
@@ -60,6 +67,15 @@ def connected(address: str) -> Iterator[Any]:
         ray.shutdown()
         if folder:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _ended_as_before() -> Iterator[None]:
+    """Keep Ray from printing the stack of a process that is ended by SIGTERM."""
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, before)
 
 
 def _start(ray: Any, folder: str, quiet: dict[str, Any]) -> None:

@@ -45,6 +45,7 @@ def reduction(mean_size: np.ndarray, resolution: float, box: np.ndarray) -> floa
 def on_canvas(
     index: int, image: np.ndarray, box: np.ndarray, reduced: Callable[[np.ndarray], float]
 ) -> PlacedFace:
+    _check(image, box)
     least = MIN_SIDE / (MARGIN * max(image.shape))  # for a face that fills its photo or more
     return surroundings(index, image, box, reduction=max(reduced(_numbers(box)), min(least, 1.0)))
 
@@ -53,11 +54,7 @@ def surroundings(
     index: int, image: np.ndarray, box: np.ndarray, side: int | None = None, reduction: float = 1.0
 ) -> PlacedFace:
     """Cut a face's surroundings out of its photo, onto a canvas of ``side`` or a side that suits the box."""
-    if image.ndim != 2 or 0 in image.shape or box.shape not in ((4,), (5,)):
-        raise ValueError(
-            "expected a grey image (height, width) and a box (x, y, width, height); "
-            f"got an image of shape {image.shape} and a box of shape {box.shape}"
-        )
+    _check(image, box)
     with np.errstate(over="ignore"):  # a size beyond float32 becomes infinite, which makes the box invalid
         own = box[:4].astype(np.float32).astype(np.float64)
     # An invalid box is replaced by zeros; the status of its result says that it is invalid.
@@ -65,6 +62,18 @@ def surroundings(
     usable = _numbers(own)
     canvas = cut(image, usable, roll, side or usual_side(image, usable, reduction), reduction)
     return PlacedFace(index, canvas, own, np.array(image.shape[::-1]))
+
+
+def _check(image: np.ndarray, box: np.ndarray) -> None:
+    if image.ndim != 2 or 0 in image.shape or box.shape not in ((4,), (5,)):
+        raise ValueError(
+            "expected a grey image (height, width) and a box (x, y, width, height); "
+            f"got an image of shape {image.shape} and a box of shape {box.shape}"
+        )
+    if not all(np.can_cast(each.dtype, np.float64, "same_kind") for each in (image, box)):
+        raise ValueError(
+            f"expected an image and a box of real numbers; got them of {image.dtype} and {box.dtype}"
+        )
 
 
 def _numbers(box: np.ndarray) -> np.ndarray:

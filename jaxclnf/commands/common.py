@@ -96,4 +96,9 @@ def say_passed_over(paths: Sequence[Path]) -> None:
     """Print the names of files in folders that are not of the kind looked for."""
     if paths:
         shown = ", ".join(str(path) for path in paths[:5]) + (", ..." if len(paths) > 5 else "")
-        typer.echo(f"passed over {len(paths)} file{'' if len(paths) == 1 else 's'} of other kinds: {shown}")
+        typer.echo(f"passed over {counted(len(paths), 'file')} of other kinds: {shown}")
+
+
+def counted(n: int, what: str) -> str:
+    """Count things in words: ``1 photo``, ``2,000 photos``."""
+    return f"{n:,} {what}{'' if n == 1 else 's'}"

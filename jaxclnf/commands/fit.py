@@ -202,7 +202,7 @@ def _write(
         table.finish()
     finally:
         table.close()
-    typer.echo(f"{table.path}: {table.count} photo{'' if table.count == 1 else 's'}")
+    typer.echo(f"{table.path}: {common.counted(table.count, 'photo')}")
     return failures
 
 

@@ -18,6 +18,8 @@ def merge_command(
     from jaxclnf.cluster.merge import merge as merge_parts
 
     n_rows, missing = merge_parts(folder, table)
-    typer.echo(f"{table}: {n_rows} row{'' if n_rows == 1 else 's'}")
+    typer.echo(f"{table}: {common.counted(n_rows, 'row')}")
     if missing:
-        common.warn(f"{missing} shards of the run are not done and not in the table; --resume does them")
+        common.warn(
+            f"{common.counted(missing, 'shard')} of the run missing in the table; --resume does the rest"
+        )

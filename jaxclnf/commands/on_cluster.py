@@ -155,7 +155,12 @@ def into_folder(work: FolderRun, store: Store, resume: bool, asked: Asked) -> No
         run.begin(work.plan, resume)
         lost = [] if run.is_done else _work(run, workers, work.unit)
         place, ledger = store.at(work.table), run.ledger
-        typer.echo(f"{place}: {ledger.sources} {work.unit}, {ledger.rows} rows, {len(ledger.done)} parts")
+        counts = (
+            (ledger.sources, work.unit.removesuffix("s")),
+            (ledger.rows, "row"),
+            (len(ledger.done), "part"),
+        )
+        typer.echo(f"{place}: {', '.join(common.counted(*count) for count in counts)}")
         failures = [*run.failures(), *lost]
     common.report_failures(failures)
 
@@ -177,10 +182,15 @@ def telling(unit: str) -> Iterator[Callable[[Progress], None]]:
         task = bar.add_task("starting workers", total=None)
 
         def tell(progress: Progress) -> None:
-            said = f"{progress.workers} workers, {progress.failures} failures"
-            bar.update(task, completed=progress.done, total=progress.total, description=said)
+            bar.update(
+                task, completed=progress.done, total=progress.total, description=_said_of_workers(progress)
+            )
 
         yield tell
+
+
+def _said_of_workers(progress: Progress) -> str:
+    return f"{common.counted(progress.workers, 'worker')}, {common.counted(progress.failures, 'failure')}"
 
 
 class _Lines:
@@ -201,6 +211,6 @@ class _Lines:
         left = f", {(progress.total - progress.done) / rate / 60:.0f} min left" if rate else ""
         typer.echo(
             f"{progress.done:,} of {progress.total:,} {self._unit}, {rate:.1f} {self._unit}/s{left}, "
-            f"{progress.workers} workers, {progress.failures} failures",
+            f"{_said_of_workers(progress)}",
             err=True,
         )

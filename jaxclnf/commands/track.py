@@ -140,7 +140,7 @@ def _write(video: Video, run: Iterator[Followed], files: VideoFiles, most: int |
                 files.add(followed)
                 bar.advance(task)
     failures = files.finish(video)
-    typer.echo(f"{files.table}: {files.n_frames} frame{'' if files.n_frames == 1 else 's'}")
+    typer.echo(f"{files.table}: {common.counted(files.n_frames, 'frame')}")
     return failures
 
 

@@ -123,7 +123,10 @@ def _changed_stages(stages: Sequence[Stage], changes: Mapping[str, Any]) -> tupl
 def _spread(name: str, value: Any, n: int, n_before: int) -> list[Any]:
     """Values of all stages, from one for all, one for each, or the numbers of the stages where it is true."""
     if name == "between_views":
-        return [i in np.atleast_1d(value) for i in range(n)]
+        numbers = list(np.atleast_1d(np.asarray(value, object)))
+        if any(isinstance(number, bool | np.bool_) or number not in range(n) for number in numbers):
+            raise ValueError(f"{name} = {value!r}, expected numbers of the {n} stages, counted from 0")
+        return [i in numbers for i in range(n)]
     if name in ("windows", "scales", "keep"):
         values = list(np.atleast_1d(np.asarray(value, object)))
         return list(range(n)) if name == "scales" and not values else values

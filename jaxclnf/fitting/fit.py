@@ -31,7 +31,7 @@ def fit(
     returned, or with a ``temperature`` their average. If a face cannot be fitted, ``status`` says why and
     the other fields have no meaning.
     """
-    return _first(fit_batch(model, image[None], box[None], config))
+    return _first(fit_batch(model, jnp.asarray(image)[None], jnp.asarray(box)[None], config))
 
 
 @keep
@@ -160,6 +160,10 @@ def _result(
     )
 
 
+_LEAST_SEEN = 0.01
+"""Share of a box on the image below which whatever a fit found would be made up."""
+
+
 def box_status(
     box: Float[Array | np.ndarray, "4"], image_size: Num[Array | np.ndarray, "2"]
 ) -> Int[Array | np.ndarray, ""]:
@@ -167,8 +171,9 @@ def box_status(
     xp = box.__array_namespace__()  # NumPy for arrays on the host, which need no compilation
     corner, size = box[:2], box[2:]
     valid = xp.isfinite(box).all() & (size > 0).all()
-    inside = (corner < image_size).all() & (corner + size > 0).all()
-    of_sound = xp.where(inside, Status.OK, Status.BOX_OUTSIDE)
+    corner, size = xp.where(valid, corner, xp.zeros_like(corner)), xp.where(valid, size, xp.ones_like(size))
+    seen = xp.clip((image_size - corner) / size, 0, 1) - xp.clip(-corner / size, 0, 1)  # of width and height
+    of_sound = xp.where(seen[0] * seen[1] >= _LEAST_SEEN, Status.OK, Status.BOX_OUTSIDE)
     return xp.where(valid, of_sound, Status.BOX_INVALID).astype(xp.int32)
 
 

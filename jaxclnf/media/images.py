@@ -102,11 +102,10 @@ def _decoded(file: IO[bytes], start: bytes) -> Image.Image | None:
     """Open a picture with the decoders that are loaded."""
     for name in _FORMATS:
         factory, accept = Image.OPEN.get(name, (None, None))
-        if factory is None or not (accept is None or accept(start) is True):
-            continue
-        file.seek(0)
         try:
-            return factory(file, "")
+            if factory is not None and (accept is None or accept(start) is True):
+                file.seek(0)
+                return factory(file, "")
         except _OTHERWISE:
             pass
     return None

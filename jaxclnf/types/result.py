@@ -37,7 +37,7 @@ class Status(enum.IntEnum):
     NOT_CONVERGED = 1  # the last step of the last stage still moved the face visibly
     FACE_TOO_SMALL = 2  # for every scale of the model, or for `FitConfig.min_scale`
     BOX_INVALID = 3  # empty, negative or not finite
-    BOX_OUTSIDE = 4  # does not touch the image
+    BOX_OUTSIDE = 4  # less than a hundredth of it lies on the image
     NOT_FINITE = 5  # the image has values that are not finite, or the linear solve broke down
     NO_STAGE = 6  # the settings name no scale that the model has
 

@@ -159,6 +159,9 @@ def test_misuse_is_refused_in_one_sentence() -> None:
     image, box = PHOTOS[0]
     with pytest.raises(ValueError, match="got 2 images and 1 boxes"):
         fit_faces(MODEL, [image, image], [box], CONFIG)
+    for none in (np.zeros((0, 0), np.uint8), np.array("a.jpg")):
+        with pytest.raises(ValueError, match="expected a grey image"):
+            fit_faces(MODEL, [none], [box], CONFIG)
     with pytest.raises(ValueError, match=r"grey image .* shape \(160, 200, 3\)"):
         fit_faces(MODEL, [np.stack([image] * 3, axis=-1)], [box], CONFIG)
     with pytest.raises(ValueError, match=r"box of shape \(3,\)"):

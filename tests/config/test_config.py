@@ -114,6 +114,9 @@ def test_names_reach_stages_and_parts() -> None:
     assert setting(config, "sigma.2") == 3 and setting(config, "parts.inner.reg_factor") == [9]
     assert setting(config, "keep") == (3, 1, None, None)
     assert setting(FitConfig().changed(between_views=[0, 3]), "between_views") == (True, False, False, True)
+    for wrong in ("x", [4], True, -1):
+        with pytest.raises(ValueError, match="between_views = .*, expected numbers of the 4 stages"):
+            FitConfig().changed(between_views=wrong)
 
 
 def test_angles_are_degrees_in_text_and_radians_in_python() -> None:

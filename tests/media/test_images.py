@@ -82,6 +82,7 @@ def test_one_pixel(tmp_path: Path) -> None:
 def test_what_cannot_be_read_is_named_in_one_sentence(tmp_path: Path, monkeypatch) -> None:
     (tmp_path / "empty.jpg").touch()
     (tmp_path / "text.jpg").write_text("not a picture")
+    (tmp_path / "letter.jpg").write_text("x")
     whole = save(tmp_path / "whole.png", np.random.default_rng(0).integers(0, 255, (99, 99, 3), np.uint8))
     (tmp_path / "cut.png").write_bytes(whole.read_bytes()[:9000])
     cases = {
@@ -89,6 +90,7 @@ def test_what_cannot_be_read_is_named_in_one_sentence(tmp_path: Path, monkeypatc
         "": "is not a file",
         "empty.jpg": "is empty",
         "text.jpg": "is not a picture",
+        "letter.jpg": "is not a picture",
         "cut.png": "cannot be read",
     }
     for name, sentence in cases.items():

@@ -22,6 +22,7 @@ FIRST = ("types", "config", "fitting", "models", "batch", "media", "tracking", "
 LEFT_OUT = ("commands",)  # `jaxclnf --help` says what they do
 
 OPTIONS = "    options:\n      show_root_heading: false"
+INHERITED = "      inherited_members: true\n"  # the fields and presets of `FitConfig`
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
@@ -61,7 +62,10 @@ def _experiments() -> list[Path]:
 
 def _reference() -> Iterator[tuple[str, str]]:
     """A page of the public names, and one of each room."""
-    yield "reference/index.md", f"# Public names\n\n::: jaxclnf\n{OPTIONS}\n      members: {_public()}\n"
+    yield (
+        "reference/index.md",
+        f"# Public names\n\n::: jaxclnf\n{OPTIONS}\n{INHERITED}      members: {_public()}\n",
+    )
     rooms = {path.parent.name for path in PACKAGE.glob("*/__init__.py")} - {*LEFT_OUT}
     for room in (*FIRST, *sorted(rooms - {*FIRST})):
         yield f"reference/{room}.md", _room(PACKAGE / room)

@@ -57,23 +57,24 @@ def results():
 
 
 def test_photos_of_any_size_give_what_each_face_gives_alone(results) -> None:
-    for i, (image, box) in enumerate(PHOTOS):
+    for i in (1, 3):  # each size alone is compiled for
+        image, box = PHOTOS[i]
         alone = fit(MODEL, image, box.astype(np.float32), CONFIG)
         np.testing.assert_allclose(results.landmarks[i], alone.landmarks, atol=20 * ALONE)
         np.testing.assert_allclose(results.params.translation[i], alone.params.translation, atol=20 * ALONE)
-        assert results.status[i] == Status.OK
         assert isinstance(results.landmarks, np.ndarray)
+    assert (results.status == Status.OK).all()
 
 
 def test_many_sizes_go_through_a_handful_of_shapes() -> None:
     rng = np.random.default_rng(0)
     before = fit_batch._cache_size()
-    sizes = rng.integers(150, 500, (40, 2))
+    sizes = rng.integers(150, 500, (12, 2))
     images = [rng.uniform(0, 255, size).astype(np.uint8) for size in sizes]
     boxes = [[20, 20, *(size[::-1] * 0.6)] for size in sizes]
     found = fit_faces(MODEL, images, [np.array(box) for box in boxes], CONFIG)
-    assert found.landmarks.shape == (40, 12, 2)
-    assert fit_batch._cache_size() - before <= 6
+    assert found.landmarks.shape == (12, 12, 2)
+    assert fit_batch._cache_size() - before <= 4
 
 
 def test_rows_follow_the_images_then_their_boxes(results) -> None:

@@ -125,6 +125,7 @@ def test_a_missing_yardstick_says_what_to_install(monkeypatch: pytest.MonkeyPatc
 def test_the_command_writes_figures_and_a_plot(run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("jaxclnf.commands.bench.QUICK", (1, 2))
     monkeypatch.setattr(cases, "CONFIGS", dict.fromkeys(cases.CONFIGS, SMALL))
+    monkeypatch.setattr(cases, "SHIPPED", {"fast": cases.SHIPPED["fast"]})
     done = run("bench", "--model", write_model(tmp_path), "--quick", "--out", tmp_path / "bench")
     assert done.status == 0, done.err
     assert "one face" in done.out and "batch of 2" in done.out

@@ -16,7 +16,7 @@ from jaxclnf.media.images import read_photo
 from jaxclnf.media.video import VideoFile
 
 ROOT = Path(__file__).resolve().parents[2]
-KILLS = 2
+KILLS = 1
 ROUNDING = 2e-3
 """Resumed runs cut their batches elsewhere, which sum in another order, in float32."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 
 import chex
 import jax
@@ -23,7 +24,8 @@ from jaxclnf.types import ConvExperts, FaceParams
 RECIPE = ConvRecipe(side=32, stem=4, channels=(4, 6), blocks=(1, 1))
 
 
-def with_network(dtype, place: int = 0):
+@cache
+def with_network(dtype):
     """The synthetic model with a network of random weights before its other experts."""
     model = synthetic_model(dtype)
     state = begin(RECIPE, model.pdm.n_points)

@@ -20,14 +20,18 @@ def main() -> None:
     with interrupt.listening():
         try:
             _run()
-        except interrupt.Interrupted:
-            interrupt.leave()
-        except OSError as error:
-            sys.exit(
-                f"jaxclnf: {error.filename}: {error.strerror}" if error.filename else f"jaxclnf: {error}"
-            )
-        except ValueError as error:
-            sys.exit(f"jaxclnf: {error}")
+        except BaseException as error:
+            if interrupt.pressed():  # whatever extensions make of it: Ray a SystemError
+                interrupt.leave()
+            if not isinstance(error, ValueError | OSError):
+                raise
+            sys.exit(f"jaxclnf: {_sentence(error)}")
+
+
+def _sentence(error: Exception) -> str:
+    if isinstance(error, OSError) and error.filename:
+        return f"{error.filename}: {error.strerror}"
+    return str(error)
 
 
 def _run() -> None:

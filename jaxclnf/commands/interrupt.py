@@ -31,12 +31,13 @@ class _Course:
 
     sentence = "stopped"
     in_order = True  # nothing has to be closed: the process may end at once
-    said = False
+    pressed = said = False
+    grace = GRACE
 
 
-def on_interrupt(sentence: str) -> None:
-    """Have Ctrl-C print this from now on and raise `Interrupted`, with a moment left to close files."""
-    _Course.sentence, _Course.in_order = sentence, False
+def on_interrupt(sentence: str, grace: float = GRACE) -> None:
+    """Have Ctrl-C print this from now on and raise `Interrupted`, with ``grace`` seconds left to tidy up."""
+    _Course.sentence, _Course.in_order, _Course.grace = sentence, False, grace
 
 
 @contextmanager
@@ -45,7 +46,8 @@ def listening() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    _Course.sentence, _Course.in_order, _Course.said = "stopped", True, False
+    _Course.sentence, _Course.in_order, _Course.grace = "stopped", True, GRACE
+    _Course.pressed = _Course.said = False
     woken, wake = os.pipe()
     os.set_blocking(wake, False)
     before = signal.signal(signal.SIGINT, _raise)
@@ -62,6 +64,11 @@ def listening() -> Iterator[None]:
         os.close(wake)  # the listener ends
         listener.join()
         os.close(woken)
+
+
+def pressed() -> bool:
+    """Tell whether Ctrl-C was pressed, whatever became of `Interrupted` since."""
+    return _Course.pressed
 
 
 def ignored_outside() -> None:
@@ -89,6 +96,7 @@ def _unless_interrupted(hook: Callable[[Any], Any]) -> Callable[[Any], None]:
 
 
 def _raise(*_: object) -> None:
+    _Course.pressed = True
     raise Interrupted
 
 
@@ -105,7 +113,7 @@ def _listen(woken: int) -> None:
             if until is not None or _Course.in_order:
                 leave()
             _say()
-            until = time.monotonic() + GRACE
+            until = time.monotonic() + _Course.grace
 
 
 def _say() -> None:

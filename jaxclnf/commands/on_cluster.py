@@ -46,6 +46,7 @@ ReadersOption = Annotated[
     typer.Option(min=0, help="Workers on a cluster that only read photos and find faces for the others."),
 ]
 SAY_EVERY = 10.0  # seconds, where the output is no terminal
+GRACE = 15.0  # seconds after Ctrl-C in which a cluster that was started here ends
 
 
 class Asked(NamedTuple):
@@ -88,6 +89,7 @@ def pool(asked: Asked, stages: Sequence[PoolStage], arrays: Any, job: Any) -> It
     from jaxclnf.cluster.pool import Pool
     from jaxclnf.cluster.worker import Circumstances
 
+    on_interrupt("stopped", GRACE)
     config: Any = jax.config
     circumstances = Circumstances(os.getcwd(), config.jax_compilation_cache_dir, config.jax_enable_x64)
     arrays = jax.tree.map(np.asarray, arrays)
@@ -167,7 +169,7 @@ def into_folder(work: FolderRun, store: Store, resume: bool, asked: Asked) -> No
 
 def _work(run: Run, workers: Pool, unit: str) -> list[Failure]:
     """Do the rest of a run and report its progress; returns the shards that were given up."""
-    on_interrupt(f"stopped; {run.store.place} holds the shards that are done, --resume goes on")
+    on_interrupt(f"stopped; {run.store.place} holds the shards that are done, --resume goes on", GRACE)
     with telling(unit) as tell:
         return run.work(workers, tell)
 

@@ -43,6 +43,22 @@ cli.main()
 """
 
 
+IN_EXTENSION = """
+import time
+from jaxclnf.commands import app, interrupt
+from jaxclnf import cli
+def wait():
+    interrupt.on_interrupt("stopped; nothing is lost")
+    print("ready", flush=True)
+    try:
+        time.sleep(20)
+    except BaseException:
+        raise SystemError("returned a result with an exception set")  # as Ray's do
+app.app = wait
+cli.main()
+"""
+
+
 def interrupted(code: str, twice: bool = False) -> tuple[int, str, float]:
     """Exit status, standard error, and seconds from Ctrl-C to the end."""
     process = subprocess.Popen(
@@ -63,6 +79,11 @@ def test_during_imports_that_swallow_it() -> None:
     status, err, seconds = interrupted(IN_IMPORT)
     assert (status, err) == (130, "jaxclnf: stopped\n")
     assert seconds < 2
+
+
+def test_what_extensions_make_of_it_is_not_shown() -> None:
+    status, err, _ = interrupted(IN_EXTENSION)
+    assert (status, err) == (130, "jaxclnf: stopped; nothing is lost\n")
 
 
 @pytest.mark.parametrize("twice", [False, True])

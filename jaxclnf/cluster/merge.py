@@ -10,10 +10,11 @@ from jaxclnf.cluster.parts import parts_of
 from jaxclnf.cluster.places import Store
 from jaxclnf.cluster.run import JOB, read_job
 from jaxclnf.output.files import written_whole
+from jaxclnf.output.formats import FORMATS, write_rows
 
 
 class Merged(NamedTuple):
-    """What a merged table holds, and what it lacks."""
+    """The size of a merged table, and the number of missing shards."""
 
     rows: int
     missing: int  # shards of the run that are not done
@@ -27,22 +28,18 @@ def merge(place: str, target: Path) -> Merged:
     """
     import polars as pl
 
-    if target.suffix not in _WRITE:
-        raise ValueError(f"{target}: expected a name that ends in {', '.join(_WRITE)}")
+    if target.suffix not in FORMATS:
+        raise ValueError(f"{target}: expected a name that ends in {', '.join(FORMATS)}")
     store = Store(place)
     job = read_job(store) if store.exists(JOB) else None
     folder = job.table if job else ""
     names = _parts(store, folder)
     with tempfile.TemporaryDirectory() as copies:
         rows = pl.scan_parquet(_here(store, folder, names, Path(copies)), glob=False)
-        with written_whole(target) as part, part.open("xb") as file:
-            getattr(rows, _WRITE[target.suffix])(file, **_OPTIONS.get(target.suffix, {}))
+        with written_whole(target) as part:
+            write_rows(rows, part, target.suffix)
         n_rows = rows.select(pl.len()).collect().item()
     return Merged(n_rows, job.shards - len(names) if job else 0)
-
-
-_WRITE = {".csv": "sink_csv", ".parquet": "sink_parquet", ".jsonl": "sink_ndjson"}
-_OPTIONS = {".csv": {"float_precision": 6}}
 
 
 def _parts(store: Store, folder: str) -> list[str]:

@@ -9,7 +9,7 @@ import typer
 
 
 class Preset(StrEnum):
-    """Names of presets, which are settings that belong together."""
+    """Names of presets: those of `jaxclnf.config.presets`, and of `jaxclnf.models.presets` for networks."""
 
     default = "default"
     best = "best"
@@ -23,7 +23,7 @@ OPENFACES = (Preset.openface, Preset.openface_wild, Preset.openface2)
 
 
 class Format(StrEnum):
-    """Format of a table."""
+    """Formats of tables, as in `jaxclnf.output.formats`."""
 
     csv = "csv"
     parquet = "parquet"

@@ -1,4 +1,7 @@
-"""Settings that belong together, by name. A new preset is a method here and a word in ``PRESETS``."""
+"""Settings that belong together, by name.
+
+A new preset is a method here, a word in ``PRESETS`` and, for the command line, a word in its ``Preset``.
+"""
 
 from __future__ import annotations
 

@@ -15,8 +15,8 @@ from typing import TextIO, cast
 
 from jaxclnf.media.inputs import Failure
 from jaxclnf.output.files import csv_text, path_cell, write_whole, written_whole
+from jaxclnf.output.formats import write_rows
 
-FORMATS = ("csv", "parquet", "jsonl")
 Stamp = list[int]
 
 
@@ -164,11 +164,7 @@ def _convert(source: Path, target: Path, suffix: str) -> None:
         names = next(csv.reader(file))
     kinds = dict.fromkeys(names, pl.Float64) | {n: k for n, k in (texts | counts).items() if n in names}
     rows = pl.scan_csv(source.absolute(), schema=kinds, glob=False)  # no name is a pattern
-    with target.open("xb") as file:
-        if suffix == ".parquet":
-            rows.sink_parquet(file)
-        else:
-            rows.sink_ndjson(file)
+    write_rows(rows, target, suffix)
 
 
 def write_failures(path: Path, failures: Sequence[Failure]) -> None:

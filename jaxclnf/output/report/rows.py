@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import csv
-import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from jaxclnf.output.formats import FORMATS
 
 Row = dict[str, Any]
 
@@ -28,20 +29,12 @@ def read_rows(table: Path, names: Sequence[str], also: Sequence[str] = ()) -> li
     """Read the named columns, and those of ``also`` that exist; empty cells become NaN."""
     if table.suffix == ".csv" and table.stat().st_size < _SMALL:
         return _read_small(table, names, also)
+    if not table.stat().st_size:  # JSON lines without a row, since no photo could be read
+        return []
     import polars as pl
 
-    texts: dict[str, Any] = {"source": pl.String, "status": pl.String}
-    if table.suffix == ".csv":  # polars would take [, * and ? for patterns
-        rows = pl.scan_csv(table.absolute(), infer_schema_length=None, schema_overrides=texts, glob=False)
-        rows = rows.select(_shown(rows.collect_schema().names(), names, also)).collect()
-    elif table.suffix == ".parquet":
-        rows = pl.read_parquet(io.BytesIO(table.read_bytes()))
-        rows = rows.select(_shown(rows.columns, names, also))
-    elif table.stat().st_size:
-        rows = pl.read_ndjson(table.read_bytes(), infer_schema_length=None)
-        rows = rows.select(_shown(rows.columns, names, also))
-    else:  # where no photo could be read
-        return []
+    rows = FORMATS[table.suffix].read(table)
+    rows = rows.select(_shown(rows.collect_schema().names(), names, also)).collect()
     floats = pl.exclude(*_KINDS)
     return rows.with_columns(floats.cast(pl.Float64).fill_null(np.nan)).to_dicts()
 

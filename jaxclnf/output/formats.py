@@ -1,0 +1,55 @@
+"""Formats of tables, by the endings of their files.
+
+A new format is a row of ``FORMATS`` and, for the command line, a word in its ``Format``. Runs write rows as
+CSV while they go on, and convert them at their end to the format that is asked for.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    import polars as pl
+
+
+class TableFormat(NamedTuple):
+    """A format of tables: the writing of rows to a file, and the reading of a file that is not empty."""
+
+    write: Callable[[pl.LazyFrame, IO[bytes]], object]
+    read: Callable[[Path], pl.LazyFrame]
+
+
+def _scan_csv(table: Path) -> pl.LazyFrame:
+    import polars as pl
+
+    texts = {"source": pl.String, "status": pl.String}
+    # Without glob, since polars would take [, * and ? for patterns.
+    return pl.scan_csv(table.absolute(), infer_schema_length=None, schema_overrides=texts, glob=False)
+
+
+def _read_parquet(table: Path) -> pl.LazyFrame:
+    import polars as pl
+
+    return pl.read_parquet(io.BytesIO(table.read_bytes())).lazy()
+
+
+def _read_jsonl(table: Path) -> pl.LazyFrame:
+    import polars as pl
+
+    return pl.read_ndjson(table.read_bytes(), infer_schema_length=None).lazy()
+
+
+FORMATS = {
+    ".csv": TableFormat(lambda rows, file: rows.sink_csv(file, float_precision=6), _scan_csv),
+    ".parquet": TableFormat(lambda rows, file: rows.sink_parquet(file), _read_parquet),
+    ".jsonl": TableFormat(lambda rows, file: rows.sink_ndjson(file), _read_jsonl),
+}
+
+
+def write_rows(rows: pl.LazyFrame, path: Path, suffix: str) -> None:
+    """Write rows to a new file in the format of ``suffix``."""
+    with path.open("xb") as file:
+        FORMATS[suffix].write(rows, file)

@@ -1,4 +1,4 @@
-"""The sub-commands: one a module of `jaxclnf.commands`, registered here by one line each."""
+"""The application: each module of `jaxclnf.commands` is a sub-command, registered here by one line."""
 
 from __future__ import annotations
 

@@ -164,6 +164,6 @@ def _recipe(settings: list[str], seed: int) -> Recipe:
     for setting in settings:
         name, _, text = setting.partition("=")
         if name not in known:
-            raise ValueError(f"--set {setting}: {name!r} is no setting; settings are {', '.join(known)}")
+            raise ValueError(f"--set {setting}: {name!r} is not a setting; settings are {', '.join(known)}")
         values[name] = parsed(setting, text, getattr(recipe, name))
     return replace(recipe, **values)

@@ -78,7 +78,7 @@ def changed(config: Config, changes: Mapping[str, Any]) -> Config:
 
 def _column(name: str, head: str) -> Field:
     if head not in COLUMNS:
-        raise ValueError(f"{name!r} is no setting; settings are {', '.join(NAMES)}")
+        raise ValueError(f"{name!r} is not a setting; settings are {', '.join(NAMES)}")
     return COLUMNS[head]
 
 

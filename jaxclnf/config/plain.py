@@ -49,7 +49,7 @@ def _field(name: str) -> str:
     own = name.split(".", 2)[-1] if name.startswith("parts.") else name
     head = own.partition(".")[0]
     if head not in COLUMNS and head not in WHOLE:
-        raise ValueError(f"{name!r} is no setting; settings are {', '.join(NAMES)}")
+        raise ValueError(f"{name!r} is not a setting; settings are {', '.join(NAMES)}")
     return head
 
 

@@ -31,7 +31,7 @@ def read_boxes(path: Path) -> dict[str, np.ndarray]:
     try:
         boxes = read(path)
     except (OSError, ValueError, TypeError, csv.Error, RecursionError) as error:
-        raise ValueError(f"{path} is no table of boxes (file,x,y,w,h): {error}") from None
+        raise ValueError(f"{path} is not a table of boxes (file,x,y,w,h): {error}") from None
     wrong = next((name for name, rows in boxes.items() if rows.ndim != 2 or rows.shape[1] != 4), None)
     if wrong is not None:
         raise ValueError(f"{path}: the boxes of {wrong} have shape {boxes[wrong].shape}, expected (k, 4)")

@@ -124,7 +124,7 @@ def _container(name: str, file: Any) -> InputContainer:
         )
     except (FFmpegError, OSError, ValueError):
         file.close()
-        raise ValueError(f"{name} is no video that FFmpeg can read; {_ADVICE}") from None
+        raise ValueError(f"{name} is not a video that FFmpeg can read; {_ADVICE}") from None
 
 
 def _refuse(url: str, *_: object) -> None:

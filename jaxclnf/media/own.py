@@ -24,7 +24,7 @@ def read_list(folder: Path) -> dict[str, Any]:
         return {"files": {}, "done": {}}
     except (OSError, ValueError, KeyError, TypeError):
         pass
-    raise ValueError(f"{path} is no list of a run's files; remove it, or choose another folder for results")
+    raise ValueError(f"{path} is not a list of a run's files; remove it, or choose another folder")
 
 
 def is_result(path: Path) -> bool:

@@ -113,7 +113,7 @@ def _valid(array: np.ndarray) -> np.ndarray:
     if array.dtype.kind == "U" and array.size and array.dtype.itemsize:
         codes = np.ascontiguousarray(array).reshape(-1).view(np.dtype(f"{array.dtype.byteorder}u4"))
         if codes.max() > 0x10FFFF:
-            raise ValueError("an array of text holds codes that are no characters")
+            raise ValueError("an array of text holds codes that are not characters")
     return array
 
 

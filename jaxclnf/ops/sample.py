@@ -62,7 +62,14 @@ def bilinear(
     corners = jax.lax.platform_dependent(
         images, which, place, cpu=partial(_in_a_loop, offsets), default=partial(_at_once, offsets)
     )
-    top, top_right, bottom, bottom_right = corners.astype(x.dtype)
+    return between(corners.astype(x.dtype), dx, dy)
+
+
+def between(
+    corners: Array | tuple[Array, ...], dx: Float[Array, "*grid"], dy: Float[Array, "*grid"]
+) -> Array:
+    """Interpolate between pixels: top left, top right, bottom left and bottom right, in this order."""
+    top, top_right, bottom, bottom_right = corners
     left, right = top + dy * (bottom - top), top_right + dy * (bottom_right - top_right)
     return left + dx * (right - left)
 
@@ -70,7 +77,7 @@ def bilinear(
 def _cell(x: Float[Array, "*grid"], length: int) -> tuple[UInt32[Array, "*grid"], Float[Array, "*grid"], int]:
     """The pixel before each coordinate, how far it lies beyond it, and the step to the next pixel.
 
-    Coordinates that are no numbers count as 0: no look-up may leave the image. Its last pixels are counted in
+    Coordinates that are NaN count as 0: no look-up may leave the image. Its last pixels are counted in
     integers, which float32 cannot tell apart beyond 16,777,216.
     """
     x = jnp.clip(jnp.where(jnp.isnan(x), 0, x), 0, length - 1)

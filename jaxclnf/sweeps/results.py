@@ -100,4 +100,4 @@ def _whole_lines(path: Path) -> list[dict]:
     try:
         return [json.loads(line) for line in whole.splitlines()]
     except json.JSONDecodeError:
-        raise ValueError(f"{path} is no file of a sweep's results; choose another folder") from None
+        raise ValueError(f"{path} is not a file of a sweep's results; choose another folder") from None

@@ -83,10 +83,12 @@ def read_spec(path: Path) -> Spec:
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is no TOML: {error}") from None
+        raise ValueError(f"{path} is not TOML: {error}") from None
     for name, value in table.items():
         if name not in _OPTIONS:
-            raise ValueError(f"{path}: {name!r} is no option of a sweep; options are {', '.join(_OPTIONS)}")
+            raise ValueError(
+                f"{path}: {name!r} is not an option of sweeps; options are {', '.join(_OPTIONS)}"
+            )
         if not isinstance(value, _OPTIONS[name]) or isinstance(value, bool):
             raise ValueError(f"{path}: {name} = {value!r}, expected {_OPTIONS[name].__name__}")
     for name, choices in (("search", SEARCHES), ("base", BASES)):
@@ -117,7 +119,7 @@ def _draw(vary: Mapping[str, Any], spec: Spec, count: int) -> list[Setting]:
     """List every combination of values, or ``count`` drawn by the seed."""
     if spec.search == "grid":
         if ranges := [name for name, values in vary.items() if not isinstance(values, list)]:
-            raise ValueError(f"{ranges[0]} is no list; a range is for search = 'random' or 'halving'")
+            raise ValueError(f"{ranges[0]} is not a list; a range is for search = 'random' or 'halving'")
         return [dict(zip(vary, row, strict=True)) for row in itertools.product(*vary.values())]
     rng = np.random.default_rng(spec.seed)
     drawn = [{name: _one(name, values, rng) for name, values in vary.items()} for _ in range(count)]

@@ -52,7 +52,6 @@ __all__ = [
     "FitResult",
     "HeadPose",
     "Model",
-    "PDM",
     "Part",
     "PartFit",
     "PatchExperts",

@@ -83,10 +83,10 @@ def test_nothing_to_do_is_a_sentence(run, faces: Path) -> None:
     [
         (["--out", "photos/plain.png"], "cannot be the output folder"),
         (["--boxes", "nowhere.csv"], "nowhere.csv does not exist"),
-        (["--boxes", "photos/plain.png"], "no table of boxes"),
+        (["--boxes", "photos/plain.png"], "not a table of boxes"),
         (["--model", "nowhere.npz"], "nowhere.npz"),
         (["--model", "photos/plain.png"], "plain.png"),
-        (["--set", "sigmas=1"], "'sigmas' is no setting"),
+        (["--set", "sigmas=1"], "'sigmas' is not a setting"),
         (["--set", "sigma=wide"], "expected numbers"),
         (["--set", "sigma=nan"], "sigma = nan, expected a finite number"),
         (["--set", "sigma=1,2,3"], "or 2, for 2 stages"),

@@ -18,7 +18,7 @@ CASES = {
     ("calibrate", "faces", "--out", "model.npz", "--model", "model.npz"): "model.npz is an input",
     ("calibrate", "faces", "--out", "link.npz", "--model", "model.npz"): "link.npz is an input",
     ("sweep", "nowhere.toml"): "nowhere.toml: No such file or directory",
-    ("sweep", "faces/0.png"): "faces/0.png is no TOML",
+    ("sweep", "faces/0.png"): "faces/0.png is not TOML",
 }
 
 

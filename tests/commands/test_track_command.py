@@ -40,7 +40,7 @@ def test_bad_videos_are_named_and_the_others_go_on(run, folder: Path) -> None:
     outcome = run("track", "nowhere.mp4", "b.mp4", "a.mp4", "deep/a.mp4", *SETTINGS, "--no-pictures")
     assert outcome.status == 1
     assert "nowhere.mp4 does not exist" in outcome.err
-    assert "b.mp4 is no video" in outcome.err
+    assert "b.mp4 is not a video" in outcome.err
     assert len(outcome.err.splitlines()) == 2
     assert sorted(os.listdir(folder / "out")) == [
         "a-2.csv",

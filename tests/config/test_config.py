@@ -50,7 +50,7 @@ def test_equal_settings_are_equal() -> None:
         ({"parts": ["nose"]}, "no settings for a part 'nose'; there are for inner"),
         ({"parts": [], "parts.inner.vote": 1}, "'parts.inner': no such part is fitted"),
         ({"parts.inner.sigma": -1}, "sigma = -1"),
-        ({"sigmas": 1}, "'sigmas' is no setting; settings are windows, scales"),
+        ({"sigmas": 1}, "'sigmas' is not a setting; settings are windows, scales"),
     ],
 )
 def test_a_setting_that_is_none_ends_in_a_sentence(changes, sentence) -> None:

@@ -239,7 +239,7 @@ def test_a_text_opens_no_other_files(tmp_path: Path, monkeypatch) -> None:
     write(tmp_path / "other.avi", "mpeg4", [0, 0.1])
     for text in ("ffconcat version 1.0\nfile other.avi\n", "#EXTM3U\n#EXTINF:1,\nother.avi\n"):
         (tmp_path / "list.mp4").write_text(text)
-        with pytest.raises(ValueError, match="list.mp4 is no video that FFmpeg can read"):
+        with pytest.raises(ValueError, match="list.mp4 is not a video that FFmpeg can read"):
             open_video("list.mp4")
 
 

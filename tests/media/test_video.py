@@ -84,7 +84,7 @@ def test_what_is_no_video_is_a_sentence(tmp_path: Path, capfd) -> None:
     cases = {
         str(tmp_path / "nowhere.mp4"): "does not exist",
         str(tmp_path / "empty.mp4"): "is empty",
-        str(tmp_path / "text.mp4"): "no video that FFmpeg can read",
+        str(tmp_path / "text.mp4"): "not a video that FFmpeg can read",
         str(tmp_path / "cut.mp4"): "cut.mp4 cannot be read: the file lacks its last",
         str(tmp_path / "bare"): "holds no photos",
         str(tmp_path / "*.mov"): "matches no file",

@@ -92,5 +92,5 @@ def test_long_names_are_cut_between_letters(tmp_path: Path) -> None:
 
 def test_a_file_called_like_the_list_is_not_taken_for_it(tmp_path: Path) -> None:
     (tmp_path / "jaxclnf.json").write_text("[]")
-    with pytest.raises(ValueError, match="is no list of a run's files"):
+    with pytest.raises(ValueError, match="is not a list of a run's files"):
         OutputFolder(tmp_path)

@@ -73,17 +73,17 @@ def test_a_setting_changes_what_it_names():
 @pytest.mark.parametrize(
     ("vary", "options", "complaint"),
     [
-        ("sigmas = [1]", "", "'sigmas' is no setting"),
+        ("sigmas = [1]", "", "'sigmas' is not a setting"),
         ('"sigma.9" = [1]', "", "number of one of 4 stages"),
-        ("sigma = { low = 1, high = 2 }", "", "is no list"),
+        ("sigma = { low = 1, high = 2 }", "", "is not a list"),
         ('kernel = ["round"]', "", "kernel = 'round'"),
         ("windows = [[11, 9, 7, 5, 3]]", "", "expected scales for every one of 5"),
         ("windows = [[9, 9, 7, 7, 7]]\nscales = [[0, 1, 2, 2, 2]]", "", "expected reg_factor for every"),
         (GOOD, 'search = "best"', "expected one of grid"),
         (GOOD, "faces = 0", "expected at least 1"),
-        (GOOD, "colour = 1", "is no option of a sweep"),
+        (GOOD, "colour = 1", "is not an option of sweeps"),
         ("", "", "a table [vary]"),
-        ("sigma = ", "", "is no TOML"),
+        ("sigma = ", "", "is not TOML"),
     ],
 )
 def test_a_bad_specification_ends_in_one_sentence(tmp_path, monkeypatch, capfd, vary, options, complaint):

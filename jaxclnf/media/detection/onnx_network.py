@@ -51,7 +51,7 @@ def read_network(path: Path) -> Network:
     try:
         graph = onnx.load(str(path)).graph
     except Exception as error:  # protobuf has no common class of errors
-        raise ValueError(f"{path} is no ONNX file: {error}; install the detector anew") from None
+        raise ValueError(f"{path} is not an ONNX file: {error}; install the detector anew") from None
     steps = tuple(
         _Step(
             node.op_type,

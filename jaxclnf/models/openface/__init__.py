@@ -83,7 +83,7 @@ def _read_lines(path: Path, budget: Budget) -> list[tuple[str, str]]:
     lines = [(w[0], w[1].strip() if len(w) > 1 else "") for w in words if w and not w[0].startswith("#")]
     for word, rest in lines:
         if word not in _KEYWORDS:
-            raise ValueError(f"{path}: {word[:40]!r} is no keyword of a CLNF model, expected {_KEYWORDS}")
+            raise ValueError(f"{path}: {word[:40]!r} is not a keyword of a CLNF model, expected {_KEYWORDS}")
         if not rest:
             raise ValueError(f"{path}: {word} names no file")
     if any(sum(word == keyword for word, _ in lines) > _MAX_LINES for keyword in _KEYWORDS):

@@ -59,7 +59,7 @@ def read_openface_text(path: Path, budget: Budget) -> str:
     try:
         return content.decode()
     except UnicodeDecodeError as error:
-        raise ValueError(f"{path}: byte {error.start} is no text (UTF-8), expected text") from None
+        raise ValueError(f"{path}: byte {error.start} is not text (UTF-8), expected text") from None
 
 
 @contextmanager

@@ -10,6 +10,8 @@ import numpy as np
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int, Num
 
+from jaxclnf.ops.sample import between
+
 LEVELS = 6
 """Most levels of a pyramid: the image itself, then each half of the one before."""
 
@@ -66,16 +68,15 @@ def sample_picture(
     row, dy, down = _cell(y, of.height[level])
     place = of.first[level] + row * of.width[level] + col
     row_of = of.pixels[which]
-    top, top_right, bottom, bottom_right = (
-        row_of.at[place + step].get(mode="clip")
-        for step in (0, right, down * of.width[level], down * of.width[level] + right)
-    )
-    left, right_side = top + dy * (bottom - top), top_right + dy * (bottom_right - top_right)
-    return left + dx * (right_side - left)
+    steps = 0, right, down * of.width[level], down * of.width[level] + right
+    return between(tuple(row_of.at[place + step].get(mode="clip") for step in steps), dx, dy)
 
 
 def _cell(x: Array, length: Array) -> tuple[Array, Array, Array]:
-    """The pixel before each coordinate, how far it lies beyond it, and the step to the next pixel."""
+    """Find the pixel before each coordinate, the distance beyond it, and the step to the next pixel.
+
+    Here ``length`` is an array, since each face has its level; in `jaxclnf.ops.sample` it is a number.
+    """
     x = jnp.clip(jnp.where(jnp.isnan(x), 0, x), 0, (length - 1).astype(x.dtype))
     before = jnp.minimum(jnp.floor(x), jnp.maximum(length - 2, 0).astype(x.dtype))
     return before.astype(jnp.int32), x - before, jnp.minimum(length - 1, 1)

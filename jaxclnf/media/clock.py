@@ -1,4 +1,4 @@
-"""When the frames of a video are to be shown."""
+"""The times at which the frames of a video are shown."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ class Clock:
         self._last: float | None = None
 
     def note_packet(self, packet: Any) -> None:
-        """Take notice of a packet of pictures before it is decoded."""
+        """Note a packet of pictures before it is decoded."""
         if self._turns is not None and packet.size and packet.dts is not None:
             heapq.heappush(self._turns, _turn(packet))
 
     def note_bad_packet(self, packet: Any) -> None:
-        """Take notice that no picture came of a packet."""
+        """Note that a packet gave no picture."""
         if self._turns and packet.dts is not None and _turn(packet) in self._turns:
             self._turns.remove(_turn(packet))
             heapq.heapify(self._turns)
 
     def time(self, picture: Any) -> float:
-        """When a picture is to be shown."""
+        """Give the time at which a picture is shown."""
         stamp = picture.pts if picture.pts is not None else picture.dts
         if self._turns:
             self._last = heapq.heappop(self._turns)

@@ -1,4 +1,4 @@
-"""Whether a video file was cut short, told from its bytes alone."""
+"""Detection of video files that were cut short, from their bytes alone."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _IN_A_PACKET = "the file ends inside a packet"
 
 
 def cut_short(path: Path) -> str | None:
-    """What is missing at the end of a file, in words; None where nothing is or nobody knows.
+    """Say what is missing at the end of a file; None if nothing is, or if that cannot be told.
 
     Streams of packets (MPEG-TS, MPEG-PS, Ogg) only tell when they end inside a packet; raw streams (H.264,
     Y4M) never do.

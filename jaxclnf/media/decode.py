@@ -1,7 +1,7 @@
-"""Video files, streams and pipes decoded by FFmpeg (PyAV): upright RGB frames and when each is to be shown.
+"""Opening video files, streams and pipes with FFmpeg (PyAV), to decode upright RGB frames with their times.
 
 A file is opened by Python and only its bytes are handed to FFmpeg, so that no name is taken for a pattern or
-an address, and nothing that stands in the file makes FFmpeg open other files.
+an address, and no content of a file makes FFmpeg open other files.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _ADVICE = "convert it, say to H.264 in .mp4"
 
 
 def open_file(path: Path, fps: float | None) -> Video:
-    """A video file; ``fps`` overrules the times in it. Raises ValueError where it is none."""
+    """Open a video file; ``fps`` overrules the times in it. Raises ValueError if it is not a video."""
     if not path.stat().st_size:
         raise ValueError(f"{path} is empty")
     try:
@@ -52,12 +52,12 @@ def open_file(path: Path, fps: float | None) -> Video:
 
 
 def open_pipe(name: str, file: IO[bytes], fps: float | None) -> Video:
-    """A video that comes through a pipe."""
+    """Open a video that comes through a pipe."""
     return _video(name, _container(name, _Bytes(file, seekable=False)), fps, None)
 
 
 def open_stream(url: str, fps: float | None) -> Video:
-    """A video from an address; raises ValueError where nothing answers, or something else than a video."""
+    """Open a video at an address; raises ValueError if there is no answer, or the answer is not a video."""
     fetched = _fetched(url) if url.lower().startswith("http") else None
     if fetched:
         return _video(url, _container(url, _Bytes(fetched)), fps, None)
@@ -70,7 +70,7 @@ def open_stream(url: str, fps: float | None) -> Video:
 
 
 def _fetched(url: str) -> Any:
-    """The whole file, where a server cannot send parts of it, say the index at its end; else None."""
+    """Fetch the whole file if a server cannot send parts of it, such as the index at its end; else None."""
     import requests
 
     try:
@@ -88,7 +88,7 @@ def _fetched(url: str) -> Any:
 
 
 def _reason(error: BaseException) -> str:
-    """What is behind an error of the network, in a few words."""
+    """Reduce an error of the network to a few words."""
     response = getattr(error, "response", None)
     if response is not None:
         return f"the server says {response.status_code} {response.reason}"
@@ -96,7 +96,7 @@ def _reason(error: BaseException) -> str:
 
 
 class _Bytes:
-    """The bytes of a file or a pipe, which has no name here, and is closed when nobody reads on."""
+    """The bytes of a file or a pipe without its name; it is closed when it is no longer read."""
 
     def __init__(self, file: IO[bytes], seekable: bool = True) -> None:
         self.read, self.close, self._seekable = file.read, file.close, seekable
@@ -144,7 +144,7 @@ def _video(name: str, container: InputContainer, fps: float | None, path: Path |
 
 
 def _is_cover(stream: Any) -> bool:
-    """Whether a stream is the still picture that goes with a song."""
+    """Tell whether a stream is the cover picture of a song."""
     return bool(getattr(stream, "disposition", 0) & Disposition.attached_pic)
 
 

@@ -21,7 +21,7 @@ _TURNS_ANEW = ("h264", "hevc")
 
 
 class Decoding:
-    """A video on its way through the decoder; what was wrong with it stands in ``failures`` at the end."""
+    """A video on its way through the decoder; at the end its faults are in ``failures``."""
 
     def __init__(
         self,
@@ -39,13 +39,13 @@ class Decoding:
         self._turn: np.ndarray | None = None  # FFmpeg's matrix, of the last frame that was asked
 
     def promised(self) -> int | None:
-        """Frames by the file's header, or by its length."""
+        """Give the number of frames by the file's header, or by its length."""
         length = self._stream.duration and self._stream.duration * self._stream.time_base
         n = self._stream.frames or round(float(length or 0) * self._rate)
         return n if n > 0 else None
 
     def frames(self) -> Iterator[Frame]:
-        """Every frame that can be decoded; at the end, what could not."""
+        """Yield every frame that can be decoded; faults are noted at the end."""
         first = 0.0
         for picture in self._decoded():
             shown = self._clock.time(picture)
@@ -93,5 +93,5 @@ class Decoding:
 
 
 def said(error: BaseException) -> str:
-    """What an error of FFmpeg or of the system says."""
+    """Reduce an error of FFmpeg or of the system to its message."""
     return str(getattr(error, "strerror", None) or error)

@@ -1,4 +1,4 @@
-"""Annotated videos to files."""
+"""Writing annotated videos to files."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _PLAYS_AT_ANY_MOMENT = {
 
 
 class VideoFile:
-    """An .mp4 that is written frame by frame as ``<name>.unfinished.mp4`` and gets its name when it is whole.
+    """An .mp4 that is written frame by frame as ``<name>.unfinished.mp4`` and gets its final name when whole.
 
     The unfinished film plays at any moment, whatever ends the process: all but the last half second, and the
     few frames that the encoder looks ahead. Every frame is shown when its ``time`` (seconds) comes, so that
@@ -58,7 +58,7 @@ class VideoFile:
 
     def _begin(self, width: int, height: int) -> None:
         self._size = width, height
-        self.unfinished.unlink(missing_ok=True)  # an earlier run's; were it a link, it would be followed
+        self.unfinished.unlink(missing_ok=True)  # an earlier run's, or a link, which would be followed
         self._file = self.unfinished.open("xb", buffering=0)
         self._container = av.open(self._file, "w", format="mp4", options=_PLAYS_AT_ANY_MOMENT)
         codec = "libx264" if "libx264" in av.codecs_available else "mpeg4"
@@ -70,12 +70,12 @@ class VideoFile:
         self._stream.codec_context.time_base = Fraction(1, _TICKS)
 
     def finish(self) -> None:
-        """Give what was written its name; without a frame there is none."""
+        """Close the film and give it its final name; without a frame there is no file."""
         if self.close():
             self.unfinished.replace(self.path)
 
     def close(self) -> bool:
-        """Close what was written, be it all or not, and leave it unfinished; returns whether there is any."""
+        """Close the film, complete or not, and leave it unfinished; returns whether it has frames."""
         if self._container is None:
             return False
         container, self._container = self._container, None
@@ -87,7 +87,7 @@ class VideoFile:
         return True
 
     def abandon(self) -> None:
-        """Remove what was written."""
+        """Remove the unfinished film."""
         self._container = None
         self._close_file()
         self.unfinished.unlink(missing_ok=True)
@@ -99,12 +99,12 @@ class VideoFile:
 
 
 def _even_size(n: int) -> int:
-    """The usual decoders take even sizes, the encoders no tiny ones."""
+    """Make a size even, which usual decoders need, and not tiny, which encoders refuse."""
     return max(n + n % 2, _SMALLEST)
 
 
 def _even(picture: RGB) -> np.ndarray:
-    """The picture with its last row and column repeated where its size is odd."""
+    """Repeat the last row and column of a picture if its size is odd."""
     height, width = picture.shape[:2]
     more = (0, _even_size(height) - height), (0, _even_size(width) - width), (0, 0)
     return np.ascontiguousarray(np.pad(picture, more, mode="edge") if any(map(any, more)) else picture)

@@ -1,4 +1,4 @@
-"""What is wrong with a video, noticed on its way through the decoder."""
+"""Flaws of a video, which are noticed while it is decoded."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _TOLERANCE = 0.5  # seconds: streams of sound and pictures end beside each other
 
 
 class Flaws:
-    """The packets and the pictures of a video, and what does not fit together at its end.
+    """A record of the packets and pictures of a video, which shows at its end whether they fit together.
 
     What stands before the first picture without a flaw is not judged: a recording of a broadcast begins
     somewhere.
@@ -33,7 +33,7 @@ class Flaws:
         self._ends_flawed = self._ends_cut = False
 
     def note_packet(self, packet: Any) -> None:
-        """Take notice of a packet of any stream, before it is decoded."""
+        """Note a packet of any stream before it is decoded."""
         if not packet.size:
             return
         self._ends_cut = packet.is_corrupt
@@ -46,11 +46,11 @@ class Flaws:
                 self._waiting.add(round(begin, 6))
 
     def note_bad_packet(self) -> None:
-        """Take notice that the decoder made nothing of a packet."""
+        """Note that the decoder made no picture of a packet."""
         self._n_bad += 1
 
     def note_picture(self, time: float, flawed: bool) -> None:
-        """Take notice of a picture shown at ``time``, seconds from the container's zero."""
+        """Note a picture shown at ``time``, in seconds from the container's zero."""
         self._longest = max(self._longest, time - self._last) if self._n_frames else 0.0
         self._waiting.discard(round(time, 6))
         passed = {waiting for waiting in self._waiting if waiting < time}
@@ -62,7 +62,7 @@ class Flaws:
             self._n_flawed += 1
 
     def verdict(self) -> str | None:
-        """What is wrong with the video, once all of it was decoded; None where nothing is."""
+        """Say what is wrong with the video, once all of it was decoded; None if nothing is."""
         if not self._n_frames:
             return None
         reason = self._break()
@@ -78,7 +78,7 @@ class Flaws:
         return None
 
     def _break(self) -> str | None:
-        """Why decoding ended before the pictures did."""
+        """Say why decoding ended before the pictures did."""
         behind = len(self._waiting)
         if not self._n_frames >= self._stream.frames > 0:
             missing = cut_short(self._path) if self._path else None
@@ -94,6 +94,6 @@ class Flaws:
         return None
 
     def _promised(self) -> float:
-        """Seconds by the file's header; 0 where it does not say."""
+        """Read the length in seconds from the file's header; 0 if it is unknown."""
         says = self._container.format.name in _SAY_HOW_LONG
         return (self._container.duration or 0) / 1e6 if says else 0.0

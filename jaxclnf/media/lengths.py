@@ -1,4 +1,4 @@
-"""Whether a video file ends where it says: by the sizes that AVI, MP4, Matroska, WMV, FLV and MXF write down.
+"""The ends of video files by the sizes that AVI, MP4, Matroska, WMV, FLV and MXF write down.
 
 What they say is about where pictures end: an index that is missing behind them does no harm.
 """
@@ -16,7 +16,7 @@ _ASF_DATA = bytes.fromhex("3626b2758e66cf11a6d900aa0062ce6c")
 
 
 def riff(file: BinaryIO, size: int) -> Iterator[int]:
-    """Ends of the RIFF chunks of an AVI; those of 2 GB follow each other."""
+    """Find the ends of the RIFF chunks of an AVI; a large file has several, of 2 GB each."""
     while len(head := file.read(8)) == 8 and head[:4] == b"RIFF":
         length = int.from_bytes(head[4:], "little")
         if length in (0, 0xFFFFFFFF):  # written by a program that could not go back
@@ -26,7 +26,7 @@ def riff(file: BinaryIO, size: int) -> Iterator[int]:
 
 
 def boxes(file: BinaryIO, size: int) -> Iterator[int]:
-    """Ends of the outermost boxes of an MP4 or QuickTime file."""
+    """Find the ends of the outermost boxes of an MP4 or QuickTime file."""
     while len(head := file.read(8)) == 8:
         length, header = int.from_bytes(head[:4], "big"), 8
         if length == 1:
@@ -61,7 +61,7 @@ def matroska(file: BinaryIO, size: int) -> Iterator[int]:
 
 
 def _element(file: BinaryIO) -> tuple[bytes, int | None]:
-    """The name of an EBML element and the size of its content; None where it is unknown."""
+    """Read the name of an EBML element and the size of its content; None if it is unknown."""
     identity = file.read(1)
     identity += file.read(8 - identity[0].bit_length() if identity and identity[0] else 0)
     first = (file.read(1) or b"\xff")[0]
@@ -72,7 +72,7 @@ def _element(file: BinaryIO) -> tuple[bytes, int | None]:
 
 
 def asf(file: BinaryIO, size: int) -> Iterator[int]:
-    """End of the packets of a WMV or ASF file; a broadcast does not know it."""
+    """Find the end of the packets of a WMV or ASF file, which is unknown for a broadcast."""
     while len(head := file.read(24)) == 24:
         identity, length = head[:16], int.from_bytes(head[16:], "little")
         if identity == _ASF_DATA:
@@ -85,7 +85,7 @@ def asf(file: BinaryIO, size: int) -> Iterator[int]:
 
 
 def flv(file: BinaryIO, size: int) -> Iterator[int]:
-    """Ends of the tags of a Flash video, and of the whole file where it names its size."""
+    """Find the ends of the tags of a Flash video, and of the whole file if it names its size."""
     file.seek(int.from_bytes(file.read(9)[5:], "big") + 4)
     while len(head := file.read(11)) == 11:
         length = int.from_bytes(head[1:4], "big")
@@ -100,7 +100,7 @@ def flv(file: BinaryIO, size: int) -> Iterator[int]:
 
 
 def mxf(file: BinaryIO, size: int) -> Iterator[int]:
-    """Where the footer of an MXF file begins, behind all pictures, and one byte more."""
+    """Find the beginning of an MXF file's footer, behind all pictures, and add one byte."""
     head = file.read(64)
     values = head[17 + (head[16] & 0x7F if head[16:17] >= b"\x80" else 0) :]
     yield int.from_bytes(values[24:32], "big") + 1

@@ -1,4 +1,4 @@
-"""The pixels of a decoded frame, as they are to be shown."""
+"""The pixels of a decoded frame, and their orientation when it is shown."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def pixels_of(picture: Any) -> RGB:
 
 
 def _deep_format(picture: Any) -> str | None:
-    """The format that keeps a scientific or thermal camera's values; None for all other frames."""
+    """Choose the format that keeps a scientific or thermal camera's values; None for all other frames."""
     layout = picture.format
     bits = [part.bits for part in layout.components]
     if len(bits) == 1 and bits[0] > 8 and not layout.has_palette:
@@ -39,7 +39,7 @@ def _on_white(rgba: np.ndarray) -> np.ndarray:
 
 
 def display_matrix(picture: Any) -> np.ndarray | None:
-    """FFmpeg's 3 x 3 matrix that carries stored pixels to where they are shown."""
+    """Read FFmpeg's 3 x 3 matrix from stored pixels to their places when shown."""
     for data in picture.side_data:
         if "DISPLAYMATRIX" in str(data.type).upper():
             return np.frombuffer(bytes(data), np.int32, 9).reshape(3, 3)
@@ -47,7 +47,7 @@ def display_matrix(picture: Any) -> np.ndarray | None:
 
 
 def as_shown(pixels: np.ndarray, matrix: np.ndarray | None) -> np.ndarray:
-    """Pixels turned and mirrored by a display matrix, to the nearest of the eight upright ways."""
+    """Turn and mirror pixels by a display matrix, to the nearest of the eight upright orientations."""
     if matrix is None:
         return pixels
     (a, b), (c, d) = matrix[:2, :2].astype(np.int64)

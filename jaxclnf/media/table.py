@@ -17,7 +17,7 @@ def column_cells(path: Path, names: Sequence[str]) -> tuple[list[Row], Callable[
     """Read the cells of some columns, row by row, and give a function from a cell to its number.
 
     A CSV has commas, tabs or semicolons between its cells; with the latter two numbers may have decimal
-    commas. Capitals in the names of columns do not count. Raises ValueError where a column is missing.
+    commas. Capitals in the names of columns do not count. Raises ValueError if a column is missing.
     """
     if path.suffix.lower() == ".parquet":
         return list(_in_parquet(path, names)), float
@@ -39,7 +39,7 @@ def _in_parquet(path: Path, names: Sequence[str]) -> Iterator[Row]:
 
 
 def _between(text: str) -> str:
-    """Find what separates the cells of a CSV."""
+    """Find the separator of a CSV's cells."""
     first = text.splitlines()[0] if text.strip() else ""
     return max(",;\t", key=first.count)
 

@@ -80,7 +80,7 @@ _PIPE_TIMEOUT = 10.0  # seconds in which somebody should write to a pipe
 
 
 def find_videos(arguments: list[str]) -> Found:
-    """The sources of frames that arguments stand for, each once.
+    """Find the sources of frames that arguments stand for, each once.
 
     A folder or pattern stands for the videos in it; one that holds pictures and no videos, for their
     sequence.
@@ -121,7 +121,7 @@ def _files(path: Path, found: Found) -> list[Path]:
 
 
 def is_live(source: str) -> bool:
-    """Whether a source gives other frames each time that it is read: a camera, a pipe, a stream."""
+    """Tell whether a source gives other frames each time it is read: a camera, a pipe, a stream."""
     return not Path(source).is_file() and not Path(source).is_dir() and not is_pattern(source)
 
 
@@ -168,13 +168,13 @@ def _existing(source: str, path: Path, fps: float | None) -> Video:
 
 
 def _scheme(source: str) -> str:
-    """What stands before ``://``."""
+    """Give the part of an address before ``://``."""
     found = re.match(r"([A-Za-z][A-Za-z0-9+.-]*)://", source)
     return found[1].lower() if found else ""
 
 
 def _pipe(source: str, fps: float | None) -> Video:
-    """A named pipe, once somebody writes to it."""
+    """Open a named pipe, once somebody writes to it."""
     handle = os.open(source, os.O_RDONLY | os.O_NONBLOCK)
     if not select.select([handle], [], [], _PIPE_TIMEOUT)[0]:
         os.close(handle)
@@ -208,7 +208,7 @@ def _camera(number: int) -> Video:
 
 
 def _sequence(source: str, fps: float) -> Video:
-    """Photos in the order of their names; the time of those that cannot be read, which are named, passes."""
+    """Yield photos in the order of their names; of those that cannot be read only the time passes."""
     found = find_photos([source])
     paths, failures = found.paths, found.failures
     if not paths:
@@ -234,7 +234,7 @@ def _sequence(source: str, fps: float) -> Video:
 
 
 def _animation(path: Path, fps: float | None) -> Video:
-    """A picture file: its pictures, each for as long as the file says; a photo is one frame."""
+    """Yield the pictures of a file, each for as long as the file says; a photo is one frame."""
     with open_picture(path) as image:
         n_frames = 1 if image.format in ("JPEG", "MPO") else int(getattr(image, "n_frames", 1))
     failures: list[Failure] = []

@@ -29,7 +29,7 @@ MOST_NAMED = 20
 
 
 class Job(NamedTuple):
-    """What a folder says of its run."""
+    """The description of a run in its folder."""
 
     told: dict[str, Any]  # its settings and model
     table: str
@@ -57,7 +57,7 @@ class Progress(NamedTuple):
 
 @runtime_checkable
 class Workers(Protocol):
-    """Who does shards: a `Pool`, or whatever else a caller has."""
+    """An object that does shards, as `Pool` does."""
 
     @property
     def n_workers(self) -> int: ...

@@ -9,8 +9,7 @@ from functools import cache
 import jax
 import jax.numpy as jnp
 import numpy as np
-from engine import as_points, box_of, openface_model, synthetic_config, synthetic_face, synthetic_model
-from shared_data import golden
+from engine import box_of, synthetic_config, synthetic_face, synthetic_model
 
 from jaxclnf.config import FitConfig
 from jaxclnf.fitting.fit import fit, fit_batch, fit_from, fit_settings
@@ -47,18 +46,6 @@ def of_part(**changes) -> FitConfig:
 
 
 COARSE = synthetic_config(windows=(7, 0))
-
-
-def test_parts_are_openfaces() -> None:
-    """Four photos, five starts: the whole, inner face and eyes, the whole again from all landmarks."""
-    images, arrays = golden("images_gray"), golden("final_fits_golden")
-    model = openface_model(np.float32)
-    config = FitConfig.openface(multi_view=True, parts=("inner", "left_eye_28", "right_eye_28"))
-    for i, name in enumerate(arrays["face_image_names"]):
-        image = next(images[key] for key in images if key.startswith(str(name)))
-        found = fit(model, image, arrays["bbox_xywh"][i].astype(np.float32), config)
-        expected = as_points(arrays["image_multi_inner_eyes/landmarks"][i])
-        assert np.linalg.norm(found.landmarks - expected, axis=-1).mean() < 5e-3
 
 
 def test_a_parts_landmarks_are_its_own_and_the_others_stay() -> None:

@@ -1,4 +1,4 @@
-"""Faces from boxes that are off and photos that are hard; how well landmarks' covariances keep their word.
+"""Faces from boxes that are off and photos that are hard; how well certainties of landmarks keep their word.
 
     python experiments/29_networks/run.py [FOLDER ...]
 
@@ -8,18 +8,19 @@ Of the folders, by default the training faces, those count that the model has no
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
-import cv2
 import matplotlib
 import numpy as np
-from scipy.stats import chi2
+from kinds import KINDS, Trials, trials
 
 import jaxclnf
-from jaxclnf.data.datasets import Faces, read_faces
+from jaxclnf.data.datasets import read_faces
 from jaxclnf.data.evaluate import not_learned
+from jaxclnf.models.calibration import confidences
 from jaxclnf.models.presets import settings_for
+from jaxclnf.ops.certainty import certain_square
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402
@@ -27,45 +28,29 @@ import matplotlib.pyplot as plt  # noqa: E402
 HERE = Path(__file__).parent
 SHARED = HERE.parents[2] / "shared" / "faces"
 PRESETS = "default", "fast"
+SHARES = 0.5, 0.68, 0.8, 0.9, 0.95
 
 
-def trials(faces: Faces) -> Iterator[tuple[str, list, np.ndarray, np.ndarray]]:
-    """Kinds of trials: photos, boxes and true landmarks."""
-    rng, n = np.random.default_rng(0), len(faces)
-    photos, boxes, points = [faces.image(i) for i in range(n)], faces.boxes, faces.points
-    yield "as they are", photos, boxes, points
-    for degrees in (-45, -30, 30, 45):
-        turned = [_turned(p, b, t, degrees) for p, b, t in zip(photos, boxes, points, strict=True)]
-        yield f"turned {degrees}°", [p for p, _ in turned], boxes, np.stack([t for _, t in turned])
-    angles = rng.uniform(0, 2 * np.pi, n)
-    shift = 0.15 * np.stack([np.cos(angles), np.sin(angles)], 1) * boxes[:, 2:]
-    yield "box 15 % off", photos, np.concatenate([boxes[:, :2] + shift, boxes[:, 2:]], 1), points
-    for size in (0.8, 1.3):
-        corner = boxes[:, :2] + boxes[:, 2:] * (1 - size) / 2
-        yield f"box x {size}", photos, np.concatenate([corner, size * boxes[:, 2:]], 1), points
-    for kind in ("blurred", "dark", "noisy", "partly hidden"):
-        yield kind, [_hard(p, b, kind, rng) for p, b in zip(photos, boxes, strict=True)], boxes, points
+class Outcome(NamedTuple):
+    """What became of one kind of trials under the default settings."""
+
+    error: np.ndarray  # percent of the eye distance
+    square: np.ndarray  # of each landmark's distance, by its covariance
+    visibility: np.ndarray
+    confidence: np.ndarray
 
 
-def _turned(photo: np.ndarray, box: np.ndarray, points: np.ndarray, degrees: float):
-    x, y = (box[:2] + box[2:] / 2).tolist()
-    turn = cv2.getRotationMatrix2D((x, y), degrees, 1)
-    turned = cv2.warpAffine(photo, turn, photo.shape[::-1], borderMode=cv2.BORDER_REPLICATE)
-    return turned, points @ turn[:, :2].T + turn[:, 2]
-
-
-def _hard(photo: np.ndarray, box: np.ndarray, kind: str, rng: np.random.Generator) -> np.ndarray:
-    grey, (x, y, w, h) = photo.astype(np.float32), box
-    if kind == "blurred":
-        grey = cv2.GaussianBlur(grey, (0, 0), 0.03 * float(w))
-    elif kind == "dark":
-        grey = 0.12 * grey
-    elif kind == "noisy":
-        grey = 0.5 * grey + 30 * rng.standard_normal(grey.shape)
-    else:
-        left, top = np.maximum([x, y] + rng.uniform(0, 0.6, 2) * [w, h], 0).astype(int)
-        grey[top : top + int(0.4 * h), left : left + int(0.4 * w)] = 90
-    return np.clip(np.round(grey), 0, 255).astype(np.uint8)
+def fitted(model, config, met: Trials, eye_distances: np.ndarray) -> Outcome:
+    """Fit one kind of trials."""
+    result = jaxclnf.fit_faces(model, met.photos, met.boxes, config)
+    apart = result.landmarks - met.points
+    precision = np.linalg.inv(np.asarray(result.covariance, np.float64))
+    return Outcome(
+        100 * np.linalg.norm(apart, axis=-1).mean(1) / (eye_distances * met.sizes),
+        np.einsum("fni,fnij,fnj->fn", apart, precision, apart),
+        np.asarray(result.visibility),
+        confidences(model, result, config),
+    )
 
 
 def main() -> None:
@@ -73,37 +58,76 @@ def main() -> None:
     model = jaxclnf.load_model()
     faces = not_learned(read_faces(folders), model)
     configs = {name: settings_for(model, name) for name in PRESETS}
-    squares, total = {}, {name: [] for name in PRESETS}
-    print(f"{len(faces)} faces; mean / median / % above 10")
-    for kind, photos, boxes, points in trials(faces):
-        row = []
+    hidden: dict[str, np.ndarray] = {}
+    outcomes: dict[str, dict[str, Outcome]] = {name: {} for name in PRESETS}
+    print(f"{len(faces)} faces; mean / median / % above 10: {', '.join(PRESETS)}")
+    for kind in KINDS:
+        met = trials(faces, kind)
+        hidden[kind] = met.hidden
         for name, config in configs.items():
-            result = jaxclnf.fit_faces(model, photos, boxes, config)
-            apart = result.landmarks - points
-            errors = 100 * np.linalg.norm(apart, axis=-1).mean(1) / faces.eye_distances
-            total[name].append(errors)
-            row.append(f"{errors.mean():.2f} / {np.median(errors):.2f} / {100 * (errors > 10).mean():.1f}")
-            if name == "default":
-                precision = np.linalg.inv(np.asarray(result.covariance, np.float64))
-                squares[kind] = np.einsum("fni,fnij,fnj->fn", apart, precision, apart)
-        print(f"{kind:<16}" + "  |  ".join(row), flush=True)
-    means = [f"{100 * (np.concatenate(each[1:]) > 10).mean():.2f} % above 10" for each in total.values()]
-    print(f"{'all disturbed':<16}" + "  |  ".join(means))
-    draw(squares)
+            outcomes[name][kind] = fitted(model, config, met, faces.eye_distances)
+        each = [summary(outcomes[name][kind].error) for name in PRESETS]
+        print(f"{kind:<24}" + "  |  ".join(each), flush=True)
+    for name in PRESETS:
+        errors = np.concatenate([outcomes[name][kind].error for kind in list(KINDS)[1:]])
+        print(f"all but the first, {name}: {100 * (errors > 10).mean():.2f} % above 10")
+    for name in PRESETS:
+        tell_certainty(name, outcomes[name], hidden)
+    draw({kind: outcome.square for kind, outcome in outcomes["default"].items()})
+
+
+def summary(errors: np.ndarray) -> str:
+    """Sum errors up: mean, median, percent above 10."""
+    return f"{errors.mean():.2f} / {np.median(errors):.2f} / {100 * (errors > 10).mean():.1f}"
+
+
+def tell_certainty(name: str, outcomes: dict[str, Outcome], hidden: dict[str, np.ndarray]) -> None:
+    """Print how ellipses, visibilities and confidences of a preset keep their word."""
+    print(f"{name}: landmarks within ellipses said to hold " + ", ".join(f"{s:.0%}" for s in SHARES))
+    for kind, outcome in outcomes.items():
+        within = [(outcome.square <= float(certain_square(share))).mean() for share in SHARES]
+        print(f"  {kind:<22}" + " ".join(f"{share:6.1%}" for share in within))
+    cover = {kind: h for kind, h in hidden.items() if h.any()}
+    for kind, h in cover.items():
+        print(f"  {kind}: area under the curve of visibility {area(1 - outcomes[kind].visibility, h):.3f}")
+    everything = np.concatenate([hidden[kind] for kind in outcomes]).ravel()
+    said = np.concatenate([outcome.visibility for outcome in outcomes.values()]).ravel()
+    print(f"  all kinds: area under the curve of visibility {area(1 - said, everything):.3f}")
+    for low, high in ((0, 0.2), (0.2, 0.5), (0.5, 0.8), (0.8, 1)):
+        inside = (said > low) & (said <= high)
+        if inside.any():
+            print(f"    said {low}-{high}: {(~everything[inside]).mean():.0%} of {inside.sum()} are visible")
+    error = np.concatenate([outcome.error for outcome in outcomes.values()])
+    sure = np.concatenate([outcome.confidence for outcome in outcomes.values()])
+    wrong = error > 10
+    print(
+        f"  confidence, error above 10 %: area under the curve {area(-sure, wrong):.3f} ({wrong.sum()} faces)"
+    )
+
+
+def area(sign: np.ndarray, is_so: np.ndarray) -> float:
+    """Compute the area under the receiver's curve: how often a sign is larger where it is so."""
+    from scipy.stats import rankdata
+
+    sign, is_so = np.ravel(sign), np.ravel(is_so)
+    n = int(is_so.sum())
+    if n in (0, len(is_so)):
+        return float("nan")
+    return float((rankdata(sign)[is_so].sum() - n * (n + 1) / 2) / (n * (len(is_so) - n)))
 
 
 def draw(squares: dict[str, np.ndarray]) -> None:
-    """Promised shares of landmarks within their ellipses against those found."""
+    """Draw promised shares of landmarks within their ellipses against those found."""
     promised = np.linspace(0.02, 0.98, 49)
-    limits = chi2.ppf(promised, 2)
+    limits = np.asarray(certain_square(promised))
     figure, axes = plt.subplots(figsize=(6, 6))
     axes.plot([0, 1], [0, 1], color="0.7", linewidth=1)
-    for kind, square in squares.items():
-        axes.plot(promised, [(square <= limit).mean() for limit in limits], label=kind)
-        within = (square <= chi2.ppf(0.9, 2)).mean()
-        print(f"{kind:<16}of landmarks said to be within with 90 %, {within:.1%} are")
+    for i, (kind, square) in enumerate(squares.items()):
+        style = ("-", "--", ":")[i // 10]
+        found = [(square <= limit).mean() for limit in limits]
+        axes.plot(promised, found, style, color=f"C{i % 10}", linewidth=1, label=kind)
     axes.set(xlabel="promised share of landmarks", ylabel="found share", xlim=(0, 1), ylim=(0, 1))
-    axes.legend(frameon=False, fontsize=8)
+    axes.legend(frameon=False, fontsize=7)
     figure.savefig(HERE / "reliability.png", dpi=110, bbox_inches="tight")
 
 

@@ -30,6 +30,7 @@ def calibrate(
     from jaxclnf.models.calibration import SIGNS
     from jaxclnf.models.storage import save_model, weights_dtype
     from jaxclnf.training.calibrate import GOOD, fit_calibration
+    from jaxclnf.training.visibility import learn_visibility
 
     common.check_writable("--out", out, [*datasets, *([Path(model)] if model else [])])
     opened = choices.use_model(model)
@@ -40,6 +41,7 @@ def calibrate(
     common.warn(learned_warning(faces, opened, left_out=bool(opened.learned)))
     faces = not_learned(faces, opened)
     calibration = fit_calibration(opened, faces)
-    save_model(replace(opened, calibration=calibration), out, weights_dtype(opened))
+    told = replace(opened, calibration=calibration, visibility=learn_visibility(opened, faces))
+    save_model(told, out, weights_dtype(opened))
     slopes = ", ".join(f"{name} {w:.2f}" for name, w in zip(SIGNS, calibration.slopes[0], strict=True))
     typer.echo(f"{out}: odds of an error below {GOOD:g} % by {slopes}, and {calibration.bias[0]:.2f}")

@@ -65,6 +65,7 @@ def train_command(
     from jaxclnf.models.storage import save_model
     from jaxclnf.training.conv.spread import with_learned_spread
     from jaxclnf.training.conv.train import checkpoints
+    from jaxclnf.training.visibility import learn_visibility
     from jaxclnf.types import Provenance
 
     of_networks = [text for text in set_ or [] if "." in text.partition("=")[0]]
@@ -87,6 +88,7 @@ def train_command(
         model = networks_further(before, learned, networks, out, f"{run} {fingerprint(before)}")
     if networks and len(held_back):
         model = with_learned_spread(model, held_back)
+        model = replace(model, visibility=learn_visibility(model, held_back))
     source = "jaxclnf train " + " ".join(path.name for path in datasets)
     terms = licence or "after the terms of the training data"
     provenance = Provenance(name or out.stem, source, terms, model.provenance.learned | set(learned.digests))

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import cv2
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Bool, Float, UInt8
 
 RGB = UInt8[np.ndarray, "_ _ 3"]  # a change may change the sizes
 Points = Float[np.ndarray, "n_points 2"]
@@ -67,6 +67,59 @@ def blurred(share: float) -> Change:
     return change
 
 
+def motion_blurred(share: float, degrees: float) -> Change:
+    """Blur along a line of that share of the face's width, at that angle."""
+
+    def change(rgb: RGB, points: Points) -> tuple[RGB, Points]:
+        length = max(share * float(np.ptp(points[:, 0])), 1.0)
+        side = 2 * round(length / 2) + 1
+        half = np.array([np.cos(np.radians(degrees)), np.sin(np.radians(degrees))]) * (side // 2)
+        kernel = np.zeros((side, side), np.float32)
+        start, end = (np.round(side // 2 + sign * half).astype(int).tolist() for sign in (-1, 1))
+        cv2.line(kernel, start, end, 1.0)
+        return cv2.filter2D(rgb, -1, kernel / kernel.sum(), borderType=cv2.BORDER_REPLICATE), points
+
+    return change
+
+
+def lit_from(side: str, share: float) -> Change:
+    """Let the light fall from one of the `SIDES`, so that the far end of the face has that share of it."""
+
+    def change(rgb: RGB, points: Points) -> tuple[RGB, Points]:
+        low, high = _about(points)
+        axis = int(side in ("top", "bottom"))
+        along = (np.arange(rgb.shape[1 - axis]) - low[axis]) / (high - low)[axis]
+        along = np.clip(along if side in ("left", "top") else 1 - along, 0, 1)
+        light = share**along
+        light = light[None, :, None] if axis == 0 else light[:, None, None]
+        return np.clip(rgb * light, 0, 255).astype(np.uint8), points
+
+    return change
+
+
+def masked(grey: int = 200) -> Change:
+    """Cover the face from the middle of the nose on down, as a mask does (68 landmarks)."""
+
+    def change(rgb: RGB, points: Points) -> tuple[RGB, Points]:
+        outline = cv2.convexHull(np.round(points[[*range(1, 16), 28]]).astype(np.int32))
+        return cv2.fillConvexPoly(rgb.copy(), outline, [grey] * 3), points
+
+    return change
+
+
+def with_dark_glasses(grey: int = 20) -> Change:
+    """Cover the eyes as dark glasses do (68 landmarks)."""
+
+    def change(rgb: RGB, points: Points) -> tuple[RGB, Points]:
+        picture = rgb.copy()
+        for eye in (points[36:42], points[42:48]):
+            outline = eye.mean(axis=0) + (eye - eye.mean(axis=0)) * [1.7, 3.0]
+            cv2.fillConvexPoly(picture, cv2.convexHull(np.round(outline).astype(np.int32)), [grey] * 3)
+        return picture, points
+
+    return change
+
+
 def covered(side: str, share: float, grey: int = 128) -> Change:
     """Cover a share of the face with one colour, beginning at one of its `SIDES`."""
 
@@ -82,6 +135,27 @@ def covered(side: str, share: float, grey: int = 128) -> Change:
         return picture, points
 
     return change
+
+
+def patched(middle: tuple[float, float], size: tuple[float, float], grey: int = 128) -> Change:
+    """Lay a rectangle of one colour over the face; ``middle`` and ``size`` (x, y) in sizes of the face."""
+
+    def change(rgb: RGB, points: Points) -> tuple[RGB, Points]:
+        picture, (low, high) = rgb.copy(), _about(points)
+        corner = low + (np.array(middle) - np.array(size) / 2) * (high - low)
+        (x, y), (to_x, to_y) = (
+            np.maximum(place, 0).astype(int) for place in (corner, corner + np.array(size) * (high - low))
+        )
+        picture[y:to_y, x:to_x] = grey
+        return picture, points
+
+    return change
+
+
+def painted(before: RGB, after: RGB, points: Points) -> Bool[np.ndarray, " n_points"]:
+    """Tell which points a change covered: their pixel is another than before."""
+    x, y = np.clip(np.round(points), 0, np.array(before.shape[1::-1]) - 1).astype(int).T
+    return (before[y, x] != after[y, x]).any(axis=-1)
 
 
 def at_border(side: str, share: float = 0.0) -> Change:

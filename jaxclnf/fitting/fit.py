@@ -14,6 +14,7 @@ from jaxclnf.fitting.parts import refine_parts
 from jaxclnf.fitting.pose import in_full_precision, params_from_box
 from jaxclnf.fitting.stages import fit_tries
 from jaxclnf.fitting.tries import Tries
+from jaxclnf.fitting.visibility import visibility
 from jaxclnf.types import FaceParams, FitResult, Model, PartFit, Status
 
 
@@ -59,7 +60,7 @@ def fit_batch(
     chosen = choose(model, refined, config, len(boxes))
     image_size = jnp.array(images.shape[:-3:-1], boxes.dtype)
     status = jax.vmap(box_status, in_axes=(0, None))(boxes, image_size)
-    return _result(*chosen, status, len(config.stages_on(len(model.experts))))
+    return _result(model, *chosen, status, len(config.stages_on(len(model.experts))))
 
 
 def _of_no_faces(model: Model, images: Array, config: FitConfig | None) -> FitResult:
@@ -114,7 +115,7 @@ def fit_batch_from(
     tries = fit_tries(model, images, starts, config)
     n_faces, n_stages = len(images), len(config.stages_on(len(model.experts)))
     chosen = choose(model, refine_parts(model, images, tries, config), config, n_faces)
-    return _result(*chosen, jnp.zeros(n_faces, jnp.int32), n_stages)
+    return _result(model, *chosen, jnp.zeros(n_faces, jnp.int32), n_stages)
 
 
 def _starts(model: Model, boxes: Float[Array, "n_faces 4"], config: FitConfig) -> FaceParams:
@@ -132,6 +133,7 @@ def corrected_boxes(boxes: Float[Array, "n_faces 4"], by: Float[Array, "1 4"]) -
 
 
 def _result(
+    model: Model,
     best: Tries,
     landmarks: Array,
     parts: dict[str, PartFit],
@@ -157,7 +159,15 @@ def _result(
         status=jnp.where(status == Status.OK, found, status).astype(jnp.int32),
         parts=parts,
         covariance=None if best.sight is None else best.sight.covariance,
+        visibility=_visibility(model, best),
     )
+
+
+def _visibility(model: Model, best: Tries) -> Float[Array, "n_faces n_points"] | None:
+    if best.sight is None or model.visibility is None:
+        return None
+    of_face = partial(visibility, model.pdm, model.visibility)
+    return jax.vmap(of_face)(best.sight.covariance, best.params.scale)
 
 
 _LEAST_SEEN = 0.01

@@ -25,7 +25,7 @@ from jaxclnf.models.fields import checked_fields, finite
 from jaxclnf.models.known import known_calibration
 from jaxclnf.models.laid_out import laid_out
 from jaxclnf.models.npz import read_checked, write_arrays
-from jaxclnf.types import PDM, Calibration, Model, Part, Provenance, check_dtype
+from jaxclnf.types import PDM, Calibration, Model, Part, Provenance, Visibility, check_dtype
 
 _FORMAT, _VERSION = "jaxclnf model", 3
 _READABLE = (1, 2, 3)
@@ -207,7 +207,9 @@ def _build_model(tree: dict[str, Any], header: dict[str, Any], dtype: np.dtype, 
     ]
     calibration = _build_calibration(tree["calibration"], dtype) if "calibration" in tree else None
     settings = FitConfig.from_description(header.get("settings", {}))
-    return Model(pdm, tuple(experts), tuple(parts), _build_provenance(tree, header), settings, calibration)
+    visibility = _build_visibility(tree["visibility"], pdm.n_points, dtype) if "visibility" in tree else None
+    provenance = _build_provenance(tree, header)
+    return Model(pdm, tuple(experts), tuple(parts), provenance, settings, calibration, visibility=visibility)
 
 
 def _build_part(
@@ -237,6 +239,11 @@ def _build_calibration(tree: dict[str, Any], dtype: np.dtype) -> Calibration:
     if calibration.slopes.shape[1] != len(SIGNS):
         raise ValueError(f"calibration/slopes are for {calibration.slopes.shape[1]} signs, not {len(SIGNS)}")
     return calibration
+
+
+def _build_visibility(tree: dict[str, Any], n_points: int, dtype: np.dtype) -> Visibility:
+    sizes = {"n_points": n_points}
+    return Visibility(**checked_fields(Visibility, "visibility", tree, sizes, dtype, Budget()))
 
 
 def _build_provenance(tree: dict[str, Any], header: dict[str, Any]) -> Provenance:

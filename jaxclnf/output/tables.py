@@ -28,7 +28,7 @@ from jaxclnf.types.columns import param_columns, point_columns
 PHOTO = ("face", "confidence")
 VIDEO = ("frame", "face_id", "timestamp", "confidence", "success")
 OWN = ("source", "status", "log_likelihood")
-CERTAINTY = ("cov_xx", "cov_xy", "cov_yy", "r90")  # of each landmark
+CERTAINTY = ("cov_xx", "cov_xy", "cov_yy", "r90", "visible")  # of each landmark
 
 NO_FACE = "no face"
 LOST = "lost"  # status of a followed face whose fit ended where no face is
@@ -152,8 +152,15 @@ def _values(found: MeasuredFace, trusted: bool, certainty: bool) -> list[str]:
     values = np.concatenate([group.values for group in groups(found)])
     if certainty:
         values = np.concatenate([values, np.asarray(_certainty(found.result.covariance)).ravel()])
+        values = np.concatenate([values, _visible(found.result)])
     trusted = trusted and usable(int(found.result.status))
     return _numbers(values if trusted else np.full_like(values, np.nan))
+
+
+def _visible(result: FitResult) -> Float[np.ndarray, " n_points"]:
+    if result.visibility is None:
+        return np.full(len(result.landmarks), np.nan)
+    return np.asarray(result.visibility)
 
 
 def _own(source: str, found: MeasuredFace, success: bool) -> list[str]:

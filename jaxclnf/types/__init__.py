@@ -21,6 +21,7 @@ from jaxclnf.types.model import (
     Model,
     Part,
     Provenance,
+    Visibility,
     check_dtype,
 )
 from jaxclnf.types.result import (
@@ -59,6 +60,7 @@ __all__ = [
     "Status",
     "Validation",
     "Validator",
+    "Visibility",
     "check_dtype",
     "usable",
 ]

@@ -69,6 +69,19 @@ class Calibration:
 
 
 @pytree
+class Visibility:
+    """Logistic regression from how far networks' maps spread to whether a landmark is visible.
+
+    `jaxclnf.fitting.visibility.visibility` applies it; `jaxclnf.training.visibility.learn_visibility` learns
+    it from annotated faces that are partly covered.
+    """
+
+    usual: Float[Array, " n_points"]  # logarithm of the area that a visible landmark's covariance has
+    slope: Float[Array, ""]  # of the logarithm of the odds by that of the area beyond the usual one
+    bias: Float[Array, ""]
+
+
+@pytree
 class EarlyTermination:
     """OpenFace 2's rule for ending the search among tries after the first stage, for each view.
 
@@ -91,6 +104,7 @@ class Model:
     settings: FitConfig = field(default_factory=FitConfig)  # of fits that are given none
     calibration: Calibration | None = None  # None: the confidence of fits is unknown
     early_termination: EarlyTermination | None = None  # None: tries are compared by their likelihoods
+    visibility: Visibility | None = None  # None: whether landmarks are visible is unknown
 
     @property
     def learned(self) -> frozenset[bytes]:

@@ -84,6 +84,8 @@ class FitResult:
     parts: dict[str, PartFit] = field(default_factory=dict)  # those that the settings name and the model has
     # covariances of the landmarks' errors, pixels squared, from a convolutional expert's maps; else None
     covariance: Float[Array, "*batch n_points 2 2"] | None = None
+    # probability that nothing hides each landmark, by how far those maps spread; None where that is unknown
+    visibility: Float[Array, "*batch n_points"] | None = None
 
     def to_frame(self) -> pl.DataFrame:
         """Convert one face or a batch to a polars data frame with a row for each face.

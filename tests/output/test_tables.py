@@ -8,8 +8,10 @@ import numpy as np
 import polars as pl
 import pytest
 from engine import synthetic_config, synthetic_model
+from scipy.stats import multivariate_t
 
 from jaxclnf.models.storage import load_model
+from jaxclnf.ops.certainty import FREEDOM
 from jaxclnf.output.followed import video_columns
 from jaxclnf.output.photos import photo_columns
 from jaxclnf.output.tables import OWN, PHOTO, VIDEO, MeasuredFace, columns, empty_row, photo_row, video_row
@@ -88,11 +90,23 @@ def test_how_sure_each_landmark_is_stands_before_our_columns(leading: tuple[str,
         photo_row("a.jpg", 0, face, True) if leading is PHOTO else video_row("a", 1, 0.0, 0, face, True, True)
     )
     values = read(names, row)
-    assert names[-3 - 4 * N_POINTS] == "cov_xx_0" and names[-3:] == list(OWN)
+    assert names[-3 - 5 * N_POINTS] == "cov_xx_0" and names[-3:] == list(OWN)
     assert (values["cov_xx_1"], values["cov_xy_1"], values["cov_yy_1"]) == (8, 1, 2)
-    draws = np.random.default_rng(0).multivariate_normal([0, 0], covariance[2], 100_000)
+    tails = multivariate_t([0, 0], covariance[2] * (FREEDOM - 2) / FREEDOM, FREEDOM)
+    draws = tails.rvs(100_000, random_state=0)
     assert (np.linalg.norm(draws, axis=1) < values["r90_2"]).mean() == pytest.approx(0.9, abs=0.005)
-    assert columns(N_POINTS, N_MODES, leading) == [n for n in names if not n.startswith(("cov_", "r90_"))]
+    assert all(np.isnan(values[f"visible_{i}"]) for i in range(N_POINTS))
+    certain = ("cov_", "r90_", "visible_")
+    assert columns(N_POINTS, N_MODES, leading) == [n for n in names if not n.startswith(certain)]
+
+
+def test_the_probability_that_a_landmark_is_visible_stands_last() -> None:
+    face, names = found(), columns(N_POINTS, N_MODES, certainty=True)
+    known = np.linspace(0, 1, N_POINTS, dtype=np.float32)
+    covariance = np.broadcast_to(np.eye(2, dtype=np.float32), (N_POINTS, 2, 2))
+    face = face._replace(result=replace(face.result, covariance=covariance, visibility=known))
+    values = read(names, photo_row("a.jpg", 0, face, True))
+    assert [values[f"visible_{i}"] for i in range(N_POINTS)] == pytest.approx(known, abs=1e-6)
 
 
 @pytest.mark.parametrize("names_of", [photo_columns, video_columns])

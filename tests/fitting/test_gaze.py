@@ -9,9 +9,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from engine import as_points, padded, still
+from engine import as_points, openface_model, padded, still
 from jax.flatten_util import ravel_pytree
-from shared_data import golden, shared
+from shared_data import golden
 
 import jaxclnf
 from jaxclnf.config import FitConfig, Stage
@@ -26,7 +26,7 @@ PROGRAMS = [("of1", "single"), ("of1", "multi5"), ("of2", "single"), ("of2", "mu
 
 @pytest.fixture(scope="module")
 def model() -> Model:
-    return jaxclnf.convert_openface(shared("openface", "model", "main_clnf_general.txt"))
+    return openface_model(np.float32)
 
 
 def params_of(rigid: np.ndarray, shape: np.ndarray, dtype=np.float32) -> FaceParams:
@@ -128,8 +128,7 @@ def test_derivatives_are_finite_differences(rule) -> None:
     The pose that OpenFace 2 turns eyeballs by is an optimum, known to some 1e-8 where its error is flat.
     """
     with jax.enable_x64(True):
-        path = shared("openface", "model", "main_clnf_general.txt")
-        model = jaxclnf.convert_openface(path, np.float64)
+        model = openface_model(np.float64)
         arrays = golden("gaze_golden", "of2/stills/single_inner_eyes/")
         result = jax.tree.map(lambda a: a[0], fitted(arrays, np.float64))
         camera = jax.tree.map(lambda a: a[0], cameras(arrays["camera_fx_fy_cx_cy"], np.float64))

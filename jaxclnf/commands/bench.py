@@ -40,7 +40,7 @@ def bench(
     ] = None,
     part: Annotated[
         list[BenchPart] | None,
-        typer.Option(help="What to measure; may be given several times [default: all]."),
+        typer.Option(help="What to measure; may be given several times. By default all parts."),
     ] = None,
     quick: Annotated[
         bool, typer.Option("--quick", help="Batches to 64, OpenFace's default settings, in three rounds.")

@@ -37,7 +37,7 @@ ModelOption = Annotated[
         "--model",
         "-m",
         envvar="JAXCLNF_MODEL",
-        help="A converted .npz, OpenFace's main_clnf_*.txt or an installed model's name; else our own.",
+        help="A converted .npz, OpenFace's main_clnf_*.txt or an installed model's name; by default our own.",
     ),
 ]
 PresetOption = Annotated[Preset, typer.Option(help="Settings that belong together.")]
@@ -49,7 +49,7 @@ PartsOption = Annotated[
     typer.Option(
         metavar="NAMES",
         help="Parts of the face to fit after the whole: inner, or with OpenFace's presets "
-        "inner,left_eye_28,right_eye_28; none for none.",
+        "inner,left_eye_28,right_eye_28; 'none' for no parts.",
     ),
 ]
 SetOption = Annotated[
@@ -57,7 +57,7 @@ SetOption = Annotated[
     typer.Option(
         "--set",
         metavar="NAME=VALUE",
-        help="A setting of FitConfig: windows=11,9,7, iterations=10, kernel=exact, sigma.0=1.5, ...",
+        help="Change a setting of FitConfig: windows=11,9,7, iterations=10, kernel=exact, sigma.0=1.5, ...",
     ),
 ]
 GazeOption = Annotated[
@@ -67,7 +67,7 @@ CertaintyOption = Annotated[
     bool,
     typer.Option(
         "--certainty",
-        help="Columns for how sure each landmark is: covariance and 90 % radius, in pixels.",
+        help="Add columns for each landmark's certainty: covariance and 90 % radius, in pixels.",
     ),
 ]
 OpenFaceOption = Annotated[
@@ -81,7 +81,7 @@ ValidatorOption = Annotated[
     str | None,
     typer.Option(
         metavar="FILE",
-        help="OpenFace 2's validator_cnn_68.txt, or openface2 for the installed one, says how sure fits are.",
+        help="OpenFace 2's validator_cnn_68.txt, or openface2 for the installed one, judges fits.",
     ),
 ]
 CameraOption = Annotated[
@@ -89,14 +89,14 @@ CameraOption = Annotated[
     typer.Option(
         "--camera",
         metavar="FX,FY,CX,CY",
-        help="The camera's focal lengths and centre in pixels; without it, guessed from the size.",
+        help="The camera's focal lengths and centre in pixels; by default guessed from the photo's size.",
     ),
 ]
 DetectorOption = Annotated[
     str | None,
     typer.Option(
         metavar="NAME",
-        help="Of the face detector: libface, hog (dlib's, as OpenFace has it) or yunet; "
+        help="Face detector: libface, hog (dlib's, which OpenFace uses) or yunet; "
         "by default hog with OpenFace's presets, else libface.",
     ),
 ]

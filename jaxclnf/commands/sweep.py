@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 def sweep(
     spec: Annotated[Path, typer.Argument(help="Settings to try: a TOML file (see jaxclnf/sweeps/spec.py).")],
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="Folder of results [default: beside SPEC, its name].")
+        Path | None,
+        typer.Option("--out", "-o", help="Folder of results; by default beside SPEC, with its name."),
     ] = None,
     model: options.ModelOption = None,
     save: Annotated[

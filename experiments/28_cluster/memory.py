@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from watched import watched
 
 SHARED = Path(__file__).resolve().parents[3] / "shared"
-PICTURE = Path(__file__).with_name("memory.png")
+PICTURE = Path(__file__).resolve().parents[2] / "docs/memory_on_a_cluster.png"
 SHARD = 100  # photos
 BOXES_A_PHOTO = 10
 LOOK_EVERY = 2.0  # seconds
@@ -57,7 +57,7 @@ def run(folder: Path, n_faces: int) -> tuple[int, float, list[Look]]:
     out = folder / "run"
 
     def look(pid: int, use: Use) -> bool:
-        workers = tuple(b / 2**20 for p, b in use.memory.items() if use.names[p].startswith(WORKERS))
+        workers = tuple(b / 2**20 for p, b in use.memory.items() if b and use.names[p].startswith(WORKERS))
         done = len(list((out / "landmarks").glob("part-*.parquet")))
         looks.append(Look(done, use.memory.get(pid, 0) / 2**20, workers))
         return False

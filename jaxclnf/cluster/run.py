@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from typing import Any, NamedTuple, Protocol, runtime_checkable
+from uuid import uuid4
 
 from jaxclnf.cluster.ledger import LEDGER, Entry, Ledger
 from jaxclnf.cluster.names import PICTURES
@@ -21,6 +22,9 @@ from jaxclnf.output.photo_files import CROPS, OPENFACE
 
 JOB = "job.json"
 """The file that marks a folder of a run on a cluster: the run's settings and size."""
+
+DRIVER = "driver"
+"""The file that names the command which works on the run."""
 
 _BESIDE = (PICTURES, CROPS, OPENFACE)  # folders of results that stand beside the table
 
@@ -75,6 +79,7 @@ class Run:
         self.store, self.table = store, table
         self._told = json.loads(json.dumps(told, default=str))
         self._held = ExitStack()
+        self._id = uuid4().hex.encode()
 
     def __enter__(self) -> Run:
         if self.store.folder is not None:
@@ -93,6 +98,7 @@ class Run:
         Raises ValueError for a folder that holds anything else, or a run with other settings or model.
         """
         self.job = self._resumed(resume) if self.store.exists(JOB) else self._begun(plan)
+        self.store.write(DRIVER, self._id)  # what worked on the run before hears of it and ends
         self.ledger = Ledger(self.store, shards_of(parts_of(self.store, self.table)))
 
     def _resumed(self, resume: bool) -> Job:
@@ -111,7 +117,7 @@ class Run:
 
     def _begun(self, plan: Callable[[list[Failure]], Iterable[Shard]]) -> Job:
         # A run that was stopped while it began leaves these.
-        if strange := set(self.store.names()) - {PLAN, FAILURES, LIST}:
+        if strange := set(self.store.names()) - {PLAN, FAILURES, LIST, DRIVER}:
             raise ValueError(
                 f"{self.store.place} holds {min(strange)}, which is of no run on a cluster; "
                 "choose another --out"
@@ -140,6 +146,7 @@ class Run:
         for finished in workers.run(left):
             entries = [_entry(done.task, done.result, done.machine) for done in finished]
             if entries:
+                self._check_driver()
                 self.ledger.add(entries)
             lost += [
                 Failure(done.task.name, f"{done.task.name}: {done.result.reason}")
@@ -148,6 +155,11 @@ class Run:
             ]
             tell(self._progress(workers))
         return lost
+
+    def _check_driver(self) -> None:
+        """Raise ValueError if another command goes on with the run, as it can where no lock keeps it out."""
+        if self.store.read(DRIVER) != self._id:
+            raise ValueError(f"another command has taken over {self.store.place} and goes on with the run")
 
     def failures(self) -> list[Failure]:
         """Give the first few sources that could not be used, and the place where all of them are named."""

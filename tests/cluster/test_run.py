@@ -138,6 +138,17 @@ def test_what_is_missing_or_damaged_is_done_again_or_named(store: Store, tmp_pat
         go(store, Workers(store), resume=True)
 
 
+def test_a_command_that_takes_a_run_over_ends_the_one_before() -> None:
+    store = Store("memory://two/out")  # where no lock keeps it out
+    with Run(store, "landmarks", {}) as first, Run(store, "landmarks", {}) as second:
+        first.begin(lambda failures: in_shards(SOURCES, 2), resume=False)
+        second.begin(lambda failures: [], resume=True)
+        with pytest.raises(ValueError, match="another command has taken over memory://two/out"):
+            first.work(Workers(store), lambda progress: None)
+        second.work(Workers(store), lambda progress: None)
+        assert second.is_done and second.ledger.rows == 7
+
+
 def test_names_are_given_once() -> None:
     names = Names([".png"])
     long = "x" * 300

@@ -48,6 +48,7 @@ def progress(unit: str) -> Progress:
 
     garbage.as_usual()
     console = Console(stderr=True)
+    console.quiet = not console.is_terminal  # some releases end a bar that is not shown by a new line
     columns = (
         TextColumn("{task.description}", markup=False),  # names may hold [brackets]
         BarColumn(),

@@ -31,6 +31,8 @@ _FORMATS = (
 _STREAM_FORMATS = f"{_FORMATS},hls,rtsp,rtp,sdp,live_flv"
 _STREAM_PROTOCOLS = "http,https,tls,tcp,udp,rtp,rtsp,rtmp,rtmps,srt,crypto,httpproxy"
 SCHEMES = ("http", "https", "rtsp", "rtsps", "rtmp", "rtmps", "rtp", "udp", "tcp", "srt")
+# Titles of strangers may be no UTF-8, which PyAV allows by itself from its version 19 on.
+_METADATA: dict[str, Any] = {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
 TIMEOUT = 20.0  # seconds without data after which a stream is given up
 _USUAL_RATE = 30.0
 _TURNS_ANEW = ("h264", "hevc")
@@ -63,7 +65,7 @@ def open_stream(url: str, fps: float | None) -> Video:
         return _video(url, _container(url, _Bytes(fetched)), fps, None)
     options = {"format_whitelist": _STREAM_FORMATS, "protocol_whitelist": _STREAM_PROTOCOLS}
     try:
-        container = av.open(url, options=options, timeout=(TIMEOUT, TIMEOUT), metadata_errors="replace")
+        container = av.open(url, options=options, timeout=(TIMEOUT, TIMEOUT), **_METADATA)
     except (FFmpegError, OSError, ValueError) as error:
         raise ValueError(f"{url} cannot be opened: {said(error)}") from None
     return _video(url, container, fps, None)
@@ -118,7 +120,7 @@ def _container(name: str, file: Any) -> InputContainer:
         return av.open(  # pyright: ignore[reportReturnType]
             file,
             options={"format_whitelist": _FORMATS, "protocol_whitelist": "none"},
-            metadata_errors="replace",
+            **_METADATA,
             io_open=_refuse,
             buffer_size=1 << 18,
         )

@@ -40,10 +40,8 @@ def _on_white(rgba: np.ndarray) -> np.ndarray:
 
 def display_matrix(picture: Any) -> np.ndarray | None:
     """Read FFmpeg's 3 x 3 matrix from stored pixels to their places when shown."""
-    for data in picture.side_data:
-        if "DISPLAYMATRIX" in str(data.type).upper():
-            return np.frombuffer(bytes(data), np.int32, 9).reshape(3, 3)
-    return None
+    data = picture.side_data.get("DISPLAYMATRIX")
+    return None if data is None else np.frombuffer(bytes(data), np.int32, 9).reshape(3, 3)
 
 
 def as_shown(pixels: np.ndarray, matrix: np.ndarray | None) -> np.ndarray:

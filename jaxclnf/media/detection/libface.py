@@ -52,7 +52,7 @@ def _look(rgb: RGB) -> Detections:
         _local.detector = _detector()
     _local.detector.setInputSize(rgb.shape[1::-1])
     _, rows = _local.detector.detect(cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR))
-    rows = np.zeros((0, 15), np.float32) if rows is None else rows
+    rows = np.zeros((0, 15), np.float32) if rows is None else rows[np.isfinite(rows).all(axis=1)]
     # The library tells whole pixels and percents, for which boxes were mapped to landmarks.
     boxes, points = np.trunc(rows[:, :4]), np.trunc(rows[:, 4:14]).reshape(-1, 5, 2)
     scores = np.trunc(100 * rows[:, 14]) / np.float32(100)

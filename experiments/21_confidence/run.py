@@ -1,6 +1,6 @@
 """What does a confidence promise? Holds a model's calibration against trials, and prints and draws it.
 
-    python experiments/21_confidence/run.py [MODEL] [--folders FOLDER ...] [--as-is]
+    python experiments/21_confidence/run.py [MODEL] [--folders FOLDER ...] [--as-is] [--preset NAME]
 
 Trials are faces on photos as they are and made harder, in the detector's boxes, and in boxes that are off;
 and places beside faces. The calibration is learned on one half of the faces that the model has not learned
@@ -22,12 +22,14 @@ from jaxclnf.media.images import read_photo, to_grey
 from jaxclnf.models.calibration import SIGNS, ends_with_network, promised
 from jaxclnf.models.known import experts_digest
 from jaxclnf.models.opening import open_model
+from jaxclnf.models.presets import settings_for
 from jaxclnf.training.calibrate import GOOD, MOST_FACES, FittedTrials, logistic_curve, outcomes
 from jaxclnf.training.trials import Trial, beside, trials
 from jaxclnf.types import Calibration
 
 HERE = Path(__file__).resolve().parent
 SHARED = HERE.parents[2] / "shared" / "faces"
+PRESETS = ("default", "fast", "best")
 EDGES = (0, 0.1, 0.3, 0.5, 0.7, 0.75, 0.85, 0.95, 1)
 N_CROPS = 600
 WITH_FACES = ("astronaut", "camera", "lfw_subset", "logo")
@@ -102,6 +104,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("model", nargs="?")
     parser.add_argument("--as-is", action="store_true")
+    parser.add_argument("--preset", choices=PRESETS, default="default")
     parser.add_argument(
         "--folders", type=Path, nargs="+", default=[SHARED / "lfpw_train", SHARED / "helen_train"]
     )
@@ -110,9 +113,10 @@ def main() -> None:
     faces = not_learned(read_faces(options.folders), model)
     faces = faces.take(np.random.default_rng(0).permutation(len(faces))[:MOST_FACES])
     met = [*trials(faces), *textures(N_CROPS)]
-    outcome, kept = outcomes(model, met, model.settings)
+    settings = model.settings if options.preset == "default" else settings_for(model, options.preset)
+    outcome, kept = outcomes(model, met, settings)
     kinds = np.array([met[i].kind for i in kept])
-    ending = int(ends_with_network(model, model.settings))
+    ending = int(ends_with_network(model, settings))
     own = model.calibration
     test = np.ones(len(kept), bool)
     if not options.as_is:

@@ -19,6 +19,10 @@ def calibrate(
         str | None,
         typer.Option(help="The dataset's landmarks that the model has: 36+39,42+45,30,48-54 (+ averages)."),
     ] = None,
+    draws: Annotated[
+        int,
+        typer.Option(min=1, max=20, help="How often each photo is made harder, by chance."),
+    ] = 1,
 ) -> None:
     """Learn a model's confidence from annotated faces, and write a copy of the model with it.
 
@@ -40,7 +44,7 @@ def calibrate(
         faces = faces.regroup(parse_groups(landmarks))
     common.warn(learned_warning(faces, opened, left_out=bool(opened.learned)))
     faces = not_learned(faces, opened)
-    calibration = fit_calibration(opened, faces)
+    calibration = fit_calibration(opened, faces, draws=draws)
     told = replace(opened, calibration=calibration, visibility=learn_visibility(opened, faces))
     save_model(told, out, weights_dtype(opened))
     slopes = ", ".join(f"{name} {w:.2f}" for name, w in zip(SIGNS, calibration.slopes[0], strict=True))

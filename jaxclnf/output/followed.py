@@ -99,7 +99,7 @@ def _steps(
 
 def _detected(config: TrackConfig, state: TrackerState, rgb: RGB, find: Detector) -> np.ndarray:
     """Detect the faces of a frame, which is reduced to the size at which detection is best."""
-    return detect_faces(rgb, find, look_scale(config, state)).tilted
+    return detect_faces(rgb, find, look_scale(config, state), any_side=False).tilted
 
 
 def _measured(

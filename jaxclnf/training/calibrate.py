@@ -44,18 +44,20 @@ class FittedTrials(NamedTuple):
     error: Float[np.ndarray, " n"]  # percent of the eye distance, infinite where there is no face
 
 
-def fit_calibration(model: Model, faces: Faces, config: FitConfig | None = None) -> Calibration:
+def fit_calibration(
+    model: Model, faces: Faces, config: FitConfig | None = None, draws: int = 1
+) -> Calibration:
     """Learn the calibration of a model, of any kind of experts, from trials of annotated faces.
 
     ``config`` is what the faces are fitted with, by default the model's settings and, of a model with
-    networks, those of the presets best and fast. Faces that the model learned from are
-    easier for it than others and make it too sure: leave them out
+    networks, those of the presets best and fast. Every face is made harder ``draws`` times by chance. Faces
+    that the model learned from are easier for it than others and make it too sure: leave them out
     (`jaxclnf.data.datasets.Faces.learned_by`). Raises ValueError if errors of these faces have no unit, their
     landmarks are not the model's, or none of them can be fitted.
     """
     check_landmarks(model, faces)
     drawn = np.random.default_rng(0).permutation(len(faces))[:MOST_FACES]
-    met = list(trials(faces.take(np.sort(drawn))))
+    met = [trial for seed in range(draws) for trial in trials(faces.take(np.sort(drawn)), seed)]
     seen: dict[bool, list[FittedTrials]] = {False: [], True: []}
     for settings, every in [(config, 1)] if config else _settings(model):
         outcome, _ = outcomes(model, met[::every], settings)

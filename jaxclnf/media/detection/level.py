@@ -18,6 +18,9 @@ TILTED = np.radians(15)
 _TOLD = 0.65
 _SUSPECT = np.radians(7)  # told
 _LEVEL = np.radians(3)
+_CLEAR = 0.91  # score of a large upright face
+_CLEARER = 0.03  # that another side must show a face better, if ...
+_AT_LEAST = 0.8  # ... it shows it well: under noise scores differ by chance
 _MOST_LOOKS = 4
 _FACE = 80  # pixels of the face in what is looked at ...
 _SIDE = 200  # ... and of that
@@ -40,33 +43,56 @@ def roll_of(points: Float[np.ndarray, "5 2"]) -> float:
     return float(np.angle(np.sum(np.conj(_UPRIGHT) * (x + 1j * y))))
 
 
-def with_rolls(detector: Detector, rgb: RGB) -> Detections:
-    """Detect faces, with tilted boxes for tilted faces."""
+def with_rolls(detector: Detector, rgb: RGB, any_side: bool = False) -> Detections:
+    """What a detector finds, faces that are tilted in boxes that are tilted with them.
+
+    If ``any_side`` of the photo may be the upper one, faces that are not seen clearly are looked at from all.
+    """
     found = detector(rgb)
     rolls = np.zeros(len(found.boxes), np.float32)
-    boxes = found.boxes.copy()
+    boxes, scores = found.boxes.copy(), found.scores.copy()
     for i, points in enumerate(() if found.points is None else found.points):
-        if abs(first := roll_of(points)) > _SUSPECT:
+        first = roll_of(points) / _TOLD
+        if any_side and scores[i] < _CLEAR:
+            first, scores[i] = _from_all_sides(detector, rgb, boxes[i], first, float(scores[i]))
+        if abs(first) > _SUSPECT / _TOLD:
             boxes[i], rolls[i] = _second_look(detector, rgb, boxes[i], first)
-    return found._replace(boxes=boxes, rolls=rolls)
+    return found._replace(boxes=boxes, scores=scores, rolls=rolls)
+
+
+def _from_all_sides(
+    detector: Detector, rgb: RGB, box: Float[np.ndarray, "4"], first: float, score: float
+) -> tuple[float, float]:
+    """The roll at which a face is seen best, and its score there: as it was, or turned by quarters."""
+    best = first, max(score + _CLEARER, _AT_LEAST)
+    for quarter in (np.pi / 2, -np.pi / 2, np.pi):
+        found = _in_the_middle(detector(_turned(rgb, box, quarter).picture))
+        if found is not None and found.points is not None and found.scores[0] > best[1]:
+            best = quarter + roll_of(found.points[0]) / _TOLD, float(found.scores[0])
+    return best if best[0] != first else (first, score)
 
 
 def _second_look(
-    detector: Detector, rgb: RGB, box: Float[np.ndarray, "4"], first: float
+    detector: Detector, rgb: RGB, box: Float[np.ndarray, "4"], roll: float
 ) -> tuple[Float[np.ndarray, "4"], float]:
-    """Find the face's box and roll; the box stays as it was if the face is nearly upright or not found."""
-    roll, best = first / _TOLD, (box, 0.0)
+    """The face's box and roll, or the box as it was where the face is nearly level or not found anew."""
+    best = (box, 0.0)
     for _ in range(_MOST_LOOKS):
         turned = _turned(rgb, box, roll)
         found = _in_the_middle(detector(turned.picture))
         if found is None or found.points is None:
             break
-        best = _in_photo(found.boxes[0], turned, roll), roll
+        best = _in_photo(found.boxes[0], turned, roll), _principal(roll)
         left = roll_of(found.points[0])
         if abs(left) < _LEVEL:
             break
         roll += left / _TOLD
     return best if abs(best[1]) > TILTED else (box, 0.0)
+
+
+def _principal(angle: float) -> float:
+    """An angle in [-pi, pi]."""
+    return float((angle + np.pi) % (2 * np.pi) - np.pi)
 
 
 def _turned(rgb: RGB, box: Float[np.ndarray, "4"], roll: float) -> _Turned:

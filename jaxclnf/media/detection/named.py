@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from jaxclnf.media.detection import hog, libface
+from jaxclnf.media.detection.again import with_further_looks
 from jaxclnf.media.detection.found import Detections, Detector
 from jaxclnf.media.detection.level import with_rolls
 from jaxclnf.media.detection.sizes import enlarged, reduced
@@ -40,17 +41,22 @@ def detect_faces(
     photo: UInt8[np.ndarray, "height width *channels"],
     detector: Detector | str | None = None,
     scale: float = 1.0,
+    any_side: bool = True,
 ) -> Detections:
     """Find the faces of a photo, RGB (height, width, 3) or grey, 8 bits; tilted ones in tilted boxes.
 
     ``detector`` is a built-in one's name or a function from a photo to `Detections`. Networks see more in
-    colour. With a ``scale`` below 1 the photo is reduced first, where only large faces are looked for.
+    colour. With a ``scale`` below 1 the photo is reduced first, where only large faces are looked for. Where
+    a network finds nothing, it looks at a brighter picture and, if ``any_side`` of the photo may be the upper
+    one, at pictures turned by quarters.
     """
     if photo.ndim not in (2, 3) or photo.shape[2:] not in ((), (3,)):
         raise ValueError(f"expected a photo (height, width) or (height, width, 3); got {photo.shape}")
     rgb = np.repeat(photo[:, :, None], 3, axis=2) if photo.ndim == 2 else photo
     find = detector if callable(detector) else named_detector(detector)
-    return enlarged(with_rolls(find, reduced(rgb, scale)), min(scale, 1.0))
+    if scale < 1:
+        return enlarged(with_rolls(find, reduced(rgb, scale)), scale)
+    return with_further_looks(find, np.ascontiguousarray(rgb), any_side)
 
 
 def _libface() -> Detector:

@@ -1,16 +1,16 @@
-"""The faces to learn from, cropped to one size and put where the training steps can sample them."""
+"""The training faces of patch experts, cropped to one size so that training steps can sample them."""
 
 from __future__ import annotations
 
 from functools import partial
 from typing import NamedTuple
 
-import cv2
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, UInt8
 
+from jaxclnf.batch.canvas import Canvas, cut
 from jaxclnf.data.datasets import Faces
 from jaxclnf.fitting.pose import params_from_landmarks
 from jaxclnf.ops.sample import sample_patches
@@ -43,10 +43,11 @@ def gather(faces: Faces, pdm: PDM, with_mirrored: bool = True) -> TrainingPhotos
     """Read and crop every photo. If the markup has a mirror table, every face comes mirrored too."""
     sizes = np.asarray(_explain(pdm, jnp.asarray(faces.points)).scale)
     crops = [_crop(faces.image(i), faces.points[i], float(sizes[i])) for i in range(len(faces))]
-    scale = np.array([c.scale for c in crops], np.float32)[:, None, None]
-    origin = np.array([c.origin for c in crops], np.float32)
-    points = (faces.points - origin[:, None]) * scale
-    boxes = _tight_boxes(points) if faces.boxes is None else _cropped_boxes(faces.boxes, origin, scale[:, 0])
+    points = np.stack([crop.of_photo(face) for crop, face in zip(crops, faces.points, strict=True)])
+    if faces.boxes is None:
+        boxes = _tight_boxes(points)
+    else:
+        boxes = np.stack([crop.box(box) for crop, box in zip(crops, faces.boxes, strict=True)])
     index, mirrored = np.arange(len(faces)), np.zeros(len(faces), bool)
     if with_mirrored and faces.mirror is not None:
         points = np.concatenate([points, _mirror_points(points)[:, list(faces.mirror)]])
@@ -78,29 +79,11 @@ def sample_face(
     return sample_patches(photos.pixels[photos.photo[face]], centres, flip[:, None] * img_from_ref, size)
 
 
-class _Crop(NamedTuple):
-    pixels: np.ndarray
-    origin: np.ndarray  # of the crop, in pixels of the photo
-    scale: float  # pixels of the crop per pixel of the photo
-
-
-def _crop(image: np.ndarray, points: np.ndarray, resolution: float) -> _Crop:
-    low, high = points.min(0), points.max(0)
-    extent = float((high - low).max())
-    reach = 0.5 * extent * (1 + 2 * MARGIN)
-    scale = min(1.0, MAX_RESOLUTION / float(resolution), SIDE / (2 * reach))
-    half = SIDE / scale / 2
-    height, width = image.shape
-    x0, y0 = np.maximum(np.floor((low + high) / 2 - half).astype(int), 0)
-    x1, y1 = np.minimum([x0 + int(2 * half), y0 + int(2 * half)], [width, height])
-    part = image[y0:y1, x0:x1]
-    if scale < 1:
-        part = cv2.resize(part, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-    part = part[:SIDE, :SIDE]
-    below, right = SIDE - part.shape[0], SIDE - part.shape[1]
-    part = cv2.copyMakeBorder(part, 0, below, 0, right, cv2.BORDER_REPLICATE)
-    # Reduction keeps the outer edges of pixels, so their centres shift by half the difference.
-    return _Crop(part, np.array([x0, y0]) - 0.5 + 0.5 / scale, scale)
+def _crop(image: np.ndarray, points: np.ndarray, resolution: float) -> Canvas:
+    """Cut out a face that has ``resolution`` pixels per model unit in its photo, with a margin around it."""
+    box = np.concatenate([points.min(0), np.ptp(points, axis=0)])
+    room = SIDE / (float(box[2:].max()) * (1 + 2 * MARGIN))
+    return cut(image, box, 0.0, SIDE, min(1.0, MAX_RESOLUTION / resolution, room))
 
 
 @jax.jit
@@ -112,10 +95,6 @@ def _explain(pdm: PDM, points: Float[Array, "n_faces n_points 2"]) -> FaceParams
 def _tight_boxes(points):
     low = points.min(1)
     return np.concatenate([low, points.max(1) - low], axis=1)
-
-
-def _cropped_boxes(boxes, origin, scale):
-    return np.concatenate([(boxes[:, :2] - origin) * scale, boxes[:, 2:] * scale], axis=1)
 
 
 def _mirror_points(points):

@@ -1,14 +1,14 @@
-"""The faces to learn from, cropped to one size, with the frames that a fit would look at them in."""
+"""The training faces of networks, cropped to one size, with the frames in which a fit looks at them."""
 
 from __future__ import annotations
 
 from functools import partial
 
-import cv2
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxclnf.batch.canvas import Canvas, cut
 from jaxclnf.data.datasets import Faces
 from jaxclnf.fitting.fit import corrected_boxes
 from jaxclnf.fitting.network import window_on
@@ -18,14 +18,14 @@ from jaxclnf.training.conv.recipe import ConvRecipe
 from jaxclnf.types import PDM, ConvExperts
 
 RESOLUTION = 1.36
-"""Pixels of a crop for one of the picture; larger faces are reduced to it by area."""
+"""Pixels of a crop per pixel of the picture; larger faces are reduced to it by area."""
 
 ROOM = 2.25
 """Side of a crop in sides of the picture at `RESOLUTION`'s scale: heads turn and boxes lie beside them."""
 
 
 def patch_scale(pdm: PDM, recipe: ConvRecipe) -> float:
-    """Pixels of the picture a model unit: the mean face's box takes its part of the picture."""
+    """Compute the picture's pixels per model unit: the mean face's box takes its share of the side."""
     return recipe.side / (recipe.reach * float(np.ptp(np.asarray(pdm.mean)[:, :2], axis=0).max()))
 
 
@@ -40,13 +40,12 @@ def gather_crops(faces: Faces, pdm: PDM, experts: ConvExperts, recipe: ConvRecip
         _crop(faces.image(i), faces.points[i], float(truth.scale[i]), float(experts.patch_scale), recipe)
         for i in range(len(faces))
     ]
-    pixels, corners, scales = (np.stack(a) for a in zip(*crops, strict=True))
-    moved = (points - corners[:, None] + 0.5) * scales[:, None, None] - 0.5
-    return Crops(
-        jnp.asarray(pixels),
-        jnp.asarray(moved, jnp.float32),
-        *(_moved(np.asarray(frame), corners, scales) for frame in frames),
-    )
+    moved = [
+        [_moved(crop, frame) for crop, frame in zip(crops, np.asarray(of), strict=True)] for of in frames
+    ]
+    own = [crop.of_photo(face) for crop, face in zip(crops, faces.points, strict=True)]
+    pixels = np.stack([crop.pixels for crop in crops])
+    return Crops(jnp.asarray(pixels), *(jnp.asarray(np.stack(a), jnp.float32) for a in (own, *moved)))
 
 
 def _tight(faces: Faces) -> jax.Array:
@@ -66,22 +65,12 @@ def _frame(pdm: PDM, experts: ConvExperts, params) -> jax.Array:
 
 def _crop(
     image: np.ndarray, points: np.ndarray, scale: float, patch_scale: float, recipe: ConvRecipe
-) -> tuple[np.ndarray, np.ndarray, np.float32]:
-    """A square about the face, its corner in the photo and its pixels per pixel of the photo."""
-    side = round(ROOM * recipe.side)
-    extent = round(side / min(1.0, RESOLUTION * patch_scale / scale))
-    corner = np.floor((points.min(0) + points.max(0)) / 2 - extent / 2).astype(int)
-    end = corner + extent
-    low, high = np.maximum(corner, 0), np.minimum(end, image.shape[::-1])
-    part = image[low[1] : high[1], low[0] : high[0]]
-    (left, top), (right, bottom) = low - corner, end - high
-    part = cv2.copyMakeBorder(part, top, bottom, left, right, cv2.BORDER_REPLICATE)
-    pixels = cv2.resize(part, (side, side), interpolation=cv2.INTER_AREA)
-    return pixels.astype(np.uint8), corner.astype(np.float32), np.float32(side / extent)
+) -> Canvas:
+    """Cut out a square about a face that has ``scale`` pixels per model unit in its photo."""
+    box = np.concatenate([points.min(0), np.ptp(points, axis=0)])
+    return cut(image, box, 0.0, round(ROOM * recipe.side), min(1.0, RESOLUTION * patch_scale / scale))
 
 
-def _moved(frames: np.ndarray, corners: np.ndarray, scales: np.ndarray) -> jax.Array:
-    """Frames of the photo as frames of its crop."""
-    factor = scales[:, None, None]
-    centre = (frames[:, :, 2:] - corners[..., None] + 0.5) * factor - 0.5
-    return jnp.asarray(np.concatenate([factor * frames[:, :, :2], centre], 2), jnp.float32)
+def _moved(canvas: Canvas, frame: np.ndarray) -> np.ndarray:
+    """Turn a frame of the photo into one of its crop."""
+    return np.column_stack([canvas.scale * frame[:, :2], canvas.of_photo(frame[:, 2])])

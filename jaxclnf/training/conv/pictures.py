@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, UInt8
 
+from jaxclnf.ops.sample import bilinear
 from jaxclnf.training.conv.recipe import ConvRecipe
 
 
@@ -71,15 +72,8 @@ def _sampled(image: Array, points: Array, frame: Array, side: int) -> tuple[Arra
     grid = jnp.arange(side, dtype=frame.dtype) - centre
     x = frame[0, 0] * grid[None] + frame[0, 1] * grid[:, None] + frame[0, 2]
     y = frame[1, 0] * grid[None] + frame[1, 1] * grid[:, None] + frame[1, 2]
-    height, width = image.shape
-    x, y = jnp.clip(x, 0, width - 1), jnp.clip(y, 0, height - 1)
-    col, row = jnp.minimum(jnp.floor(x), width - 2), jnp.minimum(jnp.floor(y), height - 2)
-    dx, dy = x - col, y - row
-    place = (row * width + col).astype(jnp.int32)
-    corner = [image.reshape(-1)[place + step].astype(jnp.float32) for step in (0, 1, width, width + 1)]
-    top, bottom = corner[0] + dx * (corner[1] - corner[0]), corner[2] + dx * (corner[3] - corner[2])
     own = (points - frame[None, :, 2]) @ jnp.linalg.inv(frame[:, :2]).T + centre
-    return top + dy * (bottom - top), own
+    return bilinear(image[None], jnp.uint32(0), x, y), own
 
 
 def _weathered(

@@ -114,11 +114,6 @@ class TestBatches:
             found = fit_batch(model, images[order], boxes[order], synthetic_config())
             np.testing.assert_allclose(found.landmarks, expected[order], atol=ALONE)
 
-    def test_vmap_of_fit(self) -> None:
-        model, images, boxes, expected = self.alone(np.float32)
-        found = jax.vmap(fit, in_axes=(None, 0, 0, None))(model, images, boxes, synthetic_config())
-        np.testing.assert_allclose(found.landmarks, expected, atol=ALONE)
-
     def test_many_boxes_on_one_image(self) -> None:
         model, images, boxes, _ = self.alone(np.float32)
         boxes = boxes[0] + np.arange(4, dtype=np.float32)[:, None]

@@ -24,6 +24,14 @@ class Settled(NamedTuple):
     openface: OpenFaceTables | None
 
 
+def settle_fits(
+    model: Model, config: FitConfig, model_name: str | None, validator_name: str | None, release: str | None
+) -> Settled:
+    """Add to a model and settings the validator and OpenFace's tables that a user asks for."""
+    judge = validator(validator_name, model, model_name)
+    return Settled(model, config, judge, openface_tables(release, model, config))
+
+
 def detector_name(name: str | None, preset: Preset) -> str | None:
     """Choose the detector that a user names, or that goes with OpenFace's presets; None: the default."""
     openfaces = preset in OPENFACES

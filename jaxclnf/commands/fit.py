@@ -74,10 +74,7 @@ def fit_command(
     def settled() -> choices.Settled:
         engine = choices.use_model(model)
         config = choices.asked_config(preset, multi_view, parts, set_, engine, gaze)
-        judge = choices.validator(validator, engine, model)
-        return choices.Settled(
-            engine, config, judge, choices.openface_tables(openface_columns, engine, config)
-        )
+        return choices.settle_fits(engine, config, model, validator, openface_columns)
 
     view = choices.camera(camera)
     there = on_cluster.given(cluster, workers=workers, shard=shard, gpus=gpus, readers=readers)

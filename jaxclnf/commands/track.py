@@ -83,10 +83,7 @@ def track(
         # OpenFace 2 tries all its starts wherever its detector finds a face in a video.
         several = multi_view or preset == options.Preset.openface2 or has_cen(engine)
         config = choices.asked_config(preset, several, parts, set_, engine, gaze)
-        judge = choices.validator(validator, engine, model)
-        return choices.Settled(
-            engine, config, judge, choices.openface_tables(openface_columns, engine, config)
-        )
+        return choices.settle_fits(engine, config, model, validator, openface_columns)
 
     there = on_cluster.given(cluster, workers=workers)
     if there is not None:

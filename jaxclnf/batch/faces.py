@@ -12,7 +12,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxclnf.batch.canvas import MIN_SIDE
+from jaxclnf.batch.again import looks_again, with_second_looks
+from jaxclnf.batch.canvas import MIN_SIDE, Canvas
 from jaxclnf.batch.devices import fit_beside_others, fit_sharded, replicate
 from jaxclnf.batch.forked import fit_elsewhere, is_inherited
 from jaxclnf.batch.pipeline import ahead
@@ -113,17 +114,37 @@ def in_flight(devices: Sequence[Any]) -> int:
 
 
 def _fit(model: Model, batch: list[PlacedFace], config: FitConfig | None, limits: Limits) -> FitResult:
-    """Fit a batch, padded with copies of its last face; returns numpy arrays."""
-    size = padded_size(len(batch), sizes_for(batch[0], limits))
-    filled = batch + batch[-1:] * (size - len(batch))
-    canvases = np.stack([face.canvas.pixels for face in filled])
+    """Fit a batch, and look again where a face was hardly found; returns numpy arrays."""
+    canvases = [face.canvas for face in batch]
     with np.errstate(invalid="ignore"):  # an invalid box stays invalid
-        boxes = np.stack([face.canvas.box(face.box) for face in filled])
-    arguments = model, canvases, boxes.astype(np.float32), config
+        boxes = [face.canvas.box(face.box) for face in batch]
+
+    def fit_canvases(canvases, boxes) -> FitResult:
+        return _fit_canvases(model, canvases, boxes, config, sizes_for(batch[0], limits))
+
+    result = fit_canvases(canvases, boxes)
+    settings = _settings(model, config)
+    if not looks_again(model, settings):
+        return result
+    return with_second_looks(model, settings, fit_canvases, canvases, boxes, result)
+
+
+def _fit_canvases(
+    model: Model,
+    canvases: Sequence[Canvas],
+    boxes: Sequence[np.ndarray],
+    config: FitConfig | None,
+    sizes: Sequence[int],
+) -> FitResult:
+    """Fit a face on each canvas, padded to one of the ``sizes`` with copies of the last one."""
+    take = np.minimum(np.arange(padded_size(len(canvases), sizes)), len(canvases) - 1)
+    pixels = np.stack([canvases[i].pixels for i in take])
+    with np.errstate(invalid="ignore"):
+        in_boxes = np.stack([boxes[i] for i in take]).astype(np.float32)
     devices = jax.local_devices()
     if len(devices) > 1:
-        return jax.device_get(fit_sharded(*arguments, devices))
-    return fit_beside_others(*arguments)
+        return jax.device_get(fit_sharded(model, pixels, in_boxes, config, devices))
+    return fit_beside_others(model, pixels, in_boxes, config)
 
 
 def _finish(batch: list[PlacedFace], result: FitResult) -> Iterator[tuple[int, FitResult]]:

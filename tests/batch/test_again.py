@@ -1,0 +1,42 @@
+"""Faces that lie on their side are found at a second look; those that are found are looked at once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from engine import synthetic_config, synthetic_model
+
+import jaxclnf
+from jaxclnf.batch.again import looks_again
+from jaxclnf.batch.faces import _fit_canvases
+
+PHOTO = Path(__file__).parents[2] / "docs" / "grace_hopper.png"
+BOX = np.array([185, 110, 175, 175], np.float32)
+
+
+def test_a_face_on_its_side_is_found_as_it_is_upright(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, upright = jaxclnf.load_model(), jaxclnf.to_grey(jaxclnf.read_photo(PHOTO))
+    calls = []
+
+    def counted(*arguments):
+        calls.append(len(arguments[1]))
+        return _fit_canvases(*arguments)
+
+    monkeypatch.setattr("jaxclnf.batch.faces._fit_canvases", counted)
+    expected = jaxclnf.fit_faces(model, [upright], BOX[None]).landmarks[0]
+    assert calls == [1]
+    lying = np.ascontiguousarray(np.rot90(upright, -1))  # (x, y) comes to (height - 1 - y, x)
+    x, y = len(upright) - 1 - BOX[1] - BOX[3], BOX[0]
+    found = jaxclnf.fit_faces(model, [lying], np.array([[x, y, BOX[3], BOX[2]]])).landmarks[0]
+    assert len(calls) > 2
+    back = np.stack([found[:, 1], len(upright) - 1 - found[:, 0]], 1)
+    eyes = np.linalg.norm(expected[36] - expected[45])
+    assert np.linalg.norm(back - expected, axis=1).mean() < 0.02 * eyes
+
+
+def test_only_networks_with_a_calibration_look_again() -> None:
+    model = jaxclnf.load_model()
+    assert looks_again(model, model.settings)
+    assert not looks_again(synthetic_model(np.float32), synthetic_config())

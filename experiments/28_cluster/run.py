@@ -241,7 +241,7 @@ def main() -> None:
         sys.exit("needs ../shared (faces and photos)")
     with tempfile.TemporaryDirectory() as name:
         trial = Trial(Path(name), asked.photos)
-        if "same" not in asked.parts:
+        if {"same", "scaling"}.isdisjoint(asked.parts):
             trial.alone()
         for part in asked.parts:
             PARTS[part](trial)

@@ -57,5 +57,5 @@ def _in_csv(text: str, between: str, names: Sequence[str]) -> Iterator[Row]:
 def _places(header: Sequence[str], names: Sequence[str]) -> list[int]:
     known = [name.strip().lower() for name in header]
     if missing := [name for name in names if name not in known]:
-        raise ValueError(f"the first line has no {', '.join(missing)}")
+        raise ValueError(f"it has no column {', '.join(missing)}")
     return [known.index(name) for name in names]

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 
 from jaxclnf.media.boxes import boxes_of, boxes_without_photo, read_boxes
@@ -35,6 +36,22 @@ def test_folders_are_searched_and_own_pictures_left_out(folder: Path) -> None:
         assert found.failures == []
     assert names(find_photos(["."]).passed_over) == ["notes.txt"]
     assert names(find_photos(["out/b.png"]).paths) == ["out/b.png"]  # asked for by its name
+
+
+def test_tables_are_lists_and_hold_boxes(folder: Path) -> None:
+    table = pl.DataFrame({"File": ["b.jpg", "a.PNG", "b.jpg"], "x": [1.5, 2, 3], "y": 4, "w": 5, "h": 6})
+    table.write_parquet("list.parquet")
+    (folder / "list.csv").write_text("file;x;y;w;h\nb.jpg;1,5;4;5;6\na.PNG;2;4;5;6\nb.jpg;3;4;5;6\n")
+    for name in ("list.parquet", "list.csv"):
+        assert names(find_photos([name]).paths) == ["b.jpg", "a.PNG"]
+        boxes = read_boxes(Path(name))
+        np.testing.assert_array_equal(boxes["b.jpg"], [[1.5, 4, 5, 6], [3, 4, 5, 6]])
+    table.drop("w").write_parquet("short.parquet")
+    with pytest.raises(ValueError, match="short.parquet is not a table of boxes .* has no column w"):
+        read_boxes(Path("short.parquet"))
+    (folder / "no.parquet").write_bytes(b"PAR1 and no more")
+    (failure,) = find_photos(["no.parquet"]).failures
+    assert failure.reason.startswith("no.parquet is not a list of photos: ")
 
 
 def test_patterns_lists_and_files_each_photo_once(folder: Path) -> None:

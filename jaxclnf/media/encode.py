@@ -50,7 +50,7 @@ class VideoFile:
             picture = cv2.resize(picture, self._size)
         seconds = self._n_frames / self._fps if time is None else time
         self._ticks = max(round(seconds * _TICKS), self._ticks + 1)
-        colours = cv2.cvtColor(_even(picture), cv2.COLOR_RGB2YUV_I420)
+        colours: Any = cv2.cvtColor(_even(picture), cv2.COLOR_RGB2YUV_I420)
         frame = av.VideoFrame.from_ndarray(colours, format="yuv420p")
         frame.pts, frame.time_base = self._ticks, Fraction(1, _TICKS)
         self._n_frames += 1

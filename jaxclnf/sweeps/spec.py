@@ -23,6 +23,7 @@ Paths are relative to the specification's folder.
 from __future__ import annotations
 
 import itertools
+import math
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -37,6 +38,9 @@ from jaxclnf.types import Model
 
 BASES = ("model", *PRESETS)
 SEARCHES = ("grid", "random", "halving")
+MOST_SETTINGS = 10_000
+"""Limit of a sweep's settings, beyond which it would never end."""
+
 _OPTIONS = {"datasets": list, "model": str, "faces": int, "seed": int, "search": str, "count": int}
 _OPTIONS |= {"base": str, "first_faces": int, "factor": int, "held_back": float, "vary": dict}
 
@@ -120,6 +124,12 @@ def _draw(vary: Mapping[str, Any], spec: Spec, count: int) -> list[Setting]:
     if spec.search == "grid":
         if ranges := [name for name, values in vary.items() if not isinstance(values, list)]:
             raise ValueError(f"{ranges[0]} is not a list; a range is for search = 'random' or 'halving'")
+        count = math.prod(map(len, vary.values()))
+    if count > MOST_SETTINGS:
+        raise ValueError(
+            f"{count:,} settings, expected at most {MOST_SETTINGS:,}; search = 'random' draws some of them"
+        )
+    if spec.search == "grid":
         return [dict(zip(vary, row, strict=True)) for row in itertools.product(*vary.values())]
     rng = np.random.default_rng(spec.seed)
     drawn = [{name: _one(name, values, rng) for name, values in vary.items()} for _ in range(count)]

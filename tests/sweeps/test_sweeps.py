@@ -81,6 +81,8 @@ def test_a_setting_changes_what_it_names():
         ("windows = [[9, 9, 7, 7, 7]]\nscales = [[0, 1, 2, 2, 2]]", "", "expected reg_factor for every"),
         (GOOD, 'search = "best"', "expected one of grid"),
         (GOOD, "faces = 0", "expected at least 1"),
+        (GOOD, 'search = "random"\ncount = 1000000000', "1,000,000,000 settings, expected at most 10,000"),
+        ("\n".join(f'"sigma.{i}" = {[*range(1, 30)]}' for i in range(4)), "", "707,281 settings, expected"),
         (GOOD, "colour = 1", "is not an option of sweeps"),
         ("", "", "a table [vary]"),
         ("sigma = ", "", "is not TOML"),

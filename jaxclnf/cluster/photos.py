@@ -110,7 +110,8 @@ def _finished(share: Share, shard: Shard, loading: Iterable[tuple[Photo | Failur
     def batches() -> Iterator[list[list[str]]]:
         for n, photo in enumerate(fit_loaded(model, loaded(), config, validator)):
             if isinstance(photo, Failure):
-                failures.append(photo)
+                reason = photo.reason.replace(photo.source, sources[n])  # a copy's, if the fit failed
+                failures.append(Failure(sources[n], reason))
                 continue
             if shard.stems:
                 failures.extend(_extras(job, photo, sources[n], shard.stems[n], mean))
@@ -133,10 +134,12 @@ def _extras(job: PhotoJob, photo: Photo, source: str, stem: str, mean: np.ndarra
 
 def with_stems(shards: Iterable[Shard], extras: Extras) -> Iterator[Shard]:
     """Add names for the files of the photos to shards, if such files are written."""
+    if not extras.endings:
+        yield from shards
+        return
     names = Names([*extras.endings, extras.longest])
     for shard in shards:
-        stems = tuple(names.give(Path(source).stem or "out") for source in shard.sources)
-        yield shard._replace(stems=stems) if extras.endings else shard
+        yield shard._replace(stems=tuple(names.give(Path(each).stem or "out") for each in shard.sources))
 
 
 def with_boxes(shard: Shard, boxes: dict[str, np.ndarray], table: Path) -> Shard:

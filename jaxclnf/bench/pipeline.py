@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 N_PHOTOS, N_FRAMES = 1000, 750
 N_ALONE = 6 * GROUP  # photos for timing each stage alone
-PLAIN, FULL = "no pictures, no report", "pictures and report"
+PLAIN, FULL, DRAWN = "no pictures, no report", "pictures and report", "film drawn, no report"
 _COLOURS = {
     "read": "#4c78a8",
     "decode": "#4c78a8",
@@ -71,9 +71,10 @@ def _tracked(film: Path, n_frames: int, chosen: list[str], plain: list[str], n_f
     first = ["--frames", "1", *plain, "--out", f"{film}.first"]
     start = min(run_tool("", "frame", 1, [*track, *first]).wall_s for _ in range(2))
     run_tool("", "frame", 1, [*track, "--frames", "30", *plain, "--out", f"{film}.first"])
+    kinds = {PLAIN: plain, DRAWN: ["--no-report"]}
     return [
-        run_tool(f"{faces}, {PLAIN}", "frame", n_frames, [*track, *plain, "--out", f"{film}.plain"], start),
-        run_tool(f"{faces}, {FULL}", "frame", n_frames, [*track, "--out", f"{film}.full"], start),
+        run_tool(f"{faces}, {name}", "frame", n_frames, [*track, *how, "--out", f"{film}.{i}"], start)
+        for i, (name, how) in enumerate(kinds.items())
     ]
 
 

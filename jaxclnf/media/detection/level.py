@@ -18,7 +18,8 @@ TILTED = np.radians(15)
 _TOLD = 0.65
 _SUSPECT = np.radians(7)  # told
 _LEVEL = np.radians(3)
-_CLEAR = 0.91  # score of a large upright face
+_CLEAR = 0.91  # score of an upright face ...
+_LARGE = 40  # ... that is more pixels wide; smaller ones have less, and look alike from all sides
 _CLEARER = 0.03  # that another side must show a face better, if ...
 _AT_LEAST = 0.8  # ... it shows it well: under noise scores differ by chance
 _MOST_LOOKS = 4
@@ -53,7 +54,7 @@ def with_rolls(detector: Detector, rgb: RGB, any_side: bool = False) -> Detectio
     boxes, scores = found.boxes.copy(), found.scores.copy()
     for i, points in enumerate(() if found.points is None else found.points):
         first = roll_of(points) / _TOLD
-        if any_side and scores[i] < _CLEAR:
+        if any_side and scores[i] < _CLEAR and boxes[i, 2] > _LARGE:
             first, scores[i] = _from_all_sides(detector, rgb, boxes[i], first, float(scores[i]))
         if abs(first) > _SUSPECT / _TOLD:
             boxes[i], rolls[i] = _second_look(detector, rgb, boxes[i], first)

@@ -16,7 +16,9 @@ from shared_data import shared
 from jaxclnf.media.detection import detect_faces
 from jaxclnf.media.images import read_photo, to_grey
 from jaxclnf.media.video import VideoFile
+from jaxclnf.output.tables import LOST, NO_FACE
 from jaxclnf.sweeps.spec import read_spec
+from jaxclnf.types import STATUS_WORDS, Status
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = sorted((ROOT / "docs").glob("*.md"))
@@ -72,6 +74,14 @@ def test_every_page_is_linked_and_every_link_leads_somewhere() -> None:
             assert (page.parent / target).exists(), (page.name, target)
             linked.add((page.parent / target).resolve())
     assert set(PAGES) <= linked
+
+
+def test_the_page_of_the_table_names_every_status() -> None:
+    page = (ROOT / "docs/read-the-table.md").read_text(encoding="utf-8")
+    for status in Status:
+        assert f"| `{STATUS_WORDS[status]}` | `{status.name}` |" in page
+    for word in (NO_FACE, LOST):
+        assert f"| `{word}` | |" in page
 
 
 def test_the_sweep_of_its_page_can_be_read(tmp_path: Path) -> None:

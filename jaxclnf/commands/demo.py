@@ -13,9 +13,9 @@ from jaxclnf.commands.fit import fit_command
 
 def demo(
     model: options.ModelOption = None,
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the table and the picture.")] = Path(
-        "demo"
-    ),
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="Folder for the table, the picture and report.html.")
+    ] = Path("demo"),
 ) -> None:
     """Find the landmarks of Rear Admiral Grace Hopper, on the photo that comes with matplotlib."""
     from matplotlib import cbook

@@ -11,7 +11,9 @@ import typer
 if TYPE_CHECKING:
     from jaxclnf.models.manifest import Fetch
 
-models = typer.Typer(help="OpenFace's models: install and list them.", no_args_is_help=True)
+models = typer.Typer(
+    help="Install OpenFace's models or the face detector YuNet; list the models.", no_args_is_help=True
+)
 
 
 class What(StrEnum):

@@ -37,7 +37,8 @@ ModelOption = Annotated[
         "--model",
         "-m",
         envvar="JAXCLNF_MODEL",
-        help="A converted .npz, OpenFace's main_clnf_*.txt or an installed model's name; by default our own.",
+        help="A converted .npz, OpenFace's main_clnf_*.txt or an installed model's name; "
+        "by default the model that ships.",
     ),
 ]
 PresetOption = Annotated[Preset, typer.Option(help="Settings that belong together.")]
@@ -57,7 +58,7 @@ SetOption = Annotated[
     typer.Option(
         "--set",
         metavar="NAME=VALUE",
-        help="Change a setting of FitConfig: windows=11,9,7, iterations=10, kernel=exact, sigma.0=1.5, ...",
+        help="Change a setting by name: windows=11,9,7, iterations=10, sigma.0=1.5; see docs/settings.md.",
     ),
 ]
 GazeOption = Annotated[

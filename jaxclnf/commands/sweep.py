@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def sweep(
-    spec: Annotated[Path, typer.Argument(help="Settings to try: a TOML file (see jaxclnf/sweeps/spec.py).")],
+    spec: Annotated[Path, typer.Argument(help="Settings to try: a TOML file (see docs/sweep-settings.md).")],
     out: Annotated[
         Path | None,
         typer.Option("--out", "-o", help="Folder of results; by default beside SPEC, with its name."),

@@ -78,8 +78,14 @@ def changed(config: Config, changes: Mapping[str, Any]) -> Config:
 
 def _column(name: str, head: str) -> Field:
     if head not in COLUMNS:
-        raise ValueError(f"{name!r} is not a setting; settings are {', '.join(NAMES)}")
+        raise unknown(name)
     return COLUMNS[head]
+
+
+def unknown(name: str) -> ValueError:
+    """Make the error for a name that no setting has."""
+    known = ", ".join(NAMES)
+    return ValueError(f"{name!r} is not a setting; settings are {known}; docs/settings.md says what each is")
 
 
 def _number(stages: Sequence[Stage], name: str, text: str) -> int:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from jaxclnf.config.fields import FLAG
-from jaxclnf.config.names import COLUMNS, NAMES, WHOLE
+from jaxclnf.config.names import COLUMNS, WHOLE, unknown
 
 
 def from_plain(name: str, value: Any) -> Any:
@@ -49,7 +49,7 @@ def _field(name: str) -> str:
     own = name.split(".", 2)[-1] if name.startswith("parts.") else name
     head = own.partition(".")[0]
     if head not in COLUMNS and head not in WHOLE:
-        raise ValueError(f"{name!r} is not a setting; settings are {', '.join(NAMES)}")
+        raise unknown(name)
     return head
 
 

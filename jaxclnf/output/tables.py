@@ -4,8 +4,9 @@ After OpenFace's columns come, by option, the certainty of each landmark, and th
 file), ``status`` (how the fit ended, in words) and ``log_likelihood``. What is not known, as where no face
 was found, is NaN.
 
-Landmarks, pose and parameters are NaN, too, where they cannot be trusted: where a fit failed, and in videos
-where ``success`` is 0. ``status``, ``confidence`` and ``log_likelihood`` then say what became of the face.
+Landmarks, pose and parameters are NaN, too, where a fit failed, and in videos where ``success`` is 0; a fit
+that came to its end has them, however low its confidence is. ``status``, ``confidence`` and
+``log_likelihood`` then say what became of the face.
 """
 
 from __future__ import annotations

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import fields, replace
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from described_settings import row
 
 from jaxclnf.config import PRESETS, FitConfig, Stage, from_plain, from_text, is_static, setting
 from jaxclnf.config.names import NAMES
@@ -50,7 +52,7 @@ def test_equal_settings_are_equal() -> None:
         ({"parts": ["nose"]}, "no settings for a part 'nose'; there are for inner"),
         ({"parts": [], "parts.inner.vote": 1}, "'parts.inner': no such part is fitted"),
         ({"parts.inner.sigma": -1}, "sigma = -1"),
-        ({"sigmas": 1}, "'sigmas' is not a setting; settings are windows, scales"),
+        ({"sigmas": 1}, "'sigmas' is not a setting; settings are windows, scales.*docs/settings.md says"),
     ],
 )
 def test_a_setting_that_is_none_ends_in_a_sentence(changes, sentence) -> None:
@@ -124,3 +126,11 @@ def test_angles_are_degrees_in_text_and_radians_in_python() -> None:
         np.testing.assert_allclose(value, [[0, np.pi / 2, 0]], rtol=1e-6)
     with pytest.raises(ValueError, match="three for each start"):
         from_text("start_rotations", "1,2")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_page_of_settings_says_what_is_declared(name) -> None:
+    lines = (
+        (Path(__file__).resolve().parents[2] / "docs/settings.md").read_text(encoding="utf-8").splitlines()
+    )
+    assert row(name) in lines, f"docs/settings.md lacks or contradicts: {row(name)}"

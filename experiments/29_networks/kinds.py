@@ -45,6 +45,7 @@ class Kind(NamedTuple):
 
     change: Draw
     move: Move = lambda box, rng: box
+    covers: bool = False
 
 
 def _off(box: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -81,10 +82,10 @@ KINDS: dict[str, Kind] = {
     "noisy": Kind(lambda rng: darkened(0.5, 30, _seed(rng))),
     "40 pixels wide": Kind(lambda rng: shrunk(40)),
     "24 pixels wide": Kind(lambda rng: shrunk(24)),
-    "a patch hidden": Kind(lambda rng: patched(tuple(rng.uniform(0.1, 0.9, 2)), (0.4, 0.4), 90)),
-    "a side hidden": Kind(lambda rng: covered(str(rng.choice(SIDES)), 0.4)),
-    "masked": Kind(lambda rng: masked()),
-    "dark glasses": Kind(lambda rng: with_dark_glasses()),
+    "a patch hidden": Kind(lambda rng: patched(tuple(rng.uniform(0.1, 0.9, 2)), (0.4, 0.4), 90), covers=True),
+    "a side hidden": Kind(lambda rng: covered(str(rng.choice(SIDES)), 0.4), covers=True),
+    "masked": Kind(lambda rng: masked(), covers=True),
+    "dark glasses": Kind(lambda rng: with_dark_glasses(), covers=True),
 }
 
 
@@ -98,15 +99,9 @@ def trials(faces: Faces, kind: str) -> Trials:
 def _trial(faces: Faces, i: int, kind: Kind, rng: np.random.Generator) -> tuple[np.ndarray, ...]:
     rgb, points = read_photo(faces.photos[i]), faces.points[i].astype(np.float64)
     picture, moved = kind.change(rng)(rgb, points)
-    same = picture.shape == rgb.shape and np.array_equal(moved, points)
-    hidden = painted(rgb, picture, points) if same and _covers(rgb, picture) else np.zeros(len(points), bool)
+    hidden = painted(rgb, picture, points) if kind.covers else np.zeros(len(points), bool)
     size = np.linalg.norm(moved - moved.mean(0)) / np.linalg.norm(points - points.mean(0))
     box = faces.boxes[i].astype(np.float64)
     middle = moved.mean(0) + size * (box[:2] + box[2:] / 2 - points.mean(0))
     box = np.concatenate([middle - size * box[2:] / 2, size * box[2:]])
     return to_grey(picture), kind.move(box, rng).astype(np.float32), moved, hidden, np.float64(size)
-
-
-def _covers(before: np.ndarray, after: np.ndarray) -> bool:
-    """Tell whether a change left most of the photo as it was."""
-    return 0 < (before != after).any(axis=-1).mean() < 0.5

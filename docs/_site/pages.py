@@ -51,7 +51,9 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 def on_page_markdown(markdown: str, page: Page, **_: object) -> str:
     """Lead links out of docs/ to where the site has the same pages."""
     in_docs = "/" not in page.file.src_uri
-    return markdown.replace("](../experiments/", "](experiments/") if in_docs else markdown
+    if not in_docs:
+        return markdown
+    return markdown.replace("](../experiments/", "](experiments/").replace("](../README.md", "](index.md")
 
 
 def _experiments() -> list[Path]:

@@ -32,8 +32,22 @@ def facts() -> dict[str, str]:
         "devices": ", ".join(map(str, jax.devices())),
         "native code": f"no: {native.missing()}" if native.missing() else "yes",
         "model": os.environ.get("JAXCLNF_MODEL") or str(packaged("model.npz")),
+        "OpenFace": _openface(),
         "cache": _cache(),
     }
+
+
+def _openface() -> str:
+    """Describe the folder of OpenFace's models, and which of them are installed there."""
+    from jaxclnf.models.install import installed, openface_folder
+    from jaxclnf.models.manifest import read_cen_manifest, read_manifest
+
+    manifest = read_manifest()
+    place = openface_folder(manifest)
+    if not place.is_dir():
+        return f"{place}, which does not exist: `jaxclnf models install` makes it"
+    there = [*installed(manifest), *installed(read_cen_manifest())]
+    return f"{place}, {', '.join(there) or 'without whole models'}"
 
 
 def _cache() -> str:

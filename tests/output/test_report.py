@@ -177,9 +177,32 @@ def test_what_was_found_and_not_fitted_is_listed(tmp_path: Path) -> None:
     assert '<td title="/far/b/x.jpg">b/x.jpg</td><td>no face</td>' in page
 
 
-def test_names_are_as_short_as_tells_them_apart() -> None:
-    names = ["/a/b/x.jpg", "/a/c/x.jpg", "/a/y.jpg", "x.jpg", ""]
-    assert short_names(names) == dict(zip(names, ["b/x.jpg", "c/x.jpg", "y.jpg", "x.jpg", ""], strict=True))
+@pytest.mark.parametrize(
+    ("paths", "names"),
+    [
+        (["/a/b/x.jpg", "/a/c/x.jpg", "/a/y.jpg"], ["b/x.jpg", "c/x.jpg", "y.jpg"]),
+        (["/a/b/x.jpg", "/a/b/y.jpg"], ["x.jpg", "y.jpg"]),
+        (["/a/b/x.jpg", "/a/c/y.jpg"], ["b/x.jpg", "c/y.jpg"]),
+        (["/a/x.jpg", "x.jpg", ""], ["/a/x.jpg", "x.jpg", ""]),
+        (["s3://b/one/x.jpg", "s3://b/two/x.jpg"], ["one/x.jpg", "two/x.jpg"]),
+        ([], []),
+    ],
+)
+def test_names_begin_below_the_folder_of_all(paths, names) -> None:
+    assert list(short_names(paths).values()) == names
+
+
+def test_photos_that_failed_are_named_beside_those_that_did_not(tmp_path: Path) -> None:
+    names = columns(5, 3)
+    table = Table.afresh(tmp_path / "landmarks.csv", names)
+    known = {"face": "0", "confidence": "0.9", "source": "/far/person1/001.jpg", "status": "ok"}
+    table.add([[known.get(name, "1") for name in names]])
+    table.finish()
+    bad = "/far/person2/001.jpg"
+    report_photos(tmp_path / "report.html", table.path, {}, [Failure(bad, f"{bad} is empty")])
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert ">person2/001.jpg</td><td>person2/001.jpg is empty</td>" in page
+    assert 'data-name="person1/001.jpg"' in page
 
 
 def test_colours_of_many_faces_differ() -> None:

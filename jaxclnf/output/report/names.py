@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable
+from itertools import takewhile
 from pathlib import PurePath
 
 
 def short_names(paths: Iterable[str]) -> dict[str, str]:
-    """Shorten each path to the file's name and the folders needed to tell it from the others."""
+    """Shorten each path to what follows the folder that all of them lie in."""
     parts = {path: PurePath(path).parts or (path,) for path in paths}
-    names, length = {}, 1
-    while left := [path for path in parts if path not in names]:
-        ends = {path: "/".join(parts[path][-length:]) for path in left}
-        shared = Counter(ends.values())
-        for path, end in ends.items():
-            if shared[end] == 1 or length >= len(parts[path]):
-                names[path] = end
-        length += 1
-    return names
+    folders = [own[:-1] for own in parts.values()]
+    n_common = sum(1 for _ in takewhile(lambda level: len(set(level)) == 1, zip(*folders, strict=False)))
+    return {path: str(PurePath(*own[n_common:])) if own[-1] else path for path, own in parts.items()}

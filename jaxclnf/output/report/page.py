@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -15,7 +15,6 @@ import numpy as np
 from jaxclnf.media.images import RGB
 from jaxclnf.media.inputs import Failure
 from jaxclnf.output.files import write_whole
-from jaxclnf.output.report.names import short_names
 
 THUMBNAIL = 240  # pixels of the longer side
 
@@ -70,7 +69,7 @@ class Page:
 
     title: str
     summary: str
-    failures: Sequence[Failure]
+    failures: Sequence[Line] = ()
     unfitted: Sequence[Line] = ()
     n_unfitted: int = 0
     courses: Sequence[VideoPlots] = ()
@@ -78,14 +77,10 @@ class Page:
     left_out: int = 0
     span: tuple[float, float] = (0.0, 1.0)  # of a drawing's width that its times fill
 
-    @property
-    def failed(self) -> list[Line]:
-        """Turn failures into lines with short names."""
-        names = short_names(dict.fromkeys(failure.source for failure in self.failures))
-        return [
-            Line(names[source], source, reason.replace(source, names[source]))
-            for source, reason in self.failures
-        ]
+
+def failed(failures: Sequence[Failure], names: Mapping[str, str]) -> list[Line]:
+    """Turn failures into lines with short names."""
+    return [Line(names[source], source, reason.replace(source, names[source])) for source, reason in failures]
 
 
 def count(n: int, what: str) -> str:

@@ -11,7 +11,7 @@ from jaxclnf.media.images import RGB, read_photo
 from jaxclnf.media.inputs import Failure
 from jaxclnf.output.pictures import LONGEST
 from jaxclnf.output.report.names import short_names
-from jaxclnf.output.report.page import Card, Line, Page, count, sure, thumbnail, write_page
+from jaxclnf.output.report.page import Card, Line, Page, count, failed, sure, thumbnail, write_page
 from jaxclnf.output.report.rows import LOOKS, PHOTO, Row, is_bad, read_rows, shown_numbers, worth
 from jaxclnf.output.tables import NO_FACE, STATUS_WORDS
 from jaxclnf.types import Status
@@ -30,17 +30,18 @@ def report_photos(
     """Write the page of a run on photos: ``pictures`` are the overlays, by the photos' names in the table."""
     rows = read_rows(table, PHOTO, (*LOOKS, *_SPANS))
     found = sum(row["status"] != NO_FACE for row in rows)
-    names = short_names(dict.fromkeys(row["source"] for row in rows))
+    photos = dict.fromkeys(row["source"] for row in rows)
+    names = short_names([*photos, *(failure.source for failure in failures)])
     unfitted = [
         Line(names[row["source"]], row["source"], _what(row)) for row in rows if row["status"] not in _FITTED
     ]
     least_sure = sorted(range(len(rows)), key=lambda i: worth(rows[i]["confidence"]))[:MOST_CARDS]
-    summary = [count(found, "face") + f" on {count(len(names), 'photo')}"]
+    summary = [count(found, "face") + f" on {count(len(photos), 'photo')}"]
     summary += [f"{count(len(failures), 'photo')} could not be used"] if failures else []
     page = Page(
         title="Faces on photos",
         summary="; ".join(summary),
-        failures=failures,
+        failures=failed(failures, names),
         unfitted=unfitted[:MOST_LISTED],
         n_unfitted=len(unfitted),
         cards=_cards(rows, sorted(least_sure), names, pictures),

@@ -12,7 +12,17 @@ from jaxclnf.media.images import RGB
 from jaxclnf.media.inputs import Failure
 from jaxclnf.output.report.course import SPAN, course, faces_in
 from jaxclnf.output.report.names import short_names
-from jaxclnf.output.report.page import Card, Line, Page, VideoPlots, count, sure, thumbnail, write_page
+from jaxclnf.output.report.page import (
+    Card,
+    Line,
+    Page,
+    VideoPlots,
+    count,
+    failed,
+    sure,
+    thumbnail,
+    write_page,
+)
 from jaxclnf.output.report.rows import LOOKS, VIDEO, Row, is_bad, read_rows, shown_numbers, worth
 from jaxclnf.output.tables import LOST, NO_FACE, STATUS_WORDS
 from jaxclnf.types import Status
@@ -37,7 +47,7 @@ def report_videos(path: Path, videos: dict[Path, Path], failures: Sequence[Failu
     page = Page(
         title="Faces in videos",
         summary=", ".join(counts),
-        failures=failures,
+        failures=failed(failures, short_names(failure.source for failure in failures)),
         unfitted=unfitted,
         n_unfitted=len(unfitted),
         courses=courses,

@@ -5,7 +5,7 @@ STAMP := .venv/.installed
 
 .PHONY: demo test sanitize docs lint format clean
 
-demo: $(STAMP)  ## landmarks on a real face: demo/ holds the picture and the table
+demo: $(STAMP)  ## landmarks on a real face: demo/ holds the picture, the table and report.html
 	$(BIN)/jaxclnf demo
 
 test: $(STAMP)  ## the whole test suite, on two processes

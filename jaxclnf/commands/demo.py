@@ -23,7 +23,7 @@ def demo(
     from jaxclnf.models.install import installed
     from jaxclnf.models.manifest import read_manifest
 
-    with_eyes = "main_clnf_general"
+    with_eyes = "openface-general"
     gaze = model is None and with_eyes in installed(read_manifest())
     photo = str(cbook.get_sample_data("grace_hopper.jpg", asfileobj=False))
     fit_command([photo], model=with_eyes if gaze else model, out=str(out), gaze=gaze)

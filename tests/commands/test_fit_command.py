@@ -187,6 +187,19 @@ def test_the_demo_shows_a_face(run, tmp_path: Path) -> None:
     assert float(row["confidence"]) > 0.5
 
 
+def test_the_demo_looks_for_gaze_once_openface_s_models_are_installed(run, tmp_path, monkeypatch) -> None:
+    asked = {}
+    monkeypatch.setattr("jaxclnf.commands.demo.fit_command", lambda photos, **options: asked.update(options))
+    monkeypatch.delenv("JAXCLNF_MODEL", raising=False)
+    monkeypatch.setenv("OPENFACE_MODELS_DIR", str(tmp_path))
+    for path in ("openface-general.npz", "openface-wild.npz"):
+        file = tmp_path / "2.2.0/derived/jaxclnf/1" / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
+    assert run("demo").status == 0
+    assert asked["gaze"] and asked["model"] == "openface-general"
+
+
 def test_without_a_model_one_sentence_says_what_to_do(run, tmp_path: Path, monkeypatch) -> None:
     from jaxclnf.models import storage
 

@@ -154,8 +154,8 @@ def _part_names(text: str | None, model: Model) -> list[str] | None:
     known = [part.name for part in model.parts]
     for name in names:
         if name not in known:
-            having = f"it has {', '.join(known)}" if known else "it has none"
-            raise ValueError(f"--parts {text}: the model has no part {name!r}, {having}")
+            having = f"its parts are {', '.join(known)}" if known else "it is of the whole face alone"
+            raise ValueError(f"--parts {text}: the model has no part {name!r}; {having}")
     return names
 
 
@@ -172,8 +172,10 @@ def _parse(setting: str) -> tuple[str, Any]:
     """Parse a setting's name and value."""
     from jaxclnf.config import from_text
 
-    name, _, text = setting.partition("=")
+    name, sign, text = setting.partition("=")
     try:
+        if not sign:
+            raise ValueError("expected NAME=VALUE")
         return name, from_text(name, text)
     except ValueError as error:
         raise ValueError(f"--set {setting}: {error}") from None

@@ -96,8 +96,17 @@ def results_in(
 def say_passed_over(paths: Sequence[Path]) -> None:
     """Print the names of files in folders that are not of the kind looked for."""
     if paths:
-        shown = ", ".join(str(path) for path in paths[:5]) + (", ..." if len(paths) > 5 else "")
-        typer.echo(f"passed over {counted(len(paths), 'file')} of other kinds: {shown}")
+        typer.echo(f"passed over {counted(len(paths), 'file')} of other kinds: {_some(paths)}")
+
+
+def say_unused(names: Sequence[str], boxes: Path) -> None:
+    """Print the names in a table of boxes that belong to no photo of the run."""
+    if names:
+        typer.echo(f"{boxes} has boxes of {counted(len(names), 'file')} not among the photos: {_some(names)}")
+
+
+def _some(names: Sequence[object]) -> str:
+    return ", ".join(str(name) for name in names[:5]) + (", ..." if len(names) > 5 else "")
 
 
 def counted(n: int, what: str) -> str:

@@ -97,9 +97,10 @@ def fit_command(
     from jaxclnf.output.runs import write_failures
 
     place, format = Path(out), format or options.Format.csv
+    found, looked, failures, passed_over = inputs.result()
+    common.say_passed_over(passed_over)
+    _require_one(found, failures)
     with OutputFolder(place) as folder:
-        found, looked, failures, passed_over = inputs.result()
-        common.say_passed_over(passed_over)
         folder.protect([*photos, *found, *filter(None, (boxes, model, validator))])
         folder.claim(f"landmarks.{format}", "failures.csv", "report.html")
         engine, config, judge, also = settled()
@@ -133,7 +134,7 @@ def _inputs(
 ) -> Inputs:
     """Find the photos that arguments stand for; unless a run resumes, the first are looked at already."""
     from jaxclnf.batch.pipeline import begun
-    from jaxclnf.media.boxes import boxes_of, boxes_without_photo, read_boxes
+    from jaxclnf.media.boxes import boxes_of, boxes_without_photo, names_of_others, read_boxes
     from jaxclnf.media.inputs import find_photos
     from jaxclnf.media.looked import detected, look_at
 
@@ -145,10 +146,20 @@ def _inputs(
     else:
         source = partial(boxes_of, boxes=own, table=table)
         failures = boxes_without_photo(own, table) + found.failures
+        common.say_unused(names_of_others(own, found.paths, table), table)
     if resume:
         return Inputs(found.paths, lambda todo: look_at(todo, source), failures, found.passed_over)
     looked = begun(look_at(found.paths, source))
     return Inputs(found.paths, lambda todo: looked, failures, found.passed_over)
+
+
+def _require_one(photos: Sequence[Path], failures: Sequence[Failure]) -> None:
+    """End a run none of whose photos exists: it must not replace a table of earlier ones by an empty one."""
+    from jaxclnf.media.inputs import Failure
+
+    if not any(path.exists() for path in photos):
+        missing = [Failure(str(path), f"{path} does not exist; give a photo") for path in photos]
+        common.report_failures([*failures, *missing])
 
 
 def _page(wanted: bool) -> Callable[..., None] | None:

@@ -36,7 +36,8 @@ def from_text(name: str, text: str) -> Any:
     try:
         values = [_number(part) for part in text.split(",")]
     except ValueError:
-        raise ValueError("expected numbers, separated by commas") from None
+        given = repr(text) if text else "nothing"
+        raise ValueError(f"expected numbers, separated by commas; got {given}") from None
     if field == "start_rotations":
         if len(values) % 3:
             raise ValueError("expected angles x, y, z in degrees, three for each start")

@@ -46,8 +46,8 @@ def check_eyes(model: Model) -> None:
     """Raise ValueError for a model without the eyes that gaze needs."""
     if not set(EYES) <= {part.name for part in model.parts}:
         raise ValueError(
-            f"gaze needs a model of both eyes, which {model.provenance.name or 'this model'} lacks: use "
-            "OpenFace's, for research (`jaxclnf models install`, then --model main_clnf_general)"
+            f"gaze needs a model with both eyes, and {model.provenance.name or 'this one'!r} has none: use "
+            "OpenFace's, for research (`jaxclnf models install`, then --model openface-general)"
         )
 
 

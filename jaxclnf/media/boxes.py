@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -65,10 +65,21 @@ def boxes_of(path: Path, rgb: np.ndarray, boxes: Mapping[str, np.ndarray], table
 
     They are looked up by the photo's path as given, its path from the table's folder, and its bare name.
     """
-    for name in (str(path), _relative(path, table.parent), path.name):
-        if name in boxes:
-            return boxes[name]
-    raise ValueError(f"{path} has no box in {table}")
+    name = _name_in(boxes, path, table)
+    if name is None:
+        raise ValueError(f"{path} has no box in {table}")
+    return boxes[name]
+
+
+def _name_in(boxes: Mapping[str, np.ndarray], path: Path, table: Path) -> str | None:
+    names = (str(path), _relative(path, table.parent), path.name)
+    return next((name for name in names if name in boxes), None)
+
+
+def names_of_others(boxes: Mapping[str, np.ndarray], photos: Iterable[Path], table: Path) -> list[str]:
+    """List the names in a table of boxes that none of the photos has: of other photos, or mistyped."""
+    used = {_name_in(boxes, photo, table) for photo in photos}
+    return [name for name in boxes if name not in used]
 
 
 def boxes_without_photo(boxes: Mapping[str, np.ndarray], table: Path) -> list[Failure]:

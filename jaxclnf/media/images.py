@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mimetypes
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -65,8 +66,7 @@ def open_picture(path: Path | str) -> Iterator[Image.Image]:
         with path.open("rb") as file:
             image = _opened(file)
             if image is None:
-                what = "is not a picture in a format that can be read" if path.stat().st_size else "is empty"
-                raise _Plain(f"{path} {what}")
+                raise _Plain(f"{path} {_what_it_is_not(path)}")
             if image.width * image.height > MAX_PIXELS:
                 raise _Plain(
                     f"{path} has {image.width} x {image.height} pixels, more than {MAX_PIXELS:,}; shrink it"
@@ -77,6 +77,14 @@ def open_picture(path: Path | str) -> Iterator[Image.Image]:
         raise ValueError(str(error)) from None
     except Exception as error:  # decoders raise any error on broken data: SyntaxError, struct.error, ...
         raise ValueError(f"{path} cannot be read: {error}") from None
+
+
+def _what_it_is_not(path: Path) -> str:
+    if not path.stat().st_size:
+        return "is empty"
+    kind = mimetypes.guess_type(path.name)[0] or ""
+    follow = "; videos are for `jaxclnf track`" if kind.startswith("video/") else ""
+    return f"is not a picture in a format that can be read{follow}"
 
 
 class _Plain(Exception):

@@ -32,8 +32,14 @@ def own_validator(name: str | Path | None) -> Path | None:
 
 
 def _file(name: str | Path) -> Path:
-    """Find the file of a model that a user names."""
-    return Path(name) if Path(name).exists() else _installed(str(name)) or Path(name)
+    """Find the file of a model that a user names; raises ValueError if it names none."""
+    path = Path(name) if Path(name).exists() else _installed(str(name))
+    if path is None:
+        raise ValueError(
+            f"there is no model {str(name)!r}: give a .npz, a main file of OpenFace, or a name that "
+            "`jaxclnf models list` shows"
+        )
+    return path
 
 
 def _installed(name: str) -> Path | None:

@@ -16,6 +16,7 @@ from shared_data import shared
 from jaxclnf.commands.choices import asked_config
 from jaxclnf.commands.options import Preset
 from jaxclnf.config import FitConfig
+from jaxclnf.models.manifest import read_manifest
 from jaxclnf.types import Part, Provenance
 
 NAMES = ["plain.png", "with space.png", 'it\'s "quoted", 顔.png', "new\nline.png", "deep/plain.png"]
@@ -76,6 +77,31 @@ def test_nothing_to_do_is_a_sentence(run, faces: Path) -> None:
     outcome = fit(run, "bare", "--out", "out")
     assert outcome.status == 1
     assert "bare holds no photos" in outcome.err
+    assert not Path("out").exists()
+
+
+@pytest.mark.parametrize("flags", [[], ["--resume"]])
+def test_a_mistyped_input_leaves_earlier_results_alone(run, faces: Path, flags: list[str]) -> None:
+    Path("out").mkdir()
+    table = Path("out/landmarks.csv")
+    table.write_text("a table of an earlier run")
+    Path("list.txt").write_text("gone.png\n")
+    outcome = fit(run, "nowhere", "list.txt", "--out", "out", *flags)
+    assert outcome.status == 1
+    assert outcome.err.splitlines() == [
+        f"jaxclnf: {name} does not exist; give a photo" for name in ("nowhere", "gone.png")
+    ]
+    assert [table] == list(Path("out").iterdir())
+    assert table.read_text() == "a table of an earlier run"
+
+
+def test_boxes_of_photos_that_are_not_among_the_inputs_are_told(run, faces: Path) -> None:
+    boxes = faces / "photos/boxes.csv"
+    boxes.write_text(boxes.read_text() + "plian.png,1,2,3,4\n")
+    outcome = fit(run, "photos/plain.png", "--out", "out", "--boxes", "photos/boxes.csv")
+    assert outcome.status == 0, outcome.err
+    assert "not among the photos" in outcome.out
+    assert "plian.png" in outcome.out
 
 
 @pytest.mark.parametrize(
@@ -84,15 +110,16 @@ def test_nothing_to_do_is_a_sentence(run, faces: Path) -> None:
         (["--out", "photos/plain.png"], "cannot be the output folder"),
         (["--boxes", "nowhere.csv"], "nowhere.csv does not exist"),
         (["--boxes", "photos/plain.png"], "not a table of boxes"),
-        (["--model", "nowhere.npz"], "nowhere.npz"),
+        (["--model", "nowhere.npz"], "no model 'nowhere.npz'"),
         (["--model", "photos/plain.png"], "plain.png"),
         (["--set", "sigmas=1"], "'sigmas' is not a setting"),
-        (["--set", "sigma=wide"], "expected numbers"),
+        (["--set", "sigma"], "expected NAME=VALUE"),
+        (["--set", "sigma=wide"], "expected numbers, separated by commas; got 'wide'"),
         (["--set", "sigma=nan"], "sigma = nan, expected a finite number"),
         (["--set", "sigma=1,2,3"], "or 2, for 2 stages"),
         (["--set", "windows=7.5"], "window = 7.5, expected a whole"),
         (["--set", "windows="], "expected numbers"),
-        (["--parts", "inner"], "no part 'inner', it has none"),
+        (["--parts", "inner"], "no part 'inner'; it is of the whole face alone"),
         (["--set", "iterations=1,2.5"], "iterations = 2.5, expected a whole"),
         (["--set", "kernel=round"], "one of exact, grid"),
         (["--camera", "500,500"], "four numbers"),
@@ -213,8 +240,9 @@ def test_without_a_model_one_sentence_says_what_to_do(run, tmp_path: Path, monke
 def test_gaze_needs_eyes(run, faces: Path) -> None:
     outcome = fit(run, "photos", "--out", "out", "--gaze")
     assert outcome.status == 1
-    assert "gaze needs a model of both eyes" in outcome.err
+    assert "gaze needs a model with both eyes" in outcome.err
     assert "jaxclnf models install" in outcome.err
+    assert outcome.err.partition("--model ")[2].rstrip(")\n") in read_manifest().models
 
 
 def test_openface_s_model_finds_a_face_and_its_gaze(run, tmp_path: Path, monkeypatch) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 from engine import as_params, as_points, openface_model
 from shared_data import golden
 
-from jaxclnf.fitting.frames import MapFrame
+from jaxclnf.fitting.map_frames import MapFrame
 from jaxclnf.fitting.nurlms import StageSettings
 from jaxclnf.types import PDM
 

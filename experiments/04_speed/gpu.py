@@ -19,7 +19,7 @@ from jaxclnf.bench.cases import CONFIGS, OPENFACE, OURS, SHIPPED, WILD, fit_case
 from jaxclnf.bench.synthetic import synthetic_faces, synthetic_model
 from jaxclnf.bench.timing import time_cases
 from jaxclnf.bench.work import ceilings, fit_work
-from jaxclnf.models.presets import settings_for
+from jaxclnf.models.network_presets import settings_for
 
 N_IMAGES = 256
 

@@ -20,9 +20,9 @@ from jaxclnf.data.datasets import read_faces
 from jaxclnf.data.evaluate import not_learned
 from jaxclnf.media.images import read_photo, to_grey
 from jaxclnf.models.calibration import SIGNS, ends_with_network, promised
-from jaxclnf.models.known import experts_digest
+from jaxclnf.models.known_calibrations import experts_digest
+from jaxclnf.models.network_presets import settings_for
 from jaxclnf.models.opening import open_model
-from jaxclnf.models.presets import settings_for
 from jaxclnf.training.calibrate import GOOD, MOST_FACES, FittedTrials, logistic_curve, outcomes
 from jaxclnf.training.trials import Trial, beside, trials
 from jaxclnf.types import Calibration

@@ -19,7 +19,7 @@ import jaxclnf
 from jaxclnf.data.datasets import read_faces
 from jaxclnf.data.evaluate import not_learned
 from jaxclnf.models.calibration import confidences
-from jaxclnf.models.presets import settings_for
+from jaxclnf.models.network_presets import settings_for
 from jaxclnf.ops.certainty import certain_square
 
 matplotlib.use("Agg")

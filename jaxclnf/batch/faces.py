@@ -12,12 +12,12 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxclnf.batch.again import looks_again, with_second_looks
 from jaxclnf.batch.canvas import MIN_SIDE, Canvas
 from jaxclnf.batch.devices import fit_beside_others, fit_sharded, replicate
 from jaxclnf.batch.forked import fit_elsewhere, is_inherited
 from jaxclnf.batch.pipeline import ahead
 from jaxclnf.batch.placed import PlacedFace, in_photo, on_canvas, reduction_by
+from jaxclnf.batch.sideways import looks_again, with_second_looks
 from jaxclnf.batch.sizes import Limits, in_batches, limits_of, padded_size, sizes_for
 from jaxclnf.config import FitConfig
 from jaxclnf.cores import n_cores

@@ -18,10 +18,10 @@ from jaxclnf.media.encode import VideoFile
 from jaxclnf.media.images import RGB, read_photo, to_grey
 from jaxclnf.media.video import open_video
 from jaxclnf.models.calibration import confidences
-from jaxclnf.output import followed as films
+from jaxclnf.output import video_pipeline as films
 from jaxclnf.output.files import csv_text
+from jaxclnf.output.overlays import overlay, save_picture
 from jaxclnf.output.photos import Photo, measure, photo_columns, photo_rows
-from jaxclnf.output.pictures import overlay, save_picture
 from jaxclnf.tracking import TrackConfig
 from jaxclnf.types import Camera, Model
 

@@ -16,7 +16,7 @@ from jaxclnf.bench.timing import Case
 from jaxclnf.bench.work import patch_experts
 from jaxclnf.config import FitConfig
 from jaxclnf.fitting.fit import fit, fit_batch, fit_from
-from jaxclnf.fitting.frames import map_frame
+from jaxclnf.fitting.map_frames import map_frame
 from jaxclnf.fitting.pose import params_from_box
 from jaxclnf.fitting.responses import image_responses
 from jaxclnf.fitting.view_maps import view_responses

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from jaxclnf.cluster.places import copied, file_system, here, is_address
-from jaxclnf.media import table
-from jaxclnf.media.decode import SCHEMES
+from jaxclnf.media import input_tables
+from jaxclnf.media.container import SCHEMES
 from jaxclnf.media.images import SUFFIXES
 from jaxclnf.media.inputs import Failure, find_photos, in_order, is_list, listed_names
 from jaxclnf.media.patterns import is_pattern
@@ -78,7 +78,7 @@ def _at_address(address: str, suffixes: Sequence[str]) -> Iterator[str]:
     if path.endswith(".txt"):
         with system.open(path, "rt", encoding="utf-8-sig", errors="surrogateescape") as lines:
             yield from (_in_list(line.rstrip("\r\n"), address) for line in lines if line.strip())
-    elif path.endswith(table.SUFFIXES):
+    elif path.endswith(input_tables.SUFFIXES):
         with copied(address) as copy:
             yield from (_in_list(line, address) for line in listed_names(copy))
     elif "*" in path:

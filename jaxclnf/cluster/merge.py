@@ -6,9 +6,9 @@ import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
-from jaxclnf.cluster.parts import parts_of
 from jaxclnf.cluster.places import Store
 from jaxclnf.cluster.run import JOB, read_job
+from jaxclnf.cluster.table_parts import parts_of
 from jaxclnf.output.files import written_whole
 from jaxclnf.output.formats import FORMATS, write_rows
 

@@ -10,12 +10,12 @@ from uuid import uuid4
 
 from jaxclnf.cluster.ledger import LEDGER, Entry, Ledger
 from jaxclnf.cluster.names import PICTURES
-from jaxclnf.cluster.parts import FAILURES, parts_of, read_failures, shards_of, write_failures_part
 from jaxclnf.cluster.places import Store
-from jaxclnf.cluster.plan import PLAN, Shard, read_plan, write_plan
 from jaxclnf.cluster.pool import Done, Lost
+from jaxclnf.cluster.shards import PLAN, Shard, read_plan, write_plan
+from jaxclnf.cluster.table_parts import FAILURES, parts_of, read_failures, shards_of, write_failures_part
+from jaxclnf.media.earlier_results import LIST
 from jaxclnf.media.inputs import Failure
-from jaxclnf.media.own import LIST
 from jaxclnf.output.files import remove_parts
 from jaxclnf.output.folder import OutputFolder
 from jaxclnf.output.photo_files import CROPS, OPENFACE

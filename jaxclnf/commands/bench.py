@@ -111,7 +111,7 @@ def _fits(report: Report, model: Model, faces: BenchFaces, quick: bool) -> list[
 
     from jaxclnf.bench.cases import OPENFACE, OURS, SHIPPED, WILD, fit_cases, tracking_case
     from jaxclnf.bench.yardstick import dlib_case
-    from jaxclnf.models.presets import settings_for
+    from jaxclnf.models.network_presets import settings_for
     from jaxclnf.models.storage import load_model
 
     images, boxes = faces.images, faces.boxes

@@ -76,8 +76,8 @@ def asked_config(
     """Make the settings that a user asks for, by default the model's; raises ValueError if one is unknown."""
     from jaxclnf.config import FitConfig
     from jaxclnf.fitting.gaze import check_eyes
+    from jaxclnf.models.network_presets import has_cen, has_network, settings_for
     from jaxclnf.models.openface import is_openfaces
-    from jaxclnf.models.presets import has_cen, has_network, settings_for
     from jaxclnf.types import EYES
 
     part_names = _part_names(parts, model)
@@ -127,9 +127,9 @@ def validator(name: str | None, model: Model, model_name: str | None) -> Validat
     from pathlib import Path
 
     from jaxclnf.models.install import installed_validator
+    from jaxclnf.models.network_presets import has_cen
     from jaxclnf.models.openface.validator import N_POINTS, load_validator
     from jaxclnf.models.opening import own_validator
-    from jaxclnf.models.presets import has_cen
 
     if name is None:
         own = own_validator(model_name) if has_cen(model) else None

@@ -18,7 +18,7 @@ from jaxclnf.commands.interrupt import on_interrupt
 
 if TYPE_CHECKING:
     from jaxclnf.media.inputs import Failure
-    from jaxclnf.media.looked import Looked
+    from jaxclnf.media.read_and_detect import Looked
     from jaxclnf.output.photo_files import PhotoFiles
     from jaxclnf.output.photos import Photo
     from jaxclnf.output.runs import Table
@@ -134,9 +134,9 @@ def _inputs(
 ) -> Inputs:
     """Find the photos that arguments stand for; unless a run resumes, the first are looked at already."""
     from jaxclnf.batch.pipeline import begun
-    from jaxclnf.media.boxes import boxes_of, boxes_without_photo, names_of_others, read_boxes
+    from jaxclnf.media.box_tables import boxes_of, boxes_without_photo, names_of_others, read_boxes
     from jaxclnf.media.inputs import find_photos
-    from jaxclnf.media.looked import detected, look_at
+    from jaxclnf.media.read_and_detect import detected, look_at
 
     table = Path(boxes) if boxes else None
     own = read_boxes(table) if table else {}
@@ -189,7 +189,7 @@ def _write(
     from jaxclnf.batch.pipeline import ahead
     from jaxclnf.cores import n_cores
     from jaxclnf.media.inputs import Failure
-    from jaxclnf.media.looked import PIXELS_AHEAD
+    from jaxclnf.media.read_and_detect import PIXELS_AHEAD
     from jaxclnf.output.photos import photo_rows, pixels_held
 
     on_interrupt(f"stopped; {table.unfinished} holds what is done, --resume goes on")

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from jaxclnf.commands import on_cluster
 
 if TYPE_CHECKING:
-    from jaxclnf.cluster.plan import Shard
     from jaxclnf.cluster.pool import PoolStage
+    from jaxclnf.cluster.shards import Shard
     from jaxclnf.commands.choices import Settled
     from jaxclnf.media.inputs import Failure
     from jaxclnf.output.photo_files import Extras
@@ -41,7 +41,7 @@ def fit_on_cluster(
     there: on_cluster.Asked,
 ) -> None:
     """Fit photos into a folder of Parquet parts; ``settled`` gives what fits them."""
-    from jaxclnf.cluster.photos import LANDMARKS, PhotoJob
+    from jaxclnf.cluster.photo_shards import LANDMARKS, PhotoJob
     from jaxclnf.cluster.places import Store
     from jaxclnf.output.photo_files import Extras
     from jaxclnf.output.photos import photo_columns
@@ -59,10 +59,10 @@ def fit_on_cluster(
 def _plan(asked: PhotosAsked, extras: Extras, size: int, failures: list[Failure]) -> Iterator[Shard]:
     """Divide photos into shards, with names of their files, and with boxes if a table of them was given."""
     from jaxclnf.cluster.inputs import photo_sources
-    from jaxclnf.cluster.photos import with_boxes, with_stems
+    from jaxclnf.cluster.photo_shards import with_boxes, with_stems
     from jaxclnf.cluster.places import copied, is_address
-    from jaxclnf.cluster.plan import in_shards
-    from jaxclnf.media.boxes import boxes_without_photo, read_boxes
+    from jaxclnf.cluster.shards import in_shards
+    from jaxclnf.media.box_tables import boxes_without_photo, read_boxes
 
     shards = with_stems(in_shards(photo_sources(asked.arguments, failures), size), extras)
     if asked.boxes is None:
@@ -78,7 +78,7 @@ def _plan(asked: PhotosAsked, extras: Extras, size: int, failures: list[Failure]
 def _stages(asked: on_cluster.Asked) -> list[PoolStage]:
     """Choose between one stage that does everything, and workers that read and workers that fit."""
     from jaxclnf.cluster.engine import Size
-    from jaxclnf.cluster.photos import fit_loaded_shard, fit_shard, load_shard
+    from jaxclnf.cluster.photo_shards import fit_loaded_shard, fit_shard, load_shard
     from jaxclnf.cluster.pool import PoolStage
 
     if not asked.readers:

@@ -16,9 +16,9 @@ from jaxclnf.commands.options import Format
 
 if TYPE_CHECKING:
     from jaxclnf.cluster.places import Store
-    from jaxclnf.cluster.plan import Shard
     from jaxclnf.cluster.pool import Pool, PoolStage
     from jaxclnf.cluster.run import Progress, Run
+    from jaxclnf.cluster.shards import Shard
     from jaxclnf.cluster.worker import Function
     from jaxclnf.commands.choices import Settled
     from jaxclnf.media.inputs import Failure

@@ -9,7 +9,7 @@ import typer
 
 
 class Preset(StrEnum):
-    """Names of presets: those of `jaxclnf.config.presets`, and of `jaxclnf.models.presets` for networks."""
+    """Names of presets: see `jaxclnf.config.presets` and, for networks, `jaxclnf.models.network_presets`."""
 
     default = "default"
     best = "best"

@@ -17,8 +17,8 @@ from jaxclnf.commands.track_on_cluster import VideosAsked, track_on_cluster
 if TYPE_CHECKING:
     from jaxclnf.media.frames import Video
     from jaxclnf.media.inputs import Failure
-    from jaxclnf.output.followed import Followed
     from jaxclnf.output.video_files import VideoFiles
+    from jaxclnf.output.video_pipeline import Followed
 
 
 def track(
@@ -63,12 +63,12 @@ def track(
 
     from jaxclnf.media.inputs import Failure, failed
     from jaxclnf.media.video import find_videos, open_video
-    from jaxclnf.models.presets import has_cen
+    from jaxclnf.models.network_presets import has_cen
     from jaxclnf.output.folder import OutputFolder
-    from jaxclnf.output.followed import follow
     from jaxclnf.output.report import report_videos
     from jaxclnf.output.runs import write_failures
     from jaxclnf.output.video_files import plan_videos
+    from jaxclnf.output.video_pipeline import follow
     from jaxclnf.tracking import TrackConfig
     from jaxclnf.tracking.smoothing import OFFLINE, ONLINE
 

@@ -38,9 +38,9 @@ def track_on_cluster(
     """Follow faces into a Parquet part for each video; ``settled`` gives the model and settings."""
     from jaxclnf.cluster.inputs import video_sources
     from jaxclnf.cluster.places import Store
-    from jaxclnf.cluster.plan import in_shards
-    from jaxclnf.cluster.videos import TRACKS, VideoJob, track_shard, with_stem
-    from jaxclnf.output.followed import video_columns
+    from jaxclnf.cluster.shards import in_shards
+    from jaxclnf.cluster.video_shards import TRACKS, VideoJob, track_shard, with_stem
+    from jaxclnf.output.video_pipeline import video_columns
 
     arguments, store = asked.arguments, Store(out)
     (model, config, validator, openface), told = on_cluster.settle(settled, told, arguments)

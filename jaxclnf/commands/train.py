@@ -119,7 +119,7 @@ def _calibration(model: Model, held_back: Faces) -> Calibration | None:
 def _learn(faces: Faces, learned: Faces, held_back: Faces, recipe: Recipe, path: Path) -> Model:
     """Learn a model, without name and calibration, from the run's checkpoint on."""
     from jaxclnf.training.checkpoint import Checkpoint
-    from jaxclnf.training.learn import Task, train
+    from jaxclnf.training.patch_experts import Task, train
     from jaxclnf.training.photos import gather
 
     checkpoint = Checkpoint(path, _identity(faces, recipe))

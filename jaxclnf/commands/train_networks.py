@@ -42,7 +42,7 @@ def recipes_for(experts: str, settings: list[str], seed: int, further: bool) -> 
 
 def with_networks(model: Model, learned: Faces, recipes: dict[str, ConvRecipe], out: Path, run: str) -> Model:
     """Combine the finest patch experts with new networks, and the settings for both."""
-    from jaxclnf.models.presets import settings_for
+    from jaxclnf.models.network_presets import settings_for
 
     networks = _trained(model, learned, recipes, out, run, {})
     model = replace(model, experts=(model.experts[-1], *networks))

@@ -2,7 +2,7 @@
 
 from jaxclnf.config.fit_config import FitConfig
 from jaxclnf.config.names import is_static, setting
-from jaxclnf.config.plain import from_plain, from_text
+from jaxclnf.config.parsing import from_plain, from_text
 from jaxclnf.config.presets import PRESETS
 from jaxclnf.config.settings import Stage
 

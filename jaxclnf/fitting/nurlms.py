@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from jaxclnf.fitting.frames import MapFrame
+from jaxclnf.fitting.map_frames import MapFrame
 from jaxclnf.ops.gauss_newton import (
     basis_products,
     gauss_newton_step,

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from jaxclnf.config import FitConfig
-from jaxclnf.fitting.frames import map_frame
+from jaxclnf.fitting.map_frames import map_frame
 from jaxclnf.fitting.nurlms import Anchors, StageSettings, iterate, log_likelihood
 from jaxclnf.fitting.responses import image_responses, responses_between_views
 from jaxclnf.fitting.tries import Tries, batched_settings, over_tries

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxclnf.media.cuts import cut_short
+from jaxclnf.media.truncation import cut_short
 
 # Containers whose header says how long they are; of others FFmpeg guesses it.
 _SAY_HOW_LONG = ("matroska,webm", "asf", "flv", "ivf", "mxf")

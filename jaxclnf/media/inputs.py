@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from jaxclnf.media import table
+from jaxclnf.media import input_tables
+from jaxclnf.media.earlier_results import LIST, is_result
 from jaxclnf.media.images import SUFFIXES
-from jaxclnf.media.own import LIST, is_result
 from jaxclnf.media.patterns import expanded, is_pattern
 from jaxclnf.media.text import as_path, read_lines
 
@@ -114,7 +114,7 @@ def _in_folder(path: Path, found: Found) -> list[Path]:
 
 def is_list(path: Path) -> bool:
     """Tell whether a file is a list of photos."""
-    return path.suffix.lower() in (".txt", *table.SUFFIXES) and path.is_file()
+    return path.suffix.lower() in (".txt", *input_tables.SUFFIXES) and path.is_file()
 
 
 def listed_names(path: Path) -> list[str]:
@@ -123,7 +123,7 @@ def listed_names(path: Path) -> list[str]:
         if path.suffix.lower() == ".txt":
             names = read_lines(path)
         else:
-            names = [name for (name,) in table.column_cells(path, ("file",))[0]]
+            names = [name for (name,) in input_tables.column_cells(path, ("file",))[0]]
     except ValueError as error:
         raise ValueError(f"{path} is not a list of photos: {error}") from None
     if not names:

@@ -16,12 +16,12 @@ from pathlib import Path
 import cv2
 
 from jaxclnf.batch.pipeline import ahead
-from jaxclnf.media.decode import SCHEMES, open_file, open_pipe, open_stream
+from jaxclnf.media.container import SCHEMES, open_file, open_pipe, open_stream
+from jaxclnf.media.earlier_results import is_result
 from jaxclnf.media.encode import VideoFile
 from jaxclnf.media.frames import READ_AHEAD, READ_AHEAD_BYTES, Frame, Video
 from jaxclnf.media.images import SUFFIXES, n_pixels, open_picture, picture_pixels, read_photo
 from jaxclnf.media.inputs import Failure, Found, files_below, find_photos, matches
-from jaxclnf.media.own import is_result
 from jaxclnf.media.patterns import is_pattern
 
 __all__ = ["Frame", "Video", "VideoFile", "find_videos", "is_live", "open_video"]

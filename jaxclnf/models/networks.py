@@ -1,7 +1,7 @@
 """Convolutional experts on disk: their layers' arrays by place, with eight bits for each weight of a kernel.
 
-Each output channel of a kernel has a scale of its own; rounding to 255 steps of it moves landmarks less than
-a hundredth of a percent of the eye distance (tests/models/test_networks.py).
+Each output channel of a kernel has a scale of its own, of which every weight is a whole number of steps, off
+by at most half a step, a 254th of the channel's largest weight (tests/models/test_networks.py).
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ from jaxclnf.models.budget import Budget
 from jaxclnf.models.calibration import SIGNS, by_likelihood
 from jaxclnf.models.experts import KINDS, kind_of
 from jaxclnf.models.fields import checked_fields, finite
-from jaxclnf.models.known import known_calibration
+from jaxclnf.models.known_calibrations import known_calibration
 from jaxclnf.models.laid_out import laid_out
 from jaxclnf.models.npz import read_checked, write_arrays
 from jaxclnf.types import PDM, Calibration, Model, Part, Provenance, Visibility, check_dtype

@@ -115,7 +115,7 @@ def response_maps(
     """Compute response maps of faces, an equal number in a row on each image.
 
     Landmarks that a view cannot see get empty maps. The arrays are those of
-    `jaxclnf.fitting.frames.MapFrame` and `jaxclnf.PatchExperts`; C checks their types, sizes and indices,
+    `jaxclnf.fitting.map_frames.MapFrame` and `jaxclnf.PatchExperts`; C checks their types, sizes and indices,
     and refuses those that do not fit.
     """
     pixels = images if images.dtype == jnp.uint8 else images.astype(jnp.float32)

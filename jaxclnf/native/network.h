@@ -1,4 +1,4 @@
-// What a convolutional expert sees of faces, as in jaxclnf/fitting/moments.py: from images to moments of its maps.
+// What a convolutional expert sees of faces, as in jaxclnf/fitting/map_moments.py: from images to moments of its maps.
 //
 // Layers are taken one after the other for a few pictures, which share the layer's weights in the cache.
 #pragma once

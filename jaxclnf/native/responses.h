@@ -1,4 +1,4 @@
-// Response maps of a batch of faces: `image_responses` of jaxclnf/responses.py in one pass.
+// Response maps of a batch of faces: `image_responses` of jaxclnf/fitting/responses.py in one pass.
 //
 // Faces are taken view by view and landmark by landmark: an expert is laid out once for all faces that
 // use it, and a patch is sampled, met by the neurons and smoothed while it lies in the cache.

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from jaxclnf.media.encode import VideoFile
 from jaxclnf.media.inputs import Failure, failed
-from jaxclnf.output.followed import Followed, annotated
+from jaxclnf.output.video_pipeline import Followed, annotated
 
 
 class Film:

@@ -12,7 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any
 
-from jaxclnf.media.own import LIST, read_list
+from jaxclnf.media.earlier_results import LIST, read_list
 from jaxclnf.output.files import remove_parts, write_whole
 
 try:

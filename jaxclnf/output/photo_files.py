@@ -11,8 +11,8 @@ import numpy as np
 from jaxclnf.media.inputs import Failure, failed
 from jaxclnf.output.folder import OutputFolder
 from jaxclnf.output.openface_table import OpenFaceTables
+from jaxclnf.output.overlays import overlay, save_crops, save_picture
 from jaxclnf.output.photos import Photo
-from jaxclnf.output.pictures import overlay, save_crops, save_picture
 from jaxclnf.types import Model
 
 CROPS, OPENFACE = "crops", "openface"

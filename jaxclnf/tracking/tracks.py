@@ -12,7 +12,7 @@ from jaxtyping import Float
 
 from jaxclnf.config import FitConfig, setting
 from jaxclnf.fitting.validate import BOUNDARY
-from jaxclnf.models.judge import how_sure
+from jaxclnf.models.confidence import how_sure
 from jaxclnf.tracking.association import Box
 from jaxclnf.tracking.following import Expected, fit_expected
 from jaxclnf.tracking.shots import Sketch

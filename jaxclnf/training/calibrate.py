@@ -14,7 +14,7 @@ from jaxclnf.config import FitConfig
 from jaxclnf.data.datasets import Faces
 from jaxclnf.data.evaluate import check_landmarks
 from jaxclnf.models.calibration import SIGNS, ends_with_network, signs
-from jaxclnf.models.presets import has_network, settings_for
+from jaxclnf.models.network_presets import has_network, settings_for
 from jaxclnf.training.trials import Trial, trials
 from jaxclnf.types import Calibration, Model, usable
 

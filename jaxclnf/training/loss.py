@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxclnf.fitting.frames import map_frame
+from jaxclnf.fitting.map_frames import map_frame
 from jaxclnf.fitting.nurlms import StageSettings, iterate, positions_in_maps
 from jaxclnf.ops import ccnf
 from jaxclnf.ops.shape import shape_2d

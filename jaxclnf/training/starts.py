@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, Int
 from jaxclnf.config import FitConfig
 from jaxclnf.fitting.blocks import batch_responses
 from jaxclnf.fitting.fit import corrected_boxes
-from jaxclnf.fitting.frames import map_frame
+from jaxclnf.fitting.map_frames import map_frame
 from jaxclnf.fitting.nurlms import StageSettings, iterate
 from jaxclnf.fitting.pose import params_from_box
 from jaxclnf.ops.shape import clamp

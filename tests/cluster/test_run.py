@@ -12,11 +12,11 @@ import pytest
 from jaxclnf.cluster.ledger import Entry, Ledger
 from jaxclnf.cluster.merge import merge
 from jaxclnf.cluster.names import Names
-from jaxclnf.cluster.parts import part_name, write_failures_part, write_part
 from jaxclnf.cluster.places import Store
-from jaxclnf.cluster.plan import Shard, in_shards, read_plan
 from jaxclnf.cluster.pool import Done, Lost
 from jaxclnf.cluster.run import Progress, Run
+from jaxclnf.cluster.shards import Shard, in_shards, read_plan
+from jaxclnf.cluster.table_parts import part_name, write_failures_part, write_part
 from jaxclnf.media.inputs import Failure
 
 COLUMNS = ["face", "x_0", "source", "status"]

@@ -11,9 +11,9 @@ from command_line import Outcome, runner, write_faces, write_model
 from jaxclnf.batch import placed
 from jaxclnf.cache import Kept, folder
 from jaxclnf.fitting import fit as fitting
-from jaxclnf.output import photos, pictures
+from jaxclnf.output import overlays, photos
 
-KEPT = [fitting.fit_batch, photos._geometry, pictures._axes, placed._turned]
+KEPT = [fitting.fit_batch, photos._geometry, overlays._axes, placed._turned]
 SETTINGS = ["--set", "windows=7,5", "--set", "start_rotations=0,0,0"]
 
 

@@ -9,7 +9,7 @@ import pytest
 from engine import as_params, as_points, assert_close, rigid_of, synthetic_model
 from traces import GROUPS, stages, traces, window_of
 
-from jaxclnf.fitting.frames import map_frame
+from jaxclnf.fitting.map_frames import map_frame
 from jaxclnf.fitting.nurlms import (
     INVISIBLE,
     StageSettings,

@@ -7,9 +7,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from jaxclnf.media.boxes import boxes_of, boxes_without_photo, read_boxes
+from jaxclnf.media.box_tables import boxes_of, boxes_without_photo, read_boxes
+from jaxclnf.media.earlier_results import LIST
 from jaxclnf.media.inputs import find_photos
-from jaxclnf.media.own import LIST
 
 GREY = np.zeros((4, 4), np.uint8)
 

@@ -17,9 +17,9 @@ from shared_data import shared
 
 import jaxclnf
 from jaxclnf import FitConfig, FitResult, Model
-from jaxclnf.models import known
+from jaxclnf.models import known_calibrations
 from jaxclnf.models.calibration import SIGNS, by_likelihood, confidences, promised, signs
-from jaxclnf.models.known import experts_digest
+from jaxclnf.models.known_calibrations import experts_digest
 from jaxclnf.models.npz import checksum
 from jaxclnf.models.openface import convert_openface
 from jaxclnf.models.storage import load_model, save_model
@@ -114,7 +114,7 @@ def without_calibration(path: Path) -> None:
 
 def test_models_from_before_files_held_calibrations_are_known(tmp_path: Path, monkeypatch) -> None:
     model = convert_openface(write_model(tmp_path))
-    monkeypatch.setitem(known._CALIBRATIONS, experts_digest(model), (-1.5, 2.5))
+    monkeypatch.setitem(known_calibrations._CALIBRATIONS, experts_digest(model), (-1.5, 2.5))
     mine = replace(model, provenance=replace(model.provenance, name="mine"))
     save_model(mine, tmp_path / "old.npz", np.float16)
     without_calibration(tmp_path / "old.npz")

@@ -16,7 +16,7 @@ from engine import as_params, openface_model
 from openface_files import write_cen_model
 from shared_data import golden, shared
 
-from jaxclnf.fitting.frames import map_frame
+from jaxclnf.fitting.map_frames import map_frame
 from jaxclnf.fitting.responses import image_responses
 from jaxclnf.models.openface import convert_openface
 from jaxclnf.models.openface.cen import read_cen_experts

@@ -12,9 +12,9 @@ import pytest
 from test_native import lanes, needs_library  # noqa: F401
 
 from jaxclnf import native
-from jaxclnf.fitting.moments import _blocks, _layers, _natively, _one_by_one, image_moments
-from jaxclnf.training.conv.learn import begin, folded
+from jaxclnf.fitting.map_moments import _blocks, _layers, _natively, _one_by_one, image_moments
 from jaxclnf.training.conv.recipe import ConvRecipe
+from jaxclnf.training.conv.steps import begin, folded
 
 N_POINTS = 5
 RECIPES = {

@@ -20,7 +20,7 @@ from engine import assert_close, synthetic_face, synthetic_model
 from jaxclnf import native
 from jaxclnf.config import FitConfig
 from jaxclnf.fitting.fit import fit_batch
-from jaxclnf.fitting.frames import MapFrame
+from jaxclnf.fitting.map_frames import MapFrame
 from jaxclnf.fitting.responses import _natively, _sampled_blockwise, image_responses
 from jaxclnf.ops.gauss_newton import gauss_newton_step
 from jaxclnf.ops.shape import shape_2d

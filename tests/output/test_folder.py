@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from jaxclnf.media.own import is_result
+from jaxclnf.media.earlier_results import is_result
 from jaxclnf.output.folder import OutputFolder
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from engine import box_of, synthetic_config, synthetic_face, synthetic_model
 
 import jaxclnf
-from jaxclnf.output.followed import _measured
+from jaxclnf.output.video_pipeline import _measured
 from jaxclnf.tracking import Tracked
 from jaxclnf.types import Camera
 

@@ -12,9 +12,9 @@ from scipy.stats import multivariate_t
 
 from jaxclnf.models.storage import load_model
 from jaxclnf.ops.certainty import FREEDOM
-from jaxclnf.output.followed import video_columns
 from jaxclnf.output.photos import photo_columns
 from jaxclnf.output.tables import OWN, PHOTO, VIDEO, MeasuredFace, columns, empty_row, photo_row, video_row
+from jaxclnf.output.video_pipeline import video_columns
 from jaxclnf.types import FaceParams, FitResult, Status, usable
 
 N_POINTS, N_MODES = 5, 3

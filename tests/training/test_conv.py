@@ -19,8 +19,8 @@ from jaxclnf.fitting.pose import landmarks, params_from_box
 from jaxclnf.ops.certainty import FREEDOM
 from jaxclnf.ops.network import logits
 from jaxclnf.training.conv import spread
-from jaxclnf.training.conv.learn import begin, begin_from, folded, network_logits
 from jaxclnf.training.conv.recipe import RECIPES, ConvRecipe
+from jaxclnf.training.conv.steps import begin, begin_from, folded, network_logits
 from jaxclnf.training.conv.train import checkpoints, train_networks
 from jaxclnf.types import ConvExperts
 

@@ -21,8 +21,8 @@ from jaxclnf.fitting.pose import params_from_box
 from jaxclnf.models.storage import load_model
 from jaxclnf.ops.shape import shape_2d
 from jaxclnf.training.checkpoint import Checkpoint
-from jaxclnf.training.learn import _run
 from jaxclnf.training.neurons import edge_terms
+from jaxclnf.training.patch_experts import _run
 from jaxclnf.training.recipe import Recipe
 from jaxclnf.types import Model
 
@@ -116,7 +116,7 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_model(data: Path, trained: P
 
     monkeypatch.setattr("jaxclnf.training.checkpoint.EVERY", 0.0)
     with monkeypatch.context() as patch:
-        patch.setattr("jaxclnf.training.learn._run", stopped_after_three)
+        patch.setattr("jaxclnf.training.patch_experts._run", stopped_after_three)
         with pytest.raises(KeyboardInterrupt):
             learn(data, out)
     assert not out.exists()

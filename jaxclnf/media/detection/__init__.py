@@ -1,6 +1,6 @@
 """Face detection: detectors behind one protocol, from a photo to boxes around the landmarks."""
 
-from jaxclnf.media.detection.found import BoxMap, Detections, Detector, largest
+from jaxclnf.media.detection.boxes import BoxMap, Detections, Detector, largest
 from jaxclnf.media.detection.named import DetectorName, default_detector, detect_faces, named_detector
 
 __all__ = [

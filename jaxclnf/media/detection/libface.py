@@ -18,7 +18,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from jaxclnf.media.detection.found import RGB, BoxMap, Detections
+from jaxclnf.media.detection.boxes import RGB, BoxMap, Detections
 from jaxclnf.media.detection.libface_network import onnx_of
 from jaxclnf.media.detection.sizes import in_sizes
 

@@ -10,10 +10,10 @@ import numpy as np
 from jaxtyping import UInt8
 
 from jaxclnf.media.detection import hog, libface
-from jaxclnf.media.detection.again import with_further_looks
-from jaxclnf.media.detection.found import Detections, Detector
-from jaxclnf.media.detection.level import with_rolls
+from jaxclnf.media.detection.boxes import Detections, Detector
+from jaxclnf.media.detection.further_looks import with_further_looks
 from jaxclnf.media.detection.sizes import enlarged, reduced
+from jaxclnf.media.detection.tilted import with_rolls
 
 
 class DetectorName(StrEnum):

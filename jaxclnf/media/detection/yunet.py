@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from jaxclnf.media.detection.found import RGB, BoxMap, Detections
+from jaxclnf.media.detection.boxes import RGB, BoxMap, Detections
 from jaxclnf.media.detection.onnx_network import Network, Weights, read_network
 from jaxclnf.media.detection.sizes import in_sizes
 

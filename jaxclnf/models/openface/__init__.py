@@ -18,7 +18,7 @@ from jax.typing import DTypeLike
 
 from jaxclnf.config import FitConfig
 from jaxclnf.models.budget import Budget
-from jaxclnf.models.known import known_calibration
+from jaxclnf.models.known_calibrations import known_calibration
 from jaxclnf.models.openface.cen import read_cen_experts, read_early_termination
 from jaxclnf.models.openface.experts import read_experts
 from jaxclnf.models.openface.files import read_openface_text

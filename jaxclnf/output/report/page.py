@@ -78,7 +78,7 @@ class Page:
     span: tuple[float, float] = (0.0, 1.0)  # of a drawing's width that its times fill
 
 
-def failed(failures: Sequence[Failure], names: Mapping[str, str]) -> list[Line]:
+def failure_lines(failures: Sequence[Failure], names: Mapping[str, str]) -> list[Line]:
     """Turn failures into lines with short names."""
     return [Line(names[source], source, reason.replace(source, names[source])) for source, reason in failures]
 

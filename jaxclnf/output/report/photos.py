@@ -9,9 +9,9 @@ import numpy as np
 
 from jaxclnf.media.images import RGB, read_photo
 from jaxclnf.media.inputs import Failure
-from jaxclnf.output.pictures import LONGEST
+from jaxclnf.output.overlays import LONGEST
 from jaxclnf.output.report.names import short_names
-from jaxclnf.output.report.page import Card, Line, Page, count, failed, sure, thumbnail, write_page
+from jaxclnf.output.report.page import Card, Line, Page, count, failure_lines, sure, thumbnail, write_page
 from jaxclnf.output.report.rows import LOOKS, PHOTO, Row, is_bad, read_rows, shown_numbers, worth
 from jaxclnf.output.tables import NO_FACE, STATUS_WORDS
 from jaxclnf.types import Status
@@ -41,7 +41,7 @@ def report_photos(
     page = Page(
         title="Faces on photos",
         summary="; ".join(summary),
-        failures=failed(failures, names),
+        failures=failure_lines(failures, names),
         unfitted=unfitted[:MOST_LISTED],
         n_unfitted=len(unfitted),
         cards=_cards(rows, sorted(least_sure), names, pictures),

@@ -18,7 +18,7 @@ from jaxclnf.output.report.page import (
     Page,
     VideoPlots,
     count,
-    failed,
+    failure_lines,
     sure,
     thumbnail,
     write_page,
@@ -47,7 +47,7 @@ def report_videos(path: Path, videos: dict[Path, Path], failures: Sequence[Failu
     page = Page(
         title="Faces in videos",
         summary=", ".join(counts),
-        failures=failed(failures, short_names(failure.source for failure in failures)),
+        failures=failure_lines(failures, short_names(failure.source for failure in failures)),
         unfitted=unfitted,
         n_unfitted=len(unfitted),
         courses=courses,

@@ -11,8 +11,8 @@ import numpy as np
 from jaxclnf.batch.canvas import Canvas, cut
 from jaxclnf.data.datasets import Faces
 from jaxclnf.fitting.fit import corrected_boxes
-from jaxclnf.fitting.network import window_on
 from jaxclnf.fitting.pose import params_from_box, params_from_landmarks
+from jaxclnf.fitting.sight import window_on
 from jaxclnf.training.conv.pictures import Crops
 from jaxclnf.training.conv.recipe import ConvRecipe
 from jaxclnf.types import PDM, ConvExperts

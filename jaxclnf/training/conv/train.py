@@ -16,9 +16,9 @@ from jaxclnf.data.datasets import Faces
 from jaxclnf.ops.network import normalised
 from jaxclnf.training.checkpoint import Checkpoint
 from jaxclnf.training.conv.crops import gather_crops, patch_scale
-from jaxclnf.training.conv.learn import TrainingState, begin, begin_from, steady_network, take_steps
 from jaxclnf.training.conv.pictures import Crops, draw_lesson
 from jaxclnf.training.conv.recipe import ConvRecipe
+from jaxclnf.training.conv.steps import TrainingState, begin, begin_from, steady_network, take_steps
 from jaxclnf.types import PDM, ConvExperts, ConvNetwork
 
 CHUNK = {"cpu": 1}

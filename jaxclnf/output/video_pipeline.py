@@ -19,8 +19,8 @@ from jaxclnf.media.frames import Frame, Video
 from jaxclnf.media.images import RGB, to_grey
 from jaxclnf.output.draw import draw_name
 from jaxclnf.output.openface_table import video_line
+from jaxclnf.output.overlays import draw_face
 from jaxclnf.output.photos import measure
-from jaxclnf.output.pictures import draw_face
 from jaxclnf.output.tables import (
     VIDEO,
     MeasuredFace,

@@ -12,18 +12,18 @@ from typing import NamedTuple
 from jaxclnf.cluster.fetch import Fetched
 from jaxclnf.cluster.ledger import Entry, Stopwatch
 from jaxclnf.cluster.names import PICTURES, Names
-from jaxclnf.cluster.parts import part_name, write_failures_part, write_part
 from jaxclnf.cluster.places import Store
-from jaxclnf.cluster.plan import Shard
+from jaxclnf.cluster.shards import Shard
+from jaxclnf.cluster.table_parts import part_name, write_failures_part, write_part
 from jaxclnf.cluster.worker import Share
-from jaxclnf.media.decode import SCHEMES
+from jaxclnf.media.container import SCHEMES
 from jaxclnf.media.inputs import Failure, failed
 from jaxclnf.media.video import open_video
 from jaxclnf.output.film import Film
-from jaxclnf.output.followed import Followed, follow, frame_rows, openface_lines
 from jaxclnf.output.openface_table import OpenFaceTables
 from jaxclnf.output.photo_files import OPENFACE
 from jaxclnf.output.video_files import video_name
+from jaxclnf.output.video_pipeline import Followed, follow, frame_rows, openface_lines
 from jaxclnf.tracking import TrackConfig
 from jaxclnf.tracking.smoothing import Smoothing
 from jaxclnf.types import Camera

@@ -10,13 +10,13 @@ import pytest
 from engine import synthetic_config, synthetic_model
 from video_files import write_video
 
-from jaxclnf.cluster.parts import read_failures
 from jaxclnf.cluster.places import Store
-from jaxclnf.cluster.plan import Shard
-from jaxclnf.cluster.videos import VideoJob, track_shard
+from jaxclnf.cluster.shards import Shard
+from jaxclnf.cluster.table_parts import read_failures
+from jaxclnf.cluster.video_shards import VideoJob, track_shard
 from jaxclnf.cluster.worker import Share
 from jaxclnf.media.inputs import Failure
-from jaxclnf.output.followed import video_columns
+from jaxclnf.output.video_pipeline import video_columns
 
 
 @pytest.fixture

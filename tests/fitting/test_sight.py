@@ -14,11 +14,11 @@ from engine import box_of, synthetic_config, synthetic_face, synthetic_model
 
 from jaxclnf import fit, fit_batch, landmarks
 from jaxclnf.config import Stage
-from jaxclnf.fitting.network import Sight, certainty_weights, look, sight_likelihood, window_on
 from jaxclnf.fitting.nurlms import StageSettings, approach
+from jaxclnf.fitting.sight import Sight, certainty_weights, look, sight_likelihood, window_on
 from jaxclnf.ops.shape import shape_2d
-from jaxclnf.training.conv.learn import begin, folded
 from jaxclnf.training.conv.recipe import ConvRecipe
+from jaxclnf.training.conv.steps import begin, folded
 from jaxclnf.types import ConvExperts, FaceParams
 
 RECIPE = ConvRecipe(side=32, stem=4, channels=(4, 6), blocks=(1, 1))

@@ -10,9 +10,9 @@ import cv2
 import numpy as np
 from jaxtyping import Float
 
-from jaxclnf.media.detection.found import RGB, Detections, Detector
-from jaxclnf.media.detection.level import with_rolls
+from jaxclnf.media.detection.boxes import RGB, Detections, Detector
 from jaxclnf.media.detection.sizes import LONGEST, enlarged, reduced
+from jaxclnf.media.detection.tilted import with_rolls
 
 _CLEARER = ((LONGEST // 2, 1.0), (LONGEST, 2.0))
 """Longest sides of brighter pictures, and the standard deviation of their blur, in pixels."""

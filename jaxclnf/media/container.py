@@ -19,9 +19,9 @@ from av.error import FFmpegError
 from av.stream import Disposition
 
 from jaxclnf.batch.pipeline import ahead
-from jaxclnf.media.cuts import cut_short
-from jaxclnf.media.decoding import Decoding, said
 from jaxclnf.media.frames import READ_AHEAD, READ_AHEAD_BYTES, Frame, Video
+from jaxclnf.media.truncation import cut_short
+from jaxclnf.media.video_decoder import Decoding, said
 
 # FFmpeg's readers that may be used, whatever a file is called. Others (concat, hls, ...) open further files.
 _FORMATS = (
@@ -35,7 +35,6 @@ SCHEMES = ("http", "https", "rtsp", "rtsps", "rtmp", "rtmps", "rtp", "udp", "tcp
 _METADATA: dict[str, Any] = {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
 TIMEOUT = 20.0  # seconds without data after which a stream is given up
 _USUAL_RATE = 30.0
-_TURNS_ANEW = ("h264", "hevc")
 _ADVICE = "convert it, say to H.264 in .mp4"
 
 

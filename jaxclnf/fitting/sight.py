@@ -11,7 +11,7 @@ import numpy as np
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Num
 
-from jaxclnf.fitting.moments import image_moments
+from jaxclnf.fitting.map_moments import image_moments
 from jaxclnf.ops.network import mean_and_covariance, mirrored_moments
 from jaxclnf.ops.shape import shape_2d
 from jaxclnf.ops.similarity import inverse, similarity

@@ -13,13 +13,13 @@ import numpy as np
 from jaxclnf.cluster.fetch import Fetched
 from jaxclnf.cluster.ledger import Entry, Stopwatch
 from jaxclnf.cluster.names import PICTURES, Names
-from jaxclnf.cluster.parts import part_name, write_failures_part, write_part
 from jaxclnf.cluster.places import Store
-from jaxclnf.cluster.plan import Boxes, Shard
+from jaxclnf.cluster.shards import Boxes, Shard
+from jaxclnf.cluster.table_parts import part_name, write_failures_part, write_part
 from jaxclnf.cluster.worker import Share
-from jaxclnf.media.boxes import boxes_of
+from jaxclnf.media.box_tables import boxes_of
 from jaxclnf.media.inputs import Failure
-from jaxclnf.media.looked import BoxSource, detected
+from jaxclnf.media.read_and_detect import BoxSource, detected
 from jaxclnf.output.photo_files import CROPS, OPENFACE, Extras, Folders
 from jaxclnf.output.photos import Photo, fit_loaded, load_photos, photo_rows
 from jaxclnf.types import Camera

@@ -67,6 +67,6 @@ def _size(experts) -> int:
 
 
 def _fine(model: Model) -> list[int]:
-    """Number of the finest patch experts; None if there are none."""
+    """Number of the finest patch experts, as a list of one; empty if there are none."""
     places = [i for i, e in enumerate(model.experts) if not isinstance(e, ConvExperts)]
     return sorted(places, key=lambda i: float(model.experts[i].patch_scale))[-1:]

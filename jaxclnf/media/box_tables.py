@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
+from jaxclnf.media.input_tables import column_cells
 from jaxclnf.media.inputs import Failure
-from jaxclnf.media.table import column_cells
 from jaxclnf.media.text import read_text
 
 _COLUMNS = ("file", "x", "y", "w", "h")

@@ -38,7 +38,8 @@ def _run() -> None:
     """Import the commands, which takes a second, and run the one that is asked for."""
     for argument in sys.argv[1:]:
         # Else the present folder would be searched, or written to.
-        if not argument or (argument.startswith("--") and argument.endswith("=")):
+        name, sign, value = argument.partition("=")
+        if not argument or (name.startswith("--") and sign and not value):
             raise ValueError(f"{argument!r} is empty; did a variable of the shell hold nothing?")
     # OpenCV's own messages about a camera would come beside our sentence.
     os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")

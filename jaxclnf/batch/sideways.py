@@ -6,7 +6,6 @@ It needs a network, which sees that what it found is no face, and a calibration,
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 import jax
 import numpy as np
@@ -59,7 +58,7 @@ def with_second_looks(
         for k, i in enumerate(doubtful):
             if of_again[k] >= CONVINCING:
                 own = jax.tree.map(lambda a, k=k: a[k], again)
-                found[i], sure[i] = replace(in_photo(turned[k], own), status=own.status), of_again[k]
+                found[i], sure[i] = in_photo(turned[k], own), of_again[k]
     return jax.tree.map(lambda *rows: np.stack(rows), *found)
 
 

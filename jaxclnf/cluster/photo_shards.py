@@ -91,7 +91,7 @@ def _boxes(job: PhotoJob, shard: Shard, fetched: Fetched) -> BoxSource:
         source = fetched.source(path)
         if str(Path(source)) not in known:
             raise ValueError(f"{source} has no box in {job.table_of_boxes}")
-        return np.array(known[str(Path(source))], np.float32)
+        return np.array(known[str(Path(source))], np.float32).reshape(-1, 4)
 
     return look_up
 

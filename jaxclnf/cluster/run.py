@@ -79,6 +79,7 @@ class Run:
         self.store, self.table = store, table
         self._told = json.loads(json.dumps(told, default=str))
         self._held = ExitStack()
+        self._folder: OutputFolder | None = None
         self._id = uuid4().hex.encode()
 
     def __enter__(self) -> Run:
@@ -86,7 +87,7 @@ class Run:
             folder = self._held.enter_context(OutputFolder(self.store.folder))
             for name in (self.table, FAILURES, LEDGER, *_BESIDE):
                 remove_parts(self.store.folder / name)
-            folder.hold(*_BESIDE)
+            self._folder = folder
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -98,6 +99,8 @@ class Run:
         Raises ValueError for a folder that holds anything else, or a run with other settings or model.
         """
         self.job = self._resumed(resume) if self.store.exists(JOB) else self._begun(plan)
+        if self._folder:
+            self._folder.hold(*_BESIDE)
         self.store.write(DRIVER, self._id)  # what worked on the run before hears of it and ends
         self.ledger = Ledger(self.store, shards_of(parts_of(self.store, self.table)))
 

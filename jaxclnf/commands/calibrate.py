@@ -45,7 +45,8 @@ def calibrate(
     common.warn(learned_warning(faces, opened, left_out=bool(opened.learned)))
     faces = not_learned(faces, opened)
     calibration = fit_calibration(opened, faces, draws=draws)
-    told = replace(opened, calibration=calibration, visibility=learn_visibility(opened, faces))
+    visibility = learn_visibility(opened, faces) or opened.visibility
+    told = replace(opened, calibration=calibration, visibility=visibility)
     save_model(told, out, weights_dtype(opened))
     slopes = ", ".join(f"{name} {w:.2f}" for name, w in zip(SIGNS, calibration.slopes[0], strict=True))
     typer.echo(f"{out}: odds of an error below {GOOD:g} % by {slopes}, and {calibration.bias[0]:.2f}")

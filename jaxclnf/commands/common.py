@@ -68,6 +68,12 @@ def report_failures(failures: Iterable[Failure]) -> None:
         raise typer.Exit(1)
 
 
+def require_one(n_inputs: int, missing: Sequence[Failure], failures: Sequence[Failure]) -> None:
+    """End a run none of whose inputs exists: it must not replace the results of an earlier one by nothing."""
+    if len(missing) == n_inputs:
+        report_failures([*failures, *missing])
+
+
 def tried(write: Callable[..., object], path: Path, *arguments: object) -> list[Failure]:
     """Write a file beside the table; an error is returned as a failure, so that the run goes on."""
     from jaxclnf.media.inputs import failed

@@ -88,6 +88,7 @@ def fit_command(
     import numpy  # noqa: F401 (before threads that import it too)
 
     from jaxclnf.batch.pipeline import background, begun
+    from jaxclnf.media.inputs import Failure
 
     inputs = background(_inputs, photos, boxes, faces, chosen, resume)  # while JAX is imported, which is slow
     from jaxclnf.output.files import path_cell
@@ -99,7 +100,9 @@ def fit_command(
     place, format = Path(out), format or options.Format.csv
     found, looked, failures, passed_over = inputs.result()
     common.say_passed_over(passed_over)
-    _require_one(found, failures)
+    missing = [path for path in map(str, found) if not os.path.exists(path)]
+    absent = [Failure(path, f"{path} does not exist; give a photo") for path in missing]
+    common.require_one(len(found), absent, failures)
     with OutputFolder(place) as folder:
         folder.protect([*photos, *found, *filter(None, (boxes, model, validator))])
         folder.claim(f"landmarks.{format}", "failures.csv", "report.html")
@@ -151,15 +154,6 @@ def _inputs(
         return Inputs(found.paths, lambda todo: look_at(todo, source), failures, found.passed_over)
     looked = begun(look_at(found.paths, source))
     return Inputs(found.paths, lambda todo: looked, failures, found.passed_over)
-
-
-def _require_one(photos: Sequence[Path], failures: Sequence[Failure]) -> None:
-    """End a run none of whose photos exists: it must not replace a table of earlier ones by an empty one."""
-    from jaxclnf.media.inputs import Failure
-
-    if not any(path.exists() for path in photos):
-        missing = [Failure(str(path), f"{path} does not exist; give a photo") for path in photos]
-        common.report_failures([*failures, *missing])
 
 
 def _page(wanted: bool) -> Callable[..., None] | None:

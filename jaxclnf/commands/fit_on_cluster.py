@@ -60,7 +60,7 @@ def _plan(asked: PhotosAsked, extras: Extras, size: int, failures: list[Failure]
     """Divide photos into shards, with names of their files, and with boxes if a table of them was given."""
     from jaxclnf.cluster.inputs import photo_sources
     from jaxclnf.cluster.photo_shards import with_boxes, with_stems
-    from jaxclnf.cluster.places import copied, is_address
+    from jaxclnf.cluster.places import copied, here, is_address
     from jaxclnf.cluster.shards import in_shards
     from jaxclnf.media.box_tables import boxes_without_photo, read_boxes
 
@@ -70,9 +70,10 @@ def _plan(asked: PhotosAsked, extras: Extras, size: int, failures: list[Failure]
         return
     with copied(asked.boxes) as table:
         own = read_boxes(table)
+    place = Path(here(asked.boxes))
     if not is_address(asked.boxes):
-        failures += boxes_without_photo(own, Path(asked.boxes))
-    yield from (with_boxes(shard, own, Path(asked.boxes)) for shard in shards)
+        failures += boxes_without_photo(own, place)
+    yield from (with_boxes(shard, own, place) for shard in shards)
 
 
 def _stages(asked: on_cluster.Asked) -> list[PoolStage]:

@@ -62,7 +62,7 @@ def track(
     import jax
 
     from jaxclnf.media.inputs import Failure, failed
-    from jaxclnf.media.video import find_videos, open_video
+    from jaxclnf.media.video import absence, find_videos, is_missing, open_video
     from jaxclnf.models.network_presets import has_cen
     from jaxclnf.output.folder import OutputFolder
     from jaxclnf.output.report import report_videos
@@ -92,10 +92,12 @@ def track(
         track_on_cluster(what, settled, told, out, resume, there)
         return
     place, format, pictures = Path(out), format or options.Format.csv, pictures is not False
+    found = find_videos(videos)
+    failures = list(found.failures)
+    common.say_passed_over(found.passed_over)
+    missing = [Failure(source, absence(source)) for source in found.sources if is_missing(source)]
+    common.require_one(len(found.sources), missing, failures)
     with OutputFolder(place) as folder:
-        found = find_videos(videos)
-        failures = list(found.failures)
-        common.say_passed_over(found.passed_over)
         folder.protect([*videos, *found.sources, *found.passed_over, *filter(None, (model, validator))])
         folder.claim("failures.csv", "report.html")
         engine, settings, judge, also = settled()

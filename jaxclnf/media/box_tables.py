@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -15,6 +16,7 @@ from jaxclnf.media.inputs import Failure
 from jaxclnf.media.text import read_text
 
 _COLUMNS = ("file", "x", "y", "w", "h")
+_ADDRESS = re.compile(r"[a-z][a-z0-9+]+:/")  # as a path: with one slash of its two
 
 
 def read_boxes(path: Path) -> dict[str, np.ndarray]:
@@ -35,14 +37,22 @@ def read_boxes(path: Path) -> dict[str, np.ndarray]:
     wrong = next((name for name, rows in boxes.items() if rows.ndim != 2 or rows.shape[1] != 4), None)
     if wrong is not None:
         raise ValueError(f"{path}: the boxes of {wrong} have shape {boxes[wrong].shape}, expected (k, 4)")
-    return {_known_as(name, path.parent): rows for name, rows in boxes.items()}
+    known: dict[str, list[np.ndarray]] = defaultdict(list)
+    for name, rows in boxes.items():
+        known[_known_as(name, path.parent)].append(rows)
+    return {name: np.concatenate(each) for name, each in known.items()}
 
 
 def _from_json(path: Path) -> dict[str, np.ndarray]:
     table = json.loads(read_text(path))
     if not isinstance(table, dict):
         raise ValueError("expected an object that maps files to boxes")
-    return {name: np.atleast_2d(np.array(rows, np.float32)) for name, rows in table.items()}
+    return {name: _rows(np.array(rows, np.float32)) for name, rows in table.items()}
+
+
+def _rows(boxes: np.ndarray) -> np.ndarray:
+    """A box or several as rows; of a photo without faces none."""
+    return np.atleast_2d(boxes) if boxes.size else boxes.reshape(0, 4)
 
 
 def _from_table(path: Path) -> dict[str, np.ndarray]:
@@ -85,12 +95,13 @@ def names_of_others(boxes: Mapping[str, np.ndarray], photos: Iterable[Path], tab
 def boxes_without_photo(boxes: Mapping[str, np.ndarray], table: Path) -> list[Failure]:
     """The files a table of boxes names that do not exist, seen from here or from the table's folder.
 
-    Bare names may stand for photos anywhere and are not judged.
+    Bare names may stand for photos anywhere and are not judged, nor are addresses.
     """
     return [
         Failure(name, f"{name} has a box in {table} but does not exist")
         for name in boxes
-        if len(Path(name).parts) > 1 and not Path(name).exists() and not (table.parent / name).exists()
+        if len(Path(name).parts) > 1 and not _ADDRESS.match(name)
+        if not Path(name).exists() and not (table.parent / name).exists()
     ]
 
 

@@ -77,7 +77,10 @@ def _fetched(url: str) -> Any:
     try:
         with requests.get(url, stream=True, timeout=TIMEOUT) as answer:
             answer.raise_for_status()
-            if answer.headers.get("Accept-Ranges") == "bytes" or "Content-Length" not in answer.headers:
+            said_of_it = answer.headers
+            is_playlist = "mpegurl" in said_of_it.get("Content-Type", "").lower() or ".m3u8" in url.lower()
+            has_parts = said_of_it.get("Accept-Ranges") == "bytes" or "Content-Length" not in said_of_it
+            if is_playlist or has_parts:
                 return None
             file = tempfile.TemporaryFile()  # noqa: SIM115, the decoder closes it
             for data in answer.iter_content(1 << 20):

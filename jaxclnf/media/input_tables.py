@@ -31,11 +31,14 @@ def _in_parquet(path: Path, names: Sequence[str]) -> Iterator[Row]:
     import polars as pl
 
     try:
-        table = pl.read_parquet(path)
+        table = pl.read_parquet(io.BytesIO(path.read_bytes()))  # a path would be a pattern
     except (pl.exceptions.PolarsError, OSError) as error:
         raise ValueError(str(error).splitlines()[0]) from None
     at = _places(table.columns, names)
-    yield from table.select(pl.nth(*at).cast(pl.String)).rows()
+    for number, row in enumerate(table.select(pl.nth(*at).cast(pl.String)).rows(), 1):
+        if None in row:
+            raise ValueError(f"row {number} has no {names[row.index(None)]}")
+        yield row
 
 
 def _between(text: str) -> str:

@@ -34,6 +34,8 @@ def boxes(file: BinaryIO, size: int) -> Iterator[int]:
         if length < header:  # 0: to the end of the file
             return
         yield file.tell() - header + length
+        if length > size:  # beyond the file, and perhaps beyond any position
+            return
         file.seek(length - header, os.SEEK_CUR)
 
 

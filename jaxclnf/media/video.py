@@ -146,7 +146,18 @@ def open_video(source: str, fps: float | None = None) -> Video:
         raise ValueError(f"{source}: addresses begin with {', '.join(f'{s}://' for s in SCHEMES)}")
     if is_pattern(source):
         return _sequence(source, fps or SEQUENCE_RATE)
-    raise ValueError(f"{source} does not exist; give a video, a folder of pictures or a camera's number")
+    raise ValueError(absence(source))
+
+
+def is_missing(source: str) -> bool:
+    """Tell whether a source can only be a file, and is none that exists."""
+    elsewhere = source.isdigit() or source == STANDARD_INPUT or _scheme(source) or is_pattern(source)
+    return not elsewhere and not os.path.lexists(source)
+
+
+def absence(source: str) -> str:
+    """Say that a source is missing."""
+    return f"{source} does not exist; give a video, a folder of pictures or a camera's number"
 
 
 def _existing(source: str, path: Path, fps: float | None) -> Video:

@@ -23,6 +23,12 @@ def has_network(model: Model) -> bool:
     return bool(_networks(model))
 
 
+def uses_network(model: Model, config: FitConfig) -> bool:
+    """Tell whether fits with these settings look with a convolutional expert, and so have covariances."""
+    looked = (stage.scale for _, stage in config.stages_on(len(model.experts)))
+    return any(isinstance(model.experts[k], ConvExperts) for k in looked)
+
+
 def has_cen(model: Model) -> bool:
     """Tell whether a model has CEN experts, OpenFace 2's."""
     return any(isinstance(experts, CENExperts) for experts in model.experts)

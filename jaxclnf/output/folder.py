@@ -120,8 +120,10 @@ class OutputFolder:
         raise ValueError(f"{self.path} holds too many files like {name}")
 
     def _earlier_stems(self, owner: str, endings: Sequence[str]) -> list[str]:
-        names = self._owned.get(owner, ())
-        return [name.removesuffix(end) for name in names for end in endings if name.endswith(end)]
+        """Names without ending that the source had before; of endings that fit, the longest is meant."""
+        longest_first = sorted(endings, key=len, reverse=True)
+        ends = [(name, next(filter(name.endswith, longest_first), "")) for name in self._owned.get(owner, ())]
+        return [name.removesuffix(end) for name, end in ends if end]
 
     def save(self) -> None:
         """Write the list of files to ``jaxclnf.json``."""

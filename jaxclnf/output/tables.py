@@ -21,9 +21,10 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from jaxclnf.config import FitConfig
+from jaxclnf.models.network_presets import uses_network
 from jaxclnf.ops.certainty import certain_radius
 from jaxclnf.output.files import path_cell
-from jaxclnf.types import STATUS_WORDS, ConvExperts, EyeGaze, FitResult, Model, Status, usable
+from jaxclnf.types import STATUS_WORDS, EyeGaze, FitResult, Model, Status, usable
 from jaxclnf.types.columns import param_columns, point_columns
 
 PHOTO = ("face", "confidence")
@@ -79,8 +80,7 @@ def tells_certainty(names: Sequence[str]) -> bool:
 
 def check_certainty(model: Model, config: FitConfig) -> None:
     """Raise ValueError if fits with these settings do not give each landmark's certainty."""
-    looked = (stage.scale for _, stage in config.stages_on(len(model.experts)))
-    if not any(isinstance(model.experts[k], ConvExperts) for k in looked):
+    if not uses_network(model, config):
         raise ValueError(
             "--certainty needs a convolutional expert, as the model that ships has; these settings use none"
         )

@@ -88,7 +88,7 @@ class VideoFiles:
             self._openface.finish()
             self._openface = None
         failures = [*(self._film.failures if self._film else ()), *video.failures]
-        if not self.n_frames:
+        if not self.n_frames and not failures:
             failures = [Failure(self.source, f"{self.source} holds no frame that can be read")]
         self._folder.done[self._key] = self._said() | {"failures": [f.reason for f in failures]}
         self._folder.save()

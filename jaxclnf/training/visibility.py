@@ -16,6 +16,7 @@ from jaxclnf.data.datasets import Faces
 from jaxclnf.data.evaluate import start_boxes
 from jaxclnf.fitting.visibility import hidden_sign, log_area
 from jaxclnf.media.images import read_photo, to_grey
+from jaxclnf.models.network_presets import uses_network
 from jaxclnf.types import FitResult, Model, Visibility, usable
 
 MOST_FACES = 200
@@ -27,6 +28,8 @@ def learn_visibility(model: Model, faces: Faces) -> Visibility | None:
 
     Returns None if fits with the model's settings have no covariances, or none of them are usable.
     """
+    if not len(faces) or not uses_network(model, model.settings):
+        return None
     drawn = np.random.default_rng(0).permutation(len(faces))[:MOST_FACES]
     faces = faces.take(np.sort(drawn))
     boxes, hidden = start_boxes(faces), []

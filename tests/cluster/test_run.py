@@ -17,7 +17,7 @@ from jaxclnf.cluster.pool import Done, Lost
 from jaxclnf.cluster.run import Progress, Run
 from jaxclnf.cluster.shards import Shard, in_shards, read_plan
 from jaxclnf.cluster.table_parts import part_name, write_failures_part, write_part
-from jaxclnf.media.inputs import Failure
+from jaxclnf.media.inputs import Failure, find_photos
 
 COLUMNS = ["face", "x_0", "source", "status"]
 SOURCES = [f"photos/{i}.png" for i in range(7)]
@@ -107,6 +107,18 @@ def test_other_settings_and_other_folders_are_refused(store: Store) -> None:
     strange = Store(store.at("landmarks"))
     with pytest.raises(ValueError, match="part-00000000.parquet, which is of no run"):
         go(strange, Workers(strange))
+
+
+def test_a_run_that_is_refused_takes_none_of_the_folder_s_own(tmp_path: Path) -> None:
+    photo = tmp_path / "photos/pictures/a.jpg"
+    photo.parent.mkdir(parents=True)
+    photo.touch()
+    with (
+        Run(Store(str(tmp_path / "photos")), "landmarks", {}) as run,
+        pytest.raises(ValueError, match="of no run"),
+    ):
+        run.begin(lambda _: [], resume=False)
+    assert find_photos([str(tmp_path / "photos")]).paths == [photo]
 
 
 def test_progress_counts_sources_done_before(store: Store) -> None:

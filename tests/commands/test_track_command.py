@@ -33,6 +33,18 @@ def test_every_frame_has_its_row_also_without_a_face(run, folder: Path) -> None:
     assert sorted(os.listdir(folder / "out")) == ["a.csv", "a.mp4", "jaxclnf.json", "report.html"]
 
 
+def test_a_mistyped_video_leaves_earlier_results_alone(run, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    report = tmp_path / "out/report.html"
+    report.parent.mkdir()
+    report.write_text("of an earlier run")
+    outcome = run("track", "nowhere.mp4", "--out", "out")
+    assert outcome.status == 1
+    assert "nowhere.mp4 does not exist" in outcome.err
+    assert report.read_text() == "of an earlier run"
+    assert list(report.parent.iterdir()) == [report]
+
+
 def test_bad_videos_are_named_and_the_others_go_on(run, folder: Path) -> None:
     (folder / "b.mp4").write_text("no video")
     (folder / "deep").mkdir()

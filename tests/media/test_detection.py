@@ -205,3 +205,9 @@ def test_a_face_that_only_a_turned_picture_shows_lies_where_it_is(quarters: int)
     np.testing.assert_allclose(there, [4 + 9.5, 2 + 14.5], atol=1e-4)
     np.testing.assert_allclose(np.cos(found.rolls[0] - quarters * np.pi / 2), 1, atol=1e-6)
     assert not detect_faces(photo, corner, any_side=False)
+
+
+@pytest.mark.parametrize("shape", [(0, 0, 3), (0, 50), (50, 0, 3)])
+def test_a_photo_without_pixels_is_refused(shape: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match="expected a photo"):
+        detect_faces(np.zeros(shape, np.uint8), lambda rgb: pytest.fail("looked at"))

@@ -119,6 +119,22 @@ def test_a_broken_table_of_boxes_is_named(tmp_path: Path, name: str, text: str) 
         read_boxes(tmp_path / name)
 
 
+def test_boxes_of_one_photo_by_two_names_are_together_and_none_is_no_error(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("file,x,y,w,h\na.jpg,1,2,3,4\n./a.jpg,5,6,7,8\n")
+    np.testing.assert_array_equal(read_boxes(tmp_path / "a.csv")["a.jpg"], [[1, 2, 3, 4], [5, 6, 7, 8]])
+    (tmp_path / "a.json").write_text('{"a.jpg": [], "b.jpg": [1, 2, 3, 4]}')
+    boxes = read_boxes(tmp_path / "a.json")
+    assert {name: rows.shape for name, rows in boxes.items()} == {"a.jpg": (0, 4), "b.jpg": (1, 4)}
+
+
+def test_parquet_tables_may_have_brackets_in_their_names_and_no_empty_cells(folder: Path) -> None:
+    pl.DataFrame({"file": ["b.jpg"]}).write_parquet(folder / "list[1].parquet")
+    assert names(find_photos(["list[1].parquet"]).paths) == ["b.jpg"]
+    pl.DataFrame({"file": ["b.jpg", None]}).write_parquet(folder / "gaps.parquet")
+    found = find_photos(["gaps.parquet"])
+    assert [f.reason for f in found.failures] == ["gaps.parquet is not a list of photos: row 2 has no file"]
+
+
 def test_a_missing_table_of_boxes_is_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="does not exist"):
         read_boxes(tmp_path / "nowhere.csv")
@@ -131,6 +147,7 @@ def test_boxes_are_found_by_path_and_by_name(folder: Path) -> None:
     assert boxes_of(Path("b.jpg"), GREY, boxes, table) is boxes["b.jpg"]
     with pytest.raises(ValueError, match=r"a\.PNG has no box"):
         boxes_of(Path("a.PNG"), GREY, boxes, table)
+    boxes[str(Path("s3://bucket/far.jpg"))] = np.ones((1, 4))  # an address, of which nothing is known here
     assert [failure.source for failure in boxes_without_photo(boxes, table)] == ["er/gone.jpg"]
 
 

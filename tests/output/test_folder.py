@@ -94,3 +94,13 @@ def test_a_file_called_like_the_list_is_not_taken_for_it(tmp_path: Path) -> None
     (tmp_path / "jaxclnf.json").write_text("[]")
     with pytest.raises(ValueError, match="is not a list of a run's files"):
         OutputFolder(tmp_path)
+
+
+def test_a_source_has_the_same_name_whatever_the_format_of_its_table(tmp_path: Path) -> None:
+    """`.unfinished.csv` ends in `.csv`, too."""
+    for format in ("parquet", "csv", "parquet", "jsonl"):
+        with OutputFolder(tmp_path) as folder:
+            assert (
+                folder.stem("v.mp4", "v", [f".{format}", ".unfinished.csv", ".mp4", ".unfinished.mp4"]) == "v"
+            )
+            folder.save()

@@ -50,7 +50,7 @@ def detect_faces(
     a network finds nothing, it looks at a brighter picture and, if ``any_side`` of the photo may be the upper
     one, at pictures turned by quarters.
     """
-    if photo.ndim not in (2, 3) or photo.shape[2:] not in ((), (3,)):
+    if photo.ndim not in (2, 3) or photo.shape[2:] not in ((), (3,)) or 0 in photo.shape:
         raise ValueError(f"expected a photo (height, width) or (height, width, 3); got {photo.shape}")
     rgb = np.repeat(photo[:, :, None], 3, axis=2) if photo.ndim == 2 else photo
     find = detector if callable(detector) else named_detector(detector)

@@ -53,6 +53,8 @@ def with_rolls(detector: Detector, rgb: RGB, any_side: bool = False) -> Detectio
     rolls = np.zeros(len(found.boxes), np.float32)
     boxes, scores = found.boxes.copy(), found.scores.copy()
     for i, points in enumerate(() if found.points is None else found.points):
+        if not (boxes[i, 2:] > 0).all():
+            continue
         first = roll_of(points) / _TOLD
         if any_side and scores[i] < _CLEAR and boxes[i, 2] > _LARGE:
             first, scores[i] = _from_all_sides(detector, rgb, boxes[i], first, float(scores[i]))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from jaxclnf.media.images import RGB, read_photo
+from jaxclnf.media.images import RGB, open_picture, read_photo
 from jaxclnf.media.inputs import Failure
 from jaxclnf.output.overlays import LONGEST
 from jaxclnf.output.report.names import short_names
@@ -115,13 +115,11 @@ def _surroundings(picture: RGB, row: Row) -> RGB:
 
 def _scale(picture: RGB, source: str) -> float:
     """Factor by which a picture is smaller than its photo."""
-    from PIL import Image
-
     longest = max(picture.shape[:2])
     if longest < LONGEST:
         return 1.0
     try:
-        with Image.open(source) as photo:
+        with open_picture(source) as photo:
             return min(1.0, longest / max(photo.size))
-    except (OSError, ValueError, Image.DecompressionBombError):
+    except ValueError:
         return 1.0

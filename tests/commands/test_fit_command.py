@@ -150,7 +150,7 @@ def test_parts_are_those_named() -> None:
     assert chosen("openface-wild", "inner,left_eye_28") == ["inner", "left_eye_28"]
     with pytest.raises(ValueError, match="preset best has no settings for it"):
         chosen("best", "left_eye_28")
-    with pytest.raises(ValueError, match="no part 'nose', it has inner, left_eye_28"):
+    with pytest.raises(ValueError, match="no part 'nose'; its parts are inner, left_eye_28"):
         chosen("openface", "nose")
 
 

@@ -66,8 +66,9 @@ def test_a_cache_folder_of_others_is_said_in_a_sentence(here: Path, monkeypatch,
     (here / "cache").mkdir()
     (here / "cache").chmod(0o777)
     monkeypatch.setenv(folder.VARIABLE, str(here / "cache"))
-    done: Outcome = runner(monkeypatch, capfd)("fit", "missing.png", "--model", "model.npz", "--out", "out")
+    (here / "broken.png").write_text("no picture")
+    done: Outcome = runner(monkeypatch, capfd)("fit", "broken.png", "--model", "model.npz", "--out", "out")
     assert done.status == 1
     first, second = done.err.splitlines()
     assert first.startswith(f"jaxclnf: {here / 'cache'} belongs to another user or can be written by others")
-    assert "missing.png does not exist" in second
+    assert "broken.png is not a picture" in second

@@ -266,7 +266,7 @@ def test_models_are_opened_by_name_npz_and_openfaces_files(
     main = repository / "lib" / "model" / "main.txt"
     with pytest.raises(ValueError, match="small is not installed: .*jaxclnf models install"):
         open_model("small")
-    with pytest.raises(ValueError, match="large: no such file"):
+    with pytest.raises(ValueError, match="there is no model 'large'"):
         open_model("large")
     save_model(open_model(main), tmp_path / "model with another suffix")
     assert open_model(str(tmp_path / "model with another suffix")).provenance.name == "main"

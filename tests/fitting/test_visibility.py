@@ -62,6 +62,8 @@ def test_covers_are_learned_from_faces_that_are_partly_covered(
         return found
 
     monkeypatch.setattr(training, "fit_stream", fitted)
+    assert training.learn_visibility(MODEL, faces) is None  # its own settings look with no network
+    monkeypatch.setattr(training, "uses_network", lambda *_: True)
     known = training.learn_visibility(MODEL, faces)
     assert known is not None and known.slope < -1
     np.testing.assert_allclose(known.usual, -2 * np.log(like.params.scale), rtol=1e-3)

@@ -12,6 +12,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from jaxclnf.batch.boxes import box_rows
 from jaxclnf.batch.canvas import MIN_SIDE, Canvas
 from jaxclnf.batch.devices import fit_beside_others, fit_sharded, replicate
 from jaxclnf.batch.forked import fit_elsewhere, is_inherited
@@ -43,17 +44,12 @@ def fit_faces(
     """
     if len(images) != len(boxes):
         raise ValueError(f"expected boxes for every image; got {len(images)} images and {len(boxes)} boxes")
-    pairs = [(image, box) for image, rows in zip(images, boxes, strict=True) for box in _rows(rows)]
+    pairs = [(image, box) for image, rows in zip(images, boxes, strict=True) for box in box_rows(rows)]
     if not pairs:
         nothing = np.zeros((0, MIN_SIDE, MIN_SIDE), np.uint8), np.zeros((0, 4), np.float32)
         return jax.device_get(fit_batch(model, *nothing, config))
     results = fit_stream(model, pairs, config)
     return jax.tree.map(lambda *rows: np.stack(rows), *results)
-
-
-def _rows(boxes: np.ndarray) -> np.ndarray:
-    """A photo's box or boxes as rows; of a photo without faces none."""
-    return np.atleast_2d(boxes) if np.size(boxes) else np.zeros((0, 4), np.float32)
 
 
 def fit_stream(

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from jaxclnf.batch.boxes import box_rows
 from jaxclnf.cluster.fetch import Fetched
 from jaxclnf.cluster.ledger import Entry, Stopwatch
 from jaxclnf.cluster.names import PICTURES, Names
@@ -91,7 +92,7 @@ def _boxes(job: PhotoJob, shard: Shard, fetched: Fetched) -> BoxSource:
         source = fetched.source(path)
         if str(Path(source)) not in known:
             raise ValueError(f"{source} has no box in {job.table_of_boxes}")
-        return np.array(known[str(Path(source))], np.float32).reshape(-1, 4)
+        return box_rows(np.array(known[str(Path(source))], np.float32))
 
     return look_up
 

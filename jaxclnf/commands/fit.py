@@ -91,6 +91,7 @@ def fit_command(
     from jaxclnf.media.inputs import Failure
 
     inputs = background(_inputs, photos, boxes, faces, chosen, resume)  # while JAX is imported, which is slow
+    from jaxclnf.media.images import no_photo
     from jaxclnf.output.files import path_cell
     from jaxclnf.output.folder import OutputFolder
     from jaxclnf.output.photo_files import Extras, PhotoFiles
@@ -100,9 +101,8 @@ def fit_command(
     place, format = Path(out), format or options.Format.csv
     found, looked, failures, passed_over = inputs.result()
     common.say_passed_over(passed_over)
-    missing = [path for path in map(str, found) if not os.path.exists(path)]
-    absent = [Failure(path, f"{path} does not exist; give a photo") for path in missing]
-    common.require_one(len(found), absent, failures)
+    missing = [Failure(str(path), no_photo(path)) for path in found if not os.path.exists(path)]
+    common.require_one(len(found), missing, failures)
     with OutputFolder(place) as folder:
         folder.protect([*photos, *found, *filter(None, (boxes, model, validator))])
         folder.claim(f"landmarks.{format}", "failures.csv", "report.html")

@@ -68,7 +68,7 @@ CertaintyOption = Annotated[
     bool,
     typer.Option(
         "--certainty",
-        help="Add columns for each landmark's certainty: covariance and 90 % radius, in pixels.",
+        help="Add columns for each landmark: covariance and 90 % radius in pixels, and visibility.",
     ),
 ]
 OpenFaceOption = Annotated[

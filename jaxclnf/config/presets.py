@@ -33,7 +33,8 @@ _OPENFACE2_STARTS = np.array(
     ],
     np.float32,
 )
-_EYES = ("left_eye_28", "right_eye_28")
+EYES = ("left_eye_28", "right_eye_28")
+"""Names of the parts that are eyes; the one on the left of the image comes first."""
 
 
 class Presets(FitFields):
@@ -94,7 +95,7 @@ class Presets(FitFields):
 
     @classmethod
     def openface2(
-        cls, multi_view: bool = False, parts: Sequence[str] = _EYES, wild: bool = False, cen: bool = False
+        cls, multi_view: bool = False, parts: Sequence[str] = EYES, wild: bool = False, cen: bool = False
     ) -> Self:
         """Make OpenFace 2's settings; ``multi_view`` tries its eleven start rotations.
 
@@ -117,7 +118,7 @@ class Presets(FitFields):
     @classmethod
     def eyes(cls) -> dict[str, Self]:
         """Make the settings of OpenFace's eye models, which leave the face's landmarks as they are."""
-        return {name: replace(cls._openface_part(name), merged=False) for name in _EYES}
+        return {name: replace(cls._openface_part(name), merged=False) for name in EYES}
 
     @classmethod
     def _openface_part(cls, name: str) -> Self:

@@ -27,9 +27,6 @@ CORNERS = ((36, 39), (42, 45))
 IRIS = slice(0, 8)
 """The landmarks of an eye's model around its iris, whose middle is the pupil."""
 
-LIDS = slice(8, 20)
-PUPIL = slice(20, 28)
-
 
 class Eyeballs(NamedTuple):
     """The place of the eyeballs in a head."""

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from jaxclnf.batch.boxes import box_rows
 from jaxclnf.media.input_tables import column_cells
 from jaxclnf.media.inputs import Failure
 from jaxclnf.media.text import read_text
@@ -47,12 +48,7 @@ def _from_json(path: Path) -> dict[str, np.ndarray]:
     table = json.loads(read_text(path))
     if not isinstance(table, dict):
         raise ValueError("expected an object that maps files to boxes")
-    return {name: _rows(np.array(rows, np.float32)) for name, rows in table.items()}
-
-
-def _rows(boxes: np.ndarray) -> np.ndarray:
-    """A box or several as rows; of a photo without faces none."""
-    return np.atleast_2d(boxes) if boxes.size else boxes.reshape(0, 4)
+    return {name: box_rows(np.array(rows, np.float32)) for name, rows in table.items()}
 
 
 def _from_table(path: Path) -> dict[str, np.ndarray]:

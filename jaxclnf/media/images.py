@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mimetypes
+import os
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -61,7 +62,7 @@ def open_picture(path: Path | str) -> Iterator[Image.Image]:
     """Open a picture and read its header; any error within becomes a sentence that names the file."""
     path = Path(path)
     if not path.is_file():
-        raise ValueError(f"{path} {'is not a file' if path.exists() else 'does not exist'}; give a photo")
+        raise ValueError(no_photo(path))
     try:
         with path.open("rb") as file:
             image = _opened(file)
@@ -85,6 +86,11 @@ def _what_it_is_not(path: Path) -> str:
     kind = mimetypes.guess_type(path.name)[0] or ""
     follow = "; videos are for `jaxclnf track`" if kind.startswith("video/") else ""
     return f"is not a picture in a format that can be read{follow}"
+
+
+def no_photo(path: Path) -> str:
+    """Say that a path is not that of a file."""
+    return f"{path} {'is not a file' if os.path.exists(path) else 'does not exist'}; give a photo"
 
 
 class _Plain(Exception):

@@ -9,14 +9,13 @@ from typing import NamedTuple
 
 import jax
 import numpy as np
-from jaxtyping import UInt8
 
 from jaxclnf.batch.pipeline import ahead
 from jaxclnf.config import FitConfig
 from jaxclnf.fitting.gaze import n_eye_points
 from jaxclnf.media.detection import Detector, detect_faces, named_detector
 from jaxclnf.media.frames import Frame, Video
-from jaxclnf.media.images import RGB, to_grey
+from jaxclnf.media.images import RGB, Grey, to_grey
 from jaxclnf.output.draw import draw_name
 from jaxclnf.output.openface_table import video_line
 from jaxclnf.output.overlays import draw_face
@@ -31,7 +30,7 @@ from jaxclnf.output.tables import (
     tells_certainty,
     video_row,
 )
-from jaxclnf.tracking import TrackConfig, Tracked, TrackerState, look_scale, step, wants_detections
+from jaxclnf.tracking import TrackConfig, Tracked, TrackerState, look_scale, track_frame, wants_detections
 from jaxclnf.tracking.association import landmark_box
 from jaxclnf.tracking.smoothing import Smoothing, smoothed
 from jaxclnf.types import Camera, FitResult, Model
@@ -40,8 +39,6 @@ NO_BOXES = np.zeros((0, 5), np.float32)
 
 BESIDE = 3
 """Frames under way in each of the threads beside the one that follows faces."""
-
-Grey = UInt8[np.ndarray, "height width"]
 
 
 class Followed(NamedTuple):
@@ -90,9 +87,10 @@ def _steps(
     for frame, grey in frames:
         looked = wants_detections(config, state, grey)
         boxes = _detected(config, state, frame.rgb, find) if looked else NO_BOXES
-        after, tracked = step(model, config, state, grey, boxes)
+        after, tracked = track_frame(model, config, state, grey, boxes)
         if not looked and any(track.lost == 1 for track in after.tracks):  # it may only have moved far
-            after, tracked = step(model, config, state, grey, _detected(config, state, frame.rgb, find))
+            boxes = _detected(config, state, frame.rgb, find)
+            after, tracked = track_frame(model, config, state, grey, boxes)
         state = after
         yield frame, tracked
 

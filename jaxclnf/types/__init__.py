@@ -4,6 +4,7 @@ Sizes used in the annotations: ``n_points`` landmarks, ``n_modes`` shape modes, 
 ``n_neurons`` neurons of a patch expert, ``n_edges`` edge terms, ``n_stages`` stages of a fit.
 """
 
+from jaxclnf.config.presets import EYES
 from jaxclnf.types.experts import (
     CENExperts,
     ConvExperts,
@@ -14,7 +15,6 @@ from jaxclnf.types.experts import (
     PatchExperts,
 )
 from jaxclnf.types.model import (
-    EYES,
     PDM,
     Calibration,
     EarlyTermination,

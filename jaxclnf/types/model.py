@@ -132,7 +132,3 @@ def check_dtype(dtype: DTypeLike) -> None:
     """Raise ValueError for float64 unless jax_enable_x64 is set."""
     if jax.dtypes.canonicalize_dtype(dtype) != dtype:
         raise ValueError('float64 models need jax.config.update("jax_enable_x64", True)')
-
-
-EYES = ("left_eye_28", "right_eye_28")
-"""Names of the parts that are eyes; the one on the left of the image comes first."""

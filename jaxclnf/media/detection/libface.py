@@ -67,14 +67,11 @@ def _detector() -> Any:
 
 @contextmanager
 def _only_errors() -> Iterator[None]:
-    """Keep OpenCV 5 from warning of a target that it ignores; OpenCV 4 never does.
+    """Keep OpenCV from warning of a target that it ignores.
 
     Only one thread at a time: the log level is the process's, and the first to leave would reset it.
     """
-    logging: Any = getattr(cv2.utils, "logging", None)
-    if logging is None:
-        yield
-        return
+    logging: Any = cv2.utils.logging  # pyright: ignore[reportAttributeAccessIssue]
     with _logging:
         before = logging.setLogLevel(logging.LOG_LEVEL_ERROR)
         try:

@@ -8,8 +8,8 @@ sentence at once, gives the main thread a moment to leave things in order, and t
 from __future__ import annotations
 
 import os
-import select
 import signal
+import socket
 import sys
 import threading
 import time
@@ -33,6 +33,7 @@ class _Course:
     in_order = True  # nothing has to be closed: the process may end at once
     pressed = said = False
     grace = GRACE
+    saying = threading.Lock()
 
 
 def on_interrupt(sentence: str, grace: float = GRACE) -> None:
@@ -48,10 +49,10 @@ def listening() -> Iterator[None]:
         return
     _Course.sentence, _Course.in_order, _Course.grace = "stopped", True, GRACE
     _Course.pressed = _Course.said = False
-    woken, wake = os.pipe()
-    os.set_blocking(wake, False)
+    woken, wake = socket.socketpair()  # no pipe: Windows waits for sockets alone
+    wake.setblocking(False)
     before = signal.signal(signal.SIGINT, _raise)
-    old_wake = signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
+    old_wake = signal.set_wakeup_fd(wake.fileno(), warn_on_full_buffer=False)
     listener = threading.Thread(target=_listen, args=(woken,), daemon=True)
     listener.start()
     old_hook, sys.unraisablehook = sys.unraisablehook, _unless_interrupted(sys.unraisablehook)
@@ -61,9 +62,9 @@ def listening() -> Iterator[None]:
         sys.unraisablehook = old_hook
         signal.set_wakeup_fd(old_wake)
         signal.signal(signal.SIGINT, before)
-        os.close(wake)  # the listener ends
+        wake.close()  # the listener ends
         listener.join()
-        os.close(woken)
+        woken.close()
 
 
 def pressed() -> bool:
@@ -100,13 +101,12 @@ def _raise(*_: object) -> None:
     raise Interrupted
 
 
-def _listen(woken: int) -> None:
+def _listen(woken: socket.socket) -> None:
     until: float | None = None
     while True:
-        left = None if until is None else max(0.0, until - time.monotonic())
-        if not select.select([woken], [], [], left)[0]:
+        signals = _received(woken, until)
+        if signals is None:
             leave()
-        signals = os.read(woken, 64)
         if not signals:
             return
         for _ in range(signals.count(signal.SIGINT)):
@@ -116,7 +116,20 @@ def _listen(woken: int) -> None:
             until = time.monotonic() + _Course.grace
 
 
+def _received(woken: socket.socket, until: float | None) -> bytes | None:
+    """Wait for signals until a moment; None if none came, empty if nobody listens any longer."""
+    left = None if until is None else until - time.monotonic()
+    if left is not None and left <= 0:
+        return None
+    woken.settimeout(left)
+    with suppress(TimeoutError):
+        return woken.recv(64)
+    return None
+
+
 def _say() -> None:
-    if not _Course.said:
-        _Course.said = True
-        os.write(2, f"jaxclnf: {_Course.sentence}\n".encode(errors="backslashreplace"))
+    # Whoever comes second waits: a process that ended before the sentence is written would keep it to itself.
+    with _Course.saying:
+        if not _Course.said:
+            os.write(2, f"jaxclnf: {_Course.sentence}\n".encode(errors="backslashreplace"))
+            _Course.said = True

@@ -86,6 +86,16 @@ def test_what_extensions_make_of_it_is_not_shown() -> None:
     assert (status, err) == (130, "jaxclnf: stopped; nothing is lost\n")
 
 
+def test_the_end_waits_until_the_sentence_is_written() -> None:
+    """The main thread is quick to leave, while the listener has only begun to write."""
+    late = (
+        "import os, time\nwrite = os.write\n"
+        "def slowly(fd, text):\n    time.sleep(0.3)\n    return write(fd, text)\nos.write = slowly\n"
+    )
+    status, err, _ = interrupted(late + IN_EXTENSION.replace("raise", "time.sleep(0.1); raise"))
+    assert (status, err) == (130, "jaxclnf: stopped; nothing is lost\n")
+
+
 @pytest.mark.parametrize("twice", [False, True])
 def test_while_the_main_thread_is_in_c(twice: bool) -> None:
     status, err, seconds = interrupted(IN_LONG_C, twice)

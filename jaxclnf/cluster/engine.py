@@ -73,9 +73,11 @@ def connected(address: str) -> Iterator[Any]:
 def _ended_as_before() -> Iterator[None]:
     """Keep Ray from printing the stack of a process that is ended by SIGTERM."""
     before = signal.getsignal(signal.SIGTERM)
-    yield
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, before)
+    try:
+        yield
+    finally:
+        if before is not None and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, before)
 
 
 def _start(ray: Any, folder: str, quiet: dict[str, Any]) -> None:

@@ -24,12 +24,16 @@ def merge(place: str, target: Path) -> Merged:
     """Write the parts of a run, or of one folder of parts, as a CSV, Parquet or JSON-lines file.
 
     Rows come in the order of the inputs; a CSV has the values of a run on one machine. Raises ValueError
-    if there are no parts, or for another ending of the target.
+    if there are no parts, or if the target cannot be such a file.
     """
     import polars as pl
 
     if target.suffix not in FORMATS:
         raise ValueError(f"{target}: expected a name that ends in {', '.join(FORMATS)}")
+    if not target.parent.is_dir():
+        raise ValueError(f"{target} cannot be written: there is no folder {target.parent}; make it first")
+    if target.is_dir():
+        raise ValueError(f"{target} is a folder; give the name of a file")
     store = Store(place)
     job = read_job(store) if store.exists(JOB) else None
     folder = job.table if job else ""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
+from jaxclnf.media.earlier_results import LIST
 from jaxclnf.output.folder import numbered, room_for
 
 PICTURES = "pictures"
@@ -11,21 +12,29 @@ PICTURES = "pictures"
 
 
 class Names:
-    """Names without endings, each given once; keeps the hash of each, 100 bytes a name."""
+    """Names without endings, whose files are each given once; keeps the hash of each file, 100 bytes a name.
 
-    def __init__(self, endings: Sequence[str]) -> None:
-        self._room = room_for(endings)
-        self._taken: set[int] = set()
+    Every name has files with all of ``endings``, perhaps more up to the ``longest``; no file is called as one
+    of ``beside``, which a run on one machine writes to the same folder.
+    """
+
+    def __init__(self, endings: Sequence[str], longest: str = "", beside: Iterable[str] = ()) -> None:
+        self._endings, self._room = endings, room_for((*endings, longest))
+        self._taken = {_known(name) for name in (LIST, *beside)}
         self._numbers: dict[int, int] = {}  # that come next, of names that came more than once
 
     def give(self, name: str) -> str:
-        """Give a name, shortened if endings make it too long, with a number if it is taken."""
+        """Give a name, shortened if endings make it too long, with a number if a file of it is taken."""
         first = self._numbers.get(hash(name), 1)
         for number, stem in enumerate(numbered(name, self._room, first), first):
-            told = hash(stem.casefold())  # some file systems know no capitals
-            if told not in self._taken:
-                self._taken.add(told)
+            files = {_known(stem + ending) for ending in self._endings}
+            if files.isdisjoint(self._taken):
+                self._taken |= files
                 if number > 1:
                     self._numbers[hash(name)] = number + 1
                 return stem
         raise ValueError(f"too many files are called {name}")
+
+
+def _known(file: str) -> int:
+    return hash(file.casefold())  # some file systems know no capitals

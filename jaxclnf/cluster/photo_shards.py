@@ -138,7 +138,7 @@ def with_stems(shards: Iterable[Shard], extras: Extras) -> Iterator[Shard]:
     if not extras.endings:
         yield from shards
         return
-    names = Names([*extras.endings, extras.longest])
+    names = Names(extras.endings, extras.longest)
     for shard in shards:
         yield shard._replace(stems=tuple(names.give(Path(each).stem or "out") for each in shard.sources))
 

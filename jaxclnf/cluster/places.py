@@ -28,9 +28,9 @@ def file_system(address: str) -> tuple[Any, str]:
 
     Raises ValueError if its package is missing or fsspec does not know the scheme.
     """
-    import fsspec
-
     try:
+        import fsspec
+
         return fsspec.core.url_to_fs(address)
     except (ImportError, ValueError) as error:
         raise ValueError(f"{address} cannot be reached: {error}") from None

@@ -22,7 +22,7 @@ from jaxclnf.media.video import open_video
 from jaxclnf.output.film import Film
 from jaxclnf.output.openface_table import OpenFaceTables
 from jaxclnf.output.photo_files import OPENFACE
-from jaxclnf.output.video_files import video_name
+from jaxclnf.output.video_files import BESIDE_VIDEOS, video_endings, video_name
 from jaxclnf.output.video_pipeline import Followed, follow, frame_rows, openface_lines
 from jaxclnf.tracking import TrackConfig
 from jaxclnf.tracking.smoothing import Smoothing
@@ -117,8 +117,8 @@ def _file(folder: Path, within: str, name: str) -> Path:
     return folder / within / name
 
 
-def with_stem(shards: Iterable[Shard]) -> Iterator[Shard]:
-    """Add names for the files of the videos to shards."""
-    names = Names([".csv", ".unfinished.mp4"])
+def with_stem(shards: Iterable[Shard], format: str) -> Iterator[Shard]:
+    """Add names for the files of the videos to shards, those of a run alone with tables of this format."""
+    names = Names(video_endings(format, pictures=True), beside=BESIDE_VIDEOS)
     for shard in shards:
         yield shard._replace(stems=tuple(names.give(video_name(source)) for source in shard.sources))

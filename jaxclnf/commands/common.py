@@ -87,15 +87,19 @@ def tried(write: Callable[..., object], path: Path, *arguments: object) -> list[
 
 @contextmanager
 def results_in(
-    out: Path, inputs: Iterable[Path], names: Iterable[str], replace: bool = True
+    out: Path, inputs: Iterable[Path], names: Iterable[str], replace: bool = False
 ) -> Iterator[Path]:
-    """Open a folder for figures, protected from other runs; no input in it is written over."""
+    """Open a folder for figures, protected from other runs; no input or foreign file in it is written over.
+
+    With ``replace`` files may be written over that no list tells of.
+    """
     from jaxclnf.output.folder import OutputFolder
 
     with OutputFolder(out) as folder:
         for path in inputs:
             folder.protect(path.rglob("*") if path.is_dir() else [path])
         folder.claim(*names, replace=replace)
+        folder.save()
         yield folder.path
 
 

@@ -96,7 +96,7 @@ def fit_command(
     from jaxclnf.output.folder import OutputFolder
     from jaxclnf.output.photo_files import Extras, PhotoFiles
     from jaxclnf.output.photos import fit_loaded, photo_columns, with_cameras
-    from jaxclnf.output.runs import write_failures
+    from jaxclnf.output.runs import unfinished_names, write_failures
 
     place, format = Path(out), format or options.Format.csv
     found, looked, failures, passed_over = inputs.result()
@@ -105,7 +105,7 @@ def fit_command(
     common.require_one(len(found), missing, failures)
     with OutputFolder(place) as folder:
         folder.protect([*photos, *found, *filter(None, (boxes, model, validator))])
-        folder.claim(f"landmarks.{format}", "failures.csv", "report.html")
+        folder.claim(f"landmarks.{format}", *unfinished_names("landmarks"), "failures.csv", "report.html")
         engine, config, judge, also = settled()
         told |= choices.run_description(engine, config)
         files = PhotoFiles(folder, found, engine, Extras(pictures is not False, crops, margin, also))
@@ -209,7 +209,10 @@ def _write(
 
 
 def _digest(boxes: str | None) -> str:
-    """Compute a digest of a table of boxes, wherever it is; a missing one is refused later."""
-    if boxes and Path(boxes).is_file():
-        return hashlib.sha256(Path(boxes).read_bytes()).hexdigest()
-    return boxes or ""
+    """Compute a digest of a table of boxes, also at an address; a missing file is refused later."""
+    if not boxes:
+        return ""
+    from jaxclnf.cluster.places import copied
+
+    with copied(boxes) as table:
+        return hashlib.sha256(table.read_bytes()).hexdigest() if table.is_file() else boxes

@@ -36,6 +36,7 @@ def sweep(
     """
     from jaxclnf.data.datasets import read_faces
     from jaxclnf.data.evaluate import learned_warning
+    from jaxclnf.media.earlier_results import LIST
     from jaxclnf.sweeps.canvases import draw_photos
     from jaxclnf.sweeps.report import write_report
     from jaxclnf.sweeps.results import Results
@@ -50,7 +51,7 @@ def sweep(
         models = [Path(name) for name in (model, plan.model) if name]
         common.check_writable("--save", save, [spec, *models])
     place = out or spec.with_suffix("")
-    known = out is None or (place / "settings.csv").exists() or (place / "results.jsonl").exists()
+    known = (place / "results.jsonl").exists() and not (place / LIST).exists()  # as earlier releases left it
     names = ("results.jsonl", "settings.csv", "README.md", "pareto.png", "heatmap.png", "ced.png")
     with common.results_in(place, [spec, *map(Path, plan.datasets)], names, replace=known) as folder:
         opened = choices.use_model(model or plan.model)

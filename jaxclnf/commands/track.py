@@ -67,7 +67,7 @@ def track(
     from jaxclnf.output.folder import OutputFolder
     from jaxclnf.output.report import report_videos
     from jaxclnf.output.runs import write_failures
-    from jaxclnf.output.video_files import plan_videos
+    from jaxclnf.output.video_files import BESIDE_VIDEOS, plan_videos
     from jaxclnf.output.video_pipeline import follow
     from jaxclnf.tracking import TrackConfig
     from jaxclnf.tracking.smoothing import OFFLINE, ONLINE
@@ -88,7 +88,8 @@ def track(
     there = on_cluster.given(cluster, workers=workers)
     if there is not None:
         on_cluster.check_tables(report, format)
-        what = VideosAsked(videos, view, chosen, faces, fps, frames, smoothing, certainty, bool(pictures))
+        beside = bool(pictures), format or options.Format.csv
+        what = VideosAsked(videos, view, chosen, faces, fps, frames, smoothing, certainty, *beside)
         track_on_cluster(what, settled, told, out, resume, there)
         return
     place, format, pictures = Path(out), format or options.Format.csv, pictures is not False
@@ -99,7 +100,7 @@ def track(
     common.require_one(len(found.sources), missing, failures)
     with OutputFolder(place) as folder:
         folder.protect([*videos, *found.sources, *found.passed_over, *filter(None, (model, validator))])
-        folder.claim("failures.csv", "report.html")
+        folder.claim(*BESIDE_VIDEOS)
         engine, settings, judge, also = settled()
         settings = jax.device_put(settings)
         config = TrackConfig(settings, max_faces=faces).validated(judge)

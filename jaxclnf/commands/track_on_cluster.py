@@ -25,6 +25,7 @@ class VideosAsked(NamedTuple):
     smoothing: Smoothing | None
     certainty: bool
     pictures: bool
+    format: str  # of tables on one machine, by which files are named
 
 
 def track_on_cluster(
@@ -61,7 +62,7 @@ def track_on_cluster(
         TRACKS,
         "videos",
         told,
-        plan=lambda failures: with_stem(in_shards(video_sources(arguments, failures), 1)),
+        plan=lambda failures: with_stem(in_shards(video_sources(arguments, failures), 1), asked.format),
         stages=on_cluster.stages(track_shard, there),
         arrays=(model, config, validator),
         job=job,

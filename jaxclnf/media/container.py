@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import itertools
 import tempfile
-from collections.abc import Iterator
-from contextlib import closing
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import IO, Any
 
@@ -82,17 +82,28 @@ def _fetched(url: str) -> Any:
             has_parts = said_of_it.get("Accept-Ranges") == "bytes" or "Content-Length" not in said_of_it
             if is_playlist or has_parts:
                 return None
-            file = tempfile.TemporaryFile()  # noqa: SIM115, the decoder closes it
-            for data in answer.iter_content(1 << 20):
-                file.write(data)
+            return _kept(answer.iter_content(1 << 20))
     except (requests.RequestException, OSError) as error:
         raise ValueError(f"{url} cannot be opened: {_reason(error)}") from None
-    file.seek(0)
-    return file
 
 
-def _reason(error: BaseException) -> str:
-    """Reduce an error of the network to a few words."""
+def _kept(parts: Iterable[bytes]) -> IO[bytes]:
+    """Write parts to a temporary file, which the decoder closes; after an error there is none."""
+    with ExitStack() as unless_whole:
+        file = unless_whole.enter_context(tempfile.TemporaryFile())
+        for data in parts:
+            file.write(data)
+        file.seek(0)
+        unless_whole.pop_all()
+        return file
+
+
+def _reason(error: OSError) -> str:
+    """Reduce an error of the network, or of the disk that keeps what comes, to a few words."""
+    import requests
+
+    if not isinstance(error, requests.RequestException):
+        return error.strerror or type(error).__name__
     response = getattr(error, "response", None)
     if response is not None:
         return f"the server says {response.status_code} {response.reason}"

@@ -21,6 +21,7 @@ except ImportError:  # on Windows nothing keeps two runs apart
     fcntl = None
 
 LONGEST_NAME = 255  # bytes, on all usual file systems
+UNFINISHED = ".unfinished."  # within the names of files that a run is still writing
 RUN = "the run"  # the owner of files that belong to no single source
 
 
@@ -55,11 +56,14 @@ class OutputFolder:
         self.done: dict[str, Any] = said["done"]
         self._inputs: set[tuple[int, int]] = set()
         self._taken: dict[str, str] = {LIST: RUN}
+        self._is_saved = False
 
     def __enter__(self) -> OutputFolder:
         return self
 
     def __exit__(self, *_: object) -> None:
+        with suppress(OSError):  # the list may say too much
+            self._forget_finished()
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
@@ -129,6 +133,16 @@ class OutputFolder:
         """Write the list of files to ``jaxclnf.json``."""
         said = {"files": self._owners, "done": self.done}
         write_whole(self.path / LIST, json.dumps(said, indent=0).encode())
+        self._is_saved = True
+
+    def _forget_finished(self) -> None:
+        """Leave unfinished files that are no more out of the list: later ones of such names are foreign."""
+        names = [name for name in self._owners if UNFINISHED in name]
+        gone = [name for name in names if not os.path.lexists(self.path / name)]
+        for name in gone:
+            del self._owners[name]
+        if gone and self._is_saved:
+            self.save()
 
     def _is_free(self, name: str, owner: str) -> bool:
         path = self.path / name
@@ -136,7 +150,7 @@ class OutputFolder:
             return False
         if name in self._owners:
             return self._owners[name] == owner
-        return ".unfinished." in name or not os.path.lexists(path)
+        return not os.path.lexists(path)
 
     def _take(self, name: str, owner: str) -> None:
         self._taken[name.casefold()] = owner

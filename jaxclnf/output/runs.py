@@ -18,6 +18,7 @@ from jaxclnf.output.files import csv_text, path_cell, write_whole, written_whole
 from jaxclnf.output.formats import write_rows
 
 Stamp = list[int]
+_ROWS, _SETTINGS = ".unfinished.csv", ".unfinished.json"
 
 
 def stamp(path: Path | str) -> Stamp:
@@ -27,6 +28,11 @@ def stamp(path: Path | str) -> Stamp:
     except (OSError, ValueError):
         return []
     return [status.st_size, status.st_mtime_ns]
+
+
+def unfinished_names(stem: str) -> list[str]:
+    """Name the files of a table that is not finished: its rows so far, and what tells its run from others."""
+    return [stem + _ROWS, stem + _SETTINGS]
 
 
 class Table:
@@ -47,11 +53,11 @@ class Table:
     ) -> None:
         self.path = path
         self.columns = list(columns)
-        self.unfinished = path.with_suffix(".unfinished.csv")
+        self.unfinished = path.with_suffix(_ROWS)
         self.done: set[str] = set()
         self._n_added = 0
         self._at = self.columns.index(key)
-        self._settings_path = path.with_suffix(".unfinished.json")
+        self._settings_path = path.with_suffix(_SETTINGS)
         self._file: TextIO | None = None
         self._whole: int | None = None  # bytes of the unfinished file that are whole photos or frames
         said = json.loads(json.dumps({"settings": settings, "stamps": dict(stamps or {})}))
@@ -68,7 +74,7 @@ class Table:
     @classmethod
     def afresh(cls, path: Path, columns: Sequence[str]) -> Table:
         """Begin a table anew, whatever an earlier run left."""
-        path.with_suffix(".unfinished.csv").unlink(missing_ok=True)
+        path.with_suffix(_ROWS).unlink(missing_ok=True)
         return cls(path, columns, columns[0], {}, resume=False)
 
     def _require(self, condition: bool, otherwise: str) -> None:

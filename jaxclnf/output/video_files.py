@@ -16,9 +16,12 @@ from jaxclnf.output.film import Film
 from jaxclnf.output.folder import OutputFolder, source_key
 from jaxclnf.output.openface_table import OpenFaceTables, VideoTable
 from jaxclnf.output.photo_files import OPENFACE
-from jaxclnf.output.runs import Table, stamp
+from jaxclnf.output.runs import Table, stamp, unfinished_names
 from jaxclnf.output.video_pipeline import Followed, frame_rows, openface_lines, video_columns
 from jaxclnf.types import Model
+
+BESIDE_VIDEOS = ("failures.csv", "report.html")
+"""Files of a run, which stand beside those of its videos."""
 
 
 class VideoFiles:
@@ -109,8 +112,7 @@ def plan_videos(
     folder: OutputFolder, sources: Iterable[str], format: str, pictures: bool, told: dict
 ) -> list[VideoFiles]:
     """Plan the names of every source's files, apart from other sources' files, and write them down."""
-    endings = [f".{format}", ".unfinished.csv", ".unfinished.json"]
-    endings += [".mp4", ".unfinished.mp4"] if pictures else []
+    endings = video_endings(format, pictures)
     unique = {source_key(source): source for source in sources}
     plans = [
         VideoFiles(folder, source, folder.stem(source, video_name(source), endings), format, told)
@@ -118,6 +120,12 @@ def plan_videos(
     ]
     folder.save()
     return plans
+
+
+def video_endings(format: str, pictures: bool) -> list[str]:
+    """List the endings of a video's files: its table, unfinished ones, and its annotated copy."""
+    endings = [f".{format}", *unfinished_names("")]
+    return endings + ([".mp4", ".unfinished.mp4"] if pictures else [])
 
 
 def video_name(source: str) -> str:

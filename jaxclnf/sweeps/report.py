@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -30,13 +32,14 @@ def write_report(folder: Path, spec: Spec, outcomes: Sequence[TriedSetting], res
     best = {f"{i + 1}": np.array(o.errors) for i, o in enumerate(outcomes[:3])}
     worst = {f"{len(outcomes)} (last)": np.array(outcomes[-1].errors)} if len(outcomes) > 3 else {}
     draw_cumulative_errors(folder / "ced.png", best | worst)
-    if timed := len({row["ms_a_face"] for row in rows}) > 1:
-        draw_pareto(folder / "pareto.png", rows)
+    points = timed(rows)
+    if has_times := len({time for time, _ in points}) > 1:
+        draw_pareto(folder / "pareto.png", points)
     axes = heat_axes([o.setting for o in outcomes])
     if axes:
         draw_heat_map(folder / "heatmap.png", outcomes, *axes)
     page = folder / "README.md"
-    pictures = ["pareto.png"] * timed + ["heatmap.png"] * bool(axes) + ["ced.png"]
+    pictures = ["pareto.png"] * has_times + ["heatmap.png"] * bool(axes) + ["ced.png"]
     page.write_text(_page(spec, outcomes, rows, pictures), encoding="utf-8")
     return page
 
@@ -60,14 +63,25 @@ def _text(value: object) -> str:
 
 
 def heat_axes(settings: Sequence[Setting]) -> tuple[str, str] | None:
-    """Find the first pair of regularisation and sigma (of a stage, or of all) that both vary."""
-    names = {name for s in settings for name in s if len({_text(t.get(name)) for t in settings}) > 1}
+    """Find the first pair of regularisation and sigma (of a stage, or of all) that both vary, as numbers."""
+    values = {name: [each.get(name) for each in settings] for s in settings for name in s}
+    names = {name for name, each in values.items() if all(map(_is_finite, each)) and len(set(each)) > 1}
     for name in sorted(names):
         field, _, stage = name.partition(".")
         partner = "sigma" + (f".{stage}" if stage else "")
         if field == "reg_factor" and partner in names:
             return name, partner
     return None
+
+
+def _is_finite(value: object) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)
+
+
+def timed(rows: Sequence[Mapping[str, Any]]) -> list[tuple[float, float]]:
+    """List time and mean error of the settings whose time is known; on a cluster a timing may be given up."""
+    points = ((row["ms_a_face"], row["mean"]) for row in rows)
+    return sorted(point for point in points if all(map(_is_finite, point)))
 
 
 def draw_heat_map(path: Path, outcomes: Sequence[TriedSetting], reg: str, sigma: str) -> None:
@@ -95,13 +109,12 @@ def draw_heat_map(path: Path, outcomes: Sequence[TriedSetting], reg: str, sigma:
     figure.savefig(path, dpi=150)
 
 
-def draw_pareto(path: Path, rows: Sequence[dict]) -> None:
-    """Draw error against time of every setting; a line joins those that no other beats in both."""
+def draw_pareto(path: Path, points: Sequence[tuple[float, float]]) -> None:
+    """Draw times and errors of settings, in order; a line joins those that no other beats in both."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(6.4, 4.2), layout="constrained")
     axes = figure.subplots()
-    points = sorted((row["ms_a_face"], row["mean"]) for row in rows)
     axes.scatter(*zip(*points, strict=True), s=14, alpha=0.5, label="settings")
     front: list[tuple[float, float]] = []
     for time, error in points:
@@ -133,6 +146,7 @@ def _page(spec: Spec, outcomes: Sequence[TriedSetting], rows: Sequence[dict], pi
     sets = ", ".join(d.name for d in spec.datasets)
     held = " that training held back" if spec.held_back else ""
     base = "model" if spec.base == "model" else f"preset `{spec.base}`"
+    untimed = len(rows) - len(timed(rows))
     lines = [
         "# Sweep of settings",
         f"{len(spec.settings)} settings ({spec.search} search) on {n_faces} faces of {sets}{held}, drawn by "
@@ -142,7 +156,8 @@ def _page(spec: Spec, outcomes: Sequence[TriedSetting], rows: Sequence[dict], pi
         *([f"The same in all: {', '.join(same)}."] if same else []),
         "\n".join(table),
         f"The best {min(SHOWN, len(rows))}; all are in settings.csv. Times are those of one setting alone, "
-        "in batches, on the machine of the sweep.",
+        "in batches, on the machine of the sweep."
+        + (f" {untimed} have no time: it was given up." if untimed else ""),
         *(f"![{PICTURES[name]}]({name})" for name in pictures),
     ]
     return "\n\n".join(lines) + "\n"

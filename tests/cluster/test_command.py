@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 import sys
 from pathlib import Path
 
+import fsspec
 import pytest
 from command_line import runner, write_faces, write_model
+
+from jaxclnf.cluster.engine import _ended_as_before
+from jaxclnf.commands.fit import _digest
 
 
 @pytest.fixture
@@ -47,3 +52,26 @@ def test_where_no_cluster_answers_nothing_is_begun(run) -> None:
     assert outcome.status == 1
     assert outcome.err.startswith(f"jaxclnf: --cluster 127.0.0.1:{port}: no cluster answers")
     assert not list(Path("out").glob("*"))
+
+
+def test_the_program_ends_as_before_also_where_ray_could_not_start() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(RuntimeError), _ended_as_before():
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        raise RuntimeError
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_a_run_knows_its_boxes_by_what_the_table_says_wherever_it_is(tmp_path: Path) -> None:
+    """A table at an address that has changed is another one; the same one elsewhere is not."""
+    store, here = fsspec.filesystem("memory"), tmp_path / "boxes.csv"
+    tables = b"file,x,y,w,h\n", b"file,x,y,w,h\na.png,1,2,3,4\n"
+    digests = []
+    for table in tables:
+        store.pipe_file("/digest/boxes.csv", table)
+        here.write_bytes(table)
+        digests.append({_digest(at) for at in ("memory://digest/boxes.csv", str(here), f"file://{here}")})
+    assert [len(each) for each in digests] == [1, 1] and digests[0] != digests[1]
+    assert _digest(None) == "" and _digest("nowhere.csv") == "nowhere.csv"
+    with pytest.raises(ValueError, match="memory://digest/none.csv cannot be copied"):
+        _digest("memory://digest/none.csv")

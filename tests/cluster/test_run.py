@@ -17,7 +17,10 @@ from jaxclnf.cluster.pool import Done, Lost
 from jaxclnf.cluster.run import Progress, Run
 from jaxclnf.cluster.shards import Shard, in_shards, read_plan
 from jaxclnf.cluster.table_parts import part_name, write_failures_part, write_part
+from jaxclnf.cluster.video_shards import with_stem
 from jaxclnf.media.inputs import Failure, find_photos
+from jaxclnf.output.folder import OutputFolder
+from jaxclnf.output.video_files import BESIDE_VIDEOS, plan_videos
 
 COLUMNS = ["face", "x_0", "source", "status"]
 SOURCES = [f"photos/{i}.png" for i in range(7)]
@@ -168,6 +171,19 @@ def test_names_are_given_once() -> None:
     assert given == ["a", "A-2", "a-2-2", "a-3", "b", "x" * 251, "x" * 249 + "-2"]
 
 
+def test_names_are_those_of_a_run_alone(tmp_path: Path) -> None:
+    """Also of videos called as files of the run, too long, or whose unfinished files would be another's."""
+    long = "x" * 240
+    names = ("failures", "report", long, "a.unfinished", "a", f"{long}2", "REPORT", "failures-2", "failures")
+    sources = [f"{number}/{name}.avi" for number, name in enumerate(names)]
+    for format in ("csv", "parquet"):
+        with OutputFolder(tmp_path / format) as folder:
+            folder.claim(*BESIDE_VIDEOS)
+            alone = [plan.table.stem for plan in plan_videos(folder, sources, format, True, {})]
+        there = [stem for shard in with_stem(in_shards(sources, 1), format) for stem in shard.stems]
+        assert there == alone and alone[0] == {"csv": "failures-2", "parquet": "failures"}[format]
+
+
 def test_a_plan_keeps_names_that_are_no_text(store: Store) -> None:
     with Run(store, "landmarks", {}) as run:
         run.begin(lambda failures: in_shards(["a\udcff.png", "new\nline.png"], 1), resume=False)
@@ -189,3 +205,8 @@ def test_merge_refuses_what_holds_no_parts(store: Store, tmp_path: Path) -> None
         merge(store.place, tmp_path / "table.csv")
     with pytest.raises(ValueError, match=r"ends in .csv, .parquet, .jsonl"):
         merge(store.place, tmp_path / "table.txt")
+    with pytest.raises(ValueError, match="there is no folder .*/missing; make it first"):
+        merge(store.place, tmp_path / "missing/table.csv")
+    (tmp_path / "folder.csv").mkdir()
+    with pytest.raises(ValueError, match="folder.csv is a folder"):
+        merge(store.place, tmp_path / "folder.csv")

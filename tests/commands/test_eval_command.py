@@ -93,8 +93,11 @@ def test_misuse_is_one_sentence(run, folder: Path) -> None:
         ("faces", "--landmarks", "eyes"): "Landmarks must read like",
         ("faces", "--landmarks", "0-99"): "must name landmarks 0 to 67",
     }
+    (folder / "foreign").mkdir()
+    (folder / "foreign/ced.png").touch()
+    cases |= {("faces", "--out", "foreign"): "foreign/ced.png is from no earlier run and would be lost"}
     for arguments, sentence in cases.items():
-        outcome = run("eval", *arguments, "--model", "model.npz", "--out", "out")
+        outcome = run("eval", "--out", "out", *arguments, "--model", "model.npz")
         assert outcome.status == 1
         assert sentence in outcome.err
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -75,11 +76,19 @@ def test_a_video_that_breaks_off_is_named_and_kept(run, folder: Path) -> None:
     )
 
 
+def broken_off(out: Path, name: str, source: Path) -> None:
+    """Leave a file as a run does that is killed."""
+    said = json.loads((out / "jaxclnf.json").read_text())
+    said["files"][name] = str(source)
+    (out / "jaxclnf.json").write_text(json.dumps(said))
+    (out / name).write_text("frame,broken")
+
+
 def test_resume_leaves_out_what_is_done(run, folder: Path) -> None:
     write_video(folder / "b.mp4")
     assert run("track", "a.mp4", *SETTINGS).status == 0
     before = (folder / "out/a.csv").stat().st_mtime_ns
-    (folder / "out/b.unfinished.csv").write_text("frame,broken")
+    broken_off(folder / "out", "b.unfinished.csv", folder / "b.mp4")
     assert run("track", "a.mp4", "b.mp4", *SETTINGS, "--resume").status == 0
     assert (folder / "out/a.csv").stat().st_mtime_ns == before
     assert len(read_table(folder / "out/b.csv")) == N_FRAMES

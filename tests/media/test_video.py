@@ -1,7 +1,11 @@
 from __future__ import annotations
 
 import os
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from io import BytesIO
 from pathlib import Path
+from threading import Thread
+from typing import IO
 
 import cv2
 import numpy as np
@@ -95,3 +99,33 @@ def test_what_is_no_video_is_a_sentence(tmp_path: Path, capfd) -> None:
     assert capfd.readouterr().err == ""
     with pytest.raises(ValueError, match="no camera 99"):
         open_video("99")
+
+
+class CutOff(BaseHTTPRequestHandler):
+    """A server that cannot send parts of a file, and breaks off in the middle of the whole."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", "1000000")
+        self.end_headers()
+        self.wfile.write(bytes(1000))
+
+    def log_message(self, *_) -> None:
+        pass
+
+
+def test_a_download_that_breaks_off_leaves_no_open_file(monkeypatch) -> None:
+    files = []
+
+    def kept() -> IO[bytes]:
+        files.append(BytesIO())
+        return files[-1]
+
+    monkeypatch.setattr("jaxclnf.media.container.tempfile.TemporaryFile", kept)
+    with ThreadingHTTPServer(("127.0.0.1", 0), CutOff) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}/a.mp4"
+        with pytest.raises(ValueError, match=f"{url} cannot be opened: the server does not answer"):
+            open_video(url)
+        server.shutdown()
+    assert [file.closed for file in files] == [True]

@@ -54,6 +54,23 @@ def test_a_stranger_s_file_is_not_written_over(tmp_path: Path) -> None:
         out.claim("report.html")
 
 
+@pytest.mark.parametrize("name", ["a.unfinished.mp4", "A.unfinished.csv", "a.csv", "a.mp4"])
+def test_a_stranger_s_file_stays_also_where_a_run_that_ended_had_one(tmp_path: Path, name: str) -> None:
+    """Unfinished files of a run become its results, or stay for the next run, which may take them."""
+    source, endings = touch(tmp_path / "a.avi"), (".csv", ".mp4", ".unfinished.csv", ".unfinished.mp4")
+    foreign = touch(tmp_path / "out" / name)
+    taken = "a-2" if name[0] == "a" else "a"  # capitals are other names here
+    assert stems(tmp_path / "out", source, endings=endings) == [taken]
+    foreign.unlink()
+    with OutputFolder(tmp_path / "out2") as out:  # ends with an unfinished film, and one that became whole
+        assert out.stem(str(source), "a", endings) == "a"
+        out.save()
+        touch(tmp_path / "out2/a.mp4"), touch(tmp_path / "out2/a.unfinished.csv")
+    assert stems(tmp_path / "out2", source, endings=endings) == ["a"]
+    touch(tmp_path / "out2/a.unfinished.mp4")
+    assert stems(tmp_path / "out2", source, endings=endings) == ["a-2"]
+
+
 def test_what_a_run_wrote_is_written_over_for_the_same_source(tmp_path: Path) -> None:
     source, other = touch(tmp_path / "a.avi"), touch(tmp_path / "b/a.avi")
     assert stems(tmp_path / "out", source) == ["a"]

@@ -20,9 +20,9 @@ from jaxclnf.fitting.pose import params_from_box
 from jaxclnf.ops.shape import shape_2d
 from jaxclnf.sweeps.canvases import Canvases, draw_photos
 from jaxclnf.sweeps.report import write_report
-from jaxclnf.sweeps.results import Results
+from jaxclnf.sweeps.results import Results, TriedSetting
 from jaxclnf.sweeps.run import describe, ranked, run_sweep
-from jaxclnf.sweeps.spec import Spec, configure, read_spec
+from jaxclnf.sweeps.spec import Spec, configure, read_spec, static_part
 from jaxclnf.sweeps.tasks import TrialSetup, attempt
 
 SPEC = """
@@ -169,6 +169,22 @@ def test_the_report_shows_what_was_found(tmp_path, photos):
     assert header["seed"] == Spec((), ()).seed
 
 
+@pytest.mark.parametrize(("known", "pareto"), [((3.0, 5.0), True), ((3.0,), False), ((), False)])
+def test_a_setting_without_a_time_is_said_and_not_drawn(tmp_path, monkeypatch, known, pareto):
+    """On a cluster a timing may be given up. Settings may be lists, too."""
+    settings = [{"reg_factor": [r, r], "sigma": s, "iterations": s} for r in (1, 2) for s in (1, 2, 3)]
+    outcomes = [TriedSetting(setting, 0, 2, [10.0, 20.0], 0.0, 3.0) for setting in settings]
+    results = Results(tmp_path / "r.jsonl", {})
+    for iterations, milliseconds in enumerate(known, 1):
+        results.add_time(static_part({**settings[0], "iterations": iterations}), milliseconds)
+    drawn = []
+    monkeypatch.setattr("jaxclnf.sweeps.report.draw_pareto", lambda path, points: drawn.append(points))
+    page = write_report(tmp_path, Spec((), tuple(settings)), outcomes, results).read_text()
+    assert drawn == ([[(3.0, 15.0)] * 2 + [(5.0, 15.0)] * 2] if pareto else [])
+    assert ("pareto.png" in page, "heatmap.png" in page) == (pareto, False)
+    assert f"{6 - 2 * len(known)} have no time: it was given up." in page
+
+
 def test_the_best_setting_can_become_the_models_own(tmp_path, monkeypatch, capfd):
     """On faces held back from the model that ships; what a sweep does not vary is that model's."""
     model = load_model()
@@ -200,6 +216,10 @@ def test_the_best_setting_can_become_the_models_own(tmp_path, monkeypatch, capfd
     assert (tmp_path / "tuned.npz").stat().st_size < 8e6
     failed = run("sweep", spec, "--save", tmp_path / "none/tuned.npz")
     assert failed.status and "in a folder that exists" in failed.err
+    (tmp_path / "foreign").mkdir()
+    (tmp_path / "foreign/README.md").touch()
+    refused = run("sweep", spec, "--out", tmp_path / "foreign")
+    assert refused.status and "README.md is from no earlier run and would be lost" in refused.err
 
 
 def test_large_faces_of_a_sweep_are_reduced_once_and_errors_stay_what_they_are(tmp_path) -> None:

@@ -12,18 +12,19 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from jaxclnf.batch.devices import fit_on_cores, fit_sharded
-    from jaxclnf.batch.faces import fit_faces, fit_stream
+    from jaxclnf.batch.many_faces import fit_faces, fit_stream
     from jaxclnf.config import FitConfig, Stage
     from jaxclnf.fitting.compiled import compile_fit
+    from jaxclnf.fitting.face_params import landmarks
     from jaxclnf.fitting.fit import fit, fit_batch, fit_batch_from, fit_from, fit_settings
     from jaxclnf.fitting.gaze import gaze
     from jaxclnf.fitting.headpose import head_pose
-    from jaxclnf.fitting.pose import landmarks
     from jaxclnf.fitting.validate import validate
     from jaxclnf.media.detection import detect_faces
     from jaxclnf.media.images import read_photo, to_grey
+    from jaxclnf.media.video_sources import open_video
     from jaxclnf.models.openface import convert_openface
-    from jaxclnf.models.openface.validator import load_validator
+    from jaxclnf.models.openface.validator_files import load_validator
     from jaxclnf.models.storage import load_model, save_model
     from jaxclnf.ops.certainty import certain_radius
     from jaxclnf.output.one_photo import draw, fit_photo
@@ -78,6 +79,7 @@ __all__ = [
     "landmarks",
     "load_model",
     "load_validator",
+    "open_video",
     "read_photo",
     "save_model",
     "to_grey",
@@ -89,18 +91,19 @@ __all__ = [
 # Loaded when they are asked for: JAX takes a second, in which the command line already has to hear Ctrl-C.
 _HOMES = {
     "batch.devices": ("fit_on_cores", "fit_sharded"),
-    "batch.faces": ("fit_faces", "fit_stream"),
+    "batch.many_faces": ("fit_faces", "fit_stream"),
     "config": ("FitConfig", "Stage"),
     "fitting.compiled": ("compile_fit",),
     "fitting.fit": ("fit", "fit_batch", "fit_batch_from", "fit_from", "fit_settings"),
     "fitting.gaze": ("gaze",),
     "fitting.headpose": ("head_pose",),
-    "fitting.pose": ("landmarks",),
+    "fitting.face_params": ("landmarks",),
     "fitting.validate": ("validate",),
     "media.detection": ("detect_faces",),
     "media.images": ("read_photo", "to_grey"),
+    "media.video_sources": ("open_video",),
     "models.openface": ("convert_openface",),
-    "models.openface.validator": ("load_validator",),
+    "models.openface.validator_files": ("load_validator",),
     "models.storage": ("load_model", "save_model"),
     "ops.certainty": ("certain_radius",),
     "output.one_photo": ("draw", "fit_photo"),

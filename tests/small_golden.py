@@ -17,12 +17,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxclnf.config import FitConfig
+from jaxclnf.fitting.face_params import params_from_box
 from jaxclnf.fitting.fit import corrected_boxes, fit
 from jaxclnf.fitting.map_frames import map_frame
+from jaxclnf.fitting.network_sight import certainty_weights, look
 from jaxclnf.fitting.nurlms import Anchors, StageSettings, approach, iterate, positions_in_maps
-from jaxclnf.fitting.pose import params_from_box
 from jaxclnf.fitting.responses import image_responses
-from jaxclnf.fitting.sight import certainty_weights, look
 from jaxclnf.models.storage import load_model
 from jaxclnf.ops.mean_shift import mean_shift
 from jaxclnf.ops.shape import shape_2d

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from collections import Counter
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -134,6 +135,13 @@ def test_no_two_things_have_one_name() -> None:
             if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_"):
                 homes.setdefault(node.name, []).append(str(path.relative_to(PACKAGE)))
     assert {name: found for name, found in homes.items() if len(found) > 1 and name != "main"} == {}
+
+
+def test_no_two_modules_have_one_name() -> None:
+    """Sub-commands apart, which are called after what they run, and the earlier names."""
+    here = [path for path in PACKAGE.rglob("*.py") if path.stem != FRONT_DOOR]
+    names = Counter(path.stem for path in here if path.parent not in (PACKAGE, PACKAGE / "commands"))
+    assert {name for name, n in names.items() if n > 1} == set()
 
 
 def test_importing_the_package_is_cheap() -> None:

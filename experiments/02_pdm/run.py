@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from jaxclnf import FitConfig, Model, convert_openface, fit_faces
 from jaxclnf.data.datasets import read_faces
 from jaxclnf.data.evaluate import figures, point_errors
-from jaxclnf.fitting.pose import params_from_landmarks
+from jaxclnf.fitting.face_params import params_from_landmarks
 from jaxclnf.ops.shape import shape_2d
 from jaxclnf.output.draw import CURVES_68
 from jaxclnf.training.pdm import learn_pdm

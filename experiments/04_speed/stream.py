@@ -10,7 +10,7 @@ from itertools import islice
 import numpy as np
 
 from jaxclnf import FitConfig, fit_stream, load_model
-from jaxclnf.bench.probe import peak_bytes
+from jaxclnf.bench.fit_process import peak_bytes
 from jaxclnf.bench.synthetic import synthetic_faces, synthetic_model
 
 

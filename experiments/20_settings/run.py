@@ -20,8 +20,8 @@ from jaxclnf.config import setting
 from jaxclnf.data.datasets import read_faces
 from jaxclnf.data.evaluate import figures, point_errors
 from jaxclnf.fitting.fit import fit_batch, fit_settings
-from jaxclnf.sweeps.canvases import Canvases, draw_photos
 from jaxclnf.sweeps.spec import Spec
+from jaxclnf.sweeps.sweep_faces import Canvases, draw_photos
 from jaxclnf.sweeps.tasks import FACES_AT_ONCE, SETTINGS_AT_ONCE
 
 SHARED = Path(__file__).resolve().parents[3] / "shared"

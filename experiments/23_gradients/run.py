@@ -19,8 +19,8 @@ from jaxclnf import FitConfig, convert_openface
 from jaxclnf.config import setting
 from jaxclnf.data.datasets import read_faces
 from jaxclnf.fitting.fit import fit_settings
-from jaxclnf.sweeps.canvases import Canvases, draw_photos
 from jaxclnf.sweeps.spec import Spec
+from jaxclnf.sweeps.sweep_faces import Canvases, draw_photos
 from jaxclnf.sweeps.tune import LOST, face_errors, freed, loss, tune, with_learned
 
 SHARED = Path(__file__).resolve().parents[3] / "shared"

@@ -19,8 +19,8 @@ from jaxclnf import FitConfig, convert_openface
 from jaxclnf.data.datasets import read_faces
 from jaxclnf.data.evaluate import point_errors
 from jaxclnf.fitting.fit import fit_batch
-from jaxclnf.sweeps.canvases import Canvases, draw_photos
 from jaxclnf.sweeps.spec import Spec
+from jaxclnf.sweeps.sweep_faces import Canvases, draw_photos
 
 SHARED = Path(__file__).resolve().parents[3] / "shared"
 N_FACES, BATCH, FOLDS = 240, 40, 4

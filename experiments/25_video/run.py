@@ -18,7 +18,7 @@ from jaxclnf.config import FitConfig
 from jaxclnf.fitting.headpose import head_pose, weak_head_pose
 from jaxclnf.media.detection import detect_faces
 from jaxclnf.media.images import to_grey
-from jaxclnf.media.video import open_video
+from jaxclnf.media.video_sources import open_video
 from jaxclnf.tracking import TrackConfig, Tracked, TrackerState, step, wants_detections
 from jaxclnf.tracking.smoothing import OFFLINE, ONLINE, smoothed
 from jaxclnf.types import Camera, FaceParams, Model

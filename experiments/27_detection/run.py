@@ -30,7 +30,7 @@ from jaxclnf.data.changes import (
 )
 from jaxclnf.data.evaluate import true_yaws
 from jaxclnf.media.detection import DetectorName, detect_faces, named_detector
-from jaxclnf.media.detection.sizes import overlaps
+from jaxclnf.media.detection.look_sizes import overlaps
 from jaxclnf.media.images import read_photo, to_grey
 from jaxclnf.models.calibration import confidences
 

@@ -206,8 +206,8 @@ def timed(trial: Trial, machines: Machines, workers: int) -> dict:
 
 def tasks_a_second(n: int = 2000) -> float:
     """How fast one driver hands out and takes back tasks that do nothing."""
-    from jaxclnf.cluster.engine import Size, connected
     from jaxclnf.cluster.pool import Pool, PoolStage
+    from jaxclnf.cluster.ray_engine import Size, connected
     from jaxclnf.cluster.worker import Circumstances
 
     def nothing(share, task, before):

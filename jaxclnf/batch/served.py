@@ -8,7 +8,7 @@ import sys
 
 import jax
 
-from jaxclnf.batch.faces import fit_stream
+from jaxclnf.batch.many_faces import fit_stream
 
 
 def serve(compiled: str | None, x64: bool) -> None:

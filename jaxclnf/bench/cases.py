@@ -12,12 +12,12 @@ import numpy as np
 from jaxtyping import Array, Float, Num
 
 from jaxclnf.batch.devices import fit_on_cores
+from jaxclnf.bench.counted_work import patch_experts
 from jaxclnf.bench.timing import Case
-from jaxclnf.bench.work import patch_experts
 from jaxclnf.config import FitConfig
+from jaxclnf.fitting.face_params import params_from_box
 from jaxclnf.fitting.fit import fit, fit_batch, fit_from
 from jaxclnf.fitting.map_frames import map_frame
-from jaxclnf.fitting.pose import params_from_box
 from jaxclnf.fitting.responses import image_responses
 from jaxclnf.fitting.view_maps import view_responses
 from jaxclnf.ops.ccnf import smooth

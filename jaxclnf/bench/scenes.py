@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 from jaxtyping import UInt8
 
-from jaxclnf.media.encode import VideoFile
 from jaxclnf.media.images import RGB, read_photo
+from jaxclnf.media.video_encoder import VideoFile
 
 PHOTO = 640, 480  # width, height
 FILM = 640, 480

@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jaxclnf.bench.cases import OPENFACE, OURS
-from jaxclnf.bench.faces import BenchFaces
-from jaxclnf.cache.folder import VARIABLE
+from jaxclnf.bench.timed_faces import BenchFaces
+from jaxclnf.cache.cache_folder import VARIABLE
 from jaxclnf.models.storage import save_model
 from jaxclnf.types import Model
 
@@ -51,7 +51,7 @@ def first_landmarks(model: Model, faces: BenchFaces, named: str | None = None) -
         repeated = {
             ARRAY: [sys.executable, "-c", ARRAY],
             HELP: [*_TOOL, "--help"],
-            DETECTION: [sys.executable, "-m", "jaxclnf.bench.detection", _photo()],
+            DETECTION: [sys.executable, "-m", "jaxclnf.bench.detection_process", _photo()],
             FIT: tool,
         }
         found: Starts = {name: {"": run} for name, run in _in_turn(repeated, Path(folder) / "tool").items()}
@@ -96,7 +96,7 @@ def peak_memory(model: Model, faces: BenchFaces) -> RunProcess:
 def _prepare(folder: Path, model: Model, faces: BenchFaces) -> list[str]:
     save_model(model, folder / "model.npz")
     np.savez(folder / "faces.npz", images=faces.images, boxes=faces.boxes)
-    return [sys.executable, "-m", "jaxclnf.bench.probe", str(folder)]
+    return [sys.executable, "-m", "jaxclnf.bench.fit_process", str(folder)]
 
 
 _TOOL = [sys.executable, "-c", "from jaxclnf.cli import program; program()"]

@@ -17,8 +17,8 @@ from jax.core import Tracer
 from jax.experimental import serialize_executable
 from jax.experimental.compilation_cache.compilation_cache import reset_cache
 
-from jaxclnf.cache import folder
-from jaxclnf.cache.machine import machine_key
+from jaxclnf.cache import cache_folder
+from jaxclnf.cache.program_key import machine_key
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -51,7 +51,7 @@ class Kept(Generic[P, R]):
         kind = *kind, _told_apart()
         if program := self._programs.get(kind):
             return program(*args, **kwargs)
-        if folder.place() is None:
+        if cache_folder.place() is None:
             return self._jitted(*args, **kwargs)
         return self._first(kind, args, kwargs)
 
@@ -152,12 +152,12 @@ def _store(name: str, program: Any) -> None:
         parts = [pickle.dumps(out_tree), content]
     except Exception:  # a program that cannot be stored is compiled by the next process too
         return
-    folder.write(name, parts)
+    cache_folder.write(name, parts)
 
 
 def _restored(name: str, in_tree: Any) -> Any:
     """Read a program; raises an exception of any kind where there is none that can be used."""
-    parts = folder.read(name)
+    parts = cache_folder.read(name)
     if parts is None:
         raise LookupError(f"no program {name} is kept")
     out_tree, content = pickle.loads(parts[0]), bytes(parts[1])

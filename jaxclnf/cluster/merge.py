@@ -6,11 +6,11 @@ import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
+from jaxclnf.cluster.cluster_run import JOB, read_job
 from jaxclnf.cluster.places import Store
-from jaxclnf.cluster.run import JOB, read_job
 from jaxclnf.cluster.table_parts import parts_of
-from jaxclnf.output.files import written_whole
 from jaxclnf.output.formats import FORMATS, write_rows
+from jaxclnf.output.whole_files import written_whole
 
 
 class Merged(NamedTuple):

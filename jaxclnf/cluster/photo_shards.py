@@ -10,11 +10,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jaxclnf.batch.boxes import box_rows
-from jaxclnf.cluster.fetch import Fetched
+from jaxclnf.batch.box_rows import box_rows
 from jaxclnf.cluster.ledger import Entry, Stopwatch
-from jaxclnf.cluster.names import PICTURES, Names
+from jaxclnf.cluster.local_copies import Fetched
 from jaxclnf.cluster.places import Store
+from jaxclnf.cluster.result_names import PICTURES, Names
 from jaxclnf.cluster.shards import Boxes, Shard
 from jaxclnf.cluster.table_parts import part_name, write_failures_part, write_part
 from jaxclnf.cluster.worker import Share
@@ -22,7 +22,7 @@ from jaxclnf.media.box_tables import boxes_of
 from jaxclnf.media.inputs import Failure
 from jaxclnf.media.read_and_detect import BoxSource, detected
 from jaxclnf.output.photo_files import CROPS, OPENFACE, Extras, Folders
-from jaxclnf.output.photos import Photo, fit_loaded, load_photos, photo_rows
+from jaxclnf.output.photo_pipeline import Photo, fit_loaded, load_photos, photo_rows
 from jaxclnf.types import Camera
 
 LANDMARKS = "landmarks"

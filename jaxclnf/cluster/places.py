@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from jaxclnf.output.files import written_whole
+from jaxclnf.output.whole_files import written_whole
 
 
 def is_address(text: str) -> bool:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from importlib import metadata
 from typing import Any, NamedTuple
 
-from jaxclnf.cluster.engine import Size, room
+from jaxclnf.cluster.ray_engine import Size, room
 from jaxclnf.cluster.worker import Circumstances, Function, Task, Worker
 
 TRIES = 4  # of a task, after which it is given up

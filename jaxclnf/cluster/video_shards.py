@@ -9,16 +9,16 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
-from jaxclnf.cluster.fetch import Fetched
 from jaxclnf.cluster.ledger import Entry, Stopwatch
-from jaxclnf.cluster.names import PICTURES, Names
+from jaxclnf.cluster.local_copies import Fetched
 from jaxclnf.cluster.places import Store
+from jaxclnf.cluster.result_names import PICTURES, Names
 from jaxclnf.cluster.shards import Shard
 from jaxclnf.cluster.table_parts import part_name, write_failures_part, write_part
 from jaxclnf.cluster.worker import Share
 from jaxclnf.media.container import SCHEMES
 from jaxclnf.media.inputs import Failure, failed
-from jaxclnf.media.video import open_video
+from jaxclnf.media.video_sources import open_video
 from jaxclnf.output.film import Film
 from jaxclnf.output.openface_table import OpenFaceTables
 from jaxclnf.output.photo_files import OPENFACE

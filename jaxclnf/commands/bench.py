@@ -11,8 +11,8 @@ import typer
 from jaxclnf.commands import choices, common, options
 
 if TYPE_CHECKING:
-    from jaxclnf.bench.faces import BenchFaces
-    from jaxclnf.bench.report import Report
+    from jaxclnf.bench.benchmark_results import Report
+    from jaxclnf.bench.timed_faces import BenchFaces
     from jaxclnf.bench.timing import Case
     from jaxclnf.types import Model
 
@@ -57,11 +57,11 @@ def bench(
     """
     from rich.console import Console
 
-    from jaxclnf.bench.faces import dataset_faces, sample_faces
-    from jaxclnf.bench.pipeline import draw_pipeline
-    from jaxclnf.bench.report import Report, draw_speed
-    from jaxclnf.bench.work import maps_in_c
-    from jaxclnf.output.folder import make_folder
+    from jaxclnf.bench.benchmark_results import Report, draw_speed
+    from jaxclnf.bench.counted_work import maps_in_c
+    from jaxclnf.bench.stage_times import draw_pipeline
+    from jaxclnf.bench.timed_faces import dataset_faces, sample_faces
+    from jaxclnf.output.run_folder import make_folder
 
     make_folder(out)
     parts = part or ([BenchPart.fits] if quick else list(BenchPart))
@@ -110,7 +110,7 @@ def _fits(report: Report, model: Model, faces: BenchFaces, quick: bool) -> list[
     import jax
 
     from jaxclnf.bench.cases import OPENFACE, OURS, SHIPPED, WILD, fit_cases, tracking_case
-    from jaxclnf.bench.yardstick import dlib_case
+    from jaxclnf.bench.dlib_yardstick import dlib_case
     from jaxclnf.models.network_presets import settings_for
     from jaxclnf.models.storage import load_model
 
@@ -136,7 +136,7 @@ def _fits(report: Report, model: Model, faces: BenchFaces, quick: bool) -> list[
 
 def _describe_machine(report: Report, model: Model, parts: list[BenchPart]) -> None:
     from jaxclnf.bench.cases import CONFIGS
-    from jaxclnf.bench.work import ceilings, fit_work
+    from jaxclnf.bench.counted_work import ceilings, fit_work
 
     if BenchPart.machine in parts:
         report.work = {name: fit_work(model, config) for name, config in CONFIGS.items()}
@@ -157,7 +157,7 @@ def _start_afresh(
 def _time_pipelines(
     report: Report, model: Model, parts: list[BenchPart], named: str | None, quick: bool
 ) -> None:
-    from jaxclnf.bench.pipeline import N_FRAMES, N_PHOTOS, measure_pipelines
+    from jaxclnf.bench.stage_times import N_FRAMES, N_PHOTOS, measure_pipelines
 
     if BenchPart.pipeline in parts:
         share = 10 if quick else 1

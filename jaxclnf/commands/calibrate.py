@@ -34,7 +34,7 @@ def calibrate(
     from jaxclnf.models.calibration import SIGNS
     from jaxclnf.models.storage import save_model, weights_dtype
     from jaxclnf.training.calibrate import GOOD, fit_calibration
-    from jaxclnf.training.visibility import learn_visibility
+    from jaxclnf.training.learned_visibility import learn_visibility
 
     common.check_writable("--out", out, [*datasets, *([Path(model)] if model else [])])
     opened = choices.use_model(model)

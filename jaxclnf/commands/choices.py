@@ -128,7 +128,7 @@ def validator(name: str | None, model: Model, model_name: str | None) -> Validat
 
     from jaxclnf.models.install import installed_validator
     from jaxclnf.models.network_presets import has_cen
-    from jaxclnf.models.openface.validator import N_POINTS, load_validator
+    from jaxclnf.models.openface.validator_files import N_POINTS, load_validator
     from jaxclnf.models.opening import own_validator
 
     if name is None:

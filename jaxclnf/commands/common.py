@@ -93,7 +93,7 @@ def results_in(
 
     With ``replace`` files may be written over that no list tells of.
     """
-    from jaxclnf.output.folder import OutputFolder
+    from jaxclnf.output.run_folder import OutputFolder
 
     with OutputFolder(out) as folder:
         for path in inputs:

@@ -11,9 +11,9 @@ from jaxclnf.commands import common, on_cluster
 if TYPE_CHECKING:
     from jaxclnf.config import FitConfig
     from jaxclnf.data.datasets import Faces
-    from jaxclnf.sweeps.canvases import Canvases
     from jaxclnf.sweeps.results import Results, TriedSetting
     from jaxclnf.sweeps.spec import Spec
+    from jaxclnf.sweeps.sweep_faces import Canvases
     from jaxclnf.types import FitResult, Model
 
 
@@ -24,7 +24,7 @@ def fit_faces_on_cluster(
     asked: on_cluster.Asked,
 ) -> dict[str, list[FitResult]]:
     """Fit all faces under each run, which is a model's title and settings."""
-    from jaxclnf.cluster.faces import fit_faces_task, fit_on
+    from jaxclnf.cluster.annotated_faces import fit_faces_task, fit_on
 
     stages = on_cluster.stages(fit_faces_task, asked)
     arrays = dict(models), {name: config for name, (_, config) in runs.items()}
@@ -50,8 +50,8 @@ def sweep_on_cluster(
 
     Raises ValueError if no setting was tried on all faces.
     """
-    from jaxclnf.cluster.trials import attempt_on, attempt_task
-    from jaxclnf.sweeps.run import run_sweep
+    from jaxclnf.cluster.sweep_trials import attempt_on, attempt_task
+    from jaxclnf.sweeps.sweep_run import run_sweep
 
     given_up: list[str] = []
     stages, arrays = on_cluster.stages(attempt_task, asked), (model, spec.base_config(model))

@@ -19,9 +19,9 @@ from jaxclnf.commands.interrupt import on_interrupt
 if TYPE_CHECKING:
     from jaxclnf.media.inputs import Failure
     from jaxclnf.media.read_and_detect import Looked
+    from jaxclnf.output.growing_table import Table
     from jaxclnf.output.photo_files import PhotoFiles
-    from jaxclnf.output.photos import Photo
-    from jaxclnf.output.runs import Table
+    from jaxclnf.output.photo_pipeline import Photo
 
 
 class WhichFaces(StrEnum):
@@ -87,16 +87,16 @@ def fit_command(
         return
     import numpy  # noqa: F401 (before threads that import it too)
 
-    from jaxclnf.batch.pipeline import background, begun
+    from jaxclnf.batch.overlap import background, begun
     from jaxclnf.media.inputs import Failure
 
     inputs = background(_inputs, photos, boxes, faces, chosen, resume)  # while JAX is imported, which is slow
     from jaxclnf.media.images import no_photo
-    from jaxclnf.output.files import path_cell
-    from jaxclnf.output.folder import OutputFolder
+    from jaxclnf.output.growing_table import unfinished_names, write_failures
     from jaxclnf.output.photo_files import Extras, PhotoFiles
-    from jaxclnf.output.photos import fit_loaded, photo_columns, with_cameras
-    from jaxclnf.output.runs import unfinished_names, write_failures
+    from jaxclnf.output.photo_pipeline import fit_loaded, photo_columns, with_cameras
+    from jaxclnf.output.run_folder import OutputFolder
+    from jaxclnf.output.whole_files import path_cell
 
     place, format = Path(out), format or options.Format.csv
     found, looked, failures, passed_over = inputs.result()
@@ -136,7 +136,7 @@ def _inputs(
     photos: list[str], boxes: str | None, faces: WhichFaces, detector: str | None, resume: bool
 ) -> Inputs:
     """Find the photos that arguments stand for; unless a run resumes, the first are looked at already."""
-    from jaxclnf.batch.pipeline import begun
+    from jaxclnf.batch.overlap import begun
     from jaxclnf.media.box_tables import boxes_of, boxes_without_photo, names_of_others, read_boxes
     from jaxclnf.media.inputs import find_photos
     from jaxclnf.media.read_and_detect import detected, look_at
@@ -168,8 +168,8 @@ def _page(wanted: bool) -> Callable[..., None] | None:
 
 def _table(path: Path, names: list[str], told: dict, photos: Sequence[Path], resume: bool) -> Table:
     """Open the run's table, which recognises each photo by its size and time of change."""
-    from jaxclnf.output.files import path_cell
-    from jaxclnf.output.runs import Table, stamp
+    from jaxclnf.output.growing_table import Table, stamp
+    from jaxclnf.output.whole_files import path_cell
 
     here = os.getcwd() if any(not photo.is_absolute() for photo in photos) else ""
     stamps = {path_cell(str(photo)): stamp(photo) for photo in photos}
@@ -180,11 +180,11 @@ def _write(
     table: Table, files: PhotoFiles, fitted: Iterator[Photo | Failure], n_done: int, n_left: int
 ) -> list[Failure]:
     """Write rows and pictures as photos are fitted; returns the failures."""
-    from jaxclnf.batch.pipeline import ahead
+    from jaxclnf.batch.overlap import ahead
     from jaxclnf.cores import n_cores
     from jaxclnf.media.inputs import Failure
     from jaxclnf.media.read_and_detect import PIXELS_AHEAD
-    from jaxclnf.output.photos import photo_rows, pixels_held
+    from jaxclnf.output.photo_pipeline import photo_rows, pixels_held
 
     on_interrupt(f"stopped; {table.unfinished} holds what is done, --resume goes on")
     failures: list[Failure] = []

@@ -44,7 +44,7 @@ def fit_on_cluster(
     from jaxclnf.cluster.photo_shards import LANDMARKS, PhotoJob
     from jaxclnf.cluster.places import Store
     from jaxclnf.output.photo_files import Extras
-    from jaxclnf.output.photos import photo_columns
+    from jaxclnf.output.photo_pipeline import photo_columns
 
     (model, config, validator, openface), told = on_cluster.settle(settled, told, asked.arguments)
     extras = Extras(asked.pictures, asked.crops, asked.margin, openface)
@@ -58,7 +58,7 @@ def fit_on_cluster(
 
 def _plan(asked: PhotosAsked, extras: Extras, size: int, failures: list[Failure]) -> Iterator[Shard]:
     """Divide photos into shards, with names of their files, and with boxes if a table of them was given."""
-    from jaxclnf.cluster.inputs import photo_sources
+    from jaxclnf.cluster.cluster_inputs import photo_sources
     from jaxclnf.cluster.photo_shards import with_boxes, with_stems
     from jaxclnf.cluster.places import copied, here, is_address
     from jaxclnf.cluster.shards import in_shards
@@ -78,9 +78,9 @@ def _plan(asked: PhotosAsked, extras: Extras, size: int, failures: list[Failure]
 
 def _stages(asked: on_cluster.Asked) -> list[PoolStage]:
     """Choose between one stage that does everything, and workers that read and workers that fit."""
-    from jaxclnf.cluster.engine import Size
     from jaxclnf.cluster.photo_shards import fit_loaded_shard, fit_shard, load_shard
     from jaxclnf.cluster.pool import PoolStage
+    from jaxclnf.cluster.ray_engine import Size
 
     if not asked.readers:
         return on_cluster.stages(fit_shard, asked)

@@ -83,7 +83,7 @@ def _fetch(source: Path | None, url: str) -> Fetch:
 
 
 def _install_yunet(source: Path | None) -> None:
-    from jaxclnf.models.detectors import YUNET_URL, install_yunet
+    from jaxclnf.models.detector_weights import YUNET_URL, install_yunet
 
     path, licence = install_yunet(_fetch(source, YUNET_URL))
     typer.echo(f"{licence}\nyunet  {path}")

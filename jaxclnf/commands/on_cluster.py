@@ -15,9 +15,9 @@ from jaxclnf.commands.interrupt import on_interrupt
 from jaxclnf.commands.options import Format
 
 if TYPE_CHECKING:
+    from jaxclnf.cluster.cluster_run import Progress, Run
     from jaxclnf.cluster.places import Store
     from jaxclnf.cluster.pool import Pool, PoolStage
-    from jaxclnf.cluster.run import Progress, Run
     from jaxclnf.cluster.shards import Shard
     from jaxclnf.cluster.worker import Function
     from jaxclnf.commands.choices import Settled
@@ -85,8 +85,8 @@ def pool(asked: Asked, stages: Sequence[PoolStage], arrays: Any, job: Any) -> It
     import jax
     import numpy as np
 
-    from jaxclnf.cluster.engine import connected
     from jaxclnf.cluster.pool import Pool
+    from jaxclnf.cluster.ray_engine import connected
     from jaxclnf.cluster.worker import Circumstances
 
     on_interrupt("stopped", GRACE)
@@ -102,15 +102,15 @@ def pool(asked: Asked, stages: Sequence[PoolStage], arrays: Any, job: Any) -> It
 
 def stages(function: Function, asked: Asked) -> list[PoolStage]:
     """Make a single stage, in which every worker does the whole task."""
-    from jaxclnf.cluster.engine import Size
     from jaxclnf.cluster.pool import PoolStage
+    from jaxclnf.cluster.ray_engine import Size
 
     return [PoolStage(function, Size(gpus=asked.gpus, most=asked.workers))]
 
 
 def check_ray() -> None:
     """Raise ValueError, before a model is opened and files are listed, if Ray is not installed."""
-    from jaxclnf.cluster.engine import ray_module
+    from jaxclnf.cluster.ray_engine import ray_module
 
     ray_module()
 
@@ -146,7 +146,7 @@ class FolderRun(NamedTuple):
 
 def into_folder(work: FolderRun, store: Store, resume: bool, asked: Asked) -> None:
     """Do a run, new or resumed, and report as a run on one machine would."""
-    from jaxclnf.cluster.run import Run
+    from jaxclnf.cluster.cluster_run import Run
 
     if store.place.startswith("memory://"):
         raise ValueError(f"--out {store.place} is the memory of one process, which workers cannot write to")

@@ -37,11 +37,11 @@ def sweep(
     from jaxclnf.data.datasets import read_faces
     from jaxclnf.data.evaluate import learned_warning
     from jaxclnf.media.earlier_results import LIST
-    from jaxclnf.sweeps.canvases import draw_photos
-    from jaxclnf.sweeps.report import write_report
     from jaxclnf.sweeps.results import Results
-    from jaxclnf.sweeps.run import describe, run_sweep
     from jaxclnf.sweeps.spec import configure, read_spec
+    from jaxclnf.sweeps.sweep_faces import draw_photos
+    from jaxclnf.sweeps.sweep_page import write_report
+    from jaxclnf.sweeps.sweep_run import describe, run_sweep
 
     plan = read_spec(spec)
     there = on_cluster.given(cluster, workers=workers)

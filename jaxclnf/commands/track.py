@@ -62,11 +62,11 @@ def track(
     import jax
 
     from jaxclnf.media.inputs import Failure, failed
-    from jaxclnf.media.video import absence, find_videos, is_missing, open_video
+    from jaxclnf.media.video_sources import absence, find_videos, is_missing, open_video
     from jaxclnf.models.network_presets import has_cen
-    from jaxclnf.output.folder import OutputFolder
+    from jaxclnf.output.growing_table import write_failures
     from jaxclnf.output.report import report_videos
-    from jaxclnf.output.runs import write_failures
+    from jaxclnf.output.run_folder import OutputFolder
     from jaxclnf.output.video_files import BESIDE_VIDEOS, plan_videos
     from jaxclnf.output.video_pipeline import follow
     from jaxclnf.tracking import TrackConfig
@@ -130,7 +130,7 @@ def track(
 
 def _write(video: Video, run: Iterator[Followed], files: VideoFiles, most: int | None) -> list[Failure]:
     """Write a video's table and its annotated copy as its frames come; returns its failures."""
-    from jaxclnf.batch.pipeline import ahead
+    from jaxclnf.batch.overlap import ahead
 
     on_interrupt(f"stopped; {files.unfinished} holds the frames that are done")
     with common.progress("frames") as bar:

@@ -37,7 +37,7 @@ def track_on_cluster(
     there: on_cluster.Asked,
 ) -> None:
     """Follow faces into a Parquet part for each video; ``settled`` gives the model and settings."""
-    from jaxclnf.cluster.inputs import video_sources
+    from jaxclnf.cluster.cluster_inputs import video_sources
     from jaxclnf.cluster.places import Store
     from jaxclnf.cluster.shards import in_shards
     from jaxclnf.cluster.video_shards import TRACKS, VideoJob, track_shard, with_stem

@@ -15,7 +15,7 @@ from jaxclnf.commands.train_networks import networks_further, parsed, recipes_fo
 
 if TYPE_CHECKING:
     from jaxclnf.data.datasets import Faces
-    from jaxclnf.training.recipe import Recipe
+    from jaxclnf.training.patch_recipe import Recipe
     from jaxclnf.types import PDM, Calibration, Model
 
 
@@ -64,8 +64,8 @@ def train_command(
     from jaxclnf.models.opening import open_model
     from jaxclnf.models.storage import save_model
     from jaxclnf.training.conv.spread import with_learned_spread
-    from jaxclnf.training.conv.train import checkpoints
-    from jaxclnf.training.visibility import learn_visibility
+    from jaxclnf.training.conv.training_run import checkpoints
+    from jaxclnf.training.learned_visibility import learn_visibility
     from jaxclnf.types import Provenance
 
     of_networks = [text for text in set_ or [] if "." in text.partition("=")[0]]
@@ -119,8 +119,8 @@ def _calibration(model: Model, held_back: Faces) -> Calibration | None:
 def _learn(faces: Faces, learned: Faces, held_back: Faces, recipe: Recipe, path: Path) -> Model:
     """Learn a model, without name and calibration, from the run's checkpoint on."""
     from jaxclnf.training.checkpoint import Checkpoint
+    from jaxclnf.training.patch_crops import gather
     from jaxclnf.training.patch_experts import Task, train
-    from jaxclnf.training.photos import gather
 
     checkpoint = Checkpoint(path, _identity(faces, recipe))
     with common.progress("steps") as bar:
@@ -158,7 +158,7 @@ def _identity(faces: Faces, recipe: Recipe) -> str:
 
 
 def _recipe(settings: list[str], seed: int) -> Recipe:
-    from jaxclnf.training.recipe import Recipe
+    from jaxclnf.training.patch_recipe import Recipe
 
     recipe = Recipe(seed=seed)
     known = [f.name for f in fields(Recipe)]

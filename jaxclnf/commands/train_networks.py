@@ -10,7 +10,7 @@ from jaxclnf.commands import common
 
 if TYPE_CHECKING:
     from jaxclnf.data.datasets import Faces
-    from jaxclnf.training.conv.recipe import ConvRecipe
+    from jaxclnf.training.conv.network_recipe import ConvRecipe
     from jaxclnf.types import ConvExperts, Model
 
 
@@ -19,7 +19,7 @@ def recipes_for(experts: str, settings: list[str], seed: int, further: bool) -> 
 
     ``further``: they are networks of a model that there is, whose patch experts stay as they are.
     """
-    from jaxclnf.training.conv.recipe import RECIPES
+    from jaxclnf.training.conv.network_recipe import RECIPES
 
     names = [name.strip() for name in experts.split(",")]
     if unknown := [name for name in names if name not in ("ccnf", *RECIPES)]:
@@ -81,7 +81,7 @@ def _trained(
     run: str,
     known: dict[str, ConvExperts],
 ) -> list[ConvExperts]:
-    from jaxclnf.training.conv.train import train_networks
+    from jaxclnf.training.conv.training_run import train_networks
 
     with common.progress("steps") as bar:
         lines = {name: bar.add_task(name, total=recipe.steps) for name, recipe in recipes.items()}

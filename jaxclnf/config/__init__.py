@@ -1,9 +1,9 @@
 """The settings of a fit: their declarations, names, texts, and presets."""
 
 from jaxclnf.config.fit_config import FitConfig
-from jaxclnf.config.names import is_static, setting
 from jaxclnf.config.parsing import from_plain, from_text
 from jaxclnf.config.presets import PRESETS
+from jaxclnf.config.setting_names import is_static, setting
 from jaxclnf.config.settings import Stage
 
 __all__ = ["PRESETS", "FitConfig", "Stage", "from_plain", "from_text", "is_static", "setting"]

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxclnf.config.names import COLUMNS, Config, changed
+from jaxclnf.config.setting_names import COLUMNS, Config, changed
 from jaxclnf.config.settings import FitFields, Stage
 
 _BEFORE: dict[str, Any] = {"between_views": [], "parts": {}}

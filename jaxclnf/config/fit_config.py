@@ -8,8 +8,8 @@ from typing import Any, Self
 
 from jaxclnf.config.described import description, from_description
 from jaxclnf.config.fields import settings
-from jaxclnf.config.names import changed
 from jaxclnf.config.presets import Presets
+from jaxclnf.config.setting_names import changed
 from jaxclnf.config.settings import Stage
 
 _SMALL_WINDOWS = {1: 9, 2: 7, 3: 5}  # by scale
@@ -44,8 +44,8 @@ class FitConfig(Presets):
     def changed(self, changes: Mapping[str, Any] | None = None, /, **more: Any) -> Self:
         """Change settings by name: ``config.changed({"sigma.2": 1.2}, iterations=10)``.
 
-        The names are those of `jaxclnf.config.names`. Raises ValueError for an unknown name and for a value
-        that the setting cannot have.
+        The names are those of `jaxclnf.config.setting_names`. Raises ValueError for an unknown name and for
+        a value that the setting cannot have.
         """
         return changed(self, {**(changes or {}), **more})
 

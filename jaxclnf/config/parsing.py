@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from jaxclnf.config.fields import FLAG
-from jaxclnf.config.names import COLUMNS, WHOLE, unknown
+from jaxclnf.config.setting_names import COLUMNS, WHOLE, unknown
 
 
 def from_plain(name: str, value: Any) -> Any:

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from jaxclnf.media.images import SUFFIXES
-from jaxclnf.models.budget import Budget
+from jaxclnf.models.memory_budget import Budget
 from jaxclnf.models.npz import read_arrays
 
 MAX_PTS_BYTES = 1 << 20

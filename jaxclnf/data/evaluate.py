@@ -15,10 +15,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float
 
-from jaxclnf.batch.faces import fit_stream
+from jaxclnf.batch.many_faces import fit_stream
 from jaxclnf.config import FitConfig
 from jaxclnf.data.datasets import Faces
-from jaxclnf.fitting.pose import params_from_landmarks
+from jaxclnf.fitting.face_params import params_from_landmarks
 from jaxclnf.types import PDM, FitResult, Model, Status
 
 LARGE_ERROR = 10.0  # percent

@@ -8,8 +8,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxclnf.config import FitConfig
+from jaxclnf.fitting.face_params import params_near
 from jaxclnf.fitting.parts import Refined
-from jaxclnf.fitting.pose import params_near
 from jaxclnf.fitting.tries import Tries, likeliest, scores, taken
 from jaxclnf.types import Model, PartFit
 

@@ -10,8 +10,8 @@ from jaxtyping import Array, Float, Int, Num
 from jaxclnf.cache import keep
 from jaxclnf.config import FitConfig
 from jaxclnf.fitting.choose import choose
+from jaxclnf.fitting.face_params import in_full_precision, params_from_box
 from jaxclnf.fitting.parts import refine_parts
-from jaxclnf.fitting.pose import in_full_precision, params_from_box
 from jaxclnf.fitting.stages import fit_tries
 from jaxclnf.fitting.tries import Tries
 from jaxclnf.fitting.visibility import visibility

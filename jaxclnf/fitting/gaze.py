@@ -13,10 +13,10 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from jaxclnf.config import FitConfig
+from jaxclnf.fitting.face_params import in_full_precision
 from jaxclnf.fitting.headpose import head_pose, landmarks_camera
-from jaxclnf.fitting.pose import in_full_precision
 from jaxclnf.ops.camera import project
-from jaxclnf.ops.gaze import gaze_angles, gaze_direction
+from jaxclnf.ops.eyeball import gaze_angles, gaze_direction
 from jaxclnf.ops.rotation import euler_to_matrix
 from jaxclnf.ops.shape import shape_2d
 from jaxclnf.types import EYES, PDM, Camera, EyeGaze, FaceParams, FitResult, Model

@@ -6,8 +6,8 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from jaxclnf.config import FitConfig
+from jaxclnf.fitting.network_sight import Sight, certainty_weights, look, nothing_seen, sight_likelihood
 from jaxclnf.fitting.nurlms import StageSettings, approach
-from jaxclnf.fitting.sight import Sight, certainty_weights, look, nothing_seen, sight_likelihood
 from jaxclnf.fitting.tries import Tries, batched_settings, over_tries
 from jaxclnf.ops.shape import shape_2d
 from jaxclnf.types import PDM, ConvExperts, FaceParams

@@ -8,8 +8,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Num
 
 from jaxclnf import native
-from jaxclnf.fitting.blocks import MOST_ELSEWHERE, MOST_ON_CPU, blockwise_maps
 from jaxclnf.fitting.map_frames import MapFrame, second_view
+from jaxclnf.fitting.view_blocks import MOST_ELSEWHERE, MOST_ON_CPU, blockwise_maps
 from jaxclnf.fitting.view_maps import view_responses
 from jaxclnf.ops.fixed_point import sample_in_steps_of
 from jaxclnf.ops.sample import sample_patches, sample_patches_of

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from jaxclnf.config import FitConfig
-from jaxclnf.fitting import early
+from jaxclnf.fitting.early_termination import adjusted, keeps_shape, kept
 from jaxclnf.fitting.network_stage import look_at_whole, with_sight
 from jaxclnf.fitting.patch_stage import look_at_patches
 from jaxclnf.fitting.tries import Tries, has_pixels, likeliest, scores, taken, untried, where
@@ -44,12 +44,12 @@ def _likeliest(model: Model, tries: Tries, config: FitConfig, n_starts: int, n_k
 def _earliest(model: Model, tries: Tries, config: FitConfig, n_starts: int, n_kept: int) -> Tries:
     """Keep each face's first try that is good enough by the model's `EarlyTermination`, or the likeliest."""
     score = scores(model.pdm, tries, config)
-    judged = early.adjusted(model.early_termination, score, tries.view)  # pyright: ignore[reportArgumentType]
+    judged = adjusted(model.early_termination, score, tries.view)  # pyright: ignore[reportArgumentType]
     comparable, enough = (a.reshape(-1, n_starts) for a in judged)
-    which = early.kept(comparable, enough, n_kept)
+    which = kept(comparable, enough, n_kept)
     tries = taken(tries, which, n_starts)
     if not config.as_openface2:
         return tries
-    same = early.keeps_shape(which, enough).reshape(tries.view.shape)
+    same = keeps_shape(which, enough).reshape(tries.view.shape)
     shape = jnp.where(same[..., None], tries.params.shape, 0)
     return tries._replace(params=replace(tries.params, shape=shape))

@@ -11,8 +11,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxclnf.config import FitConfig, Stage
+from jaxclnf.fitting.network_sight import Sight
 from jaxclnf.fitting.nurlms import StageSettings
-from jaxclnf.fitting.sight import Sight
 from jaxclnf.types import PDM, ConvExperts, Experts, FaceParams, Model
 
 T = TypeVar("T")

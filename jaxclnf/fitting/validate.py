@@ -11,7 +11,7 @@ import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int, Num
 
-from jaxclnf.fitting.pose import in_full_precision
+from jaxclnf.fitting.face_params import in_full_precision
 from jaxclnf.ops.convolution import column_major, correlate, max_pool, mean_pool
 from jaxclnf.ops.warp import region, warp
 from jaxclnf.types import Validation, Validator

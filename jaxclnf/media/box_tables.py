@@ -11,10 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
-from jaxclnf.batch.boxes import box_rows
+from jaxclnf.batch.box_rows import box_rows
 from jaxclnf.media.input_tables import column_cells
 from jaxclnf.media.inputs import Failure
-from jaxclnf.media.text import read_text
+from jaxclnf.media.text_files import read_text
 
 _COLUMNS = ("file", "x", "y", "w", "h")
 _ADDRESS = re.compile(r"[a-z][a-z0-9+]+:/")  # as a path: with one slash of its two

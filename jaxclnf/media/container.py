@@ -18,7 +18,7 @@ from av.container import InputContainer
 from av.error import FFmpegError
 from av.stream import Disposition
 
-from jaxclnf.batch.pipeline import ahead
+from jaxclnf.batch.overlap import ahead
 from jaxclnf.media.frames import READ_AHEAD, READ_AHEAD_BYTES, Frame, Video
 from jaxclnf.media.truncation import cut_short
 from jaxclnf.media.video_decoder import Decoding, said

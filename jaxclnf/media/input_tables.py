@@ -7,7 +7,7 @@ import io
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from jaxclnf.media.text import read_text
+from jaxclnf.media.text_files import read_text
 
 SUFFIXES = (".csv", ".parquet")
 Row = tuple[str, ...]

@@ -14,7 +14,7 @@ from jaxclnf.media import input_tables
 from jaxclnf.media.earlier_results import LIST, is_result
 from jaxclnf.media.images import SUFFIXES
 from jaxclnf.media.patterns import expanded, is_pattern
-from jaxclnf.media.text import as_path, read_lines
+from jaxclnf.media.text_files import as_path, read_lines
 
 # Pictures that cannot be read, some of which no registry of types knows.
 _RAW = (

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jaxclnf.batch.pipeline import ahead
+from jaxclnf.batch.overlap import ahead
 from jaxclnf.cores import n_cores
 from jaxclnf.media.detection import Detector, detect_faces, largest, named_detector
 from jaxclnf.media.images import RGB, n_pixels, read_photo

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
-from jaxclnf.media import lengths
+from jaxclnf.media import written_lengths
 
 _LAST = 1 << 18  # bytes at the end of a file in which its last packet begins
 _MXF = bytes.fromhex("060e2b34020501010d0102010102")
@@ -28,17 +28,17 @@ def cut_short(path: Path) -> str | None:
 
 def _by_kind(file: BinaryIO, start: bytes, size: int) -> str | None:
     if start[:4] == b"RIFF":
-        return _missing(lengths.riff, file, size)
+        return _missing(written_lengths.riff, file, size)
     if start[:4] == b"\x1a\x45\xdf\xa3":
-        return _missing(lengths.matroska, file, size)
+        return _missing(written_lengths.matroska, file, size)
     if start[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip"):
-        return _missing(lengths.boxes, file, size)
+        return _missing(written_lengths.boxes, file, size)
     if start[:4] == b"\x30\x26\xb2\x75":
-        return _missing(lengths.asf, file, size)
+        return _missing(written_lengths.asf, file, size)
     if start[:3] == b"FLV":
-        return _missing(lengths.flv, file, size)
+        return _missing(written_lengths.flv, file, size)
     if start[:14] == _MXF:
-        return _missing(lengths.mxf, file, size)
+        return _missing(written_lengths.mxf, file, size)
     if start[:4] == b"OggS":
         return _ogg(_end_of(file, size))
     if start[:4] == b"\0\0\x01\xba":

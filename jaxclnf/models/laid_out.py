@@ -15,7 +15,7 @@ import jax
 import numpy as np
 
 from jaxclnf import cache
-from jaxclnf.cache.machine import sources
+from jaxclnf.cache.program_key import sources
 from jaxclnf.types import Model
 
 

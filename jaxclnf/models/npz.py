@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from jaxclnf.models.budget import Budget
+from jaxclnf.models.memory_budget import Budget
 
 _FACTOR = 64
 """Memory granted for each byte of a file, which is compressed: OpenFace's models need up to 49, mostly

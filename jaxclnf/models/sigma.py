@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, nullcontext
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from jaxclnf.models.budget import Budget
+from jaxclnf.models.memory_budget import Budget
 
 MAX_WINDOW = 31
 """Pixels of the widest window with edge terms, whose matrices grow with the fourth power of it."""

@@ -17,14 +17,14 @@ import numpy as np
 from jax.typing import DTypeLike
 
 from jaxclnf.config import FitConfig
-from jaxclnf.models import networks
-from jaxclnf.models.budget import Budget
+from jaxclnf.models import stored_networks
 from jaxclnf.models.calibration import SIGNS, by_likelihood
-from jaxclnf.models.experts import KINDS, kind_of
-from jaxclnf.models.fields import checked_fields, finite
+from jaxclnf.models.checked_arrays import checked_fields, finite
 from jaxclnf.models.known_calibrations import known_calibration
 from jaxclnf.models.laid_out import laid_out
+from jaxclnf.models.memory_budget import Budget
 from jaxclnf.models.npz import read_checked, write_arrays
+from jaxclnf.models.stored_experts import KINDS, kind_of
 from jaxclnf.types import PDM, Calibration, Model, Part, Provenance, Visibility, check_dtype
 
 _FORMAT, _VERSION = "jaxclnf model", 3
@@ -142,8 +142,8 @@ def _arrays(model: Model, weights_dtype: DTypeLike | None) -> dict[str, np.ndarr
         jax.tree_util.keystr(place, simple=True, separator="/"): np.asarray(leaf) for place, leaf in leaves
     }
     arrays = {name: array for name, array in named.items() if not set(name.split("/")) & _NOT_ARRAYS}
-    arrays |= networks.outlines(model.experts)
-    arrays = arrays if weights_dtype is None else networks.rounded(arrays)
+    arrays |= stored_networks.outlines(model.experts)
+    arrays = arrays if weights_dtype is None else stored_networks.rounded(arrays)
     for name, array in arrays.items():
         if weights_dtype is not None and name.endswith("/weights"):
             with np.errstate(over="ignore"):

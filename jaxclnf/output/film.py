@@ -6,8 +6,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from jaxclnf.media.encode import VideoFile
 from jaxclnf.media.inputs import Failure, failed
+from jaxclnf.media.video_encoder import VideoFile
 from jaxclnf.output.video_pipeline import Followed, annotated
 
 

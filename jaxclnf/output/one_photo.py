@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
-from jaxclnf.batch.faces import fit_faces
+from jaxclnf.batch.many_faces import fit_faces
 from jaxclnf.config import FitConfig
 from jaxclnf.media.detection import Detector, detect_faces
 from jaxclnf.media.images import RGB, to_grey

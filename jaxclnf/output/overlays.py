@@ -16,9 +16,9 @@ from jaxclnf.fitting.headpose import axes_image
 from jaxclnf.media.crops import aligned_crop
 from jaxclnf.media.images import RGB
 from jaxclnf.output.draw import colour_of, draw_axes, draw_box, draw_gaze, draw_landmarks, draw_name
-from jaxclnf.output.files import write_whole
-from jaxclnf.output.photos import Photo
+from jaxclnf.output.photo_pipeline import Photo
 from jaxclnf.output.tables import MeasuredFace, percent
+from jaxclnf.output.whole_files import write_whole
 from jaxclnf.types import Camera, HeadPose, usable
 
 LONGEST = 1600  # pixels of a picture's longer side; larger photos are shrunk

@@ -9,10 +9,10 @@ from typing import NamedTuple
 import numpy as np
 
 from jaxclnf.media.inputs import Failure, failed
-from jaxclnf.output.folder import OutputFolder
 from jaxclnf.output.openface_table import OpenFaceTables
 from jaxclnf.output.overlays import overlay, save_crops, save_picture
-from jaxclnf.output.photos import Photo
+from jaxclnf.output.photo_pipeline import Photo
+from jaxclnf.output.run_folder import OutputFolder
 from jaxclnf.types import Model
 
 CROPS, OPENFACE = "crops", "openface"

@@ -13,10 +13,10 @@ from jaxclnf.media.frames import Video
 from jaxclnf.media.inputs import Failure, find_photos
 from jaxclnf.media.patterns import is_pattern
 from jaxclnf.output.film import Film
-from jaxclnf.output.folder import OutputFolder, source_key
+from jaxclnf.output.growing_table import Table, stamp, unfinished_names
 from jaxclnf.output.openface_table import OpenFaceTables, VideoTable
 from jaxclnf.output.photo_files import OPENFACE
-from jaxclnf.output.runs import Table, stamp, unfinished_names
+from jaxclnf.output.run_folder import OutputFolder, source_key
 from jaxclnf.output.video_pipeline import Followed, frame_rows, openface_lines, video_columns
 from jaxclnf.types import Model
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from jaxclnf.batch.pipeline import ahead
+from jaxclnf.batch.overlap import ahead
 from jaxclnf.config import FitConfig
 from jaxclnf.fitting.gaze import n_eye_points
 from jaxclnf.media.detection import Detector, detect_faces, named_detector
@@ -19,7 +19,7 @@ from jaxclnf.media.images import RGB, Grey, to_grey
 from jaxclnf.output.draw import draw_name
 from jaxclnf.output.openface_table import video_line
 from jaxclnf.output.overlays import draw_face
-from jaxclnf.output.photos import measure
+from jaxclnf.output.photo_pipeline import measure
 from jaxclnf.output.tables import (
     VIDEO,
     MeasuredFace,

@@ -13,9 +13,9 @@ from jaxclnf.batch.devices import fit_settings_on_cores
 from jaxclnf.config import FitConfig
 from jaxclnf.data.evaluate import point_errors
 from jaxclnf.fitting.fit import fit_batch
-from jaxclnf.sweeps.canvases import Canvases
 from jaxclnf.sweeps.results import TriedSetting, key_of
 from jaxclnf.sweeps.spec import Setting, Spec, changed_values, configure, static_part
+from jaxclnf.sweeps.sweep_faces import Canvases
 from jaxclnf.types import Model, Status
 
 SETTINGS_AT_ONCE = 8

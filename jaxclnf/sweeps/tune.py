@@ -16,7 +16,7 @@ from jaxtyping import Array, Float
 
 from jaxclnf.config import FitConfig, setting
 from jaxclnf.fitting.fit import fit_batch
-from jaxclnf.sweeps.canvases import Canvases
+from jaxclnf.sweeps.sweep_faces import Canvases
 from jaxclnf.types import Model
 
 POSITIVE = ("reg_factor", "sigma", "weight_factor", "landmark_weights", "mode_stiffness")

@@ -14,7 +14,7 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 from jaxtyping import Float
 
-from jaxclnf.tracking.course import USUAL_VARIANCE, Course, replaced, said_of, variance_of
+from jaxclnf.tracking.state_vector import USUAL_VARIANCE, Course, replaced, said_of, variance_of
 from jaxclnf.tracking.tracks import Tracked
 from jaxclnf.types import Model
 

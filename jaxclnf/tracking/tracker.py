@@ -16,7 +16,7 @@ from jaxtyping import Float, UInt8
 
 from jaxclnf.tracking.association import UNLIKELY, Box, assigned, distance, landmark_box, middle, overlap
 from jaxclnf.tracking.following import Expected
-from jaxclnf.tracking.fresh import Fresh, fresh_fits
+from jaxclnf.tracking.fresh_fits import Fresh, fresh_fits
 from jaxclnf.tracking.shots import Sketch, is_cut, sketch
 from jaxclnf.tracking.tracks import HURRIED, Track, TrackConfig, Tracked, TrackerState, fits
 from jaxclnf.types import Model, Status

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxclnf.models.budget import Budget
+from jaxclnf.models.memory_budget import Budget
 from jaxclnf.models.npz import read_checked, write_arrays
 
 EVERY = 30.0  # seconds between two writings

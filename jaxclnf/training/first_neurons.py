@@ -10,8 +10,8 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from jaxclnf.training.neurons import Neurons, learned_yaws
-from jaxclnf.training.photos import TrainingPhotos, sample_face
-from jaxclnf.training.recipe import Recipe
+from jaxclnf.training.patch_crops import TrainingPhotos, sample_face
+from jaxclnf.training.patch_recipe import Recipe
 
 TEMPLATES = 3  # photos averaged into a neuron's first weights
 FIRST_LOG_BETAS = [-3.0, -7.0]

@@ -15,7 +15,7 @@ from jaxclnf.fitting.map_frames import map_frame
 from jaxclnf.fitting.nurlms import StageSettings, iterate, positions_in_maps
 from jaxclnf.ops import ccnf
 from jaxclnf.ops.shape import shape_2d
-from jaxclnf.training.photos import TrainingPhotos, sample_face
+from jaxclnf.training.patch_crops import TrainingPhotos, sample_face
 from jaxclnf.training.starts import Starts
 from jaxclnf.types import PDM, FaceParams, PatchExperts
 

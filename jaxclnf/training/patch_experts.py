@@ -20,8 +20,8 @@ from jaxclnf.training.checkpoint import Checkpoint
 from jaxclnf.training.first_neurons import first_neurons
 from jaxclnf.training.loss import Aim, Form, view_losses
 from jaxclnf.training.neurons import Neurons, experts_of, learned_yaws
-from jaxclnf.training.photos import TrainingPhotos
-from jaxclnf.training.recipe import Recipe
+from jaxclnf.training.patch_crops import TrainingPhotos
+from jaxclnf.training.patch_recipe import Recipe
 from jaxclnf.training.starts import (
     BOX_SPREAD,
     STAGE_SPREAD,

@@ -10,13 +10,13 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from jaxclnf.config import FitConfig
-from jaxclnf.fitting.blocks import batch_responses
+from jaxclnf.fitting.face_params import params_from_box
 from jaxclnf.fitting.fit import corrected_boxes
 from jaxclnf.fitting.map_frames import map_frame
 from jaxclnf.fitting.nurlms import StageSettings, iterate
-from jaxclnf.fitting.pose import params_from_box
+from jaxclnf.fitting.view_blocks import batch_responses
 from jaxclnf.ops.shape import clamp
-from jaxclnf.training.photos import TrainingPhotos, sample_face
+from jaxclnf.training.patch_crops import TrainingPhotos, sample_face
 from jaxclnf.types import PDM, FaceParams, PatchExperts
 
 REACH = jnp.pi / 5  # a start rotation further from the truth is not learned from

@@ -12,7 +12,7 @@ from jaxclnf.data.changes import SIDES, Change, blurred, covered, darkened, shru
 from jaxclnf.data.datasets import Faces
 from jaxclnf.data.evaluate import start_boxes
 from jaxclnf.media.detection import detect_faces
-from jaxclnf.media.detection.sizes import overlaps
+from jaxclnf.media.detection.look_sizes import overlaps
 from jaxclnf.media.images import RGB, read_photo, to_grey
 
 DISTURBANCES = (0.1, 0.2, 0.35, 0.5)

@@ -72,8 +72,8 @@ class Calibration:
 class Visibility:
     """Logistic regression from how far networks' maps spread to whether a landmark is visible.
 
-    `jaxclnf.fitting.visibility.visibility` applies it; `jaxclnf.training.visibility.learn_visibility` learns
-    it from annotated faces that are partly covered.
+    `jaxclnf.fitting.visibility.visibility` applies it; `jaxclnf.training.learned_visibility.learn_visibility`
+    learns it from annotated faces that are partly covered.
     """
 
     usual: Float[Array, " n_points"]  # logarithm of the area that a visible landmark's covariance has

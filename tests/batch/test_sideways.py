@@ -9,7 +9,7 @@ import pytest
 from engine import synthetic_config, synthetic_model
 
 import jaxclnf
-from jaxclnf.batch.faces import _fit_canvases
+from jaxclnf.batch.many_faces import _fit_canvases
 from jaxclnf.batch.sideways import looks_again
 
 PHOTO = Path(__file__).parents[2] / "docs" / "grace_hopper.png"
@@ -24,7 +24,7 @@ def test_a_face_on_its_side_is_found_as_it_is_upright(monkeypatch: pytest.Monkey
         calls.append(len(arguments[1]))
         return _fit_canvases(*arguments)
 
-    monkeypatch.setattr("jaxclnf.batch.faces._fit_canvases", counted)
+    monkeypatch.setattr("jaxclnf.batch.many_faces._fit_canvases", counted)
     expected = jaxclnf.fit_faces(model, [upright], BOX[None]).landmarks[0]
     assert calls == [1]
     lying = np.ascontiguousarray(np.rot90(upright, -1))  # (x, y) comes to (height - 1 - y, x)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from engine import synthetic_config, synthetic_model
 
-from jaxclnf.batch import faces, sizes
+from jaxclnf.batch import batch_sizes, many_faces
 from jaxclnf.types import FaceParams, FitResult
 
 N = 2000
@@ -19,7 +19,7 @@ N = 2000
 def test_a_long_stream_reads_a_bounded_number_of_faces_ahead(monkeypatch: pytest.MonkeyPatch) -> None:
     """With one face in a hundred of another size, which waits for others like it."""
     model = synthetic_model(np.float32)
-    monkeypatch.setattr(faces, "fit_beside_others", _nothing_found)
+    monkeypatch.setattr(many_faces, "fit_beside_others", _nothing_found)
     read = 0
 
     def crops() -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -31,12 +31,12 @@ def test_a_long_stream_reads_a_bounded_number_of_faces_ahead(monkeypatch: pytest
             yield image, np.array([8, 8, len(image) / 2, len(image) / 2])
 
     ahead, given = 0, 0
-    for _ in faces.fit_stream(model, crops(), synthetic_config()):
+    for _ in many_faces.fit_stream(model, crops(), synthetic_config()):
         given += 1
         ahead = max(ahead, read - given)
     assert given == read == N
-    largest = sizes.CPU_LIMITS.sizes[-1]
-    assert ahead <= (4 + faces.in_flight(jax.local_devices()) + 2) * largest < N / 3
+    largest = batch_sizes.CPU_LIMITS.sizes[-1]
+    assert ahead <= (4 + many_faces.in_flight(jax.local_devices()) + 2) * largest < N / 3
 
 
 def _nothing_found(model, images: np.ndarray, boxes: np.ndarray, config) -> FitResult:

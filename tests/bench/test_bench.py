@@ -14,21 +14,21 @@ from command_line import Outcome, runner, write_model
 from engine import synthetic_config, synthetic_face, synthetic_model
 
 from jaxclnf import FitConfig, load_model
-from jaxclnf.bench import cases, scenes, yardstick
-from jaxclnf.bench.alone import Stages
-from jaxclnf.bench.faces import sample_faces
-from jaxclnf.bench.pipeline import Pipelines, draw_pipeline
-from jaxclnf.bench.report import Report, draw_speed
+from jaxclnf.bench import cases, dlib_yardstick, scenes
+from jaxclnf.bench.benchmark_results import Report, draw_speed
+from jaxclnf.bench.counted_work import fit_work, roofline_ms
+from jaxclnf.bench.stage_times import Pipelines, draw_pipeline
+from jaxclnf.bench.stages_alone import Stages
 from jaxclnf.bench.startup import ARRAY, DETECTION, FIRST, FIT, SECOND, RunProcess, comparison
 from jaxclnf.bench.synthetic import synthetic_faces
 from jaxclnf.bench.synthetic import synthetic_model as large_model
+from jaxclnf.bench.timed_faces import sample_faces
 from jaxclnf.bench.timing import Case, Figure, time_cases
 from jaxclnf.bench.whole_runs import WholeRun, run_tool
-from jaxclnf.bench.work import fit_work, roofline_ms
 from jaxclnf.config import setting
 from jaxclnf.media.detection import detect_faces
 from jaxclnf.media.images import read_photo
-from jaxclnf.media.video import open_video
+from jaxclnf.media.video_sources import open_video
 
 SMALL = synthetic_config()
 
@@ -61,7 +61,7 @@ def test_work_counts_the_correlations_of_every_stage_and_start() -> None:
 
 
 def test_the_roofline_is_the_slower_of_operations_and_traffic() -> None:
-    from jaxclnf.bench.work import Ceilings, Work
+    from jaxclnf.bench.counted_work import Ceilings, Work
 
     assert roofline_ms(Work(1e6, 2e6, 1e3), Ceilings(1e9, 1e9)) == pytest.approx(2)
     assert roofline_ms(Work(1e6, 2e6, 5e6), Ceilings(1e9, 1e9)) == pytest.approx(5)
@@ -117,9 +117,9 @@ def test_large_faces_are_reduced_as_the_models_settings_say() -> None:
 
 
 def test_a_missing_yardstick_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(yardstick, "find_spec", lambda name: None)
+    monkeypatch.setattr(dlib_yardstick, "find_spec", lambda name: None)
     with pytest.raises(ValueError, match="pip install face_recognition_models"):
-        yardstick.dlib_case(np.zeros((1, 8, 8), np.uint8), np.zeros((1, 4)))
+        dlib_yardstick.dlib_case(np.zeros((1, 8, 8), np.uint8), np.zeros((1, 4)))
 
 
 def test_the_command_writes_figures_and_a_plot(run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

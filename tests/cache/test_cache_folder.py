@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 
 from jaxclnf import cache
-from jaxclnf.cache import folder
+from jaxclnf.cache import cache_folder
 
 PARTS = [b"some text", np.arange(1000, dtype=np.float32).tobytes(), b""]
 
 
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv(folder.VARIABLE, str(tmp_path / "cache"))
+    monkeypatch.setenv(cache_folder.VARIABLE, str(tmp_path / "cache"))
     return tmp_path / "cache"
 
 
@@ -91,7 +91,7 @@ def test_files_and_folders_of_other_users_are_not_read(place: Path) -> None:
 
 @pytest.mark.parametrize("named", ["", "off"])
 def test_nothing_is_kept_where_it_is_off(named: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(folder.VARIABLE, named)
+    monkeypatch.setenv(cache_folder.VARIABLE, named)
     monkeypatch.chdir(tmp_path)
     cache.write("entry", PARTS)
     assert cache.place() is None and cache.read("entry") is None and not list(tmp_path.iterdir())
@@ -99,13 +99,13 @@ def test_nothing_is_kept_where_it_is_off(named: str, tmp_path: Path, monkeypatch
 
 def test_a_place_where_no_folder_can_be_is_passed_over(tmp_path: Path, monkeypatch) -> None:
     (tmp_path / "file").touch()
-    monkeypatch.setenv(folder.VARIABLE, str(tmp_path / "file" / "cache"))
+    monkeypatch.setenv(cache_folder.VARIABLE, str(tmp_path / "file" / "cache"))
     cache.write("entry", PARTS)
     assert cache.read("entry") is None and cache.subfolder("compiled") is None
 
 
 def test_without_the_variable_it_is_the_users_cache_folder(tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.delenv(folder.VARIABLE)
+    monkeypatch.delenv(cache_folder.VARIABLE)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert cache.place() is not None and cache.place().name == "jaxclnf"  # type: ignore[union-attr]
 
@@ -115,7 +115,7 @@ def test_entries_not_used_for_longest_go_first(place: Path, monkeypatch: pytest.
         cache.write(name, [bytes(1000)])
         os.utime(place / name, (age, age))
     cache.read("old")  # which makes it the one used last
-    monkeypatch.setattr(folder, "MOST_BYTES", 3500)
+    monkeypatch.setattr(cache_folder, "MOST_BYTES", 3500)
     cache.write("last", [bytes(1000)])
     assert {path.name for path in place.iterdir()} == {"new", "old", "last"}
 

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from jaxclnf import cache
-from jaxclnf.cache import Kept, folder, keep
+from jaxclnf.cache import Kept, cache_folder, keep
 
 traces: list[tuple] = []
 
@@ -28,7 +28,7 @@ def solved(tree: dict, scale) -> dict:
 
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv(folder.VARIABLE, str(tmp_path / "cache"))
+    monkeypatch.setenv(cache_folder.VARIABLE, str(tmp_path / "cache"))
     traces.clear()
     return tmp_path / "cache"
 
@@ -64,7 +64,7 @@ def test_other_shapes_types_and_settings_are_other_programs(place: Path) -> None
 
 def test_programs_of_other_code_are_not_used(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fresh()(problem(), np.float32(2))
-    monkeypatch.setattr("jaxclnf.cache.machine.sources", lambda: "other")
+    monkeypatch.setattr("jaxclnf.cache.program_key.sources", lambda: "other")
     fresh()(problem(), np.float32(2))
     assert len(traces) == 2
 
@@ -128,7 +128,7 @@ print(len(t.traces), np.asarray(x).tobytes().hex())
 def test_a_real_second_process_finds_lapack(tmp_path: Path) -> None:
     """JAX looks its functions up where it compiles calls of them, which a second process does not."""
     code = PROGRAM.format(tests=str(Path(__file__).parent))
-    environment = os.environ | {folder.VARIABLE: str(tmp_path / "cache")}
+    environment = os.environ | {cache_folder.VARIABLE: str(tmp_path / "cache")}
 
     def run() -> list[str]:
         command = [sys.executable, "-c", code]

@@ -8,8 +8,8 @@ import fsspec
 import pytest
 from PIL import Image
 
-from jaxclnf.cluster.fetch import Fetched
-from jaxclnf.cluster.inputs import photo_sources, video_sources
+from jaxclnf.cluster.cluster_inputs import photo_sources, video_sources
+from jaxclnf.cluster.local_copies import Fetched
 from jaxclnf.media.inputs import Failure
 
 

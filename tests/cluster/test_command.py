@@ -11,7 +11,7 @@ import fsspec
 import pytest
 from command_line import runner, write_faces, write_model
 
-from jaxclnf.cluster.engine import _ended_as_before
+from jaxclnf.cluster.ray_engine import _ended_as_before
 from jaxclnf.commands.fit import _digest
 
 

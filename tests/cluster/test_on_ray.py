@@ -14,8 +14,8 @@ import polars as pl
 import pytest
 from command_line import read_table, runner, write_faces, write_model
 
-from jaxclnf.cluster.engine import Size
 from jaxclnf.cluster.pool import TRIES, Lost, Pool, PoolStage
+from jaxclnf.cluster.ray_engine import Size
 from jaxclnf.cluster.worker import Circumstances
 
 ray = pytest.importorskip("ray", reason="needs Ray: pip install 'jaxclnf[cluster]'")

@@ -9,11 +9,11 @@ import pytest
 from command_line import Outcome, runner, write_faces, write_model
 
 from jaxclnf.batch import placed
-from jaxclnf.cache import Kept, folder
+from jaxclnf.cache import Kept, cache_folder
 from jaxclnf.fitting import fit as fitting
-from jaxclnf.output import overlays, photos
+from jaxclnf.output import overlays, photo_pipeline
 
-KEPT = [fitting.fit_batch, photos._geometry, overlays._axes, placed._turned]
+KEPT = [fitting.fit_batch, photo_pipeline._geometry, overlays._axes, placed._turned]
 SETTINGS = ["--set", "windows=7,5", "--set", "start_rotations=0,0,0"]
 
 
@@ -52,7 +52,7 @@ def test_runs_with_and_without_the_cache_give_the_same_bytes(here: Path, monkeyp
         return (here / out / "landmarks.csv").read_bytes() + (here / out / "plain.png").read_bytes()
 
     without = table("without")
-    monkeypatch.setenv(folder.VARIABLE, str(here / "cache"))
+    monkeypatch.setenv(cache_folder.VARIABLE, str(here / "cache"))
     first = table("first")
     kept = {path.name.partition("-")[0] for path in (here / "cache").iterdir()}
     assert kept == {"compiled", "model", "program"}
@@ -65,7 +65,7 @@ def test_runs_with_and_without_the_cache_give_the_same_bytes(here: Path, monkeyp
 def test_a_cache_folder_of_others_is_said_in_a_sentence(here: Path, monkeypatch, capfd) -> None:
     (here / "cache").mkdir()
     (here / "cache").chmod(0o777)
-    monkeypatch.setenv(folder.VARIABLE, str(here / "cache"))
+    monkeypatch.setenv(cache_folder.VARIABLE, str(here / "cache"))
     (here / "broken.png").write_text("no picture")
     done: Outcome = runner(monkeypatch, capfd)("fit", "broken.png", "--model", "model.npz", "--out", "out")
     assert done.status == 1

@@ -10,7 +10,7 @@ from command_line import interrupted, read_table, write_model
 from shared_data import shared
 from video_files import N_FRAMES, write_broken_video, write_video
 
-from jaxclnf.media.video import open_video
+from jaxclnf.media.video_sources import open_video
 
 SETTINGS = ["--set", "windows=7,5", "--set", "start_rotations=0,0,0", "--model", "model.npz"]
 
@@ -154,7 +154,7 @@ def test_a_film_that_cannot_be_written_costs_no_table(run, folder: Path, monkeyp
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("jaxclnf.media.encode.VideoFile.add", full)
+    monkeypatch.setattr("jaxclnf.media.video_encoder.VideoFile.add", full)
     (folder / "b.mp4").write_bytes((folder / "a.mp4").read_bytes())
     outcome = run("track", "a.mp4", "b.mp4", *SETTINGS)
     assert outcome.status == 1

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from jaxclnf.config import settings
-from jaxclnf.config.names import COLUMNS, WHOLE, is_static
+from jaxclnf.config.setting_names import COLUMNS, WHOLE, is_static
 
 _DECLARED = re.compile(r"((?:^    # .*\n)+)^    (\w+): ", re.M)
 

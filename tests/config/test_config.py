@@ -13,7 +13,7 @@ import pytest
 from described_settings import row
 
 from jaxclnf.config import PRESETS, FitConfig, Stage, from_plain, from_text, is_static, setting
-from jaxclnf.config.names import NAMES
+from jaxclnf.config.setting_names import NAMES
 
 EVERY = {name: FitConfig.named(name) for name in PRESETS}
 

@@ -14,7 +14,7 @@ from shared_data import golden, shared
 import jaxclnf
 from jaxclnf.commands.choices import validator
 from jaxclnf.config import FitConfig
-from jaxclnf.fitting.early import adjusted, keeps_shape, kept
+from jaxclnf.fitting.early_termination import adjusted, keeps_shape, kept
 from jaxclnf.types import EarlyTermination, Model
 
 FACES = [4, 7, 8, 9]

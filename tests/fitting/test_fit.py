@@ -20,7 +20,7 @@ from shared_data import golden
 
 from jaxclnf import FitConfig, Status, fit, fit_batch, fit_from, landmarks
 from jaxclnf.config import setting
-from jaxclnf.fitting.pose import params_from_box
+from jaxclnf.fitting.face_params import params_from_box
 
 SEEDS = (1, 2, 4, 5)
 PARITY = 0.05

@@ -17,7 +17,7 @@ import jaxclnf
 from jaxclnf.config import FitConfig, Stage
 from jaxclnf.fitting.gaze import OPENFACE, OPENFACE2, gaze
 from jaxclnf.fitting.headpose import head_pose
-from jaxclnf.ops.gaze import gaze_angles, gaze_direction
+from jaxclnf.ops.eyeball import gaze_angles, gaze_direction
 from jaxclnf.types import EYES, Camera, FaceParams, FitResult, Model, PartFit
 
 RULES = {"of1": OPENFACE, "of2": OPENFACE2}

@@ -13,8 +13,8 @@ from shared_data import golden
 
 import jaxclnf
 from jaxclnf.config import FitConfig
+from jaxclnf.fitting.face_params import OPENFACE2, params_from_landmarks
 from jaxclnf.fitting.gaze import gaze
-from jaxclnf.fitting.pose import OPENFACE2, params_from_landmarks
 from jaxclnf.ops.fixed_point import remap, sample_in_steps_of
 from jaxclnf.ops.shape import clamp, shape_2d
 from jaxclnf.types import EYES, Camera, FaceParams

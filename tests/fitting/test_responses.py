@@ -20,9 +20,9 @@ from engine import (
 )
 from shared_data import golden
 
-from jaxclnf.fitting.blocks import batch_responses
 from jaxclnf.fitting.map_frames import map_frame, nearest_view, second_view
 from jaxclnf.fitting.responses import image_responses, responses_between_views
+from jaxclnf.fitting.view_blocks import batch_responses
 from jaxclnf.fitting.view_maps import view_responses
 from jaxclnf.ops import ccnf
 from jaxclnf.ops.sample import sample_patches

@@ -16,7 +16,7 @@ from shared_data import SHARED, golden, shared
 import jaxclnf
 from jaxclnf.fitting.validate import BOUNDARY, face_of, nearest, network, normalised_face, validate
 from jaxclnf.models.confidence import how_sure
-from jaxclnf.models.openface.validator import load_validator
+from jaxclnf.models.openface.validator_files import load_validator
 from jaxclnf.ops.convolution import column_major, correlate, max_pool
 from jaxclnf.ops.warp import region, warp
 from jaxclnf.tracking.following import Expected

@@ -17,7 +17,7 @@ from jaxclnf.data.changes import painted, patched
 from jaxclnf.data.datasets import Faces
 from jaxclnf.fitting.visibility import log_area, visibility
 from jaxclnf.models.storage import load_model, save_model
-from jaxclnf.training import visibility as training
+from jaxclnf.training import learned_visibility as training
 from jaxclnf.types import FitResult, Visibility
 
 MODEL = synthetic_model(np.float32)

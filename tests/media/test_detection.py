@@ -6,7 +6,7 @@ import pytest
 from shared_data import shared
 
 from jaxclnf.media.detection import Detections, DetectorName, detect_faces, libface, named_detector
-from jaxclnf.media.detection.sizes import merged, overlaps
+from jaxclnf.media.detection.look_sizes import merged, overlaps
 from jaxclnf.media.detection.tilted import roll_of, with_rolls
 from jaxclnf.media.detection.yunet import YuNet
 from jaxclnf.media.images import read_photo

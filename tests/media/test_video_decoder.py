@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jaxclnf.media.encode import VideoFile
 from jaxclnf.media.pixels import as_shown
-from jaxclnf.media.video import open_video
+from jaxclnf.media.video_encoder import VideoFile
+from jaxclnf.media.video_sources import open_video
 
 UNEVEN = [0, 0.01, 0.05, 0.3, 0.31, 0.32, 1.0, 1.6, 2.5, 2.533]
 SIZE = (64, 96)

@@ -28,10 +28,10 @@ from openface_files import (
     write_validator,
 )
 
-from jaxclnf.models.budget import BASE
+from jaxclnf.models.memory_budget import BASE
 from jaxclnf.models.npz import checksum
 from jaxclnf.models.openface import convert_openface
-from jaxclnf.models.openface.validator import load_validator
+from jaxclnf.models.openface.validator_files import load_validator
 from jaxclnf.models.storage import load_model, save_model
 from jaxclnf.training.checkpoint import Checkpoint
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from engine import synthetic_model
 
-from jaxclnf.cache import folder
+from jaxclnf.cache import cache_folder
 from jaxclnf.models import storage
 from jaxclnf.models.storage import load_model, save_model
 
@@ -20,7 +20,7 @@ from jaxclnf.models.storage import load_model, save_model
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A cache folder, and a model's file beside it."""
     save_model(synthetic_model(np.float32), tmp_path / "model.npz")
-    monkeypatch.setenv(folder.VARIABLE, str(tmp_path / "cache"))
+    monkeypatch.setenv(cache_folder.VARIABLE, str(tmp_path / "cache"))
     return tmp_path / "cache"
 
 

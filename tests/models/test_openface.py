@@ -12,8 +12,8 @@ import pytest
 from shared_data import golden, shared
 
 from jaxclnf.models.openface import convert_openface
-from jaxclnf.models.openface.experts import read_experts
-from jaxclnf.models.openface.pdm import read_pdm
+from jaxclnf.models.openface.ccnf_files import read_experts
+from jaxclnf.models.openface.pdm_files import read_pdm
 from jaxclnf.types import Model, PatchExperts
 
 MAIN = "main_clnf_general.txt"

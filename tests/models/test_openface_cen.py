@@ -19,7 +19,7 @@ from shared_data import golden, shared
 from jaxclnf.fitting.map_frames import map_frame
 from jaxclnf.fitting.responses import image_responses
 from jaxclnf.models.openface import convert_openface
-from jaxclnf.models.openface.cen import read_cen_experts
+from jaxclnf.models.openface.cen_files import read_cen_experts
 
 FOLDER = ("golden", "cen_synth", "patch_experts")
 FILES = tuple(f"cen_patches_{scale}_of.dat" for scale in ("0.25", "0.35", "0.50", "1.00"))

@@ -12,8 +12,8 @@ from openface_files import random_pdm, random_scale, scale_bytes, text_matrix, w
 from shared_data import shared
 
 from jaxclnf.models.openface import convert_openface
-from jaxclnf.models.openface.experts import read_experts
-from jaxclnf.models.openface.pdm import read_pdm
+from jaxclnf.models.openface.ccnf_files import read_experts
+from jaxclnf.models.openface.pdm_files import read_pdm
 
 EYE = "left_ccnf_patches_1.00_synth_lid_.txt"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from jaxclnf.models.budget import Budget
+from jaxclnf.models.memory_budget import Budget
 from jaxclnf.models.sigma import smoothing_matrices
 
 

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 from jaxclnf.media.inputs import Failure
-from jaxclnf.media.video import VideoFile
+from jaxclnf.media.video_sources import VideoFile
 from jaxclnf.output.draw import colour_of
+from jaxclnf.output.growing_table import Table
 from jaxclnf.output.report import report_photos, report_videos
-from jaxclnf.output.report.names import short_names
-from jaxclnf.output.runs import Table
+from jaxclnf.output.report.short_names import short_names
 from jaxclnf.output.tables import VIDEO, columns
 
 PHOTOS = {"sure.jpg": 0.9, 'a <b> "q" & 顔.jpg': 0.2, "middling.jpg": 0.6}

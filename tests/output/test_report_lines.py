@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from jaxclnf.output.report.course import _seen
+from jaxclnf.output.report.video_plots import _seen
 
 
 def test_lines_break_where_a_face_is_gone() -> None:

@@ -12,7 +12,7 @@ from scipy.stats import multivariate_t
 
 from jaxclnf.models.storage import load_model
 from jaxclnf.ops.certainty import FREEDOM
-from jaxclnf.output.photos import photo_columns
+from jaxclnf.output.photo_pipeline import photo_columns
 from jaxclnf.output.tables import OWN, PHOTO, VIDEO, MeasuredFace, columns, empty_row, photo_row, video_row
 from jaxclnf.output.video_pipeline import video_columns
 from jaxclnf.types import FaceParams, FitResult, Status, usable

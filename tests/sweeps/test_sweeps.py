@@ -16,13 +16,13 @@ from PIL import Image
 from jaxclnf import landmarks, load_model
 from jaxclnf.config import FitConfig
 from jaxclnf.data.datasets import read_faces
-from jaxclnf.fitting.pose import params_from_box
+from jaxclnf.fitting.face_params import params_from_box
 from jaxclnf.ops.shape import shape_2d
-from jaxclnf.sweeps.canvases import Canvases, draw_photos
-from jaxclnf.sweeps.report import write_report
 from jaxclnf.sweeps.results import Results, TriedSetting
-from jaxclnf.sweeps.run import describe, ranked, run_sweep
 from jaxclnf.sweeps.spec import Spec, configure, read_spec, static_part
+from jaxclnf.sweeps.sweep_faces import Canvases, draw_photos
+from jaxclnf.sweeps.sweep_page import write_report
+from jaxclnf.sweeps.sweep_run import describe, ranked, run_sweep
 from jaxclnf.sweeps.tasks import TrialSetup, attempt
 
 SPEC = """
@@ -178,7 +178,7 @@ def test_a_setting_without_a_time_is_said_and_not_drawn(tmp_path, monkeypatch, k
     for iterations, milliseconds in enumerate(known, 1):
         results.add_time(static_part({**settings[0], "iterations": iterations}), milliseconds)
     drawn = []
-    monkeypatch.setattr("jaxclnf.sweeps.report.draw_pareto", lambda path, points: drawn.append(points))
+    monkeypatch.setattr("jaxclnf.sweeps.sweep_page.draw_pareto", lambda path, points: drawn.append(points))
     page = write_report(tmp_path, Spec((), tuple(settings)), outcomes, results).read_text()
     assert drawn == ([[(3.0, 15.0)] * 2 + [(5.0, 15.0)] * 2] if pareto else [])
     assert ("pareto.png" in page, "heatmap.png" in page) == (pareto, False)

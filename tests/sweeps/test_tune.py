@@ -12,7 +12,7 @@ from engine import box_of, synthetic_config, synthetic_face, synthetic_model
 
 from jaxclnf.config import setting
 from jaxclnf.ops.shape import shape_2d
-from jaxclnf.sweeps.canvases import Canvases
+from jaxclnf.sweeps.sweep_faces import Canvases
 from jaxclnf.sweeps.tune import face_errors, freed, loss, tune, with_learned
 
 NAMES = ("reg_factor", "sigma", "landmark_weights", "mode_stiffness", "box_correction")

@@ -12,8 +12,8 @@ from engine import synthetic_face, synthetic_model
 
 from jaxclnf.ops.rotation import euler_to_matrix as _matrix
 from jaxclnf.ops.shape import shape_2d
-from jaxclnf.tracking.course import nearest_angles, principal
 from jaxclnf.tracking.smoothing import OFFLINE, ONLINE, Smoothing, smoothed
+from jaxclnf.tracking.state_vector import nearest_angles, principal
 from jaxclnf.tracking.tracks import Tracked
 from jaxclnf.types import FitResult, Model
 

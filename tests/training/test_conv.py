@@ -15,13 +15,13 @@ from scipy.stats import multivariate_t
 
 import jaxclnf
 from jaxclnf.data.datasets import Faces, read_faces
-from jaxclnf.fitting.pose import landmarks, params_from_box
+from jaxclnf.fitting.face_params import landmarks, params_from_box
 from jaxclnf.ops.certainty import FREEDOM
 from jaxclnf.ops.network import logits
 from jaxclnf.training.conv import spread
-from jaxclnf.training.conv.recipe import RECIPES, ConvRecipe
+from jaxclnf.training.conv.network_recipe import RECIPES, ConvRecipe
 from jaxclnf.training.conv.steps import begin, begin_from, folded, network_logits
-from jaxclnf.training.conv.train import checkpoints, train_networks
+from jaxclnf.training.conv.training_run import checkpoints, train_networks
 from jaxclnf.types import ConvExperts
 
 HERE = Path(__file__).parents[2]

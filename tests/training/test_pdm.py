@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxclnf.fitting.pose import params_from_landmarks
+from jaxclnf.fitting.face_params import params_from_landmarks
 from jaxclnf.ops.rotation import euler_to_matrix
 from jaxclnf.training.pdm import learn_pdm, mirrored
 from jaxclnf.types import PDM

@@ -16,14 +16,14 @@ from jaxclnf.commands.train import train_command
 from jaxclnf.config import setting
 from jaxclnf.data.datasets import Faces, read_faces
 from jaxclnf.data.evaluate import fit_annotated, not_learned
+from jaxclnf.fitting.face_params import params_from_box
 from jaxclnf.fitting.fit import corrected_boxes
-from jaxclnf.fitting.pose import params_from_box
 from jaxclnf.models.storage import load_model
 from jaxclnf.ops.shape import shape_2d
 from jaxclnf.training.checkpoint import Checkpoint
 from jaxclnf.training.neurons import edge_terms
 from jaxclnf.training.patch_experts import _run
-from jaxclnf.training.recipe import Recipe
+from jaxclnf.training.patch_recipe import Recipe
 from jaxclnf.types import Model
 
 FIVE_POINTS = "36+39,42+45,30,48,54"

@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 from jaxtyping import Float
 
-from jaxclnf.media.detection.boxes import RGB, Detections, Detector
-from jaxclnf.media.detection.sizes import LONGEST, enlarged, reduced
+from jaxclnf.media.detection.detector import RGB, Detections, Detector
+from jaxclnf.media.detection.look_sizes import LONGEST, enlarged, reduced
 from jaxclnf.media.detection.tilted import with_rolls
 
 _CLEARER = ((LONGEST // 2, 1.0), (LONGEST, 2.0))

@@ -18,9 +18,9 @@ from typing import Any
 import cv2
 import numpy as np
 
-from jaxclnf.media.detection.boxes import RGB, BoxMap, Detections
+from jaxclnf.media.detection.detector import RGB, BoxMap, Detections
 from jaxclnf.media.detection.libface_network import onnx_of
-from jaxclnf.media.detection.sizes import in_sizes
+from jaxclnf.media.detection.look_sizes import in_sizes
 
 THRESHOLD = 0.5
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from jaxclnf.media.images import RGB
 from jaxclnf.media.inputs import Failure
-from jaxclnf.output.files import write_whole
+from jaxclnf.output.whole_files import write_whole
 
 THUMBNAIL = 240  # pixels of the longer side
 

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, UInt8
 
 from jaxclnf.ops.sample import bilinear
-from jaxclnf.training.conv.recipe import ConvRecipe
+from jaxclnf.training.conv.network_recipe import ConvRecipe
 
 
 class Crops(NamedTuple):

@@ -1,0 +1,157 @@
+"""Fitting any number of faces on photos of any size, in batches of a few compiled shapes.
+
+Host code: each face's surroundings are cut out onto a square canvas, canvases of one size are fitted
+together, and results come back in order, in the photos' own pixels.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxclnf.batch.batch_sizes import Limits, in_batches, limits_of, padded_size, sizes_for
+from jaxclnf.batch.box_rows import box_rows
+from jaxclnf.batch.canvas import MIN_SIDE, Canvas
+from jaxclnf.batch.devices import fit_beside_others, fit_sharded, replicate
+from jaxclnf.batch.forked import fit_elsewhere, is_inherited
+from jaxclnf.batch.overlap import ahead
+from jaxclnf.batch.placed import PlacedFace, in_photo, on_canvas, reduction_by
+from jaxclnf.batch.sideways import looks_again, with_second_looks
+from jaxclnf.config import FitConfig
+from jaxclnf.cores import n_cores
+from jaxclnf.fitting.fit import box_status, fit_batch
+from jaxclnf.types import FitResult, Model, Status
+
+IN_FLIGHT = 2
+"""Batches computed while the next ones are prepared; on a CPU one for each core, up to `MOST`."""
+MOST = 8
+
+
+def fit_faces(
+    model: Model,
+    images: Sequence[np.ndarray],
+    boxes: Sequence[np.ndarray] | np.ndarray,
+    config: FitConfig | None = None,
+) -> FitResult:
+    """Fit faces on photos of any sizes; returns a `FitResult` of numpy arrays, one row a face.
+
+    ``images`` are grey (height, width), 0..255; ``boxes[i]`` holds the box of image i's face (4,) or
+    those of its faces (k, 4): x, y, width, height in pixels; an optional fifth column is their clockwise
+    rotation about their middles, in radians. Rows follow the images, then their boxes.
+    """
+    if len(images) != len(boxes):
+        raise ValueError(f"expected boxes for every image; got {len(images)} images and {len(boxes)} boxes")
+    pairs = [(image, box) for image, rows in zip(images, boxes, strict=True) for box in box_rows(rows)]
+    if not pairs:
+        nothing = np.zeros((0, MIN_SIDE, MIN_SIDE), np.uint8), np.zeros((0, 4), np.float32)
+        return jax.device_get(fit_batch(model, *nothing, config))
+    results = fit_stream(model, pairs, config)
+    return jax.tree.map(lambda *rows: np.stack(rows), *results)
+
+
+def fit_stream(
+    model: Model,
+    faces: Iterable[tuple[np.ndarray, np.ndarray]],
+    config: FitConfig | None = None,
+) -> Iterator[FitResult]:
+    """Fit pairs of a grey image and a box as they come; yields a `FitResult` for each face, in order.
+
+    Memory stays bounded however many there are: a batch starts once it is full, and no face waits for long.
+    If JAX sees several devices on this host, they share every batch. An error of ``faces``, or for a pair of
+    other shapes, is raised after the results of all faces before it.
+    """
+    if is_inherited():
+        yield from fit_elsewhere(model, faces, config)
+        return
+    devices = jax.local_devices()
+    place = partial(replicate, devices=devices) if len(devices) > 1 else jax.device_put
+    reduced = reduction_by(model, _settings(model, config))
+    model, config = place((model, config))
+    limits, errors = limits_of(devices), []
+    done: dict[int, FitResult] = {}
+    following = 0
+    batches = in_batches(_placed(faces, reduced, errors), limits)
+    for batch, result in _overlapped(batches, model, config, limits, in_flight(devices)):
+        done.update(_finish(batch, result))
+        while following in done:
+            yield done.pop(following)
+            following += 1
+    if errors:
+        raise errors[0]
+
+
+def _settings(model: Model, config: FitConfig | None) -> FitConfig:
+    return model.settings if config is None else config
+
+
+def _placed(
+    faces: Iterable[tuple[np.ndarray, np.ndarray]],
+    reduced: Callable[[np.ndarray], float],
+    errors: list[Exception],
+) -> Iterator[PlacedFace]:
+    """Place every face on its canvas, up to the first that fails; its error is added to ``errors``."""
+    try:
+        for i, (image, box) in enumerate(faces):
+            yield on_canvas(i, np.asarray(image), np.asarray(box), reduced)
+    except Exception as error:  # whatever the caller's iterator raises
+        errors.append(error)
+
+
+def _overlapped(batches, model, config, limits, n):
+    """Yield batches with their results, a few of them computed side by side."""
+
+    def fitted(batch):
+        return batch, _fit(model, batch, config, limits)
+
+    return ahead(fitted, batches, workers=n, depth=n + 1)
+
+
+def in_flight(devices: Sequence[Any]) -> int:
+    """Choose the number of batches that are computed side by side."""
+    return max(IN_FLIGHT, min(n_cores(), MOST)) if devices[0].platform == "cpu" else IN_FLIGHT
+
+
+def _fit(model: Model, batch: list[PlacedFace], config: FitConfig | None, limits: Limits) -> FitResult:
+    """Fit a batch, and look again where a face was hardly found; returns numpy arrays."""
+    canvases = [face.canvas for face in batch]
+    with np.errstate(invalid="ignore"):  # an invalid box stays invalid
+        boxes = [face.canvas.box(face.box) for face in batch]
+
+    def fit_canvases(canvases, boxes) -> FitResult:
+        return _fit_canvases(model, canvases, boxes, config, sizes_for(batch[0], limits))
+
+    result = fit_canvases(canvases, boxes)
+    settings = _settings(model, config)
+    if not looks_again(model, settings):
+        return result
+    return with_second_looks(model, settings, fit_canvases, canvases, boxes, result)
+
+
+def _fit_canvases(
+    model: Model,
+    canvases: Sequence[Canvas],
+    boxes: Sequence[np.ndarray],
+    config: FitConfig | None,
+    sizes: Sequence[int],
+) -> FitResult:
+    """Fit a face on each canvas, padded to one of the ``sizes`` with copies of the last one."""
+    take = np.minimum(np.arange(padded_size(len(canvases), sizes)), len(canvases) - 1)
+    pixels = np.stack([canvases[i].pixels for i in take])
+    with np.errstate(invalid="ignore"):
+        in_boxes = np.stack([boxes[i] for i in take]).astype(np.float32)
+    devices = jax.local_devices()
+    if len(devices) > 1:
+        return jax.device_get(fit_sharded(model, pixels, in_boxes, config, devices))
+    return fit_beside_others(model, pixels, in_boxes, config)
+
+
+def _finish(batch: list[PlacedFace], result: FitResult) -> Iterator[tuple[int, FitResult]]:
+    """Yield each face's index, and its result in its photo's pixels."""
+    for i, face in enumerate(batch):
+        own = jax.tree.map(lambda a, i=i: a[i], result)
+        of_box = box_status(face.box, face.photo_size)
+        status = own.status if of_box == Status.OK else of_box
+        yield face.index, replace(in_photo(face.canvas, own), status=status)

@@ -1,0 +1,188 @@
+"""A run on a cluster: a plan, shards done by workers, a ledger of those that are done, and its resumption."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
+from typing import Any, NamedTuple, Protocol, runtime_checkable
+from uuid import uuid4
+
+from jaxclnf.cluster.ledger import LEDGER, Entry, Ledger
+from jaxclnf.cluster.places import Store
+from jaxclnf.cluster.pool import Done, Lost
+from jaxclnf.cluster.result_names import PICTURES
+from jaxclnf.cluster.shards import PLAN, Shard, read_plan, write_plan
+from jaxclnf.cluster.table_parts import FAILURES, parts_of, read_failures, shards_of, write_failures_part
+from jaxclnf.media.earlier_results import LIST
+from jaxclnf.media.inputs import Failure
+from jaxclnf.output.photo_files import CROPS, OPENFACE
+from jaxclnf.output.run_folder import OutputFolder
+from jaxclnf.output.whole_files import remove_parts
+
+JOB = "job.json"
+"""The file that marks a folder of a run on a cluster: the run's settings and size."""
+
+DRIVER = "driver"
+"""The file that names the command which works on the run."""
+
+_BESIDE = (PICTURES, CROPS, OPENFACE)  # folders of results that stand beside the table
+
+MOST_NAMED = 20
+"""Failures that are printed at the end; all are in their table."""
+
+
+class Job(NamedTuple):
+    """The description of a run in its folder."""
+
+    told: dict[str, Any]  # its settings and model
+    table: str
+    shards: int
+    sources: int
+    failures: int  # of its inputs
+
+
+def read_job(store: Store) -> Job:
+    """Read what a folder says of its run; raises ValueError if that is damaged."""
+    try:
+        return Job(**json.loads(store.read(JOB)))
+    except (ValueError, TypeError):
+        raise ValueError(f"{store.at(JOB)} is damaged; choose another --out") from None
+
+
+class Progress(NamedTuple):
+    """The progress of a run."""
+
+    done: int  # sources
+    total: int
+    failures: int
+    workers: int
+
+
+@runtime_checkable
+class Workers(Protocol):
+    """An object that does shards, as `Pool` does."""
+
+    @property
+    def n_workers(self) -> int: ...
+
+    def run(self, tasks: Iterable[Shard]) -> Iterator[list[Done]]: ...
+
+
+class Run:
+    """A run and its folder, to which no other run on this file system writes meanwhile.
+
+    ``told`` describes its settings and model, by which a resumed run is recognised. Use as a context manager.
+    """
+
+    def __init__(self, store: Store, table: str, told: dict[str, Any]) -> None:
+        self.store, self.table = store, table
+        self._told = json.loads(json.dumps(told, default=str))
+        self._held = ExitStack()
+        self._folder: OutputFolder | None = None
+        self._id = uuid4().hex.encode()
+
+    def __enter__(self) -> Run:
+        if self.store.folder is not None:
+            folder = self._held.enter_context(OutputFolder(self.store.folder))
+            for name in (self.table, FAILURES, LEDGER, *_BESIDE):
+                remove_parts(self.store.folder / name)
+            self._folder = folder
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._held.close()
+
+    def begin(self, plan: Callable[[list[Failure]], Iterable[Shard]], resume: bool) -> None:
+        """Write the plan, or with ``resume`` go on with the existing one.
+
+        Raises ValueError for a folder that holds anything else, or a run with other settings or model.
+        """
+        self.job = self._resumed(resume) if self.store.exists(JOB) else self._begun(plan)
+        if self._folder:
+            self._folder.hold(*_BESIDE)
+        self.store.write(DRIVER, self._id)  # what worked on the run before hears of it and ends
+        self.ledger = Ledger(self.store, shards_of(parts_of(self.store, self.table)))
+
+    def _resumed(self, resume: bool) -> Job:
+        if not resume:
+            raise ValueError(
+                f"{self.store.place} holds a run; go on with it by --resume, or choose another --out"
+            )
+        job = read_job(self.store)
+        if job.told != self._told or job.table != self.table:
+            names = ", ".join(_differing(job.told, self._told))
+            raise ValueError(
+                f"{self.store.place} was begun with other settings, another model or from another folder "
+                f"({names}); repeat them, or choose another --out"
+            )
+        return job
+
+    def _begun(self, plan: Callable[[list[Failure]], Iterable[Shard]]) -> Job:
+        # A run that was stopped while it began leaves these.
+        if strange := set(self.store.names()) - {PLAN, FAILURES, LIST, DRIVER}:
+            raise ValueError(
+                f"{self.store.place} holds {min(strange)}, which is of no run on a cluster; "
+                "choose another --out"
+            )
+        failures: list[Failure] = []
+        sizes = write_plan(self.store, plan(failures))
+        if not sizes.shards:
+            more = f" (and {len(failures) - 1} more)" if len(failures) > 1 else ""
+            raise ValueError(f"{failures[0].reason}{more}" if failures else "there is nothing to work on")
+        write_failures_part(self.store, "inputs", failures)
+        job = Job(self._told, self.table, *sizes, len(failures))
+        self.store.write(JOB, json.dumps(job._asdict(), indent=1).encode())
+        return job
+
+    @property
+    def is_done(self) -> bool:
+        """Whether no shard is left to do."""
+        return len(self.ledger.done) == self.job.shards
+
+    def work(self, workers: Workers, tell: Callable[[Progress], None]) -> list[Failure]:
+        """Do the remaining shards; returns those that were given up."""
+        lost: list[Failure] = []
+        shards = read_plan(self.store, self.job.shards)
+        left = (shard for shard in shards if shard.number not in self.ledger.done)
+        tell(self._progress(workers))
+        for finished in workers.run(left):
+            entries = [_entry(done.task, done.result, done.machine) for done in finished]
+            if entries:
+                self._check_driver()
+                self.ledger.add(entries)
+            lost += [
+                Failure(done.task.name, f"{done.task.name}: {done.result.reason}")
+                for done in finished
+                if isinstance(done.result, Lost)
+            ]
+            tell(self._progress(workers))
+        return lost
+
+    def _check_driver(self) -> None:
+        """Raise ValueError if another command goes on with the run, as it can where no lock keeps it out."""
+        if self.store.read(DRIVER) != self._id:
+            raise ValueError(f"another command has taken over {self.store.place} and goes on with the run")
+
+    def failures(self) -> list[Failure]:
+        """Give the first few sources that could not be used, and the place where all of them are named."""
+        total = self.job.failures + self.ledger.failures
+        named = read_failures(self.store, MOST_NAMED)
+        if total > len(named):
+            place = self.store.at(FAILURES)
+            named.append(Failure(place, f"{place} names {total - len(named)} more that could not be used"))
+        return named
+
+    def _progress(self, workers: Workers) -> Progress:
+        failures = self.job.failures + self.ledger.failures
+        return Progress(self.ledger.sources, self.job.sources, failures, workers.n_workers)
+
+
+def _entry(shard: Shard, result: Entry | Lost, machine: str) -> Entry:
+    if isinstance(result, Lost):
+        return Entry(shard.number, len(shard.sources), lost=result.reason)
+    return result._replace(worker=machine)
+
+
+def _differing(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    return sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name))

@@ -1,0 +1,226 @@
+"""Frames from video files, streams, pipes, image sequences, animations and cameras."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import re
+import select
+import stat
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import cv2
+
+from jaxclnf.batch.overlap import ahead
+from jaxclnf.media.container import SCHEMES, open_file, open_pipe, open_stream
+from jaxclnf.media.earlier_results import is_result
+from jaxclnf.media.frames import READ_AHEAD, READ_AHEAD_BYTES, Frame, Video
+from jaxclnf.media.images import SUFFIXES, n_pixels, open_picture, picture_pixels, read_photo
+from jaxclnf.media.inputs import Failure, Found, files_below, find_photos, matches
+from jaxclnf.media.patterns import is_pattern
+from jaxclnf.media.video_encoder import VideoFile
+
+__all__ = ["Frame", "Video", "VideoFile", "find_videos", "is_live", "open_video"]
+
+# fmt: off
+VIDEO_SUFFIXES = (
+    ".mp4", ".m4v", ".mov", ".qt", ".avi", ".divx", ".mkv", ".webm", ".wmv", ".asf", ".flv", ".f4v", ".mpg",
+    ".mpeg", ".mpe", ".m2v", ".ts", ".mts", ".m2ts", ".vob", ".ogv", ".ogg", ".3gp", ".3g2", ".mxf", ".y4m",
+    ".dv", ".rm", ".rmvb", ".wtv", ".mjpeg", ".mjpg", ".h264", ".264", ".hevc", ".h265", ".265",
+    ".ivf", ".nut",
+)
+# fmt: on
+STANDARD_INPUT = "-"
+SEQUENCE_RATE = 30.0  # frames a second of pictures without times, as in OpenFace
+_NO_DELAY = 0.1  # seconds that an animation's picture is shown which names no delay, as in browsers
+_PIPE_TIMEOUT = 10.0  # seconds in which somebody should write to a pipe
+
+
+def find_videos(arguments: list[str]) -> Found:
+    """Find the sources of frames that arguments stand for, each once.
+
+    A folder or pattern stands for the videos in it; one that holds pictures and no videos, for their
+    sequence.
+    """
+    found = Found()
+    for argument in arguments:
+        try:
+            found.sources += _expand(argument, found)
+        except ValueError as error:
+            found.failures.append(Failure(argument, str(error)))
+    return found
+
+
+def _expand(argument: str, found: Found) -> list[str]:
+    if Path(argument).is_dir():
+        files = list(files_below(Path(argument), found.failures))
+        nothing = f"{argument} holds no photos and no videos"
+    elif is_pattern(argument) and not _scheme(argument):
+        files = [each for path in matches(argument) for each in _files(path, found)]
+        nothing = f"{argument} matches no file"
+    else:
+        return [argument]
+    videos = [file for file in files if file.suffix.lower() in VIDEO_SUFFIXES]
+    pictures = [file for file in files if file.suffix.lower() in SUFFIXES]
+    if videos:
+        found.passed_over += [file for file in files if file not in set(videos)]
+        return [str(file) for file in videos]
+    if not pictures:
+        raise ValueError(nothing)
+    found.passed_over += [file for file in files if file not in set(pictures)]
+    return [argument]
+
+
+def _files(path: Path, found: Found) -> list[Path]:
+    if path.is_dir():
+        return list(files_below(path, found.failures))
+    return [] if is_result(path) else [path]
+
+
+def is_live(source: str) -> bool:
+    """Tell whether a source gives other frames each time it is read: a camera, a pipe, a stream."""
+    return not Path(source).is_file() and not Path(source).is_dir() and not is_pattern(source)
+
+
+def open_video(source: str, fps: float | None = None) -> Video:
+    """A video file, a folder or pattern of photos (2 before 10), an animation, a stream's address, a pipe or
+    ``-`` (standard input), or a camera's number.
+
+    What exists under the name ``source`` is that file, whatever the name looks like. ``fps`` overrules a
+    file's times; image sequences without it count 30 frames a second, as in OpenFace. Raises ValueError when
+    nothing can be opened.
+    """
+    path = Path(source)
+    if os.path.lexists(source):
+        return _existing(source, path, fps)
+    if source.isdigit():
+        return _camera(int(source))
+    if source == STANDARD_INPUT:
+        return open_pipe("standard input", sys.stdin.buffer, fps)
+    if _scheme(source) in SCHEMES:
+        return open_stream(source, fps)
+    if _scheme(source):
+        raise ValueError(f"{source}: addresses begin with {', '.join(f'{s}://' for s in SCHEMES)}")
+    if is_pattern(source):
+        return _sequence(source, fps or SEQUENCE_RATE)
+    raise ValueError(absence(source))
+
+
+def is_missing(source: str) -> bool:
+    """Tell whether a source can only be a file, and is none that exists."""
+    elsewhere = source.isdigit() or source == STANDARD_INPUT or _scheme(source) or is_pattern(source)
+    return not elsewhere and not os.path.lexists(source)
+
+
+def absence(source: str) -> str:
+    """Say that a source is missing."""
+    return f"{source} does not exist; give a video, a folder of pictures or a camera's number"
+
+
+def _existing(source: str, path: Path, fps: float | None) -> Video:
+    try:
+        mode = path.stat().st_mode
+    except OSError as error:
+        raise ValueError(f"{source} cannot be opened: {error.strerror}") from None
+    if stat.S_ISDIR(mode):
+        return _sequence(source, fps or SEQUENCE_RATE)
+    if stat.S_ISFIFO(mode):
+        return _pipe(source, fps)
+    if not stat.S_ISREG(mode):
+        raise ValueError(
+            f"{source} is a device or a socket; give a video, a folder of pictures or a camera's number"
+        )
+    if path.suffix.lower() in SUFFIXES:
+        return _animation(path, fps)
+    return open_file(path, fps)
+
+
+def _scheme(source: str) -> str:
+    """Give the part of an address before ``://``."""
+    found = re.match(r"([A-Za-z][A-Za-z0-9+.-]*)://", source)
+    return found[1].lower() if found else ""
+
+
+def _pipe(source: str, fps: float | None) -> Video:
+    """Open a named pipe, once somebody writes to it."""
+    handle = os.open(source, os.O_RDONLY | os.O_NONBLOCK)
+    if not select.select([handle], [], [], _PIPE_TIMEOUT)[0]:
+        os.close(handle)
+        raise ValueError(f"{source} is a pipe to which nothing was written in {_PIPE_TIMEOUT:.0f} seconds")
+    os.set_blocking(handle, True)
+    return open_pipe(source, os.fdopen(handle, "rb"), fps)
+
+
+def _camera(number: int) -> Video:
+    capture = cv2.VideoCapture(number)
+    if not capture.isOpened():
+        raise ValueError(f"there is no camera {number}, or another program is using it")
+    name, start = f"camera {number}", time.monotonic()
+
+    def read(i: int) -> Frame | None:
+        ok, picture = capture.read()
+        now = time.monotonic() - start
+        return Frame(i + 1, now, cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), name) if ok else None
+
+    def frames() -> Iterator[Frame]:
+        try:
+            with closing(ahead(read, itertools.count(), depth=READ_AHEAD)) as several:
+                for frame in several:
+                    if frame is None:
+                        return
+                    yield frame
+        finally:
+            capture.release()
+
+    return Video(name, SEQUENCE_RATE, None, frames(), [])
+
+
+def _sequence(source: str, fps: float) -> Video:
+    """Yield photos in the order of their names; of those that cannot be read only the time passes."""
+    found = find_photos([source])
+    paths, failures = found.paths, found.failures
+    if not paths:
+        raise ValueError(failures[0].reason)
+
+    def read(i: int) -> Frame | Failure:
+        try:
+            return Frame(i + 1, i / fps, read_photo(paths[i]), str(paths[i]))
+        except ValueError as error:
+            return Failure(str(paths[i]), str(error))
+
+    def frames() -> Iterator[Frame]:
+        size = lambda i: 3 * n_pixels(paths[i])  # noqa: E731
+        several = ahead(read, range(len(paths)), 2, READ_AHEAD, cost=size, most=READ_AHEAD_BYTES)
+        with closing(several):
+            for frame in several:
+                if isinstance(frame, Frame):
+                    yield frame
+                else:
+                    failures.append(frame)
+
+    return Video(source, fps, len(paths), frames(), failures)
+
+
+def _animation(path: Path, fps: float | None) -> Video:
+    """Yield the pictures of a file, each for as long as the file says; a photo is one frame."""
+    with open_picture(path) as image:
+        n_frames = 1 if image.format in ("JPEG", "MPO") else int(getattr(image, "n_frames", 1))
+    failures: list[Failure] = []
+
+    def frames() -> Iterator[Frame]:
+        now = 0.0
+        try:
+            with open_picture(path) as image:
+                for i in range(n_frames):
+                    image.seek(i)
+                    rgb = picture_pixels(image)
+                    yield Frame(i + 1, i / fps if fps else now, rgb, str(path))
+                    now += float(image.info.get("duration") or 0) / 1000 or _NO_DELAY
+        except ValueError as error:
+            failures.append(Failure(str(path), str(error)))
+
+    return Video(str(path), fps or 1 / _NO_DELAY, n_frames, frames(), failures)

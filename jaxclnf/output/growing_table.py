@@ -1,0 +1,182 @@
+"""The table of a run, which grows as the run goes on and is kept however the run ends.
+
+Rows go to ``<table>.unfinished.csv`` as they come. When the run ends the file becomes the table, in the
+format asked for; when it breaks, the file stays, and a run with ``resume`` leaves out what it holds.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TextIO, cast
+
+from jaxclnf.media.inputs import Failure
+from jaxclnf.output.formats import write_rows
+from jaxclnf.output.whole_files import csv_text, path_cell, write_whole, written_whole
+
+Stamp = list[int]
+_ROWS, _SETTINGS = ".unfinished.csv", ".unfinished.json"
+
+
+def stamp(path: Path | str) -> Stamp:
+    """Record a file's size and time of change, to recognise it by; empty if there is no such file."""
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError):
+        return []
+    return [status.st_size, status.st_mtime_ns]
+
+
+def unfinished_names(stem: str) -> list[str]:
+    """Name the files of a table that is not finished: its rows so far, and what tells its run from others."""
+    return [stem + _ROWS, stem + _SETTINGS]
+
+
+class Table:
+    """A table that grows by whole photos or frames and survives a broken run.
+
+    ``done`` holds the values of the ``key`` column that a resumed run need not do again; the last one is
+    not among them, since its rows may be missing. Nor are those whose ``stamps`` have changed since.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        columns: Sequence[str],
+        key: str,
+        settings: dict,
+        resume: bool,
+        stamps: Mapping[str, Stamp] | None = None,
+    ) -> None:
+        self.path = path
+        self.columns = list(columns)
+        self.unfinished = path.with_suffix(_ROWS)
+        self.done: set[str] = set()
+        self._n_added = 0
+        self._at = self.columns.index(key)
+        self._settings_path = path.with_suffix(_SETTINGS)
+        self._file: TextIO | None = None
+        self._whole: int | None = None  # bytes of the unfinished file that are whole photos or frames
+        said = json.loads(json.dumps({"settings": settings, "stamps": dict(stamps or {})}))
+        if self.unfinished.exists():
+            self._require(resume, "holds a run that broke off; go on with it by --resume, or remove it")
+            before = self._said()
+            same = before.get("settings") == said["settings"]
+            self._require(same, "was begun with other settings or another model, or from another folder")
+            self._reload(before["stamps"], said["stamps"])
+        else:
+            write_whole(self.unfinished, csv_text([columns]).encode())
+        write_whole(self._settings_path, json.dumps(said).encode())
+
+    @classmethod
+    def afresh(cls, path: Path, columns: Sequence[str]) -> Table:
+        """Begin a table anew, whatever an earlier run left."""
+        path.with_suffix(_ROWS).unlink(missing_ok=True)
+        return cls(path, columns, columns[0], {}, resume=False)
+
+    def _require(self, condition: bool, otherwise: str) -> None:
+        if not condition:
+            raise ValueError(f"{self.unfinished} {otherwise}")
+
+    def _said(self) -> dict:
+        try:
+            return json.loads(self._settings_path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+
+    def _reload(self, before: dict[str, Stamp], now: dict[str, Stamp]) -> None:
+        """Keep the rows that are certainly whole: everything before the key of the last ones.
+
+        Nothing is cut off yet: until new rows come, a run that breaks again loses nothing.
+        """
+        header, *_ = next(self._rows(), ([], 0))
+        self._require(header == self.columns, "has other columns than this run would write")
+        last, self._whole = None, 0
+        for row, start in self._rows():
+            if row == self.columns:
+                self._whole = start + len(csv_text([row]).encode())
+            elif len(row) != len(self.columns):
+                break
+            elif row[self._at] != last:
+                self.done |= set() if last is None else {last}
+                last, self._whole = row[self._at], start
+        changed = {key for key in self.done if key in now and now[key] != before.get(key)}
+        if changed:
+            self._leave_out(changed)
+
+    def _rows(self) -> Iterator[tuple[list[str], int]]:
+        """Yield the rows of the unfinished file and where they start; the last may be cut off anywhere."""
+        with self.unfinished.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
+            start = 0
+            for row in csv.reader(iter(file.readline, "")):
+                yield row, start
+                start = file.tell()
+
+    def _leave_out(self, keys: set[str]) -> None:
+        rows = [
+            row for row, start in self._rows() if start < (self._whole or 0) and row[self._at] not in keys
+        ]
+        text = csv_text(rows).encode()
+        write_whole(self.unfinished, text)
+        self._whole = len(text)
+        self.done -= keys
+
+    def add(self, rows: Sequence[Sequence[str]]) -> None:
+        """Append the rows of one photo or frame and flush them to the file."""
+        file = self._opened()
+        self._n_added += 1
+        file.write(csv_text(rows))
+        file.flush()
+
+    @property
+    def count(self) -> int:
+        """Count the photos or frames in the table."""
+        return len(self.done) + self._n_added
+
+    def _opened(self) -> TextIO:
+        """Open the unfinished file, without the rows that a broken run left incomplete."""
+        if self._file is None:
+            if self._whole is not None:
+                os.truncate(self.unfinished, self._whole)
+            self._file = cast(TextIO, self.unfinished.open("a", encoding="utf-8", newline=""))
+        return self._file
+
+    def finish(self) -> None:
+        """Turn the rows into the finished table."""
+        self._opened().close()
+        if self.path.suffix == ".csv":
+            os.replace(self.unfinished, self.path)
+        else:
+            with written_whole(self.path) as part:
+                _convert(self.unfinished, part, self.path.suffix)
+            self.unfinished.unlink()
+        self._settings_path.unlink()
+
+    def close(self) -> None:
+        """Close the file and leave its rows for a later run."""
+        if self._file is not None:
+            self._file.close()
+
+
+def _convert(source: Path, target: Path, suffix: str) -> None:
+    import polars as pl
+
+    texts = {"source": pl.String, "status": pl.String}
+    counts = dict.fromkeys(("frame", "face", "face_id", "success"), pl.Int64)
+    with source.open(encoding="utf-8", newline="") as file:
+        names = next(csv.reader(file))
+    kinds = dict.fromkeys(names, pl.Float64) | {n: k for n, k in (texts | counts).items() if n in names}
+    rows = pl.scan_csv(source.absolute(), schema=kinds, glob=False)  # no name is a pattern
+    write_rows(rows, target, suffix)
+
+
+def write_failures(path: Path, failures: Sequence[Failure]) -> None:
+    """Write the failures of a run as a table; without failures there is none."""
+    if not failures:
+        path.unlink(missing_ok=True)
+        return
+    rows = [Failure._fields, *(tuple(map(path_cell, failure)) for failure in failures)]
+    write_whole(path, csv_text(rows).encode())

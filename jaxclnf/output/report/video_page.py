@@ -1,0 +1,131 @@
+"""The page of a run on videos: the course of each over time, and some of its frames."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from jaxclnf.media.images import RGB
+from jaxclnf.media.inputs import Failure
+from jaxclnf.output.report.page import (
+    Card,
+    Line,
+    Page,
+    VideoPlots,
+    count,
+    failure_lines,
+    sure,
+    thumbnail,
+    write_page,
+)
+from jaxclnf.output.report.rows import LOOKS, VIDEO, Row, is_bad, read_rows, shown_numbers, worth
+from jaxclnf.output.report.short_names import short_names
+from jaxclnf.output.report.video_plots import SPAN, course, faces_in
+from jaxclnf.output.tables import LOST, NO_FACE, STATUS_WORDS
+from jaxclnf.types import Status
+
+FRAMES_SHOWN = 24  # of a video
+
+_SEEN = (STATUS_WORDS[Status.OK], STATUS_WORDS[Status.NOT_CONVERGED], NO_FACE)
+
+
+def report_videos(path: Path, videos: dict[Path, Path], failures: Sequence[Failure]) -> None:
+    """Write the page of a run on videos: ``videos`` maps tables to the annotated copies there may be."""
+    tables = {table: read_rows(table, VIDEO, LOOKS) for table in videos if table.exists()}
+    names = short_names(str(table.with_suffix("")) for table in tables)
+    courses = [
+        _course(names[str(table.with_suffix(""))], rows, videos[table]) for table, rows in tables.items()
+    ]
+    n_frames = sum(len({row["frame"] for row in rows}) for rows in tables.values())
+    counts = count(len(tables), "video"), count(n_frames, "frame"), count(len(failures), "problem")
+    unfitted = [
+        line for shown, rows in zip(courses, tables.values(), strict=True) for line in _unfitted(shown, rows)
+    ]
+    page = Page(
+        title="Faces in videos",
+        summary=", ".join(counts),
+        failures=failure_lines(failures, short_names(failure.source for failure in failures)),
+        unfitted=unfitted,
+        n_unfitted=len(unfitted),
+        courses=courses,
+        span=SPAN,
+    )
+    write_page(path, page)
+
+
+def _course(name: str, rows: list[Row], film: Path) -> VideoPlots:
+    times = [row["timestamp"] for row in rows] or [0.0]
+    source = next((row["source"] for row in rows if row["source"]), name)
+    return VideoPlots(
+        name=name,
+        path=source,
+        svg=course(rows, min(times), max(times)),
+        start=min(times),
+        end=max(times),
+        faces=faces_in(rows),
+        cards=list(_frame_cards(name, source, rows, film)),
+        film=film.name if film.exists() else "",
+    )
+
+
+def _unfitted(shown: VideoPlots, rows: list[Row]) -> Iterator[Line]:
+    """Count, for each face, the frames in which it was found or expected but not fitted."""
+    lost = Counter((row["face_id"], row["status"]) for row in rows if row["status"] not in _SEEN)
+    for (face, status), n in sorted(lost.items()):
+        yield Line(shown.name, shown.path, f"face {face}: {status} in {count(n, 'frame')}")
+
+
+def _frame_cards(name: str, source: str, rows: list[Row], film: Path) -> Iterator[Card]:
+    """Make cards of a video's least confident frames and some in between, in order."""
+    of_frame: dict[int, list[Row]] = {}
+    for row in rows:
+        of_frame.setdefault(row["frame"], []).append(row)
+    shown = _chosen({frame: min(row["confidence"] for row in of_frame[frame]) for frame in of_frame})
+    pictures = _frames(film, shown)
+    for frame in shown:
+        here = of_frame[frame]
+        least = min(row["confidence"] for row in here)
+        lost = ", a face is lost" if any(row["status"] == LOST for row in here) else ""
+        time = here[0]["timestamp"]
+        yield Card(
+            order=frame,
+            name=f"{name}, frame {frame}",
+            path=source,
+            text=f"{time:.2f} s, {sure(least)}{lost}",
+            confidence=least,
+            bad=is_bad(least),
+            image=thumbnail(pictures.get(frame)),
+            numbers={f"face {row['face_id']}": _line(row) for row in here if row["status"] != NO_FACE},
+            time=time,
+        )
+
+
+def _chosen(least: dict[int, float]) -> list[int]:
+    """Choose frames by their lowest confidence: the least confident, no neighbours, and some in between."""
+    half = FRAMES_SHOWN // 2
+    apart, doubtful = max(len(least) // (4 * half), 1), []
+    for frame in sorted(least, key=lambda frame: worth(least[frame])):
+        if len(doubtful) < half and all(abs(frame - other) >= apart for other in doubtful):
+            doubtful.append(frame)
+    at = np.linspace(0, len(least) - 1, min(half, len(least))).round().astype(int)
+    between = [sorted(least)[i] for i in at]
+    return sorted({*doubtful, *between})
+
+
+def _line(row: Row) -> str:
+    """Write the numbers of a face in one line."""
+    said = shown_numbers(row)
+    return ", ".join(v if name in ("status", "confidence") else f"{name} {v}" for name, v in said.items())
+
+
+def _frames(film: Path, chosen: Iterable[int]) -> dict[int, RGB]:
+    """Read frames of a film by their numbers."""
+    from jaxclnf.media.video_sources import open_video
+
+    wanted = set(chosen)
+    if not film.exists() or not wanted:
+        return {}
+    return {f.number: f.rgb for f in open_video(str(film)).frames if f.number in wanted}

@@ -1,0 +1,90 @@
+"""Fitting faces anew from detections; in its first frame a face is fitted again until it rests."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import jax
+import numpy as np
+
+from jaxclnf.batch.many_faces import fit_faces
+from jaxclnf.tracking.association import landmark_box, overlap
+from jaxclnf.tracking.following import Expected, usual_reduction
+from jaxclnf.tracking.tracks import Track, TrackConfig, Tracked, fits, judged
+from jaxclnf.types import FitResult, Model, usable
+
+MAX_SETTLING = 20
+SETTLED = 0.005
+"""Pixels; a new face is at rest when no landmark moves by more in another fit of its frame."""
+
+
+class Fresh(NamedTuple):
+    """A fit from a detection, for a lost or overruled track, or for a new face."""
+
+    detection: int
+    track: int | None
+    found: Tracked
+    reduction: float
+
+
+def fresh_fits(
+    model: Model,
+    config: TrackConfig,
+    frame: np.ndarray,
+    detections: np.ndarray,
+    tracks: list[Track],
+    of_track: dict[int, int],
+) -> list[Fresh]:
+    """Fit the detections that no followed face explains, those of known faces first."""
+    chosen = _chosen(config, detections, tracks, of_track)
+    if not chosen:
+        return []
+    boxes = detections[[j for j, _ in chosen]]
+    reductions = [usual_reduction(model, config.fit, box[:4]) for box in boxes]
+    found = _begun(model, config, frame, boxes, reductions)
+    return [
+        Fresh(j, i, *fit) for (j, i), fit in zip(chosen, zip(found, reductions, strict=True), strict=True)
+    ]
+
+
+def _chosen(
+    config: TrackConfig, detections: np.ndarray, tracks: list[Track], of_track: dict[int, int]
+) -> list[tuple[int, int | None]]:
+    """Choose detections to fit, the largest if there are too many, and the lost tracks that they are of."""
+    sizes = detections[:, 2:4].prod(axis=1)
+    if config.max_faces == 1 and len(detections) and any(track.lost for track in tracks):
+        return [(int(sizes.argmax()), 0)]  # the only face there can be, wherever it is
+    followed = [track.box for track in tracks if not track.lost]
+    known: list[tuple[int, int | None]] = [(j, i) for i, j in of_track.items() if tracks[i].lost]
+    others = [j for j in range(len(detections)) if j not in of_track.values()]
+    others = [j for j in others if all(overlap(detections[j, :4], box) <= 0.2 for box in followed)]
+    room = max(config.max_faces - len(followed) - len(known), 0)
+    return known + [(j, None) for j in sorted(sorted(others, key=lambda j: -sizes[j])[:room])]
+
+
+def _begun(
+    model: Model, config: TrackConfig, frame: np.ndarray, boxes: np.ndarray, reductions: list[float]
+) -> list[Tracked]:
+    """Fit new faces until they rest.
+
+    A fit stops while its face still moves a little, and the rest must not look like motion in later frames.
+    """
+    batch = fit_faces(model, [frame], [boxes], config.fit)
+    results = [jax.tree.map(lambda a, i=i: a[i], batch) for i in range(len(boxes))]
+    found = judged(model, config, config.fit, frame, results, config.appears)
+    moving = [i for i, face in enumerate(found) if usable(int(face.result.status))]
+    for _ in range(MAX_SETTLING):
+        before = [found[i].result for i in moving]
+        starts = [
+            Expected(result.params, landmark_box(result.landmarks), reductions[i])
+            for i, result in zip(moving, before, strict=True)
+        ]
+        for i, face in zip(moving, fits(model, config, frame, starts), strict=True):
+            found[i] = face._replace(success=face.success and not face.confidence < config.appears)
+        moving = [i for i, old in zip(moving, before, strict=True) if _moved(found[i], old) >= SETTLED]
+    return found
+
+
+def _moved(face: Tracked, before: FitResult) -> float:
+    """Compute the largest move of a face's landmarks in pixels."""
+    return float(np.abs(face.result.landmarks - before.landmarks).max())

@@ -1,0 +1,76 @@
+"""The training faces of networks, cropped to one size, with the frames in which a fit looks at them."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxclnf.batch.canvas import Canvas, cut
+from jaxclnf.data.datasets import Faces
+from jaxclnf.fitting.face_params import params_from_box, params_from_landmarks
+from jaxclnf.fitting.fit import corrected_boxes
+from jaxclnf.fitting.network_sight import window_on
+from jaxclnf.training.conv.network_recipe import ConvRecipe
+from jaxclnf.training.conv.pictures import Crops
+from jaxclnf.types import PDM, ConvExperts
+
+RESOLUTION = 1.36
+"""Pixels of a crop per pixel of the picture; larger faces are reduced to it by area."""
+
+ROOM = 2.25
+"""Side of a crop in sides of the picture at `RESOLUTION`'s scale: heads turn and boxes lie beside them."""
+
+
+def patch_scale(pdm: PDM, recipe: ConvRecipe) -> float:
+    """Compute the picture's pixels per model unit: the mean face's box takes its share of the side."""
+    return recipe.side / (recipe.reach * float(np.ptp(np.asarray(pdm.mean)[:, :2], axis=0).max()))
+
+
+def gather_crops(faces: Faces, pdm: PDM, experts: ConvExperts, recipe: ConvRecipe) -> Crops:
+    """Read and crop every photo; boxes are made tight on average, or are the landmarks' own."""
+    points = jnp.asarray(faces.points, jnp.float32)
+    truth = jax.jit(jax.vmap(partial(params_from_landmarks, pdm)))(points)
+    boxes = _tight(faces)
+    starts = jax.vmap(partial(params_from_box, pdm, rotation=jnp.zeros(3)))(boxes)
+    frames = [jax.vmap(partial(_frame, pdm, experts))(params) for params in (starts, truth)]
+    crops = [
+        _crop(faces.image(i), faces.points[i], float(truth.scale[i]), float(experts.patch_scale), recipe)
+        for i in range(len(faces))
+    ]
+    moved = [
+        [_moved(crop, frame) for crop, frame in zip(crops, np.asarray(of), strict=True)] for of in frames
+    ]
+    own = [crop.of_photo(face) for crop, face in zip(crops, faces.points, strict=True)]
+    pixels = np.stack([crop.pixels for crop in crops])
+    return Crops(jnp.asarray(pixels), *(jnp.asarray(np.stack(a), jnp.float32) for a in (own, *moved)))
+
+
+def _tight(faces: Faces) -> jax.Array:
+    low, high = faces.points.min(1), faces.points.max(1)
+    if faces.boxes is None:
+        return jnp.asarray(np.concatenate([low, high - low], 1), jnp.float32)
+    size = faces.boxes[:, 2:]
+    shift = ((low + high) / 2 - faces.boxes[:, :2] - size / 2) / size
+    correction = np.concatenate([shift.mean(0), np.log((high - low) / size).mean(0)])
+    return corrected_boxes(jnp.asarray(faces.boxes, jnp.float32), jnp.asarray(correction[None], jnp.float32))
+
+
+def _frame(pdm: PDM, experts: ConvExperts, params) -> jax.Array:
+    window = window_on(pdm, experts, params)
+    return jnp.concatenate([window.img_from_ref, window.centre[:, None]], 1)
+
+
+def _crop(
+    image: np.ndarray, points: np.ndarray, scale: float, patch_scale: float, recipe: ConvRecipe
+) -> Canvas:
+    """Cut out a square about a face that has ``scale`` pixels per model unit in its photo."""
+    box = np.concatenate([points.min(0), np.ptp(points, axis=0)])
+    return cut(image, box, 0.0, round(ROOM * recipe.side), min(1.0, RESOLUTION * patch_scale / scale))
+
+
+def _moved(canvas: Canvas, frame: np.ndarray) -> np.ndarray:
+    """Turn a frame of the photo into one of its crop."""
+    return np.column_stack([canvas.scale * frame[:, :2], canvas.of_photo(frame[:, 2])])

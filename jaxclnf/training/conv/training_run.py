@@ -1,0 +1,134 @@
+"""The training run of convolutional experts: the largest first, which then teaches the others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from jaxclnf.data.datasets import Faces
+from jaxclnf.ops.network import normalised
+from jaxclnf.training.checkpoint import Checkpoint
+from jaxclnf.training.conv.network_crops import gather_crops, patch_scale
+from jaxclnf.training.conv.network_recipe import ConvRecipe
+from jaxclnf.training.conv.pictures import Crops, draw_lesson
+from jaxclnf.training.conv.steps import TrainingState, begin, begin_from, steady_network, take_steps
+from jaxclnf.types import PDM, ConvExperts, ConvNetwork
+
+CHUNK = {"cpu": 1}
+"""Steps of one compiled call, where a step is slow; elsewhere `MANY`."""
+
+MANY = 100
+SETTLING = 200
+"""Number of batches for the statistics of a finished network."""
+
+
+class ConvProgress(NamedTuple):
+    """A report of a run's progress."""
+
+    name: str
+    step: int
+    n_steps: int
+    loss: float
+    distance: float  # of the maps' means from the landmarks, pixels of the picture
+
+
+def train_networks(
+    faces: Faces,
+    pdm: PDM,
+    recipes: dict[str, ConvRecipe],
+    folder: Path,
+    run: str,
+    report: Callable[[ConvProgress], None],
+    known: Mapping[str, ConvExperts] = MappingProxyType({}),
+) -> list[ConvExperts]:
+    """Train a network by each recipe, in their order; the first one teaches those after it.
+
+    ``folder`` keeps a checkpoint of each, from which a run that was stopped goes on. Networks that are
+    ``known`` by a recipe's name learn further; others begin with random weights.
+    """
+    if faces.mirror is None:
+        raise ValueError(
+            "convolutional experts learn from mirrored faces too: the markup has no mirror image"
+        )
+    teacher, made = None, []
+    crops: dict[tuple[int, float], Crops] = {}
+    for name, recipe in recipes.items():
+        empty = unlearned(pdm, recipe, faces.mirror)
+        key = recipe.side, recipe.reach
+        if key not in crops:
+            crops[key] = gather_crops(faces, pdm, empty, recipe)
+        (path,) = checkpoints(folder, [name])
+        own = Pupil(name, recipe, known[name].network if name in known else None, teacher)
+        network = _learn(own, crops[key], np.asarray(faces.mirror), path, run, report)
+        teacher = network if teacher is None else teacher
+        made.append(empty.__class__(empty.patch_scale, empty.spread, network, empty.side, empty.mirror))
+    return made
+
+
+def checkpoints(folder: Path, names: Iterable[str]) -> list[Path]:
+    """List the checkpoints of networks' training, which are deleted when the model is written."""
+    return [folder.with_suffix(f".{name}.checkpoint.npz") for name in names]
+
+
+def unlearned(pdm: PDM, recipe: ConvRecipe, mirror: Sequence[int]) -> ConvExperts:
+    """Make the expert before its training."""
+    learned = begin(recipe, pdm.n_points).kept.network
+    scale = np.float32(patch_scale(pdm, recipe))
+    return ConvExperts(
+        jnp.asarray(scale), jnp.float32(1), learned, recipe.side, tuple(int(i) for i in mirror)
+    )
+
+
+class Pupil(NamedTuple):
+    """A network that is to learn, from random weights on or further, alone or from a teacher too."""
+
+    name: str
+    recipe: ConvRecipe
+    before: ConvNetwork | None
+    teacher: ConvNetwork | None
+
+    def begin(self, crops: Crops, mirror: Array) -> TrainingState:
+        """Make the state before the first step."""
+        if self.before is None:
+            return begin(self.recipe, len(mirror))
+        lesson = draw_lesson(crops, mirror, self.recipe, jax.random.key(self.recipe.seed))
+        return begin_from(self.before, self.recipe, normalised(lesson.pictures))
+
+
+def _learn(
+    pupil: Pupil,
+    crops: Crops,
+    mirror: np.ndarray,
+    path: Path,
+    run: str,
+    report: Callable[[ConvProgress], None],
+) -> ConvNetwork:
+    name, recipe = pupil.name, pupil.recipe
+    checkpoint = Checkpoint(path, f"{run} {name} {recipe}")
+    index = jnp.asarray(mirror, jnp.int32)
+    first = pupil.begin(crops, index)
+    (learned,) = checkpoint.begin([first.learned])
+    learned, rest, step = checkpoint.resume(0, learned, first._replace(learned=None))
+    state: Any = TrainingState(*rest)._replace(learned=learned)
+    if not checkpoint.unfinished(0):
+        raise ValueError(f"{path}: a finished run's checkpoint; delete it to begin anew")
+    key = jax.random.key(recipe.seed + 1)
+    dtype = jnp.float32 if jax.default_backend() == "cpu" else jnp.bfloat16
+    chunk = CHUNK.get(jax.default_backend(), MANY)
+    total = jnp.float32(recipe.steps)
+    while step < recipe.steps:
+        n = min(chunk, recipe.steps - step)
+        state, loss, distance = take_steps(state, crops, index, key, recipe, n, total, pupil.teacher, dtype)
+        step += n
+        report(ConvProgress(name, step, recipe.steps, float(loss), float(distance)))
+        rest = state._replace(learned=None)
+        checkpoint.save(0, step, [state.learned], rest, finished=False)
+    batches = SETTLING if chunk == MANY else min(SETTLING, recipe.steps)
+    return steady_network(state, crops, index, jax.random.key(recipe.seed + 2), recipe, batches, dtype)

@@ -1,0 +1,212 @@
+"""Runs in shards, with workers in the test's own process in place of a cluster's."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from jaxclnf.cluster.cluster_run import Progress, Run
+from jaxclnf.cluster.ledger import Entry, Ledger
+from jaxclnf.cluster.merge import merge
+from jaxclnf.cluster.places import Store
+from jaxclnf.cluster.pool import Done, Lost
+from jaxclnf.cluster.result_names import Names
+from jaxclnf.cluster.shards import Shard, in_shards, read_plan
+from jaxclnf.cluster.table_parts import part_name, write_failures_part, write_part
+from jaxclnf.cluster.video_shards import with_stem
+from jaxclnf.media.inputs import Failure, find_photos
+from jaxclnf.output.run_folder import OutputFolder
+from jaxclnf.output.video_files import BESIDE_VIDEOS, plan_videos
+
+COLUMNS = ["face", "x_0", "source", "status"]
+SOURCES = [f"photos/{i}.png" for i in range(7)]
+
+
+class Workers:
+    """Does shards one by one; those of ``failing`` are given up, and after ``most`` the driver breaks."""
+
+    n_workers = 1
+
+    def __init__(self, store: Store, failing: Iterable[int] = (), most: int = 99) -> None:
+        self.store, self.failing, self.most, self.did = store, set(failing), most, []
+
+    def run(self, shards: Iterable[Shard]) -> Iterator[list[Done]]:
+        for shard in shards:
+            if len(self.did) == self.most:
+                raise KeyboardInterrupt
+            self.did.append(shard.number)
+            lost = shard.number in self.failing
+            yield [Done(shard, Lost("broke") if lost else self._fit(shard), "here")]
+
+    def _fit(self, shard: Shard) -> Entry:
+        rows = [["0", f"{shard.number}.5", source, "ok"] for source in shard.sources]
+        n_rows = write_part(self.store, part_name("landmarks", shard.number), COLUMNS, [rows])
+        bad = [Failure(s, f"{s} is no photo") for s in shard.sources if s.endswith("3.png")]
+        write_failures_part(self.store, shard.number, bad)
+        return Entry(shard.number, len(shard.sources), n_rows, len(bad))
+
+
+@pytest.fixture(params=["folder", "memory"])
+def store(request, tmp_path: Path) -> Store:
+    """A folder, and a place on an object store."""
+    return Store(str(tmp_path / "out") if request.param == "folder" else f"memory://{tmp_path.name}/out")
+
+
+def go(store: Store, workers: Workers, resume: bool = False, told: int = 1) -> list[Failure]:
+    with Run(store, "landmarks", {"sigma": told}) as run:
+        run.begin(lambda failures: in_shards(SOURCES, 2), resume)
+        lost = run.work(workers, lambda progress: None)
+        return run.failures() + lost
+
+
+def table_of(store: Store, tmp_path: Path) -> list[tuple]:
+    merge(store.place, tmp_path / "table.csv")
+    return pl.read_csv(tmp_path / "table.csv").rows()
+
+
+ROWS = [(0, i // 2 + 0.5, source, "ok") for i, source in enumerate(SOURCES)]
+
+
+def test_parts_are_one_table_and_failures_another(store: Store, tmp_path: Path) -> None:
+    failures = go(store, Workers(store))
+    assert failures == [Failure("photos/3.png", "photos/3.png is no photo")]
+    assert table_of(store, tmp_path) == ROWS
+    assert store.names("landmarks") == [f"part-0000000{i}.parquet" for i in range(4)]
+
+
+def test_a_driver_that_broke_goes_on_with_what_is_left(store: Store, tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        go(store, Workers(store, most=2))
+    workers = Workers(store)
+    go(store, workers, resume=True)
+    assert workers.did == [2, 3]
+    assert table_of(store, tmp_path) == ROWS
+    assert go(store, Workers(store, most=0), resume=True) == [
+        Failure("photos/3.png", "photos/3.png is no photo")
+    ]
+
+
+def test_a_shard_that_is_given_up_is_named_the_rest_whole_and_it_is_tried_again(
+    store: Store, tmp_path: Path
+) -> None:
+    (failure,) = go(store, Workers(store, failing=[1]))
+    assert failure.reason == "shard 1 (2 files from photos/2.png on): broke"
+    assert table_of(store, tmp_path) == ROWS[:2] + ROWS[4:]
+    workers = Workers(store)
+    go(store, workers, resume=True)
+    assert workers.did == [1] and table_of(store, tmp_path) == ROWS
+
+
+def test_other_settings_and_other_folders_are_refused(store: Store) -> None:
+    go(store, Workers(store))
+    with pytest.raises(ValueError, match="holds a run; go on with it by --resume"):
+        go(store, Workers(store))
+    with pytest.raises(ValueError, match=r"begun with other settings.*\(sigma\)"):
+        go(store, Workers(store), resume=True, told=2)
+    strange = Store(store.at("landmarks"))
+    with pytest.raises(ValueError, match="part-00000000.parquet, which is of no run"):
+        go(strange, Workers(strange))
+
+
+def test_a_run_that_is_refused_takes_none_of_the_folder_s_own(tmp_path: Path) -> None:
+    photo = tmp_path / "photos/pictures/a.jpg"
+    photo.parent.mkdir(parents=True)
+    photo.touch()
+    with (
+        Run(Store(str(tmp_path / "photos")), "landmarks", {}) as run,
+        pytest.raises(ValueError, match="of no run"),
+    ):
+        run.begin(lambda _: [], resume=False)
+    assert find_photos([str(tmp_path / "photos")]).paths == [photo]
+
+
+def test_progress_counts_sources_done_before(store: Store) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        go(store, Workers(store, most=2))
+    said: list[Progress] = []
+    with Run(store, "landmarks", {"sigma": 1}) as run:
+        run.begin(lambda failures: [], resume=True)
+        run.work(Workers(store), said.append)
+    assert [p.done for p in said] == [4, 6, 7] and said[-1] == Progress(7, 7, 1, 1)
+
+
+def test_what_is_missing_or_damaged_is_done_again_or_named(store: Store, tmp_path: Path) -> None:
+    go(store, Workers(store))
+    store.remove("landmarks/part-00000002.parquet")
+    assert merge(store.place, tmp_path / "table.csv") == (5, 1)  # a shard is missing
+    (first, *_) = store.names("ledger")
+    store.write(f"ledger/{first}", b'{"shard": 0, "sour')
+    store.write("ledger/note.txt", b"no entry")
+    workers = Workers(store)
+    go(store, workers, resume=True)
+    assert workers.did == [0, 2] and table_of(store, tmp_path) == ROWS
+    store.write("plan.jsonl", b"[[")
+    store.remove("landmarks/part-00000003.parquet")
+    with pytest.raises(ValueError, match="plan.jsonl is damaged or missing"):
+        go(store, Workers(store), resume=True)
+    store.write("job.json", b"{}")
+    with pytest.raises(ValueError, match="job.json is damaged"):
+        go(store, Workers(store), resume=True)
+
+
+def test_a_command_that_takes_a_run_over_ends_the_one_before() -> None:
+    store = Store("memory://two/out")  # where no lock keeps it out
+    with Run(store, "landmarks", {}) as first, Run(store, "landmarks", {}) as second:
+        first.begin(lambda failures: in_shards(SOURCES, 2), resume=False)
+        second.begin(lambda failures: [], resume=True)
+        with pytest.raises(ValueError, match="another command has taken over memory://two/out"):
+            first.work(Workers(store), lambda progress: None)
+        second.work(Workers(store), lambda progress: None)
+        assert second.is_done and second.ledger.rows == 7
+
+
+def test_names_are_given_once() -> None:
+    names = Names([".png"])
+    long = "x" * 300
+    given = [names.give(name) for name in ("a", "A", "a-2", "a", "b", long, long)]
+    assert given == ["a", "A-2", "a-2-2", "a-3", "b", "x" * 251, "x" * 249 + "-2"]
+
+
+def test_names_are_those_of_a_run_alone(tmp_path: Path) -> None:
+    """Also of videos called as files of the run, too long, or whose unfinished files would be another's."""
+    long = "x" * 240
+    names = ("failures", "report", long, "a.unfinished", "a", f"{long}2", "REPORT", "failures-2", "failures")
+    sources = [f"{number}/{name}.avi" for number, name in enumerate(names)]
+    for format in ("csv", "parquet"):
+        with OutputFolder(tmp_path / format) as folder:
+            folder.claim(*BESIDE_VIDEOS)
+            alone = [plan.table.stem for plan in plan_videos(folder, sources, format, True, {})]
+        there = [stem for shard in with_stem(in_shards(sources, 1), format) for stem in shard.stems]
+        assert there == alone and alone[0] == {"csv": "failures-2", "parquet": "failures"}[format]
+
+
+def test_a_plan_keeps_names_that_are_no_text(store: Store) -> None:
+    with Run(store, "landmarks", {}) as run:
+        run.begin(lambda failures: in_shards(["a\udcff.png", "new\nline.png"], 1), resume=False)
+        assert [shard.sources for shard in read_plan(store, 2)] == [("a\udcff.png",), ("new\nline.png",)]
+
+
+def test_a_ledger_becomes_one_file_and_forgets_nothing(store: Store) -> None:
+    ledger = Ledger(store, parts=range(9))
+    for number in range(3):
+        ledger.add([Entry(number, 2, rows=3, failures=number, lost="x" if number == 2 else "")])
+    again = Ledger(store, parts=range(9))
+    assert again.done == {0, 1} and (again.sources, again.rows, again.failures) == (4, 6, 1)
+    assert len(store.names("ledger")) == 1
+    assert json.loads(store.read(f"ledger/{store.names('ledger')[0]}").splitlines()[1])["shard"] == 1
+
+
+def test_merge_refuses_what_holds_no_parts(store: Store, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="holds no run on a cluster"):
+        merge(store.place, tmp_path / "table.csv")
+    with pytest.raises(ValueError, match=r"ends in .csv, .parquet, .jsonl"):
+        merge(store.place, tmp_path / "table.txt")
+    with pytest.raises(ValueError, match="there is no folder .*/missing; make it first"):
+        merge(store.place, tmp_path / "missing/table.csv")
+    (tmp_path / "folder.csv").mkdir()
+    with pytest.raises(ValueError, match="folder.csv is a folder"):
+        merge(store.place, tmp_path / "folder.csv")

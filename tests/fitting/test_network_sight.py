@@ -1,0 +1,184 @@
+"""Fits with a convolutional expert: its sight, its place among the stages, its derivatives."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cache
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from engine import box_of, synthetic_config, synthetic_face, synthetic_model
+
+from jaxclnf import fit, fit_batch, landmarks
+from jaxclnf.config import Stage
+from jaxclnf.fitting.network_sight import Sight, certainty_weights, look, sight_likelihood, window_on
+from jaxclnf.fitting.nurlms import StageSettings, approach
+from jaxclnf.ops.shape import shape_2d
+from jaxclnf.training.conv.network_recipe import ConvRecipe
+from jaxclnf.training.conv.steps import begin, folded
+from jaxclnf.types import ConvExperts, FaceParams
+
+RECIPE = ConvRecipe(side=32, stem=4, channels=(4, 6), blocks=(1, 1))
+
+
+@cache
+def with_network(dtype):
+    """The synthetic model with a network of random weights before its other experts."""
+    model = synthetic_model(dtype)
+    state = begin(RECIPE, model.pdm.n_points)
+    network = folded(state.kept, state.statistics)
+    network = jax.tree.map(lambda a: jnp.asarray(a, dtype), network)
+    extent = float(np.ptp(np.asarray(model.pdm.mean)[:, :2], axis=0).max())
+    scale = jnp.asarray(RECIPE.side / (RECIPE.reach * extent), dtype)
+    experts = ConvExperts(scale, jnp.ones((), dtype), network, RECIPE.side, tuple(range(model.pdm.n_points)))
+    return replace(model, experts=(*model.experts, experts))
+
+
+def config_with(model, **settings):
+    """The network first, then the finest patch experts."""
+    usual = synthetic_config()
+    whole = Stage(window=None, scale=len(model.experts) - 1, **settings)
+    # Maps of random weights are so wide that the face shrinks: no stage is to be left out for that.
+    of_any_size = {"min_scale": np.float32(0), "scale_margin": np.float32(0)}
+    starts = np.zeros((1, 3), np.float32)
+    return replace(usual, stages=(whole, *usual.stages[-1:]), start_rotations=starts, **of_any_size)
+
+
+def face(dtype):
+    image, truth = synthetic_face(1, dtype)
+    box = np.asarray(box_of(synthetic_model(dtype), truth), dtype)
+    return image, box, truth
+
+
+def test_the_shape_goes_where_the_maps_means_are(dtype) -> None:
+    model, (_, _, truth) = synthetic_model(dtype), face(dtype)
+    start = replace(truth, translation=truth.translation + 6, rotation=truth.rotation + 0.2)
+    weights = jnp.ones(model.pdm.n_points, dtype)
+    target = shape_2d(model.pdm, truth)
+    settings = StageSettings(*jnp.array([0, 1, 1, 0.01], dtype))
+    rigid = approach(model.pdm, target, weights, start, settings, 5, rigid=True)
+    found = approach(model.pdm, target, weights, rigid, settings, 5, rigid=False)
+    assert np.abs(shape_2d(model.pdm, start) - target).max() > 5
+    np.testing.assert_allclose(shape_2d(model.pdm, found), target, atol=0.01)
+
+
+def test_a_picture_shows_the_face_upright_and_of_one_size(dtype) -> None:
+    model, (_, _, truth) = with_network(dtype), face(dtype)
+    experts = model.experts[-1]
+    turned = replace(truth, rotation=jnp.array([0, 0, 0.7], dtype), shape=jnp.zeros_like(truth.shape))
+    window = window_on(model.pdm, experts, turned)
+    offsets = (shape_2d(model.pdm, turned) - window.centre[None]) @ jnp.linalg.inv(window.img_from_ref).T
+    mean = model.pdm.mean[:, :2] * experts.patch_scale
+    np.testing.assert_allclose(offsets, mean - (mean.min(0) + mean.max(0))[None] / 2, atol=1e-3)
+
+
+def test_a_sight_turns_and_moves_with_the_photo(dtype) -> None:
+    """A photo turned by a quarter gives the same maps, in its own pixels."""
+    model, (image, _, truth) = with_network(dtype), face(dtype)
+    here = jax.tree.map(lambda a: a[None, None], truth)
+    sight = look(model.pdm, model.experts[-1], image[None], here, False)
+    side = image.shape[0]
+    quarter = np.ascontiguousarray(np.rot90(image, -1))  # (x, y) -> (side - 1 - y, x)
+    about = jnp.array([[0.0, -1], [1, 0]], dtype)
+    moved = about @ truth.translation + jnp.array([side - 1.0, 0], dtype)
+    turned = replace(here, rotation=_rolled(here.rotation), translation=moved[None, None])
+    again = look(model.pdm, model.experts[-1], quarter[None], turned, False)
+    expected = np.asarray(sight.landmarks_img) @ np.asarray(about).T + np.array([side - 1.0, 0])
+    tolerance = 1e-3 if dtype == np.float32 else 1e-6
+    np.testing.assert_allclose(again.landmarks_img, expected, atol=tolerance)
+    np.testing.assert_allclose(
+        again.covariance,
+        about[None, None, None] @ sight.covariance @ about.T[None, None, None],
+        rtol=1e-3,
+        atol=1e-3,
+    )
+
+
+def _rolled(rotation):
+    """Euler angles of the head turned by a quarter in the image's plane."""
+    from scipy.spatial.transform import Rotation
+
+    own = Rotation.from_euler("XYZ", np.asarray(rotation[0, 0]))
+    quarter = Rotation.from_euler("XYZ", [0, 0, np.pi / 2])
+    return jnp.asarray((quarter * own).as_euler("XYZ")[None, None], rotation.dtype)
+
+
+def test_mirrored_maps_are_those_of_both_pictures() -> None:
+    """Of a photo that is its own mirror image, seen straight on, they are symmetric."""
+    model = with_network(np.float32)
+    half = np.random.default_rng(0).integers(0, 256, (60, 30)).astype(np.float32)
+    image = np.concatenate([half, half[:, ::-1]], 1)
+    pdm = replace(model.pdm, mean=model.pdm.mean * jnp.array([[0.0, 1, 1]]))
+    params = FaceParams(jnp.float32(0.5), jnp.zeros(3), jnp.array([29.5, 29.5]), jnp.zeros(pdm.n_modes))
+    sight = look(pdm, model.experts[-1], image[None], jax.tree.map(lambda a: a[None, None], params), True)
+    np.testing.assert_allclose(sight.landmarks_img[0, 0, :, 0], 29.5, atol=1e-2)
+
+
+def test_uncertain_landmarks_weigh_less() -> None:
+    covariance = jnp.eye(2)[None] * jnp.array([1.0, 4, 16])[:, None, None]
+    np.testing.assert_allclose(certainty_weights(covariance, jnp.float32(1)), [4, 1, 0.25], rtol=1e-5)
+    np.testing.assert_allclose(certainty_weights(covariance, jnp.float32(0)), 1)
+
+
+def test_likelihoods_are_those_of_the_gaussian() -> None:
+    sight = Sight(jnp.zeros((1, 2)), jnp.array([[[4.0, 0], [0, 9]]]))
+    mean, each = sight_likelihood(sight, jnp.array([[2.0, 0]]), jnp.float32(2))
+    expected = np.exp(-0.5) / (2 * np.pi * 6 / 4)
+    np.testing.assert_allclose(each, expected, rtol=1e-5)
+    np.testing.assert_allclose(mean, np.log(expected), rtol=1e-5)
+
+
+def test_results_hold_covariances_only_where_a_network_looked() -> None:
+    image, box, _ = face(np.float32)
+    model = with_network(np.float32)
+    result = fit(model, image, box, config_with(model))
+    assert result.covariance is not None and result.covariance.shape == (model.pdm.n_points, 2, 2)
+    assert (np.linalg.eigvalsh(result.covariance) > 0).all()
+    assert fit(model, image, box, synthetic_config()).covariance is None
+
+
+def test_batches_are_faces_one_by_one() -> None:
+    model = with_network(np.float32)
+    image, box, _ = face(np.float32)
+    boxes = np.stack([box, box + 3, box - 2])
+    together = fit_batch(model, image, boxes, config_with(model))
+    for i, own in enumerate(boxes):
+        alone = fit(model, image, own, config_with(model))
+        np.testing.assert_allclose(together.landmarks[i], alone.landmarks, atol=1e-3)
+
+
+@pytest.mark.parametrize("name", ["reg_factor", "image"])
+def test_derivatives_are_finite_differences(name: str) -> None:
+    with jax.enable_x64(True):
+        image, box, _ = face(np.float64)
+        image = np.asarray(image, np.float64)
+        model = with_network(np.float64)
+        config = config_with(model, reg_factor=0.7)
+
+        def outcome(value):
+            if name == "image":
+                return fit(
+                    model, image + value * np.sin(np.arange(image.size)).reshape(image.shape), box, config
+                )
+            first, *others = config.stages
+            return fit(model, image, box, replace(config, stages=(replace(first, reg_factor=value), *others)))
+
+        def total(value):
+            return (outcome(value).landmarks ** 2).sum() / 1000
+
+        at, step = jnp.float64(0.5), 1e-5
+        slope = jax.grad(total)(at)
+        expected = (total(at + step) - total(at - step)) / (2 * step)
+        assert abs(float(expected)) > 1e-6
+        np.testing.assert_allclose(slope, expected, rtol=1e-3)
+        chex.assert_tree_all_finite(slope)
+
+
+def test_landmarks_are_those_of_the_parameters() -> None:
+    model = with_network(np.float32)
+    image, box, _ = face(np.float32)
+    result = fit(model, image, box, config_with(model))
+    np.testing.assert_allclose(result.landmarks, landmarks(model, result.params), atol=1e-3)

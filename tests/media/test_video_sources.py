@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+import os
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from io import BytesIO
+from pathlib import Path
+from threading import Thread
+from typing import IO
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+from video_files import N_FRAMES, picture, write_broken_video, write_video
+
+from jaxclnf.media.video_sources import VideoFile, open_video
+
+
+@pytest.mark.parametrize("name", ["a.mp4", 'it\'s 顔 "q".mp4'])
+def test_what_is_written_is_read_again(tmp_path: Path, name: str) -> None:
+    video = open_video(str(write_video(tmp_path / name)))
+    assert (video.fps, video.n_frames) == (12.5, N_FRAMES)
+    frames = list(video.frames)
+    assert [frame.number for frame in frames] == list(range(1, N_FRAMES + 1))
+    np.testing.assert_allclose([frame.time for frame in frames], np.arange(N_FRAMES) / 12.5)
+    for i, frame in enumerate(frames):
+        assert np.abs(frame.rgb.astype(int) - picture(i)).mean() < 6
+    assert os.listdir(tmp_path) == [name]
+
+
+def test_an_unfinished_video_plays_at_any_moment_and_has_no_name_yet(tmp_path: Path) -> None:
+    """As a run leaves it that is killed: it may lack half a second and what the encoder looks ahead."""
+    film = VideoFile(tmp_path / "a.mp4", 25)
+    for i in range(60):
+        film.add(picture(i, size=(64, 96) if i else (32, 48)))  # fitted to the first
+    assert os.listdir(tmp_path) == ["a.unfinished.mp4"]
+    seen = [frame.time for frame in open_video(str(film.unfinished)).frames]
+    np.testing.assert_allclose(seen[:30], np.arange(30) / 25, atol=1e-3)
+    film.finish()
+    film.finish()
+    assert len(list(open_video(str(tmp_path / "a.mp4")).frames)) == 60
+    assert b"moof" not in (tmp_path / "a.mp4").read_bytes()[:100]  # plain for players that know no fragments
+
+
+def test_a_folder_of_pictures_is_a_video(tmp_path: Path) -> None:
+    for i in range(3):
+        Image.fromarray(picture(i)).save(tmp_path / f"{i}.png")
+    (tmp_path / "1.png").write_bytes(b"broken")
+    for source in (str(tmp_path), str(tmp_path / "*.png")):
+        video = open_video(source, fps=10)
+        frames = list(video.frames)
+        assert [(frame.number, frame.time) for frame in frames] == [(1, 0), (3, 0.2)]
+        np.testing.assert_array_equal(frames[1].rgb, picture(2))
+        assert [failure.source for failure in video.failures] == [str(tmp_path / "1.png")]
+
+
+def test_a_camera_is_read_by_the_clock(tmp_path: Path, monkeypatch) -> None:
+    """A film stands for the camera, which promises no number of frames and tells no rate."""
+    film = str(write_video(tmp_path / "a.mp4"))
+    captured = cv2.VideoCapture
+    monkeypatch.setattr(cv2, "VideoCapture", lambda number: captured({2: film}[number]))
+    video = open_video("2")
+    frames = list(video.frames)
+    assert (video.name, video.n_frames) == ("camera 2", None)
+    assert [frame.number for frame in frames] == list(range(1, N_FRAMES + 1))
+    times = [frame.time for frame in frames]
+    assert 0 <= times[0] < times[-1] < 60
+    assert times == sorted(times)
+    assert np.abs(frames[-1].rgb.astype(int) - picture(N_FRAMES - 1)).mean() < 6
+
+
+def test_a_video_that_breaks_off_gives_what_it_has(tmp_path: Path) -> None:
+    video = open_video(str(write_broken_video(tmp_path / "a.avi")))
+    frames = list(video.frames)
+    assert 3 < len(frames) < N_FRAMES
+    assert video.n_frames == N_FRAMES
+    assert [f"breaks off after {len(frames)} frames" in failure.reason for failure in video.failures] == [
+        True
+    ]
+
+
+def test_what_is_no_video_is_a_sentence(tmp_path: Path, capfd) -> None:
+    (tmp_path / "empty.mp4").touch()
+    (tmp_path / "text.mp4").write_text("no video")
+    (tmp_path / "bare").mkdir()
+    whole = write_video(tmp_path / "whole.mp4").read_bytes()
+    (tmp_path / "cut.mp4").write_bytes(whole[: len(whole) // 2])  # the index is at the end
+    cases = {
+        str(tmp_path / "nowhere.mp4"): "does not exist",
+        str(tmp_path / "empty.mp4"): "is empty",
+        str(tmp_path / "text.mp4"): "not a video that FFmpeg can read",
+        str(tmp_path / "cut.mp4"): "cut.mp4 cannot be read: the file lacks its last",
+        str(tmp_path / "bare"): "holds no photos",
+        str(tmp_path / "*.mov"): "matches no file",
+    }
+    for source, sentence in cases.items():
+        with pytest.raises(ValueError, match=sentence):
+            open_video(source)
+    assert capfd.readouterr().err == ""
+    with pytest.raises(ValueError, match="no camera 99"):
+        open_video("99")
+
+
+class CutOff(BaseHTTPRequestHandler):
+    """A server that cannot send parts of a file, and breaks off in the middle of the whole."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", "1000000")
+        self.end_headers()
+        self.wfile.write(bytes(1000))
+
+    def log_message(self, *_) -> None:
+        pass
+
+
+def test_a_download_that_breaks_off_leaves_no_open_file(monkeypatch) -> None:
+    files = []
+
+    def kept() -> IO[bytes]:
+        files.append(BytesIO())
+        return files[-1]
+
+    monkeypatch.setattr("jaxclnf.media.container.tempfile.TemporaryFile", kept)
+    with ThreadingHTTPServer(("127.0.0.1", 0), CutOff) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}/a.mp4"
+        with pytest.raises(ValueError, match=f"{url} cannot be opened: the server does not answer"):
+            open_video(url)
+        server.shutdown()
+    assert [file.closed for file in files] == [True]

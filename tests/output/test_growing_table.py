@@ -1,0 +1,164 @@
+from __future__ import annotations
+
+import csv
+import io
+import os
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from jaxclnf.media.inputs import Failure
+from jaxclnf.output.growing_table import Table, write_failures
+from jaxclnf.output.run_folder import make_folder
+from jaxclnf.output.whole_files import path_cell, write_whole
+
+COLUMNS = ["face", "x_0", "source", "status"]
+SOURCES = ["a.jpg", 'quo"te, and\nnewline.jpg', "žluťoučký 顔.jpg", "d.jpg"]
+
+
+def rows(source: str, n: int = 2) -> list[list[str]]:
+    return [[str(i), f"{i}.25", source, "ok"] for i in range(n)]
+
+
+def table(folder: Path, suffix: str = "csv", resume: bool = False, **settings) -> Table:
+    return Table(folder / f"landmarks.{suffix}", COLUMNS, "source", settings, resume)
+
+
+def whole(path: Path) -> list[list[str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.reader(file))
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet", "jsonl"])
+def test_every_format_holds_the_same(tmp_path: Path, suffix: str) -> None:
+    out = table(tmp_path, suffix)
+    for source in SOURCES:
+        out.add(rows(source))
+    out.add([["0", "NaN", "e.jpg", "no face"]])
+    out.finish()
+    read = {"csv": pl.read_csv, "parquet": pl.read_parquet, "jsonl": pl.read_ndjson}[suffix]
+    frame = read(tmp_path / f"landmarks.{suffix}")
+    assert frame.columns == COLUMNS
+    assert frame["source"].to_list() == [s for s in SOURCES for _ in range(2)] + ["e.jpg"]
+    assert frame["face"].to_list() == [0, 1] * 4 + [0]
+    assert frame["x_0"].to_list()[:2] == [0.25, 1.25]
+    assert frame["x_0"].fill_null(float("nan")).is_nan()[-1]
+    assert os.listdir(tmp_path) == [f"landmarks.{suffix}"]
+
+
+def test_wherever_a_run_breaks_it_can_be_gone_on_with(tmp_path: Path) -> None:
+    out = table(tmp_path)
+    for source in SOURCES:
+        out.add(rows(source))
+    out.close()
+    unfinished = tmp_path / "landmarks.unfinished.csv"
+    data = unfinished.read_bytes()
+    header = data.index(b"\n") + 1
+    for end in range(header, len(data) + 1):
+        unfinished.write_bytes(data[:end])
+        again = table(tmp_path, resume=True)
+        # The source being written when it broke is done again, those before it are not.
+        assert again.done == set(SOURCES[: len(again.done)])
+        for source in SOURCES[len(again.done) :]:
+            again.add(rows(source))
+        again.close()
+        assert unfinished.read_bytes() == data, end
+
+
+def test_a_broken_run_is_neither_overwritten_nor_mixed_with_another(tmp_path: Path) -> None:
+    table(tmp_path, sigma=1).close()
+    with pytest.raises(ValueError, match="--resume, or remove it"):
+        table(tmp_path, sigma=1)
+    with pytest.raises(ValueError, match="other settings"):
+        table(tmp_path, sigma=2, resume=True)
+    (tmp_path / "landmarks.unfinished.csv").write_text("face,source\n")
+    with pytest.raises(ValueError, match="other columns"):
+        table(tmp_path, sigma=1, resume=True)
+
+
+def test_a_file_appears_whole_or_not_at_all(tmp_path: Path, monkeypatch) -> None:
+    write_whole(tmp_path / "a.png", b"old")
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(OSError, match="No space"):
+        write_whole(tmp_path / "a.png", b"new")
+    assert (tmp_path / "a.png").read_bytes() == b"old"
+    assert os.listdir(tmp_path) == ["a.png"]
+
+
+def test_an_output_folder_that_is_none(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for path in (tmp_path / "file", tmp_path / "file" / "below", Path("/proc/nowhere")):
+        with pytest.raises(ValueError, match="cannot be the output folder"):
+            make_folder(path)
+    assert os.listdir(make_folder(tmp_path / "a" / "b")) == []
+
+
+def test_failures_are_a_table_and_leave_none_behind(tmp_path: Path) -> None:
+    path = tmp_path / "failures.csv"
+    write_failures(path, [Failure("a\n.jpg", "a is empty"), Failure("b", "no, it is not")])
+    assert whole(path) == [["source", "reason"], ["a\n.jpg", "a is empty"], ["b", "no, it is not"]]
+    write_failures(path, [])
+    assert not path.exists()
+
+
+def test_a_resumed_run_that_is_killed_before_its_first_photo_loses_nothing(tmp_path: Path) -> None:
+    out = table(tmp_path)
+    for source in SOURCES:
+        out.add(rows(source))
+    out.close()
+    before = (tmp_path / "landmarks.unfinished.csv").read_bytes()
+    for _ in range(3):
+        table(tmp_path, resume=True).close()
+    assert (tmp_path / "landmarks.unfinished.csv").read_bytes() == before
+
+
+def test_a_photo_that_has_changed_is_done_again(tmp_path: Path) -> None:
+    stamps = {source: [1, 2] for source in SOURCES}
+    out = Table(tmp_path / "landmarks.csv", COLUMNS, "source", {}, False, stamps)
+    for source in SOURCES:
+        out.add(rows(source))
+    out.close()
+    again = Table(tmp_path / "landmarks.csv", COLUMNS, "source", {}, True, stamps | {"a.jpg": [1, 3]})
+    assert again.done == {*SOURCES[1:-1]}
+    again.finish()
+    assert {row[2] for row in whole(tmp_path / "landmarks.csv")[1:]} == {*SOURCES[1:-1]}
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet", "jsonl"])
+def test_no_name_breaks_a_row_or_is_a_formula_or_a_pattern(tmp_path: Path, suffix: str) -> None:
+    names = [
+        "a\rb.jpg",
+        "=cmd|x.jpg",
+        "+1.jpg",
+        "-1.jpg",
+        "@x.jpg",
+        "\tx.jpg",
+        os.fsdecode(b"\xff.jpg"),
+        'q"x.jpg',
+    ]
+    cells = [
+        "a\rb.jpg",
+        "./=cmd|x.jpg",
+        "./+1.jpg",
+        "./-1.jpg",
+        "./@x.jpg",
+        "./\tx.jpg",
+        r"\xff.jpg",
+        'q"x.jpg',
+    ]
+    folder = tmp_path / "run [1] *?"
+    folder.mkdir()
+    out = table(folder, suffix)
+    for name in names:
+        out.add(rows(path_cell(name), 1))
+    out.finish()
+    data = (folder / f"landmarks.{suffix}").read_bytes()
+    read = {"csv": pl.read_csv, "parquet": pl.read_parquet, "jsonl": pl.read_ndjson}[suffix]
+    assert read(io.BytesIO(data))["source"].to_list() == cells
+    write_failures(folder / "failures.csv", [Failure(names[1], f"{names[1]} is empty")])
+    assert whole(folder / "failures.csv")[1] == [cells[1], f"{cells[1]} is empty"]

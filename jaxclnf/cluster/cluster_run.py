@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 from uuid import uuid4
 
@@ -44,10 +44,17 @@ class Job(NamedTuple):
 
 def read_job(store: Store) -> Job:
     """Read what a folder says of its run; raises ValueError if that is damaged."""
-    try:
-        return Job(**json.loads(store.read(JOB)))
-    except (ValueError, TypeError):
-        raise ValueError(f"{store.at(JOB)} is damaged; choose another --out") from None
+    with suppress(ValueError, TypeError, RecursionError):
+        job = Job(**json.loads(store.read(JOB)))
+        if _is_sound(job):
+            return job
+    raise ValueError(f"{store.at(JOB)} is damaged; choose another --out")
+
+
+def _is_sound(job: Job) -> bool:
+    """Tell whether the values of a job have the types that it declares."""
+    told, table, *counts = job
+    return isinstance(told, dict) and isinstance(table, str) and all(type(each) is int for each in counts)
 
 
 class Progress(NamedTuple):

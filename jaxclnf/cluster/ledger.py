@@ -79,5 +79,7 @@ class Ledger:
 
 def _read(store: Store, name: str) -> Iterator[Entry]:
     for line in store.read(f"{LEDGER}/{name}").splitlines():
-        with suppress(ValueError, TypeError):
-            yield Entry(**json.loads(line))
+        with suppress(ValueError, TypeError, RecursionError):
+            entry = Entry(**json.loads(line))
+            if all(type(each) is int for each in entry[:4]):
+                yield entry

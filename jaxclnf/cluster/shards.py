@@ -66,7 +66,7 @@ def read_plan(store: Store, n_shards: int) -> Iterator[Shard]:
             for number, line in enumerate(lines):
                 sources, boxes, stems = json.loads(line)
                 yield Shard(number, tuple(sources), boxes, tuple(stems))
-    except (FileNotFoundError, ValueError, TypeError):
+    except (FileNotFoundError, ValueError, TypeError, RecursionError):
         number = -1
     if number + 1 != n_shards:
         raise ValueError(f"{store.at(PLAN)} is damaged or missing; start again into another --out")

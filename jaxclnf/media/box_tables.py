@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
@@ -14,7 +13,7 @@ import numpy as np
 from jaxclnf.batch.box_rows import box_rows
 from jaxclnf.media.input_tables import column_cells
 from jaxclnf.media.inputs import Failure
-from jaxclnf.media.text_files import read_text
+from jaxclnf.media.text_files import no_file, read_json
 
 _COLUMNS = ("file", "x", "y", "w", "h")
 _ADDRESS = re.compile(r"[a-z][a-z0-9+]+:/")  # as a path: with one slash of its two
@@ -28,12 +27,12 @@ def read_boxes(path: Path) -> dict[str, np.ndarray]:
     box or its list of boxes. Byte-order marks, Windows's line ends and ``\`` in paths do no harm. Raises
     ValueError when the table is missing or of another shape.
     """
-    if not path.is_file():
-        raise ValueError(f"{path} does not exist; give a CSV (file,x,y,w,h), Parquet or JSON file of boxes")
+    if problem := no_file(path):
+        raise ValueError(f"{path} {problem}; give a CSV (file,x,y,w,h), Parquet or JSON file of boxes")
     read = _from_json if path.suffix.lower() == ".json" else _from_table
     try:
         boxes = read(path)
-    except (OSError, ValueError, TypeError, csv.Error, RecursionError) as error:
+    except (OSError, ValueError, TypeError, csv.Error) as error:
         raise ValueError(f"{path} is not a table of boxes (file,x,y,w,h): {error}") from None
     wrong = next((name for name, rows in boxes.items() if rows.ndim != 2 or rows.shape[1] != 4), None)
     if wrong is not None:
@@ -45,7 +44,7 @@ def read_boxes(path: Path) -> dict[str, np.ndarray]:
 
 
 def _from_json(path: Path) -> dict[str, np.ndarray]:
-    table = json.loads(read_text(path))
+    table = read_json(path)
     if not isinstance(table, dict):
         raise ValueError("expected an object that maps files to boxes")
     return {name: box_rows(np.array(rows, np.float32)) for name, rows in table.items()}

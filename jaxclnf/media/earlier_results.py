@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-import json
+import os
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
+
+from jaxclnf.media.text_files import read_json
 
 LIST = "jaxclnf.json"
 
@@ -16,15 +19,19 @@ def read_list(folder: Path) -> dict[str, Any]:
     It is empty if there is no list. Raises ValueError if the file of that name is not such a list.
     """
     path = folder / LIST
-    try:
-        said = json.loads(path.read_text(encoding="utf-8"))
-        if isinstance(said["files"], dict) and isinstance(said["done"], dict):
-            return said
-    except FileNotFoundError:
+    if not os.path.lexists(path):
         return {"files": {}, "done": {}}
-    except (OSError, ValueError, KeyError, TypeError):
-        pass
+    with suppress(ValueError):
+        said = read_json(path)
+        if isinstance(said, dict) and _has(said, "files", str) and _has(said, "done", dict):
+            return said
     raise ValueError(f"{path} is not a list of a run's files; remove it, or choose another folder")
+
+
+def _has(said: dict[str, Any], name: str, kind: type) -> bool:
+    """Tell whether a table of values of one kind stands under a name."""
+    table = said.get(name)
+    return isinstance(table, dict) and all(isinstance(value, kind) for value in table.values())
 
 
 def is_result(path: Path) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import mimetypes
-import os
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from jaxclnf.media.deep_pixels import deep_pixels, eight_bits
+from jaxclnf.media.text_files import no_file
 
 RGB = UInt8[np.ndarray, "height width 3"]
 Grey = UInt8[np.ndarray, "height width"]
@@ -90,7 +90,7 @@ def _what_it_is_not(path: Path) -> str:
 
 def no_photo(path: Path) -> str:
     """Say that a path is not that of a file."""
-    return f"{path} {'is not a file' if os.path.exists(path) else 'does not exist'}; give a photo"
+    return f"{path} {no_file(path)}; give a photo"
 
 
 class _Plain(Exception):

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import codecs
+import json
 import os
 import re
 from pathlib import Path
+from typing import Any
 
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
@@ -15,10 +17,13 @@ _MARKS = (
 
 
 def read_text(path: Path) -> str:
-    """Read a file's text: UTF-8, or the encoding of its byte-order mark; raises ValueError if it is not text.
+    """Read a file's text: UTF-8, or the encoding of its byte-order mark.
 
-    Bytes that are not UTF-8 are kept in names of files (as by `os.fsdecode`).
+    Bytes that are not UTF-8 are kept in names of files (as by `os.fsdecode`). Raises ValueError if it is not
+    text, or no regular file: pipes and devices may have no end.
     """
+    if problem := no_file(path):
+        raise ValueError(f"it {problem}")
     data = path.read_bytes()
     encoding = next((name for mark, name in _MARKS if data.startswith(mark)), None)
     try:
@@ -28,6 +33,22 @@ def read_text(path: Path) -> str:
     if "\0" in text:
         raise ValueError("it is not UTF-8 text")
     return text
+
+
+def read_json(path: Path) -> Any:
+    """Read a file of JSON; raises ValueError, whatever is wrong with it."""
+    try:
+        return json.loads(read_text(path))
+    except (OSError, RecursionError) as error:
+        raise ValueError(str(error)) from None
+
+
+def no_file(path: Path) -> str:
+    """Say, after its name, that a path is not that of a regular file; empty if it is."""
+    if path.is_file():
+        return ""
+    what = "a folder" if path.is_dir() else "a pipe or a device"
+    return f"is not a file, but {what}" if path.exists() else "does not exist"
 
 
 def read_lines(path: Path) -> list[str]:

@@ -22,7 +22,7 @@ from jaxclnf.models.calibration import SIGNS, by_likelihood
 from jaxclnf.models.checked_arrays import checked_fields, finite
 from jaxclnf.models.known_calibrations import known_calibration
 from jaxclnf.models.laid_out import laid_out
-from jaxclnf.models.memory_budget import Budget
+from jaxclnf.models.memory_budget import Budget, no_such_file
 from jaxclnf.models.npz import read_checked, write_arrays
 from jaxclnf.models.stored_experts import KINDS, kind_of
 from jaxclnf.types import PDM, Calibration, Model, Part, Provenance, Visibility, check_dtype
@@ -74,7 +74,7 @@ def load_model(path: str | Path | None = None, dtype: DTypeLike = np.float32) ->
     """
     path = _shipped() if path is None else Path(path)
     if not path.is_file():
-        raise ValueError(f"{path}: no such file, expected a model that save_model wrote")
+        raise ValueError(f"{path}: {no_such_file(path)}, expected a model that save_model wrote")
     check_dtype(dtype)
     return laid_out(path, np.dtype(dtype), lambda: _read_model(path, dtype))
 

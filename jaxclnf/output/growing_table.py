@@ -10,10 +10,12 @@ import csv
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TextIO, cast
 
 from jaxclnf.media.inputs import Failure
+from jaxclnf.media.text_files import read_json
 from jaxclnf.output.formats import write_rows
 from jaxclnf.output.whole_files import csv_text, path_cell, write_whole, written_whole
 
@@ -66,7 +68,7 @@ class Table:
             before = self._said()
             same = before.get("settings") == said["settings"]
             self._require(same, "was begun with other settings or another model, or from another folder")
-            self._reload(before["stamps"], said["stamps"])
+            self._reload(_table(before, "stamps"), said["stamps"])
         else:
             write_whole(self.unfinished, csv_text([columns]).encode())
         write_whole(self._settings_path, json.dumps(said).encode())
@@ -83,9 +85,10 @@ class Table:
 
     def _said(self) -> dict:
         try:
-            return json.loads(self._settings_path.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+            said = read_json(self._settings_path)
+        except ValueError:
             return {}
+        return said if isinstance(said, dict) else {}
 
     def _reload(self, before: dict[str, Stamp], now: dict[str, Stamp]) -> None:
         """Keep the rows that are certainly whole: everything before the key of the last ones.
@@ -111,9 +114,10 @@ class Table:
         """Yield the rows of the unfinished file and where they start; the last may be cut off anywhere."""
         with self.unfinished.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
             start = 0
-            for row in csv.reader(iter(file.readline, "")):
-                yield row, start
-                start = file.tell()
+            with suppress(csv.Error):  # damage, which ends the rows that count
+                for row in csv.reader(iter(file.readline, "")):
+                    yield row, start
+                    start = file.tell()
 
     def _leave_out(self, keys: set[str]) -> None:
         rows = [
@@ -159,6 +163,11 @@ class Table:
         """Close the file and leave its rows for a later run."""
         if self._file is not None:
             self._file.close()
+
+
+def _table(said: dict, name: str) -> dict:
+    table = said.get(name)
+    return table if isinstance(table, dict) else {}
 
 
 def _convert(source: Path, target: Path, suffix: str) -> None:

@@ -43,11 +43,12 @@ class VideoFiles:
     def is_done(self) -> bool:
         """Tell whether the table of this very video, with these settings and this model, exists."""
         said = self._folder.done.get(self._key, {})
-        return self.table.exists() and bool(self._stamp) and said.items() >= self._said().items()
+        is_same = bool(self._stamp) and said.items() >= self._said().items()
+        return is_same and self.table.exists() and isinstance(said.get("failures"), list)
 
     def earlier_failures(self) -> list[Failure]:
         """Recall the failures of the video when its table was made."""
-        return [Failure(self.source, reason) for reason in self._folder.done[self._key]["failures"]]
+        return [Failure(self.source, str(reason)) for reason in self._folder.done[self._key]["failures"]]
 
     def _said(self) -> dict[str, Any]:
         digest = hashlib.sha256(json.dumps(self._told, sort_keys=True, default=str).encode()).hexdigest()

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from jaxclnf.media.text_files import read_text
 from jaxclnf.sweeps.spec import Setting, static_part
 
 
@@ -35,8 +37,15 @@ class Results:
             raise ValueError(f"{path} holds another sweep; choose another folder or delete it")
         if not lines:
             self._append(description)
-        for line in lines[1:]:
+        for number, line in enumerate(lines[1:], 2):
+            self._read(line, f"line {number} of {path}")
+
+    def _read(self, line: dict, place: str) -> None:
+        """Note a line of the file; raises ValueError if it is not one that a sweep wrote."""
+        try:
             self._note(line)
+        except (KeyError, TypeError):
+            raise ValueError(f"{place} is not a sweep's; remove it, or choose another folder") from None
 
     def _note(self, line: dict) -> None:
         if "milliseconds" in line:
@@ -93,11 +102,12 @@ def _whole_lines(path: Path) -> list[dict]:
     """Read the file's lines, without a last one that was cut short when the program was killed."""
     if not path.exists():
         return []
-    text = path.read_text(encoding="utf-8")
-    whole = text[: text.rfind("\n") + 1]
-    if whole != text:
-        path.write_text(whole, encoding="utf-8")
-    try:
-        return [json.loads(line) for line in whole.splitlines()]
-    except json.JSONDecodeError:
-        raise ValueError(f"{path} is not a file of a sweep's results; choose another folder") from None
+    with suppress(ValueError, RecursionError):
+        text = read_text(path)
+        whole = text[: text.rfind("\n") + 1]
+        lines = [json.loads(line) for line in whole.splitlines()]
+        if all(isinstance(line, dict) for line in lines):
+            if whole != text:
+                path.write_text(whole, encoding="utf-8")
+            return lines
+    raise ValueError(f"{path} is not a file of a sweep's results; choose another folder")

@@ -34,12 +34,15 @@ import numpy as np
 
 from jaxclnf.config import PRESETS, FitConfig, from_plain, is_static
 from jaxclnf.config import setting as value_of
+from jaxclnf.media.text_files import read_text
 from jaxclnf.types import Model
 
 BASES = ("model", *PRESETS)
 SEARCHES = ("grid", "random", "halving")
 MOST_SETTINGS = 10_000
 """Limit of a sweep's settings, beyond which it would never end."""
+
+_LARGEST = 1e30  # end of a range: float32 holds it, and the range's width
 
 _OPTIONS = {"datasets": list, "model": str, "faces": int, "seed": int, "search": str, "count": int}
 _OPTIONS |= {"base": str, "first_faces": int, "factor": int, "held_back": float, "vary": dict}
@@ -85,8 +88,8 @@ class Spec:
 def read_spec(path: Path) -> Spec:
     """Read a specification; raises ValueError if it is wrong."""
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        table = tomllib.loads(read_text(path))
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is not TOML: {error}") from None
     for name, value in table.items():
         if name not in _OPTIONS:
@@ -124,6 +127,8 @@ def _draw(vary: Mapping[str, Any], spec: Spec, count: int) -> list[Setting]:
     if spec.search == "grid":
         if ranges := [name for name, values in vary.items() if not isinstance(values, list)]:
             raise ValueError(f"{ranges[0]} is not a list; a range is for search = 'random' or 'halving'")
+        if empty := [name for name, values in vary.items() if not values]:
+            raise ValueError(f"{empty[0]} = [], expected at least one value")
         count = math.prod(map(len, vary.values()))
     if count > MOST_SETTINGS:
         raise ValueError(
@@ -139,13 +144,15 @@ def _draw(vary: Mapping[str, Any], spec: Spec, count: int) -> list[Setting]:
 def _one(name: str, values: Any, rng: np.random.Generator) -> Any:
     if isinstance(values, list) and values:
         return values[rng.integers(len(values))]
-    if isinstance(values, dict) and {"low", "high"} <= set(values) <= {"low", "high", "log"}:
-        low, high = values["low"], values["high"]
-        if values.get("log"):
-            low, high = np.log(low), np.log(high)
-        drawn = rng.uniform(low, high)
-        return round(float(np.exp(drawn) if values.get("log") else drawn), 6)
-    raise ValueError(f"{name} = {values!r}, expected a list or {{ low = …, high = …, log = true }}")
+    if not isinstance(values, dict) or not {"low", "high"} <= set(values) <= {"low", "high", "log"}:
+        raise ValueError(f"{name} = {values!r}, expected a list or {{ low = …, high = …, log = true }}")
+    low, high, by_ratio = values["low"], values["high"], bool(values.get("log"))
+    if not all(isinstance(end, int | float) and abs(end) < _LARGEST for end in (low, high)) or low > high:
+        raise ValueError(f"{name} = {values!r}, expected low and high to be finite numbers in order")
+    if by_ratio and low <= 0:
+        raise ValueError(f"{name} = {values!r}, expected low above 0, of which there is a logarithm")
+    drawn = np.exp(rng.uniform(np.log(low), np.log(high))) if by_ratio else rng.uniform(low, high)
+    return round(float(drawn), 6)
 
 
 def configure(base: FitConfig, setting: Setting) -> FitConfig:

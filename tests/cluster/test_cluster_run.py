@@ -101,6 +101,19 @@ def test_a_shard_that_is_given_up_is_named_the_rest_whole_and_it_is_tried_again(
     assert workers.did == [1] and table_of(store, tmp_path) == ROWS
 
 
+@pytest.mark.parametrize("text", [b"[]", b"3", b"[" * 10**5, b'{"told": 1}', b"\0", b""])
+def test_damaged_descriptions_of_a_run_are_named(store: Store, text: bytes) -> None:
+    go(store, Workers(store))
+    store.write("ledger/0000000099.jsonl", text + b'\n{"shard": "a", "sources": 1}\n')
+    store.write("plan.jsonl", text)
+    with pytest.raises(ValueError, match="plan.jsonl is damaged"):
+        list(read_plan(store, 2))
+    store.write("job.json", text)
+    with pytest.raises(ValueError, match="job.json is damaged; choose another --out"):
+        go(store, Workers(store), resume=True)
+    assert Ledger(store, range(9)).sources == 7
+
+
 def test_other_settings_and_other_folders_are_refused(store: Store) -> None:
     go(store, Workers(store))
     with pytest.raises(ValueError, match="holds a run; go on with it by --resume"):

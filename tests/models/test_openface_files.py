@@ -168,7 +168,7 @@ def test_edges_and_alphas_that_give_no_sigma_are_refused(main: Path) -> None:
         ("main.txt", "LandmarkDetector main.txt", "0 lines PDM"),
         ("main.txt", "LandmarkDetector", "names no file"),
         ("main.txt", "LandmarkDetector gone.txt", "gone.txt: no such file"),
-        ("main.txt", "LandmarkDetector .", "no such file"),
+        ("main.txt", "LandmarkDetector .", "a folder, a pipe or a device, not a file"),
         ("main.txt", "PatchesABC abc.dat", "'PatchesABC' is not a keyword"),
         ("main.txt", "", "0 lines PDM"),
         ("main.txt", "PDM pdm_whole.txt", "no line PatchesCCNF"),

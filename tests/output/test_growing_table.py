@@ -77,6 +77,21 @@ def test_a_broken_run_is_neither_overwritten_nor_mixed_with_another(tmp_path: Pa
         table(tmp_path, sigma=1, resume=True)
 
 
+@pytest.mark.parametrize("text", ["[]", "3", "[" * 10**5, "\0", '{"settings": 3}', ""])
+def test_damaged_files_of_a_broken_run_are_refused_or_done_again(tmp_path: Path, text: str) -> None:
+    out = table(tmp_path)
+    for source in SOURCES:
+        out.add(rows(source))
+    out.close()
+    unfinished = tmp_path / "landmarks.unfinished.csv"
+    with unfinished.open("a") as file:
+        file.write(f'"{"x" * 200_000}",' + "1\n")  # longer than Python's reader takes
+    assert table(tmp_path, resume=True).done == set(SOURCES[:-1])
+    (tmp_path / "landmarks.unfinished.json").write_text(text)
+    with pytest.raises(ValueError, match="other settings"):
+        table(tmp_path, resume=True)
+
+
 def test_a_file_appears_whole_or_not_at_all(tmp_path: Path, monkeypatch) -> None:
     write_whole(tmp_path / "a.png", b"old")
 

@@ -107,8 +107,15 @@ def test_long_names_are_cut_between_letters(tmp_path: Path) -> None:
         touch(tmp_path / "out" / (name + ".unfinished.json"))
 
 
-def test_a_file_called_like_the_list_is_not_taken_for_it(tmp_path: Path) -> None:
-    (tmp_path / "jaxclnf.json").write_text("[]")
+DAMAGED = [
+    *("[]", "null", "x", "\0", "[" * 10**5, '{"files": [], "done": {}}', '{"files": {"a": [1]}, "done": {}}'),
+    '{"files": {}, "done": {"a": null}}',
+]
+
+
+@pytest.mark.parametrize("text", DAMAGED, ids=range(len(DAMAGED)))
+def test_a_file_called_like_the_list_is_not_taken_for_it(tmp_path: Path, text: str) -> None:
+    (tmp_path / "jaxclnf.json").write_text(text)
     with pytest.raises(ValueError, match="is not a list of a run's files"):
         OutputFolder(tmp_path)
 
@@ -121,3 +128,9 @@ def test_a_source_has_the_same_name_whatever_the_format_of_its_table(tmp_path: P
                 folder.stem("v.mp4", "v", [f".{format}", ".unfinished.csv", ".mp4", ".unfinished.mp4"]) == "v"
             )
             folder.save()
+
+
+def test_nothing_waits_for_a_pipe_called_like_the_list(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "jaxclnf.json")
+    with pytest.raises(ValueError, match="is not a list of a run's files"):
+        OutputFolder(tmp_path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import json
 from pathlib import Path
@@ -61,6 +62,12 @@ def test_a_grid_is_every_combination_and_a_draw_repeats(tmp_path):
     assert all(0.5 <= s["sigma"] <= 2 and s["iterations"] in (3, 5) for s in drawn)
 
 
+def test_specifications_may_come_from_windows(tmp_path):
+    path = written(tmp_path / "s.toml")
+    path.write_bytes(codecs.BOM_UTF8 + path.read_bytes().replace(b"\n", b"\r\n"))
+    assert len(read_spec(path).settings) == 6
+
+
 def test_a_setting_changes_what_it_names():
     changes = {"reg_factor.1": 3, "sigma": 2, "start_rotations": [[0, 90, 0]], "windows": [9, 7]}
     config = configure(FitConfig(), changes)
@@ -83,6 +90,13 @@ def test_a_setting_changes_what_it_names():
         (GOOD, "faces = 0", "expected at least 1"),
         (GOOD, 'search = "random"\ncount = 1000000000', "1,000,000,000 settings, expected at most 10,000"),
         ("\n".join(f'"sigma.{i}" = {[*range(1, 30)]}' for i in range(4)), "", "707,281 settings, expected"),
+        ("sigma = []", "", "sigma = [], expected at least one value"),
+        ("sigma = { low = -1, high = 2, log = true }", 'search = "random"', "expected low above 0"),
+        ("sigma = { low = 2, high = 1 }", 'search = "random"', "finite numbers in order"),
+        ("sigma = { low = 1, high = inf }", 'search = "random"', "finite numbers in order"),
+        ("sigma = { low = nan, high = 1 }", 'search = "random"', "finite numbers in order"),
+        ('sigma = { low = "a", high = 1 }', 'search = "random"', "finite numbers in order"),
+        ("sigma = " + "[" * 10**4, "", "is not TOML"),
         (GOOD, "colour = 1", "is not an option of sweeps"),
         ("", "", "a table [vary]"),
         ("sigma = ", "", "is not TOML"),
@@ -112,6 +126,19 @@ def test_a_resumed_sweep_equals_an_unbroken_one(tmp_path, photos):
 
     with pytest.raises(ValueError, match="another sweep"):
         Results(whole, description | {"seed": 1})
+    first = text.splitlines(keepends=True)[0]
+    for damaged in (
+        "[" * 10**5 + "\n",
+        "[]\n",
+        "\0\n",
+        first + "[]\n",
+        first + "{}\n",
+        first + '{"milliseconds": 1}\n',
+    ):
+        broken.write_text(damaged)
+        with pytest.raises(ValueError, match=r"broken.jsonl is not"):
+            Results(broken, description)
+        assert broken.read_text() == damaged
 
 
 def test_halving_tries_the_better_part_on_more_faces(tmp_path, photos):

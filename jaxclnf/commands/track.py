@@ -59,8 +59,10 @@ def track(
     workers: on_cluster.WorkersOption = None,
 ) -> None:
     """Follow faces through videos: a table and an annotated copy of each."""
+    import cv2
     import jax
 
+    from jaxclnf.cores import n_cores
     from jaxclnf.media.inputs import Failure, failed
     from jaxclnf.media.video_sources import absence, find_videos, is_missing, open_video
     from jaxclnf.models.network_presets import has_cen
@@ -103,6 +105,7 @@ def track(
         folder.claim(*BESIDE_VIDEOS)
         engine, settings, judge, also = settled()
         settings = jax.device_put(settings)
+        cv2.setNumThreads(max(1, n_cores() // 2))  # as many as serve it best beside the threads of a run
         config = TrackConfig(settings, max_faces=faces).validated(judge)
         told |= choices.run_description(engine, settings)
         plan = plan_videos(folder, found.sources, format, pictures, told)

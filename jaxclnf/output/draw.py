@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import colorsys
+from collections.abc import Iterable
 
 import cv2
 import numpy as np
@@ -53,14 +54,14 @@ def draw_landmarks(rgb: RGB, points: Points, colour: tuple[int, int, int] = COLO
     if not ok.any():
         return
     thickness = _thickness(np.ptp(points[ok], axis=0).max())
-    for first, last, closed in CURVES_68 if len(points) == 68 else ():
-        curve = slice(first, last + 1)
-        if ok[curve].all():
-            _line(rgb, points[curve], closed, _SHADE, thickness + 1)
-            _line(rgb, points[curve], closed, colour, thickness)
-    for radius, shade in ((thickness + 0.6, _SHADE), (float(thickness), (255, 255, 255))):
-        for point in _fixed(points[ok]):
-            cv2.circle(rgb, point, round(radius * 2**_SHIFT), shade, -1, cv2.LINE_AA, _SHIFT)
+    curves = [curve for curve in CURVES_68 if ok[curve[0] : curve[1] + 1].all()] if len(points) == 68 else []
+    for shade, wide in ((_SHADE, thickness + 1), (colour, thickness)):
+        for closed in (False, True):
+            several = [points[first : last + 1] for first, last, closes in curves if closes == closed]
+            _lines(rgb, several, closed, shade, wide)
+    dots = list(np.repeat(points[ok][:, None], 2, axis=1))  # strokes without length: one call draws them all
+    for wide, shade in ((2 * thickness + 1, _SHADE), (2 * thickness, (255, 255, 255))):
+        _lines(rgb, dots, False, shade, wide)
 
 
 def draw_box(rgb: RGB, box: Float[np.ndarray, "box"], colour: tuple[int, int, int] = COLOURS[0]) -> None:
@@ -110,7 +111,18 @@ def draw_axes(rgb: RGB, axes: Float[np.ndarray, "4 2"]) -> None:
 
 
 def _line(rgb: RGB, points: Points, closed: bool, colour: tuple[int, int, int], thickness: int) -> None:
-    cv2.polylines(rgb, [_fixed(points)], closed, colour, thickness, cv2.LINE_AA, _SHIFT)
+    _lines(rgb, [points], closed, colour, thickness)
+
+
+def _lines(
+    rgb: RGB,
+    lines: Iterable[Float[np.ndarray, "_ 2"]],
+    closed: bool,
+    colour: tuple[int, int, int],
+    thickness: int,
+) -> None:
+    """Draw several lines at once: every call may have to wait for other threads."""
+    cv2.polylines(rgb, [_fixed(line) for line in lines], closed, colour, thickness, cv2.LINE_AA, _SHIFT)
 
 
 def _thickness(size: float | np.floating) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from typing import NamedTuple
@@ -13,9 +13,9 @@ import numpy as np
 from jaxclnf.batch.overlap import ahead
 from jaxclnf.config import FitConfig
 from jaxclnf.fitting.gaze import n_eye_points
-from jaxclnf.media.detection import Detector, detect_faces, named_detector
+from jaxclnf.media.detection import Detector, named_detector
 from jaxclnf.media.frames import Frame, Video
-from jaxclnf.media.images import RGB, Grey, to_grey
+from jaxclnf.media.images import RGB
 from jaxclnf.output.draw import draw_name
 from jaxclnf.output.openface_table import video_line
 from jaxclnf.output.overlays import draw_face
@@ -30,15 +30,14 @@ from jaxclnf.output.tables import (
     tells_certainty,
     video_row,
 )
-from jaxclnf.tracking import TrackConfig, Tracked, TrackerState, look_scale, track_frame, wants_detections
+from jaxclnf.tracking import TrackConfig, Tracked
 from jaxclnf.tracking.association import landmark_box
+from jaxclnf.tracking.host_loop import FrameLoop
 from jaxclnf.tracking.smoothing import Smoothing, smoothed
 from jaxclnf.types import Camera, FitResult, Model
 
-NO_BOXES = np.zeros((0, 5), np.float32)
-
 BESIDE = 3
-"""Frames under way in each of the threads beside the one that follows faces."""
+"""Frames under way in the thread that measures faces beside the one that follows them."""
 
 
 class Followed(NamedTuple):
@@ -68,36 +67,10 @@ def follow(
         own = camera or Camera.default(*frame.rgb.shape[1::-1])
         return Followed(frame, own, tuple(_measured(model, tracked, own)))
 
-    with closing(ahead(_with_grey, video.frames, depth=BESIDE, gives_way=True)) as frames:
-        seen = _steps(model, config, frames, find)
-        seen = seen if smoothing is None else smoothed(model, seen, smoothing)
-        with closing(ahead(told, seen, depth=BESIDE, gives_way=True)) as all_told:
+    with closing(FrameLoop(model, config, find).run(video.frames)) as seen:
+        steady = seen if smoothing is None else smoothed(model, seen, smoothing)
+        with closing(ahead(told, steady, depth=BESIDE, gives_way=True)) as all_told:
             yield from all_told
-
-
-def _with_grey(frame: Frame) -> tuple[Frame, Grey]:
-    return frame, to_grey(frame.rgb)
-
-
-def _steps(
-    model: Model, config: TrackConfig, frames: Iterable[tuple[Frame, Grey]], find: Detector
-) -> Iterator[tuple[Frame, list[Tracked]]]:
-    """Run the tracker on every frame."""
-    state = TrackerState()
-    for frame, grey in frames:
-        looked = wants_detections(config, state, grey)
-        boxes = _detected(config, state, frame.rgb, find) if looked else NO_BOXES
-        after, tracked = track_frame(model, config, state, grey, boxes)
-        if not looked and any(track.lost == 1 for track in after.tracks):  # it may only have moved far
-            boxes = _detected(config, state, frame.rgb, find)
-            after, tracked = track_frame(model, config, state, grey, boxes)
-        state = after
-        yield frame, tracked
-
-
-def _detected(config: TrackConfig, state: TrackerState, rgb: RGB, find: Detector) -> np.ndarray:
-    """Detect the faces of a frame, which is reduced to the size at which detection is best."""
-    return detect_faces(rgb, find, look_scale(config, state), any_side=False).tilted
 
 
 def _measured(

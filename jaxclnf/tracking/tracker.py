@@ -33,6 +33,9 @@ CALMS_DOWN = 0.7
 SEEN_AGAIN = 48
 """Pixels of the smallest face in a frame that is reduced to see known faces again."""
 
+_SCALES = 16
+"""Steps of the factors by which frames are reduced: what is expected of a frame is then asked for."""
+
 NEW_ONES = 0.5
 """Factor by which frames are reduced to look for new faces, but every third time."""
 
@@ -67,7 +70,8 @@ def look_scale(config: TrackConfig, state: TrackerState) -> float:
     least = 0.0
     if len(widths) < config.max_faces and state.frame % config.detect_every == 0:
         least = 1.0 if state.frame % (3 * config.detect_every) == 0 else NEW_ONES
-    return min(1.0, max(least, SEEN_AGAIN / float(min(widths))))
+    seen_again = np.ceil(_SCALES * SEEN_AGAIN / float(min(widths))) / _SCALES
+    return float(min(1.0, max(least, seen_again)))
 
 
 def track_frame(

@@ -111,6 +111,12 @@ class TrackerState(NamedTuple):
     sketch: Sketch | None = None  # of the frame before
 
 
+def later(state: TrackerState, n: int) -> TrackerState:
+    """Make the state ``n`` frames later, if followed faces stay where they are and lost ones lost."""
+    tracks = tuple(t._replace(lost=t.lost + n) if t.lost else t._replace(age=t.age + n) for t in state.tracks)
+    return state._replace(tracks=tracks, frame=state.frame + n)
+
+
 class Tracked(NamedTuple):
     """A face in a frame; the landmarks are to be trusted only with ``success``."""
 

@@ -1,0 +1,90 @@
+"""The tracker's loop over the frames of a film: the next frames are made ready in a thread beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import closing
+from threading import Lock
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+
+from jaxclnf.batch.overlap import ahead
+from jaxclnf.media.detection import Detector, detect_faces
+from jaxclnf.media.frames import Frame
+from jaxclnf.media.images import RGB, Grey, to_grey
+from jaxclnf.tracking.tracker import look_scale, track_frame, wants_detections
+from jaxclnf.tracking.tracks import TrackConfig, Tracked, TrackerState, later
+from jaxclnf.types import Model
+
+READY = 6
+"""Frames that are made ready beside the one in which faces are followed ..."""
+
+READY_BYTES = 1e8
+"""... and their memory, if that is less."""
+
+NO_BOXES = np.zeros((0, 5), np.float32)
+
+
+class _Ready(NamedTuple):
+    """A frame, and the faces detected in it in advance, if it was expected that they will be asked for."""
+
+    frame: Frame
+    grey: Grey
+    scale: float | None  # by which it was reduced to detect faces; None: nothing was detected
+    boxes: Float[np.ndarray, "n_faces 5"]
+
+
+class FrameLoop:
+    """A tracker on its way through a film."""
+
+    def __init__(self, model: Model, config: TrackConfig, detector: Detector) -> None:
+        self._model, self._config, self._detector = model, config, detector
+        self._one_at_a_time = Lock()  # a detector of somebody's own need not know threads
+        self._state = TrackerState()
+
+    def run(self, frames: Iterable[Frame]) -> Generator[tuple[Frame, list[Tracked]], None, None]:
+        """Follow the faces of all frames; yields each frame with what the tracker says of it."""
+        several = ahead(
+            self._made_ready,
+            self._with_looks(frames),
+            depth=READY,
+            cost=lambda item: 4.0 * item[0].rgb[..., 0].size,
+            most=READY_BYTES,
+            gives_way=True,
+        )
+        with closing(several):
+            for ready in several:
+                yield ready.frame, self._followed(ready)
+
+    def _with_looks(self, frames: Iterable[Frame]) -> Iterator[tuple[Frame, float | None]]:
+        """Say, of frames still to come, by which scale their faces are likely to be looked for, if at all."""
+        for i, frame in enumerate(frames):
+            then = later(self._state, i - self._state.frame)
+            yield frame, look_scale(self._config, then) if wants_detections(self._config, then) else None
+
+    def _made_ready(self, item: tuple[Frame, float | None]) -> _Ready:
+        frame, scale = item
+        boxes = NO_BOXES if scale is None else self._detected(frame.rgb, scale)
+        return _Ready(frame, to_grey(frame.rgb), scale, boxes)
+
+    def _followed(self, ready: _Ready) -> list[Tracked]:
+        looked = wants_detections(self._config, self._state, ready.grey)
+        after, tracked = self._step(ready, self._boxes(ready) if looked else NO_BOXES)
+        if not looked and any(track.lost == 1 for track in after.tracks):  # it may only have moved far
+            after, tracked = self._step(ready, self._boxes(ready))
+        self._state = after
+        return tracked
+
+    def _step(self, ready: _Ready, boxes: np.ndarray) -> tuple[TrackerState, list[Tracked]]:
+        return track_frame(self._model, self._config, self._state, ready.grey, boxes)
+
+    def _boxes(self, ready: _Ready) -> Float[np.ndarray, "n_faces 5"]:
+        """Give a frame's faces: those detected in advance, unless another size of it is to be looked at."""
+        scale = look_scale(self._config, self._state)
+        return ready.boxes if scale == ready.scale else self._detected(ready.frame.rgb, scale)
+
+    def _detected(self, rgb: RGB, scale: float) -> Float[np.ndarray, "n_faces 5"]:
+        with self._one_at_a_time:
+            return detect_faces(rgb, self._detector, scale, any_side=False).tilted

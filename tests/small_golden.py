@@ -17,8 +17,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxclnf.config import FitConfig
+from jaxclnf.fitting.box_starts import corrected_boxes
 from jaxclnf.fitting.face_params import params_from_box
-from jaxclnf.fitting.fit import corrected_boxes, fit
+from jaxclnf.fitting.fit import fit
 from jaxclnf.fitting.map_frames import map_frame
 from jaxclnf.fitting.network_sight import certainty_weights, look
 from jaxclnf.fitting.nurlms import Anchors, StageSettings, approach, iterate, positions_in_maps

@@ -22,7 +22,8 @@ from jaxclnf.batch.placed import PlacedFace, in_photo, on_canvas, reduction_by
 from jaxclnf.batch.sideways import looks_again, with_second_looks
 from jaxclnf.config import FitConfig
 from jaxclnf.cores import n_cores
-from jaxclnf.fitting.fit import box_status, fit_batch
+from jaxclnf.fitting.box_starts import box_status
+from jaxclnf.fitting.fit import fit_batch
 from jaxclnf.types import FitResult, Model, Status
 
 IN_FLIGHT = 2

@@ -10,8 +10,9 @@ from jaxtyping import Array, Float
 from jaxclnf.config import FitConfig
 from jaxclnf.fitting.face_params import params_near
 from jaxclnf.fitting.parts import Refined
-from jaxclnf.fitting.tries import Tries, likeliest, scores, taken
-from jaxclnf.types import Model, PartFit
+from jaxclnf.fitting.ranking import likeliest, scores
+from jaxclnf.fitting.tries import Tries, taken
+from jaxclnf.types import PDM, PartFit
 
 
 class Chosen(NamedTuple):
@@ -22,11 +23,11 @@ class Chosen(NamedTuple):
     parts: dict[str, PartFit]
 
 
-def choose(model: Model, refined: Refined, config: FitConfig, n_faces: int) -> Chosen:
+def choose(pdm: PDM, refined: Refined, config: FitConfig, n_faces: int) -> Chosen:
     """Take each face's likeliest try; with a ``temperature`` its landmarks are the average of all tries'."""
     tries, landmarks, votes, parts = refined
     n_tries = tries.view.size // n_faces
-    score = scores(model.pdm, tries, config, _if_all_vote(votes, n_tries))
+    score = scores(pdm, tries, config, _if_all_vote(votes, n_tries))
     best = likeliest((tries, landmarks, parts), score, n_tries, 1)
     chosen = Chosen(*jax.tree.map(lambda a: a.reshape(n_faces, *a.shape[2:]), best))
     if config.on_pdm and not config.as_openface2:
@@ -36,7 +37,7 @@ def choose(model: Model, refined: Refined, config: FitConfig, n_faces: int) -> C
         return chosen
     by_face = landmarks.reshape(n_faces, n_tries, *landmarks.shape[2:]), score.reshape(n_faces, n_tries)
     mean = _averaged(*by_face, chosen.landmarks, config.temperature)
-    params = jax.vmap(partial(params_near, model.pdm))(mean, chosen.best.params.rotation)
+    params = jax.vmap(partial(params_near, pdm))(mean, chosen.best.params.rotation)
     return Chosen(chosen.best._replace(params=params), mean, chosen.parts)
 
 

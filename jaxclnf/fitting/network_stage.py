@@ -5,10 +5,10 @@ from functools import partial
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from jaxclnf.config import FitConfig
+from jaxclnf.config import FitConfig, Stage
 from jaxclnf.fitting.network_sight import Sight, certainty_weights, look, nothing_seen, sight_likelihood
 from jaxclnf.fitting.nurlms import StageSettings, approach
-from jaxclnf.fitting.tries import Tries, batched_settings, over_tries
+from jaxclnf.fitting.tries import Tries, over_tries
 from jaxclnf.ops.shape import shape_2d
 from jaxclnf.types import PDM, ConvExperts, FaceParams
 
@@ -22,19 +22,23 @@ def with_sight(tries: Tries) -> Tries:
 
 
 def look_at_whole(
-    pdm: PDM, experts: ConvExperts, images: Array, tries: Tries, config: FitConfig, i: int
+    pdm: PDM,
+    experts: ConvExperts,
+    images: Array,
+    tries: Tries,
+    stage: Stage,
+    settings: StageSettings,
+    config: FitConfig,
 ) -> Tries:
     """Do a stage of a convolutional expert: fit the shape to the means of its maps, weighted by their width.
 
     If a network has looked before, the landmarks' places are averages of both, in which the earlier one has
     the stage's ``anchor`` as its share.
     """
-    stage = config.stages[i]
     sight = look(pdm, experts, images, tries.params, stage.mirrored, stage.looks)
     before = jnp.asarray(tries.sight.landmarks_img)  # pyright: ignore[reportOptionalMemberAccess]
     apart = jnp.where(jnp.isfinite(before), before - sight.landmarks_img, 0)
     sight = sight._replace(landmarks_img=sight.landmarks_img + stage.anchor * apart)
-    settings = batched_settings(config, stage, tries.view.shape)
 
     def steps(sight: Sight, params: FaceParams, settings: StageSettings) -> Tries:
         weights = certainty_weights(sight.covariance, settings.weight_factor) * settings.landmark_weights
@@ -47,6 +51,4 @@ def look_at_whole(
         small = full.scale < config.min_scale
         return Tries(full, mean, each, jnp.int32(0), count, ~no, no, small, sight)
 
-    after = over_tries(steps)(sight, tries.params, settings)
-    iterations = tries.iterations.at[:, :, i].set(after.iterations)
-    return after._replace(iterations=iterations, view=tries.view)
+    return over_tries(steps)(sight, tries.params, settings)._replace(view=tries.view)

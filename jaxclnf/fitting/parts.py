@@ -13,8 +13,8 @@ from jaxtyping import Array, Bool, Float
 
 from jaxclnf.config import FitConfig
 from jaxclnf.fitting.face_params import OPENFACE, OPENFACE2, Search, params_from_landmarks, params_near
-from jaxclnf.fitting.stages import fit_tries
-from jaxclnf.fitting.tries import Tries, has_pixels, over_tries, where
+from jaxclnf.fitting.stages import fit_tries, has_pixels
+from jaxclnf.fitting.tries import Tries, over_tries, where
 from jaxclnf.ops.shape import shape_2d
 from jaxclnf.types import PDM, FaceParams, Model, Part, PartFit
 

@@ -7,29 +7,31 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from jaxclnf.config import FitConfig
+from jaxclnf.config import FitConfig, Stage
 from jaxclnf.fitting.map_frames import map_frame
 from jaxclnf.fitting.nurlms import Anchors, StageSettings, iterate, log_likelihood
 from jaxclnf.fitting.responses import image_responses, responses_between_views
-from jaxclnf.fitting.tries import Tries, batched_settings, over_tries
+from jaxclnf.fitting.tries import Tries, over_tries
 from jaxclnf.types import PDM, Experts, FaceParams
 
 
 def look_at_patches(
-    pdm: PDM, experts: Experts, images: Array, tries: Tries, config: FitConfig, i: int
+    pdm: PDM,
+    experts: Experts,
+    images: Array,
+    tries: Tries,
+    stage: Stage,
+    settings: StageSettings,
+    config: FitConfig,
 ) -> Tries:
     """Do a stage of patch experts; if a network has looked before, its sight anchors the landmarks."""
-    stage = config.stages[i]
-    settings = batched_settings(config, stage, tries.view.shape)
     anchors = None
     if tries.sight is not None:
         share = jnp.broadcast_to(stage.anchor, tries.view.shape)
         anchors = Anchors(tries.sight.landmarks_img, share)
     arguments = pdm, experts, images, tries.params, settings, config.min_scale, anchors
     static = stage.window, stage.iterations, config.kernel, stage.between_views, config.as_openface2
-    after = _look_and_move(*arguments, *static)
-    iterations = tries.iterations.at[:, :, i].set(after.iterations)
-    return after._replace(iterations=iterations, sight=tries.sight)
+    return _look_and_move(*arguments, *static)._replace(sight=tries.sight)
 
 
 @partial(jax.jit, static_argnums=(7, 8, 9, 10, 11))  # stages of the same sizes are traced once

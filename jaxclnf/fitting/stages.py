@@ -1,55 +1,65 @@
 """The stages of a fit, coarse to fine, through which all tries on a batch of images go."""
 
-from dataclasses import replace
 from functools import partial
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array
+from jaxtyping import Array, Bool
 
-from jaxclnf.config import FitConfig
-from jaxclnf.fitting.early_termination import adjusted, keeps_shape, kept
+from jaxclnf.config import FitConfig, Stage
 from jaxclnf.fitting.network_stage import look_at_whole, with_sight
+from jaxclnf.fitting.nurlms import StageSettings
 from jaxclnf.fitting.patch_stage import look_at_patches
-from jaxclnf.fitting.tries import Tries, has_pixels, likeliest, scores, taken, untried, where
-from jaxclnf.types import ConvExperts, FaceParams, Model
+from jaxclnf.fitting.ranking import promising
+from jaxclnf.fitting.tries import Tries, untried, where
+from jaxclnf.types import PDM, ConvExperts, Experts, FaceParams, Model
 
 
 def fit_tries(model: Model, images: Array, starts: FaceParams, config: FitConfig, n_starts: int = 1) -> Tries:
     """Take all tries through the stages, as far as each gets; ``n_starts`` tries in a row are of one face."""
-    tries = untried(model, starts, config)
+    tries = untried(starts, model.pdm.n_points, config)
     for nth, (i, stage) in enumerate(config.stages_on(len(model.experts))):
-        n_kept = min(n_starts, stage.keep or n_starts)
-        if nth > 0 and n_kept < n_starts:
-            promising = _earliest if nth == 1 and model.early_termination is not None else _likeliest
-            tries, n_starts = promising(model, tries, config, n_starts, n_kept), n_kept
-        experts = model.experts[stage.scale]
-        skipped = tries.too_small
-        if isinstance(experts, ConvExperts):
-            tries = with_sight(tries)
-            after = look_at_whole(model.pdm, experts, images, tries, config, i)
-        else:
-            if not config.as_openface2:
-                skipped |= ~has_pixels(experts, tries.params, config)
-            after = look_at_patches(model.pdm, experts, images, tries, config, i)
-        tries = jax.tree.map(partial(where, skipped), tries, after)
+        if nth > 0:
+            n_kept = min(n_starts, stage.keep or n_starts)
+            early = model.early_termination if nth == 1 else None
+            tries, n_starts = promising(model.pdm, early, tries, config, n_starts, n_kept), n_kept
+        tries = _through(model.pdm, model.experts[stage.scale], images, tries, config, i)
     return tries
 
 
-def _likeliest(model: Model, tries: Tries, config: FitConfig, n_starts: int, n_kept: int) -> Tries:
-    """Keep the likeliest tries of each face."""
-    return likeliest(tries, scores(model.pdm, tries, config), n_starts, n_kept)
+def _through(
+    pdm: PDM, experts: Experts | ConvExperts, images: Array, tries: Tries, config: FitConfig, i: int
+) -> Tries:
+    """Take tries through stage ``i``; faces that are too small for it stay as they are."""
+    stage = config.stages[i]
+    settings = _settings(config, stage, tries.view.shape)
+    skipped = tries.too_small
+    if isinstance(experts, ConvExperts):
+        tries = with_sight(tries)
+        after = look_at_whole(pdm, experts, images, tries, stage, settings, config)
+    else:
+        if not config.as_openface2:
+            skipped |= ~has_pixels(experts, tries.params, config)
+        after = look_at_patches(pdm, experts, images, tries, stage, settings, config)
+    after = after._replace(iterations=tries.iterations.at[:, :, i].set(after.iterations))
+    return jax.tree.map(partial(where, skipped), tries, after)
 
 
-def _earliest(model: Model, tries: Tries, config: FitConfig, n_starts: int, n_kept: int) -> Tries:
-    """Keep each face's first try that is good enough by the model's `EarlyTermination`, or the likeliest."""
-    score = scores(model.pdm, tries, config)
-    judged = adjusted(model.early_termination, score, tries.view)  # pyright: ignore[reportArgumentType]
-    comparable, enough = (a.reshape(-1, n_starts) for a in judged)
-    which = kept(comparable, enough, n_kept)
-    tries = taken(tries, which, n_starts)
-    if not config.as_openface2:
-        return tries
-    same = keeps_shape(which, enough).reshape(tries.view.shape)
-    shape = jnp.where(same[..., None], tries.params.shape, 0)
-    return tries._replace(params=replace(tries.params, shape=shape))
+def has_pixels(
+    experts: Experts | ConvExperts, params: FaceParams, config: FitConfig
+) -> Bool[Array, "n_images n_tries"]:
+    """Tell whether faces are large enough for a scale."""
+    return params.scale >= config.scale_margin * experts.patch_scale
+
+
+def _settings(config: FitConfig, stage: Stage, batch: tuple[int, ...]) -> StageSettings:
+    """Collect the settings of a stage, with an entry for every try of every image."""
+    settings = StageSettings(
+        reg_factor=stage.reg_factor * config.mode_stiffness,
+        sigma=stage.sigma,
+        weight_factor=stage.weight_factor,
+        tolerance=config.tolerance,
+        landmark_weights=config.landmark_weights,
+        turn_limit=config.turn_limit,
+    )
+    return jax.tree.map(lambda s: jnp.broadcast_to(s, (*batch, *s.shape)), settings)

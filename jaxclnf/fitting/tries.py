@@ -1,4 +1,4 @@
-"""Tries: the state of a batch of fits between stages, and their scores.
+"""Tries: the state of a batch of fits between stages.
 
 A batch has two leading axes: images, and the tries on each image (boxes times start rotations). Everything is
 mapped over both; only the response maps are computed for all at once.
@@ -10,10 +10,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from jaxclnf.config import FitConfig, Stage
+from jaxclnf.config import FitConfig
 from jaxclnf.fitting.network_sight import Sight
-from jaxclnf.fitting.nurlms import StageSettings
-from jaxclnf.types import PDM, ConvExperts, Experts, FaceParams, Model
+from jaxclnf.types import FaceParams
 
 T = TypeVar("T")
 
@@ -32,15 +31,9 @@ class Tries(NamedTuple):
     sight: Sight | None = None  # by the convolutional experts so far, if there were any
 
 
-def has_pixels(
-    experts: Experts | ConvExperts, params: FaceParams, config: FitConfig
-) -> Bool[Array, "n_images n_tries"]:
-    """Tell whether faces are large enough for a scale."""
-    return params.scale >= config.scale_margin * experts.patch_scale
-
-
-def untried(model: Model, starts: FaceParams, config: FitConfig) -> Tries:
-    batch, dtype, n_points = starts.scale.shape, starts.scale.dtype, model.pdm.n_points
+def untried(starts: FaceParams, n_points: int, config: FitConfig) -> Tries:
+    """Make the tries of starts before their first stage; leading axes: images, tries."""
+    batch, dtype = starts.scale.shape, starts.scale.dtype
     return Tries(
         params=starts,
         log_likelihood=jnp.full(batch, -jnp.inf, dtype),
@@ -51,34 +44,6 @@ def untried(model: Model, starts: FaceParams, config: FitConfig) -> Tries:
         astray=jnp.zeros(batch, bool),
         too_small=starts.scale < config.scale_margin * config.min_scale,
     )
-
-
-def batched_settings(config: FitConfig, stage: Stage, batch: tuple[int, ...]) -> StageSettings:
-    """Collect the settings of a stage, with an entry for every try of every image."""
-    settings = StageSettings(
-        reg_factor=stage.reg_factor * config.mode_stiffness,
-        sigma=stage.sigma,
-        weight_factor=stage.weight_factor,
-        tolerance=config.tolerance,
-        landmark_weights=config.landmark_weights,
-        turn_limit=config.turn_limit,
-    )
-    return jax.tree.map(lambda s: jnp.broadcast_to(s, (*batch, *s.shape)), settings)
-
-
-def scores(
-    pdm: PDM, tries: Tries, config: FitConfig, votes: Float[Array, "n_images n_tries"] | float = 0.0
-) -> Float[Array, "n_images n_tries"]:
-    """Score tries by the log likelihood per landmark of their maps, parts and shapes; -inf if given up."""
-    unlikely = jnp.sum(tries.params.shape**2 / pdm.eigenvalues[None, None], -1) / (2 * pdm.n_points)
-    score = tries.log_likelihood + votes - config.prior * unlikely
-    return jnp.where(tries.too_small | jnp.isnan(score), -jnp.inf, score)
-
-
-def likeliest(tree: T, score: Float[Array, "n_images n_tries"], n_starts: int, n_kept: int) -> T:
-    """Keep the ``n_kept`` highest scores of each ``n_starts`` tries in a row; ties keep their order."""
-    _, best = jax.lax.top_k(score.reshape(-1, n_starts), n_kept)
-    return taken(tree, best, n_starts)
 
 
 def taken(tree: T, which: Int[Array, "n_faces n_kept"], n_starts: int) -> T:

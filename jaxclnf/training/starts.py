@@ -10,8 +10,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from jaxclnf.config import FitConfig
+from jaxclnf.fitting.box_starts import corrected_boxes
 from jaxclnf.fitting.face_params import params_from_box
-from jaxclnf.fitting.fit import corrected_boxes
 from jaxclnf.fitting.map_frames import map_frame
 from jaxclnf.fitting.nurlms import StageSettings, iterate
 from jaxclnf.fitting.view_blocks import batch_responses

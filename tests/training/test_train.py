@@ -16,8 +16,8 @@ from jaxclnf.commands.train import train_command
 from jaxclnf.config import setting
 from jaxclnf.data.datasets import Faces, read_faces
 from jaxclnf.data.evaluate import fit_annotated, not_learned
+from jaxclnf.fitting.box_starts import corrected_boxes
 from jaxclnf.fitting.face_params import params_from_box
-from jaxclnf.fitting.fit import corrected_boxes
 from jaxclnf.models.storage import load_model
 from jaxclnf.ops.shape import shape_2d
 from jaxclnf.training.checkpoint import Checkpoint

@@ -1,0 +1,49 @@
+"""What a caller gives to a fit: images and boxes checked, model and settings in one precision."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxclnf.config import FitConfig
+from jaxclnf.types import Model
+
+
+def check_batch(images, boxes) -> None:
+    """Raise ValueError for images and boxes that do not fit each other."""
+    if images.ndim not in (2, 3) or boxes.ndim != 2 or boxes.shape[1] != 4:
+        raise ValueError(
+            f"expected images (n, height, width) or one image (height, width) and boxes (n, 4); "
+            f"got images {images.shape} and boxes {boxes.shape}"
+        )
+    check_images(images, images.ndim)
+    if images.ndim == 3 and len(images) != len(boxes):
+        raise ValueError(f"expected one box an image; got {len(images)} images and {len(boxes)} boxes")
+
+
+def check_images(images, ndim: int) -> None:
+    """Raise ValueError for images of another number of axes than ``ndim``, or without pixels."""
+    if images.ndim != ndim or 0 in images.shape[-2:]:
+        raise ValueError(
+            f"expected grey images (height, width) that have pixels; got an array of shape {images.shape}"
+        )
+
+
+def in_one_dtype(model: Model, config: FitConfig | None) -> tuple[Model, FitConfig]:
+    """Convert model and settings, by default its own, to the precision of its mean shape."""
+    config, dtype = model.settings if config is None else config, model.pdm.mean.dtype
+    _check_settings(model, config)
+
+    def converted(a):
+        number = jnp.issubdtype(a.dtype, jnp.number)
+        return a.astype(dtype if jnp.issubdtype(a.dtype, jnp.floating) else jnp.int32) if number else a
+
+    return jax.tree.map(converted, model), jax.tree.map(lambda a: jnp.asarray(a, dtype), config)
+
+
+def _check_settings(model: Model, config: FitConfig) -> None:
+    """Raise ValueError for settings of another number of landmarks or modes."""
+    for name, n in (("landmark_weights", model.pdm.n_points), ("mode_stiffness", model.pdm.n_modes)):
+        if np.size(getattr(config, name)) not in (1, n):
+            raise ValueError(
+                f"expected one value of {name}, or {n} for the model's; got {np.size(getattr(config, name))}"
+            )

@@ -5,14 +5,21 @@ from __future__ import annotations
 import os
 import sys
 
-from jaxclnf.commands import garbage, interrupt
+from jaxclnf.commands import garbage, interrupt, streams
 
 
 def program() -> None:
-    """Run the command line as a process; Ctrl-C after its work is done does not change its exit status."""
+    """Run the command line as a process; Ctrl-C after its work is done does not change its exit status.
+
+    That is 1 if something could not be printed.
+    """
     interrupt.ignored_outside()
+    streams.never_fail()
     garbage.put_off()
-    main()
+    try:
+        main()
+    except SystemExit as end:
+        sys.exit(end.code or streams.lost())
 
 
 def main() -> None:
@@ -23,15 +30,39 @@ def main() -> None:
         except BaseException as error:
             if interrupt.pressed():  # whatever extensions make of it: Ray a SystemError
                 interrupt.leave()
-            if not isinstance(error, ValueError | OSError):
+            said = _sentence(error)
+            if said is None:
                 raise
-            sys.exit(f"jaxclnf: {_sentence(error)}")
+            sys.exit(f"jaxclnf: {said}")
 
 
-def _sentence(error: Exception) -> str:
-    if isinstance(error, OSError) and error.filename:
-        return f"{error.filename}: {error.strerror}"
-    return str(error)
+def _sentence(error: BaseException) -> str | None:
+    """Say what a user did wrong, or what is wrong with the machine; None for a fault of the program."""
+    if isinstance(error, ValueError):
+        return str(error)
+    if isinstance(error, OSError):
+        return f"{error.filename or _without_place()}: {error.strerror or error}"
+    return _without_platform() if isinstance(error, Exception) else None
+
+
+def _without_place() -> str:
+    try:
+        os.getcwd()
+    except OSError:
+        return "the present folder"
+    return "a file"
+
+
+def _without_platform() -> str | None:
+    """Say that JAX does not begin on the platform that the user's variable names; None if it does."""
+    named = os.environ.get("JAX_PLATFORMS")
+    if not named or "jax" not in sys.modules:
+        return None
+    try:
+        sys.modules["jax"].devices()
+    except Exception:
+        return f"JAX_PLATFORMS={named}: JAX cannot begin there; unset it, or install what JAX needs for it"
+    return None
 
 
 def _run() -> None:

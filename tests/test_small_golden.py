@@ -51,6 +51,7 @@ def found(dtype):
     return stages(model, config, given), golden
 
 
+@pytest.mark.releases
 def test_every_stage_of_a_fit_gives_the_golden_s_numbers(found, dtype):
     arrays, golden = found
     assert set(arrays) == set(golden) - {"image", "box"}

@@ -101,7 +101,7 @@ def fit_command(
     place, format = Path(out), format or options.Format.csv
     found, looked, failures, passed_over = inputs.result()
     common.say_passed_over(passed_over)
-    missing = [Failure(str(path), no_photo(path)) for path in found if not os.path.exists(path)]
+    missing = [Failure(str(path), no_photo(path)) for path in found if not path.is_file()]
     common.require_one(len(found), missing, failures)
     with OutputFolder(place) as folder:
         folder.protect([*photos, *found, *filter(None, (boxes, model, validator))])

@@ -17,7 +17,7 @@ from typing import TextIO, cast
 from jaxclnf.media.inputs import Failure
 from jaxclnf.media.text_files import read_json
 from jaxclnf.output.formats import write_rows
-from jaxclnf.output.whole_files import csv_text, path_cell, write_whole, written_whole
+from jaxclnf.output.whole_files import csv_text, named, path_cell, write_whole, written_whole
 
 Stamp = list[int]
 _ROWS, _SETTINGS = ".unfinished.csv", ".unfinished.json"
@@ -130,10 +130,11 @@ class Table:
 
     def add(self, rows: Sequence[Sequence[str]]) -> None:
         """Append the rows of one photo or frame and flush them to the file."""
-        file = self._opened()
+        with named(self.unfinished):
+            file = self._opened()
+            file.write(csv_text(rows))
+            file.flush()
         self._n_added += 1
-        file.write(csv_text(rows))
-        file.flush()
 
     @property
     def count(self) -> int:
@@ -162,7 +163,8 @@ class Table:
     def close(self) -> None:
         """Close the file and leave its rows for a later run."""
         if self._file is not None:
-            self._file.close()
+            with suppress(OSError):  # of a disk that is full, as `add` has told
+                self._file.close()
 
 
 def _table(said: dict, name: str) -> dict:

@@ -32,8 +32,17 @@ def written_whole(path: Path) -> Iterator[Path]:
 
 def write_whole(path: Path, data: bytes) -> None:
     """Write a file under a temporary name and move it into place when it is whole."""
-    with written_whole(path) as part, part.open("xb") as file:
+    with named(path), written_whole(path) as part, part.open("xb") as file:
         file.write(data)
+
+
+@contextmanager
+def named(path: Path) -> Iterator[None]:
+    """Name ``path`` in errors of writing that name no file, as of a disk that is full, or a temporary one."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from None
 
 
 def remove_parts(folder: Path) -> None:

@@ -104,6 +104,7 @@ def test_a_place_where_no_folder_can_be_is_passed_over(tmp_path: Path, monkeypat
     assert cache.read("entry") is None and cache.subfolder("compiled") is None
 
 
+@pytest.mark.releases
 def test_without_the_variable_it_is_the_users_cache_folder(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.delenv(cache_folder.VARIABLE)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))

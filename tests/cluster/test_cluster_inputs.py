@@ -29,6 +29,7 @@ def sources(*arguments: str) -> tuple[list[str], list[Failure]]:
     return list(photo_sources(arguments, failures)), failures
 
 
+@pytest.mark.releases
 def test_folders_patterns_and_lists_at_addresses(bucket: str) -> None:
     names = [f"{bucket}/{name}" for name in ("2.png", "10.png", "deep/3.png")]
     assert sources(bucket) == (names, [])

@@ -21,7 +21,10 @@ from jaxclnf.cluster.worker import Circumstances
 ray = pytest.importorskip("ray", reason="needs Ray: pip install 'jaxclnf[cluster]'")
 
 # Of JAX; what is forked here is Ray's and runs no JAX.
-pytestmark = pytest.mark.filterwarnings(r"ignore:os.fork\(\) was called:RuntimeWarning")
+pytestmark = [
+    pytest.mark.filterwarnings(r"ignore:os.fork\(\) was called:RuntimeWarning"),
+    pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning"),  # that old releases leave open
+]
 
 SMALL = {"num_cpus": 1, "object_store_memory": 80 * 2**20}
 SETTINGS = ["--model", "model.npz", "--set", "windows=7,5", "--set", "start_rotations=0,0,0"]
@@ -41,6 +44,7 @@ def cluster() -> Iterator[object]:
         cluster.shutdown()
 
 
+@pytest.mark.releases
 def test_tasks_that_fail_or_kill_their_worker_are_named_and_the_rest_is_done(cluster) -> None:
     def read(share, task, before):
         return np.full(1000, task)

@@ -61,6 +61,7 @@ def errors_by_hand(folder: Path) -> list[float]:
     return errors
 
 
+@pytest.mark.releases
 def test_table_chart_and_figures(run, folder: Path) -> None:
     outcome = evaluate(run, "--out", "out")
     assert outcome.status == 0, outcome.err

@@ -24,6 +24,7 @@ def folder(tmp_path: Path, monkeypatch) -> Path:
     return tmp_path
 
 
+@pytest.mark.releases
 def test_every_frame_has_its_row_also_without_a_face(run, folder: Path) -> None:
     outcome = run("track", "a.mp4", *SETTINGS)
     assert outcome.status == 0, outcome.err

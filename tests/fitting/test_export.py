@@ -64,6 +64,7 @@ def test_fits_are_lowered_for_every_platform(platform: str) -> None:
         assert calls(lowered).isdisjoint(NATIVE) == (platform != "cpu" or BY_HAND)
 
 
+@pytest.mark.releases
 def test_a_stored_program_for_several_platforms_fits_as_the_function_does() -> None:
     pairs = [synthetic_face(seed, np.float32) for seed in range(3)]
     images = np.stack([image for image, _ in pairs]).astype(np.uint8)

@@ -49,6 +49,7 @@ def test_boxes_span_the_landmarks_on_average(name: DetectorName) -> None:
     assert np.abs(np.median(away, axis=0)).max() < 0.05
 
 
+@pytest.mark.releases
 @pytest.mark.parametrize("name", DETECTORS)
 @pytest.mark.parametrize("size", [(1, 1), (1, 700), (40, 30), (300, 300)])
 def test_nothing_is_found_where_nothing_is(name: DetectorName, size: tuple[int, int]) -> None:

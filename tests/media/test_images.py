@@ -45,6 +45,7 @@ def test_transparent_pixels_are_white(tmp_path: Path) -> None:
     np.testing.assert_array_equal(photo[10:], RAMP[10:])
 
 
+@pytest.mark.releases
 @pytest.mark.parametrize("suffix", ["png", "tif", "webp", "16.tif", "float.tif", "deep.tif"])
 def test_exif_turns_the_photo_upright(tmp_path: Path, suffix: str) -> None:
     """Also where Pillow or, of deep colours, OpenCV has turned it already (TIFF)."""
@@ -145,6 +146,7 @@ def test_deep_pictures_are_stretched_to_the_range_they_use(
     assert np.abs(photo - PORTRAIT[..., None]).max() <= 8  # a thousandth at either end is clipped
 
 
+@pytest.mark.releases
 def test_deep_colours_are_stretched_too(tmp_path: Path) -> None:
     colours = np.stack([PORTRAIT, PORTRAIT[::-1], PORTRAIT.T[:100].repeat(2, 0)[:120, :100] // 2], axis=2)
     for name, deep in (
@@ -175,6 +177,7 @@ def test_every_orientation_of_exif(tmp_path: Path, orientation: int) -> None:
     np.testing.assert_array_equal(read_photo(path), expected)
 
 
+@pytest.mark.releases
 @pytest.mark.parametrize("name", ["a.jfif", "a.jpe", "a.avif", "a.webp", "a.heic"])
 def test_formats_of_phones(tmp_path: Path, name: str) -> None:
     kind = {"jfif": "JPEG", "jpe": "JPEG", "heic": "HEIF"}.get(name[2:])

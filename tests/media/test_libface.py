@@ -47,6 +47,7 @@ def same_faces(rgb: np.ndarray) -> int:
     return len(rows)
 
 
+@pytest.mark.releases
 @pytest.mark.parametrize("size", [(640, 480), (333, 419), (256, 300), (64, 80)])
 def test_a_portrait_of_any_size(size: tuple[int, int]) -> None:
     portrait = read_photo(cbook.get_sample_data("grace_hopper.jpg", asfileobj=False))
@@ -67,6 +68,7 @@ def test_photos_of_others() -> None:
     assert sum(map(same_faces, halves)) >= 20
 
 
+@pytest.mark.releases
 def test_what_is_written_is_onnx() -> None:
     onnx = pytest.importorskip("onnx")
     onnx.checker.check_model(onnx.load_from_string(bytes(libface._network())), full_check=True)

@@ -64,6 +64,7 @@ def times(path: Path | str) -> list[float]:
     return found
 
 
+@pytest.mark.releases
 @pytest.mark.parametrize(
     ("name", "codec", "options"),
     [
@@ -121,6 +122,7 @@ def whole(tmp_path_factory) -> dict[str, bytes]:
     }
 
 
+@pytest.mark.releases
 @pytest.mark.parametrize("name", CODECS)
 @pytest.mark.parametrize("part", [1, 0.85, 0.5])
 def test_a_file_that_was_cut_off_breaks_off(whole, tmp_path: Path, name: str, part: float) -> None:
@@ -190,6 +192,7 @@ def test_deep_videos_are_stretched_to_the_range_that_is_used(tmp_path: Path, pix
     assert np.abs(frame.rgb - np.linspace(0, 255, SIZE[1])[:, None]).max() <= 8  # 12 bits: 63 values
 
 
+@pytest.mark.releases
 @pytest.mark.parametrize(("turn", "quarters"), [(90, 1), (180, 2), (270, 3)])
 def test_frames_stand_upright(tmp_path: Path, turn: int, quarters: int) -> None:
     (frame, *_) = open_video(str(write(tmp_path / "a.mp4", "libx264", [0, 0.1], turn=turn))).frames
@@ -234,6 +237,7 @@ def test_names_are_files(tmp_path: Path, monkeypatch, name: str) -> None:
     assert len(times(os.fsdecode(b"caf\xe9.avi"))) == 3
 
 
+@pytest.mark.releases
 def test_a_text_opens_no_other_files(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     write(tmp_path / "other.avi", "mpeg4", [0, 0.1])

@@ -16,6 +16,7 @@ from video_files import N_FRAMES, picture, write_broken_video, write_video
 from jaxclnf.media.video_sources import VideoFile, open_video
 
 
+@pytest.mark.releases
 @pytest.mark.parametrize("name", ["a.mp4", 'it\'s 顔 "q".mp4'])
 def test_what_is_written_is_read_again(tmp_path: Path, name: str) -> None:
     video = open_video(str(write_video(tmp_path / name)))
@@ -42,6 +43,7 @@ def test_an_unfinished_video_plays_at_any_moment_and_has_no_name_yet(tmp_path: P
     assert b"moof" not in (tmp_path / "a.mp4").read_bytes()[:100]  # plain for players that know no fragments
 
 
+@pytest.mark.releases
 def test_a_folder_of_pictures_is_a_video(tmp_path: Path) -> None:
     for i in range(3):
         Image.fromarray(picture(i)).save(tmp_path / f"{i}.png")

@@ -130,6 +130,7 @@ def server(repository: Path) -> Iterator[Server]:
         server.shutdown()
 
 
+@pytest.mark.releases
 def test_models_are_downloaded_checked_and_converted(
     manifest: Manifest, server: Server, data_folder: Path
 ) -> None:
@@ -244,6 +245,7 @@ def test_damaged_files_are_replaced(manifest: Manifest, repository: Path, data_f
     assert (data_folder / "originals" / BROKEN).read_bytes() == (repository / BROKEN).read_bytes()
 
 
+@pytest.mark.releases
 def test_the_licence_is_shown_and_must_be_accepted(manifest: Manifest, server: Server) -> None:
     run = CliRunner().invoke
     declined = run(app, ["install", "--base-url", server.url], input="n\n")

@@ -16,6 +16,7 @@ def neighbours(window: int) -> np.ndarray:
     return (np.diag(ties.sum(1)) - ties)[None].astype(float)
 
 
+@pytest.mark.releases
 @pytest.mark.parametrize("window", [1, 2, 3, 4, 7])
 def test_matrices_are_inverses(window: int) -> None:
     rng = np.random.default_rng(window)

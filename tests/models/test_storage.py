@@ -49,6 +49,7 @@ def _header(path: Path, **changes) -> np.ndarray:
     return np.frombuffer(json.dumps(header | changes).encode(), np.uint8)
 
 
+@pytest.mark.releases
 def test_model_comes_back(model: Model, saved: Path) -> None:
     loaded = load_model(saved)
     chex.assert_trees_all_equal(loaded, model)

@@ -31,6 +31,7 @@ AVAILABLE = native.available()  # which tells XLA of it
 needs_library = pytest.mark.skipif(BY_HAND, reason="JAXCLNF_NATIVE=0 leaves the native library out")
 
 
+@pytest.mark.releases
 def test_installing_has_built_the_library() -> None:
     assert AVAILABLE != BY_HAND
 
@@ -181,6 +182,7 @@ def test_no_faces_have_no_maps() -> None:
     assert natively(experts, jnp.zeros((0, 9, 9), jnp.uint8), faces, 5).shape == (0, POINTS, 5, 5)
 
 
+@pytest.mark.releases
 @needs_library
 @pytest.mark.parametrize("k", [1, 2, 6, 15, 16, 31, 40, 61])
 def test_systems_are_solved(k: int, lanes: int) -> None:

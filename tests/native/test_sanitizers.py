@@ -53,6 +53,7 @@ def test_no_call_leaves_its_arrays_and_every_wrong_one_is_refused(fuzz: Path, se
     assert run.stdout == f"{CALLS // 4} calls\n"
 
 
+@pytest.mark.releases
 def test_structures_lie_as_in_jaxlibs_own_header(tmp_path: Path) -> None:
     try:
         hatch_build.compile_with("--version")

@@ -30,6 +30,7 @@ def whole(path: Path) -> list[list[str]]:
         return list(csv.reader(file))
 
 
+@pytest.mark.releases
 @pytest.mark.parametrize("suffix", ["csv", "parquet", "jsonl"])
 def test_every_format_holds_the_same(tmp_path: Path, suffix: str) -> None:
     out = table(tmp_path, suffix)
@@ -103,6 +104,16 @@ def test_a_file_appears_whole_or_not_at_all(tmp_path: Path, monkeypatch) -> None
         write_whole(tmp_path / "a.png", b"new")
     assert (tmp_path / "a.png").read_bytes() == b"old"
     assert os.listdir(tmp_path) == ["a.png"]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs Linux's /dev/full")
+def test_a_full_disk_is_told_with_the_file_that_it_has_no_room_for(tmp_path: Path) -> None:
+    out = table(tmp_path)
+    out.unfinished.unlink()
+    out.unfinished.symlink_to("/dev/full")
+    with pytest.raises(OSError, match=r"No space left on device: '.*/landmarks.unfinished.csv'"):
+        out.add(rows("a.jpg"))
+    out.close()
 
 
 def test_an_output_folder_that_is_none(tmp_path: Path) -> None:

@@ -64,6 +64,7 @@ def in_browser(page: Path, *options: str) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=True, timeout=90).stdout
 
 
+@pytest.mark.releases
 def test_the_page_needs_nothing_but_itself(tmp_path: Path) -> None:
     for write in (write_photos, write_video):
         page = write(tmp_path).read_text(encoding="utf-8")

@@ -56,6 +56,7 @@ def test_openface_s_columns_in_openface_s_order() -> None:
     assert columns(68, 34) == [*PHOTO, *names[5:]]
 
 
+@pytest.mark.releases
 @pytest.mark.parametrize("video", [False, True])
 def test_every_value_stands_under_its_name(video: bool) -> None:
     face = found()

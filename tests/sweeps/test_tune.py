@@ -56,6 +56,7 @@ def test_gradients_equal_central_differences(derivatives, name):
         assert np.abs(found).max() > 1e-3  # so that the comparison says something
 
 
+@pytest.mark.releases
 def test_learned_settings_fit_better():
     model, photos = synthetic_model(jnp.float32), faces(np.float32, 8)
     poor = synthetic_config(reg_factor=np.array([400, 400], np.float32))

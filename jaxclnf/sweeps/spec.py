@@ -8,7 +8,8 @@
     seed = 0
     search = "grid"                       # or random, halving
     count = 100                           # settings that random and halving draw
-    base = "model"                        # or default, openface, openface-wild: what is not varied
+    base = "model"                        # what is not varied: the model's own settings, or a preset's:
+                                          # default, best, openface, openface-wild, openface2
 
     [vary]
     windows = [[11, 9, 7], [15, 11, 9]]   # static: compiled anew for each
@@ -26,11 +27,13 @@ import itertools
 import math
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
+from pydantic import AfterValidator, ConfigDict, Field, ValidationError
+from pydantic.dataclasses import dataclass
 
 from jaxclnf.config import PRESETS, FitConfig, from_plain, is_static
 from jaxclnf.config import setting as value_of
@@ -38,33 +41,39 @@ from jaxclnf.media.text_files import read_text
 from jaxclnf.types import Model
 
 BASES = ("model", *PRESETS)
-SEARCHES = ("grid", "random", "halving")
 MOST_SETTINGS = 10_000
 """Limit of a sweep's settings, beyond which it would never end."""
 
 _LARGEST = 1e30  # end of a range: float32 holds it, and the range's width
 
-_OPTIONS = {"datasets": list, "model": str, "faces": int, "seed": int, "search": str, "count": int}
-_OPTIONS |= {"base": str, "first_faces": int, "factor": int, "held_back": float, "vary": dict}
-
 Setting = dict[str, Any]
 """Values by the names of a specification's ``[vary]``, fit for JSON."""
 
 
-@dataclass(frozen=True)
+def _known_base(base: str) -> str:
+    if base not in BASES:
+        raise ValueError(f"expected one of {', '.join(BASES)}")
+    return base
+
+
+@dataclass(frozen=True, config=ConfigDict(strict=True))
 class Spec:
     """A sweep: the settings to try, and the faces to try them on."""
 
     datasets: tuple[Path, ...]
     settings: tuple[Setting, ...]
-    base: str = "model"
+    base: Annotated[str, AfterValidator(_known_base)] = "model"
     model: str | None = None
-    faces: int | None = None
-    held_back: float | None = None
-    seed: int = 0
-    search: str = "grid"
-    first_faces: int = 25  # number on which every setting of a halving search is tried
-    factor: int = 3  # one in so many settings goes on, to so many times the faces
+    faces: Annotated[int, Field(ge=1)] | None = None
+    held_back: Annotated[float, Field(gt=0, lt=1)] | None = None
+    seed: Annotated[int, Field(ge=0)] = 0
+    search: Literal["grid", "random", "halving"] = "grid"
+    # number of settings that random and halving draw
+    count: Annotated[int, Field(ge=1)] = 100
+    # number of faces on which every setting of a halving search is tried
+    first_faces: Annotated[int, Field(ge=1)] = 25
+    # one in so many settings goes on, to so many times the faces
+    factor: Annotated[int, Field(ge=2)] = 3
 
     def base_config(self, model: Model | None = None) -> FitConfig:
         """Give the settings that are varied; the defaults stand for a missing model's own."""
@@ -91,39 +100,44 @@ def read_spec(path: Path) -> Spec:
         table = tomllib.loads(read_text(path))
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is not TOML: {error}") from None
-    for name, value in table.items():
-        if name not in _OPTIONS:
-            raise ValueError(
-                f"{path}: {name!r} is not an option of sweeps; options are {', '.join(_OPTIONS)}"
-            )
-        if not isinstance(value, _OPTIONS[name]) or isinstance(value, bool):
-            raise ValueError(f"{path}: {name} = {value!r}, expected {_OPTIONS[name].__name__}")
-    for name, choices in (("search", SEARCHES), ("base", BASES)):
-        if table.get(name, next(iter(choices))) not in choices:
-            raise ValueError(f"{path}: {name} = {table[name]!r}, expected one of {', '.join(choices)}")
-    for name, least in (("faces", 1), ("count", 1), ("first_faces", 1), ("factor", 2), ("seed", 0)):
-        if table.get(name, least) < least:
-            raise ValueError(f"{path}: {name} = {table[name]}, expected at least {least}")
-    if not 0 < table.get("held_back", 0.1) < 1:
-        raise ValueError(f"{path}: held_back = {table['held_back']}, expected a share between 0 and 1")
-    if not table.get("datasets") or not table.get("vary"):
-        raise ValueError(f"{path}: a sweep needs datasets and a table [vary] of settings")
-    options = {k: v for k, v in table.items() if k not in ("vary", "count", "datasets", "model")}
-    spec = Spec(tuple(path.parent / str(d) for d in table["datasets"]), (), **options)
-    if model := table.get("model"):
-        local = path.parent / model
-        spec = replace(spec, model=str(local) if local.exists() else model)
     try:
-        settings = _draw(table["vary"], spec, table.get("count", 100))
+        vary, spec = table.pop("vary", None), _read_options(table, path.parent)
+        if not spec.datasets or not vary or not isinstance(vary, dict):
+            raise ValueError("a sweep needs datasets and a table [vary] of settings")
+        settings = _draw(vary, spec)
         for setting in settings:
             configure(spec.base_config(), setting)
+    except ValidationError as error:
+        raise ValueError(f"{path}: {_sentence(error)}") from None
     except (ValueError, TypeError) as error:
         raise ValueError(f"{path}: {error}") from None
     return replace(spec, settings=tuple(settings))
 
 
-def _draw(vary: Mapping[str, Any], spec: Spec, count: int) -> list[Setting]:
-    """List every combination of values, or ``count`` drawn by the seed."""
+def _read_options(table: Mapping[str, Any], folder: Path) -> Spec:
+    """Read everything but the settings to vary."""
+    known = {f.name for f in fields(Spec)} - {"settings"}
+    if unknown := next((name for name in table if name not in known), None):
+        options = ", ".join(sorted({*known, "vary"}))
+        raise ValueError(f"{unknown!r} is not an option of sweeps; options are {options}")
+    datasets = table.get("datasets", [])
+    if isinstance(datasets, list):
+        datasets = tuple(folder / str(name) for name in datasets)
+    spec = Spec(**{**table, "datasets": datasets, "settings": ()})
+    local = folder / (spec.model or "")
+    return replace(spec, model=str(local)) if spec.model and local.exists() else spec
+
+
+def _sentence(error: ValidationError) -> str:
+    """Say what the first wrong option is, and what was expected."""
+    first = error.errors()[0]
+    expected = first["msg"].replace("Value error, ", "").replace("Input should be", "expected")
+    return f"{first['loc'][0]} = {first['input']!r:.200}, {expected}"
+
+
+def _draw(vary: Mapping[str, Any], spec: Spec) -> list[Setting]:
+    """List every combination of values, or draw as many as the specification says by its seed."""
+    count = spec.count
     if spec.search == "grid":
         if ranges := [name for name, values in vary.items() if not isinstance(values, list)]:
             raise ValueError(f"{ranges[0]} is not a list; a range is for search = 'random' or 'halving'")

@@ -109,7 +109,7 @@ def ranked(results: Results, settings: Sequence[Setting], last: int) -> list[Set
 
 def describe(spec: Spec, model: Model, photos: Canvases) -> dict:
     """Describe a sweep so that it can be told from others, wherever its files are."""
-    plain = {k: v for k, v in asdict(spec).items() if k not in ("datasets", "model")}
+    plain = {k: v for k, v in asdict(spec).items() if k not in ("datasets", "model", "count")}
     if spec.base == "model":
         plain["base"] = spec.base_config(model).described()
     faces = hashlib.sha256(photos.points.tobytes()).hexdigest()[:16]

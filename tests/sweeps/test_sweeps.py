@@ -51,6 +51,7 @@ def photos() -> Canvases:
     return Canvases(np.stack(images), boxes, points, np.full(6, 80.0))
 
 
+@pytest.mark.releases
 def test_a_grid_is_every_combination_and_a_draw_repeats(tmp_path):
     grid = read_spec(written(tmp_path / "grid.toml"))
     assert len(grid.settings) == 6
@@ -86,8 +87,10 @@ def test_a_setting_changes_what_it_names():
         ('kernel = ["round"]', "", "kernel = 'round'"),
         ("windows = [[11, 9, 7, 5, 3]]", "", "expected scales for every one of 5"),
         ("windows = [[9, 9, 7, 7, 7]]\nscales = [[0, 1, 2, 2, 2]]", "", "expected reg_factor for every"),
-        (GOOD, 'search = "best"', "expected one of grid"),
-        (GOOD, "faces = 0", "expected at least 1"),
+        (GOOD, 'search = "best"', "search = 'best', expected 'grid', 'random' or 'halving'"),
+        (GOOD, 'base = "bset"', "base = 'bset', expected one of model, default"),
+        (GOOD, "faces = 0", "faces = 0, expected greater than or equal to 1"),
+        (GOOD, "faces = true", "faces = True, expected a valid integer"),
         (GOOD, 'search = "random"\ncount = 1000000000', "1,000,000,000 settings, expected at most 10,000"),
         ("\n".join(f'"sigma.{i}" = {[*range(1, 30)]}' for i in range(4)), "", "707,281 settings, expected"),
         ("sigma = []", "", "sigma = [], expected at least one value"),

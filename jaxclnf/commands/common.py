@@ -37,9 +37,11 @@ def check_writable(option: str, path: Path, inputs: Iterable[Path] = ()) -> None
 
 
 def progress(unit: str) -> Progress:
-    """Make a progress bar with rate and remaining time; it is silent unless the output is a terminal."""
+    """Make a progress bar with rate and remaining time; without a terminal it is a line a minute."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from jaxclnf.commands.progress_lines import ProgressLines
 
     class Rate(TextColumn):
         def render(self, task):
@@ -48,7 +50,8 @@ def progress(unit: str) -> Progress:
 
     garbage.as_usual()
     console = Console(stderr=True)
-    console.quiet = not console.is_terminal  # some releases end a bar that is not shown by a new line
+    if not console.is_terminal:
+        return ProgressLines(unit)
     columns = (
         TextColumn("{task.description}", markup=False),  # names may hold [brackets]
         BarColumn(),
@@ -56,7 +59,7 @@ def progress(unit: str) -> Progress:
         Rate(""),
         TimeRemainingColumn(),
     )
-    return Progress(*columns, console=console, disable=not console.is_terminal)
+    return Progress(*columns, console=console)
 
 
 def report_failures(failures: Iterable[Failure]) -> None:

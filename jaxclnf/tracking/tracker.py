@@ -1,8 +1,9 @@
 """Tracking faces through a video: a pure step from one frame's state to the next.
 
-Each face goes on from where its motion leads it, with the small windows (`FitConfig.tracking`); all faces of
-a frame are fitted together. Where a detection says otherwise, the fit starts from it, or yields to it.
-Detections start new faces and bring lost ones back; their numbers stay until a cut.
+Each face goes on from where its motion leads it, or with OpenFace's settings from where it was, with the
+small windows (`FitConfig.tracking`); all faces of a frame are fitted together. Where a detection says
+otherwise, the fit starts from it, or yields to it. Detections start new faces and bring lost ones back;
+their numbers stay until a cut.
 """
 
 from __future__ import annotations
@@ -129,7 +130,7 @@ def _followed(
     """Fit every track in the next frame; a lost one, or one that its detection overrules, has no success."""
     here = [i for i, track in enumerate(tracks) if not track.lost]
     said = [detections[of_track[i]] if i in of_track else None for i in range(len(tracks))]
-    results = fits(model, config, frame, [_expected(tracks[i], said[i]) for i in here])
+    results = fits(model, config, frame, [_expected(config, tracks[i], said[i]) for i in here])
     seen = [_absent(track) for track in tracks]
     for i, found in zip(here, results, strict=True):
         detection = said[i]
@@ -139,10 +140,10 @@ def _followed(
     return seen
 
 
-def _expected(track: Track, detection: np.ndarray | None) -> Expected:
+def _expected(config: TrackConfig, track: Track, detection: np.ndarray | None) -> Expected:
     """Predict a face's place: by its motion or, if that is far off, by its detection."""
-    box = _predicted_box(track)
-    tolerated = CORRECTS if track.is_young or track.is_fast else OVERRULES
+    box = _predicted_box(track) if config.anticipates else track.box
+    tolerated = CORRECTS if config.anticipates and (track.is_young or track.is_fast) else OVERRULES
     if detection is not None and _off(track, detection, box) > tolerated:
         box = box + np.append(_said(track, detection) - middle(box), [0, 0])
     move = (box - track.box)[:2].astype(np.asarray(track.params.translation).dtype)

@@ -56,6 +56,11 @@ class TrackConfig:
             self, validator=validator, succeeds=JUST_ABOVE, appears=JUST_ABOVE, doubtful=JUST_ABOVE
         )
 
+    @property
+    def anticipates(self) -> bool:
+        """Tell whether motion and detections say where a face is expected; OpenFace's settings do without."""
+        return self.fit.kernel != "grid"
+
     @cached_property
     def going_on(self) -> FitConfig:
         """Settings for a face that goes on from its last place: the small windows."""

@@ -12,13 +12,10 @@ from jaxclnf.commands import choices, common, options
 
 
 def calibrate(
-    datasets: Annotated[list[Path], typer.Argument(help="Folders with photos and points.npz or .pts files.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="The model to write, a .npz.")],
+    datasets: options.DatasetsArgument,
+    out: options.ModelFileOption,
     model: options.ModelOption = None,
-    landmarks: Annotated[
-        str | None,
-        typer.Option(help="The dataset's landmarks that the model has: 36+39,42+45,30,48-54 (+ averages)."),
-    ] = None,
+    landmarks: options.LandmarksOption = None,
     draws: Annotated[
         int,
         typer.Option(min=1, max=20, help="How often each photo is made harder, by chance."),

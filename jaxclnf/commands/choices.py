@@ -24,12 +24,37 @@ class Settled(NamedTuple):
     openface: OpenFaceTables | None
 
 
-def settle_fits(
-    model: Model, config: FitConfig, model_name: str | None, validator_name: str | None, release: str | None
-) -> Settled:
-    """Add to a model and settings the validator and OpenFace's tables that a user asks for."""
-    judge = validator(validator_name, model, model_name)
-    return Settled(model, config, judge, openface_tables(release, model, config))
+class FitAsked(NamedTuple):
+    """What a user asks of every fit of a run, by the options that `fit` and `track` share."""
+
+    model: str | None
+    preset: Preset
+    multi_view: bool
+    parts: str | None
+    settings: list[str] | None
+    gaze: bool
+    detector: str | None
+    validator: str | None
+    camera: str | None
+    certainty: bool
+    openface_columns: str | None
+
+    def told(self) -> dict[str, Any]:
+        """Describe what is asked for beside model and settings, by which a resumed run is recognised."""
+        told = {"detector": detector_name(self.detector, self.preset), "camera": self.camera}
+        told |= described_validator(self.validator)
+        return told | ({"certainty": True} if self.certainty else {})
+
+    def settled(self, of_video: bool = False) -> Settled:
+        """Open the model and settle what fits the faces of photos, or of a video."""
+        model, several = use_model(self.model), self.multi_view
+        if of_video:  # OpenFace 2 tries all its starts wherever its detector finds a face in a video
+            from jaxclnf.models.network_presets import has_cen
+
+            several = several or self.preset == Preset.openface2 or has_cen(model)
+        config = asked_config(self.preset, several, self.parts, self.settings, model, self.gaze)
+        judge = validator(self.validator, model, self.model)
+        return Settled(model, config, judge, openface_tables(self.openface_columns, model, config))
 
 
 def detector_name(name: str | None, preset: Preset) -> str | None:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def evaluate(
-    datasets: Annotated[list[Path], typer.Argument(help="Folders with photos and points.npz or .pts files.")],
+    datasets: options.DatasetsArgument,
     model: Annotated[
         list[str] | None,
         typer.Option(
@@ -38,18 +38,15 @@ def evaluate(
     multi_view: options.MultiViewOption = False,
     parts: options.PartsOption = None,
     set_: options.SetOption = None,
-    landmarks: Annotated[
-        str | None,
-        typer.Option(help="The dataset's landmarks that the model has: 36+39,42+45,30,48-54 (+ averages)."),
-    ] = None,
+    landmarks: options.LandmarksOption = None,
     held_back: Annotated[
         bool, typer.Option("--held-back", help="Leave out the faces that a model says it learned from.")
     ] = False,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for faces.csv and ced.png.")] = Path(
         "eval"
     ),
-    cluster: on_cluster.ClusterOption = None,
-    workers: on_cluster.WorkersOption = None,
+    cluster: options.ClusterOption = None,
+    workers: options.WorkersOption = None,
 ) -> None:
     """Fit annotated faces from their boxes and compare with the truth.
 

@@ -58,32 +58,26 @@ def fit_command(
     ] = None,
     crops: Annotated[int, typer.Option(min=0, max=4096, help="Cut faces out, so many pixels wide.")] = 0,
     margin: Annotated[float, typer.Option(min=0, max=5, help="Margin around the face in crops.")] = 0.3,
-    report: Annotated[bool | None, typer.Option(help="Write report.html; not on a cluster.")] = None,
+    report: options.ReportOption = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run.")] = False,
-    cluster: on_cluster.ClusterOption = None,
-    workers: on_cluster.WorkersOption = None,
-    shard: on_cluster.ShardOption = None,
-    gpus: on_cluster.GpusOption = None,
-    readers: on_cluster.ReadersOption = None,
+    cluster: options.ClusterOption = None,
+    workers: options.WorkersOption = None,
+    shard: options.ShardOption = None,
+    gpus: options.GpusOption = None,
+    readers: options.ReadersOption = None,
 ) -> None:
     """Find faces and their landmarks on photos: one table, and a picture of each photo."""
-    chosen = choices.detector_name(detector, preset)
-    told = {"boxes": _digest(boxes), "faces": faces, "detector": chosen, "camera": camera}
-    told |= choices.described_validator(validator) | ({"certainty": True} if certainty else {})
-
-    def settled() -> choices.Settled:
-        engine = choices.use_model(model)
-        config = choices.asked_config(preset, multi_view, parts, set_, engine, gaze)
-        return choices.settle_fits(engine, config, model, validator, openface_columns)
-
-    view = choices.camera(camera)
+    settings = preset, multi_view, parts, set_, gaze
+    asked = choices.FitAsked(model, *settings, detector, validator, camera, certainty, openface_columns)
+    told = {"boxes": _digest(boxes), "faces": faces, **asked.told()}
+    view, chosen = choices.camera(camera), told["detector"]
     there = on_cluster.given(cluster, workers=workers, shard=shard, gpus=gpus, readers=readers)
     if there is not None:
         on_cluster.check_tables(report, format)
         largest = faces is WhichFaces.largest
         beside = bool(pictures), crops, margin
         what = PhotosAsked(photos, boxes, view, chosen, largest, certainty, *beside)
-        fit_on_cluster(what, settled, told, out, resume, there)
+        fit_on_cluster(what, asked.settled, told, out, resume, there)
         return
     import numpy  # noqa: F401 (before threads that import it too)
 
@@ -106,7 +100,7 @@ def fit_command(
     with OutputFolder(place) as folder:
         folder.protect([*photos, *found, *filter(None, (boxes, model, validator))])
         folder.claim(f"landmarks.{format}", *unfinished_names("landmarks"), "failures.csv", "report.html")
-        engine, config, judge, also = settled()
+        engine, config, judge, also = asked.settled()
         told |= choices.run_description(engine, config)
         files = PhotoFiles(folder, found, engine, Extras(pictures is not False, crops, margin, also))
         folder.save()

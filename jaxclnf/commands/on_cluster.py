@@ -1,4 +1,4 @@
-"""Helpers of the sub-commands that run on a cluster: options, workers, progress."""
+"""Helpers of the sub-commands that run on a cluster: what is asked for, workers, progress."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import typer
 
@@ -23,28 +23,6 @@ if TYPE_CHECKING:
     from jaxclnf.commands.choices import Settled
     from jaxclnf.media.inputs import Failure
 
-ClusterOption = Annotated[
-    str | None,
-    typer.Option(
-        "--cluster",
-        metavar="ADDRESS",
-        help="Work on a Ray cluster: local (started here), auto, or HOST:PORT; see docs/on-a-cluster.md.",
-    ),
-]
-WorkersOption = Annotated[
-    int | None, typer.Option(min=1, help="Largest number of workers on the cluster; else one a processor.")
-]
-ShardOption = Annotated[
-    int | None, typer.Option(min=1, help="Photos that a worker takes at a time, on a cluster; else 200.")
-]
-GpusOption = Annotated[
-    float | None,
-    typer.Option("--gpus", min=0, help="GPUs of each worker that fits, on a cluster: 1, 0.25, ..."),
-]
-ReadersOption = Annotated[
-    int | None,
-    typer.Option(min=0, help="Workers on a cluster that only read photos and find faces for the others."),
-]
 SAY_EVERY = 10.0  # seconds, where the output is no terminal
 GRACE = 15.0  # seconds after Ctrl-C in which a cluster that was started here ends
 

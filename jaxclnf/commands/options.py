@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
@@ -30,6 +31,14 @@ class Format(StrEnum):
     jsonl = "jsonl"
 
 
+DatasetsArgument = Annotated[
+    list[Path], typer.Argument(help="Folders with photos and points.npz or .pts files.")
+]
+LandmarksOption = Annotated[
+    str | None,
+    typer.Option(help="The dataset's landmarks that the model has: 36+39,42+45,30,48-54 (+ averages)."),
+]
+ModelFileOption = Annotated[Path, typer.Option("--out", "-o", help="The model to write, a .npz.")]
 FormatOption = Annotated[Format | None, typer.Option(help="Format of the table; else csv.")]
 ModelOption = Annotated[
     str | None,
@@ -100,4 +109,27 @@ DetectorOption = Annotated[
         help="Face detector: libface, hog (dlib's, which OpenFace uses), yunet or retinaface; "
         "by default hog with OpenFace's presets, else libface.",
     ),
+]
+ReportOption = Annotated[bool | None, typer.Option(help="Write report.html; not on a cluster.")]
+ClusterOption = Annotated[
+    str | None,
+    typer.Option(
+        "--cluster",
+        metavar="ADDRESS",
+        help="Work on a Ray cluster: local (started here), auto, or HOST:PORT; see docs/on-a-cluster.md.",
+    ),
+]
+WorkersOption = Annotated[
+    int | None, typer.Option(min=1, help="Largest number of workers on the cluster; else one a processor.")
+]
+ShardOption = Annotated[
+    int | None, typer.Option(min=1, help="Photos that a worker takes at a time, on a cluster; else 200.")
+]
+GpusOption = Annotated[
+    float | None,
+    typer.Option("--gpus", min=0, help="GPUs of each worker that fits, on a cluster: 1, 0.25, ..."),
+]
+ReadersOption = Annotated[
+    int | None,
+    typer.Option(min=0, help="Workers on a cluster that only read photos and find faces for the others."),
 ]

@@ -26,8 +26,8 @@ def sweep(
     save: Annotated[
         Path | None, typer.Option(help="Write a copy of the model, with the best setting as its own.")
     ] = None,
-    cluster: on_cluster.ClusterOption = None,
-    workers: on_cluster.WorkersOption = None,
+    cluster: options.ClusterOption = None,
+    workers: options.WorkersOption = None,
 ) -> None:
     """Try many settings of a fit on annotated faces.
 

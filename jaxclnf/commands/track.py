@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -53,10 +54,10 @@ def track(
     pictures: Annotated[
         bool | None, typer.Option(help="Write the annotated video; on a cluster only if given.")
     ] = None,
-    report: Annotated[bool | None, typer.Option(help="Write report.html; not on a cluster.")] = None,
+    report: options.ReportOption = None,
     resume: Annotated[bool, typer.Option("--resume", help="Skip videos that have a table.")] = False,
-    cluster: on_cluster.ClusterOption = None,
-    workers: on_cluster.WorkersOption = None,
+    cluster: options.ClusterOption = None,
+    workers: options.WorkersOption = None,
 ) -> None:
     """Follow faces through videos: a table and an annotated copy of each."""
     import cv2
@@ -65,7 +66,6 @@ def track(
     from jaxclnf.cores import n_cores
     from jaxclnf.media.inputs import Failure, failed
     from jaxclnf.media.video_sources import absence, find_videos, is_missing, open_video
-    from jaxclnf.models.network_presets import has_cen
     from jaxclnf.output.growing_table import write_failures
     from jaxclnf.output.report import report_videos
     from jaxclnf.output.run_folder import OutputFolder
@@ -74,19 +74,13 @@ def track(
     from jaxclnf.tracking import TrackConfig
     from jaxclnf.tracking.smoothing import OFFLINE, ONLINE
 
-    view, chosen = choices.camera(camera), choices.detector_name(detector, preset)
-    told = {"faces": faces, "detector": chosen, "camera": camera, "fps": fps, "frames": frames}
+    settings = preset, multi_view, parts, set_, gaze
+    asked = choices.FitAsked(model, *settings, detector, validator, camera, certainty, openface_columns)
+    told = {"faces": faces, "fps": fps, "frames": frames, **asked.told()}
+    view, chosen = choices.camera(camera), told["detector"]
     smoothing = {"none": None, "online": ONLINE, "offline": OFFLINE}[smooth]
     told |= {} if smoothing is None else {"smooth": smooth}
-    told |= choices.described_validator(validator) | ({"certainty": True} if certainty else {})
-
-    def settled() -> choices.Settled:
-        engine = choices.use_model(model)
-        # OpenFace 2 tries all its starts wherever its detector finds a face in a video.
-        several = multi_view or preset == options.Preset.openface2 or has_cen(engine)
-        config = choices.asked_config(preset, several, parts, set_, engine, gaze)
-        return choices.settle_fits(engine, config, model, validator, openface_columns)
-
+    settled = partial(asked.settled, of_video=True)
     there = on_cluster.given(cluster, workers=workers)
     if there is not None:
         on_cluster.check_tables(report, format)
@@ -103,11 +97,11 @@ def track(
     with OutputFolder(place) as folder:
         folder.protect([*videos, *found.sources, *found.passed_over, *filter(None, (model, validator))])
         folder.claim(*BESIDE_VIDEOS)
-        engine, settings, judge, also = settled()
-        settings = jax.device_put(settings)
+        engine, config, judge, also = settled()
+        config = jax.device_put(config)
         cv2.setNumThreads(max(1, n_cores() // 2))  # as many as serve it best beside the threads of a run
-        config = TrackConfig(settings, max_faces=faces).validated(judge)
-        told |= choices.run_description(engine, settings)
+        tracking = TrackConfig(config, max_faces=faces).validated(judge)
+        told |= choices.run_description(engine, config)
         plan = plan_videos(folder, found.sources, format, pictures, told)
         for files in plan:
             if resume and files.is_done():
@@ -115,8 +109,8 @@ def track(
                 continue
             try:
                 video = open_video(files.source, fps)
-                files.begin(engine, settings, video, pictures, also, certainty)
-                run = islice(follow(engine, config, video, view, chosen, smoothing), frames)
+                files.begin(engine, config, video, pictures, also, certainty)
+                run = islice(follow(engine, tracking, video, view, chosen, smoothing), frames)
                 failures += _write(video, run, files, frames)
             except ValueError as error:
                 failures.append(Failure(files.source, str(error)))

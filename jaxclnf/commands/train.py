@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from jaxclnf.commands import common
+from jaxclnf.commands import common, options
 from jaxclnf.commands.train_networks import networks_further, parsed, recipes_for, with_networks
 
 if TYPE_CHECKING:
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 
 def train_command(
-    datasets: Annotated[list[Path], typer.Argument(help="Folders with photos and points.npz or .pts files.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="The model to write, a .npz.")],
+    datasets: options.DatasetsArgument,
+    out: options.ModelFileOption,
     landmarks: Annotated[
         str | None,
         typer.Option(help="The dataset's landmarks to learn: 36+39,42+45,30,48,54 (+ averages)."),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from jaxclnf.config import FitConfig
@@ -13,48 +13,6 @@ if TYPE_CHECKING:
     from jaxclnf.types import Camera, Model, Validator
 from jaxclnf.commands.common import warn
 from jaxclnf.commands.options import OPENFACES, Preset
-
-
-class Settled(NamedTuple):
-    """A run's model, its settings, the validator of its fits, and OpenFace's tables if asked for."""
-
-    model: Model
-    config: FitConfig
-    validator: Validator | None
-    openface: OpenFaceTables | None
-
-
-class FitAsked(NamedTuple):
-    """What a user asks of every fit of a run, by the options that `fit` and `track` share."""
-
-    model: str | None
-    preset: Preset
-    multi_view: bool
-    parts: str | None
-    settings: list[str] | None
-    gaze: bool
-    detector: str | None
-    validator: str | None
-    camera: str | None
-    certainty: bool
-    openface_columns: str | None
-
-    def told(self) -> dict[str, Any]:
-        """Describe what is asked for beside model and settings, by which a resumed run is recognised."""
-        told = {"detector": detector_name(self.detector, self.preset), "camera": self.camera}
-        told |= described_validator(self.validator)
-        return told | ({"certainty": True} if self.certainty else {})
-
-    def settled(self, of_video: bool = False) -> Settled:
-        """Open the model and settle what fits the faces of photos, or of a video."""
-        model, several = use_model(self.model), self.multi_view
-        if of_video:  # OpenFace 2 tries all its starts wherever its detector finds a face in a video
-            from jaxclnf.models.network_presets import has_cen
-
-            several = several or self.preset == Preset.openface2 or has_cen(model)
-        config = asked_config(self.preset, several, self.parts, self.settings, model, self.gaze)
-        judge = validator(self.validator, model, self.model)
-        return Settled(model, config, judge, openface_tables(self.openface_columns, model, config))
 
 
 def detector_name(name: str | None, preset: Preset) -> str | None:

@@ -2,55 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from jaxclnf.commands import on_cluster
+from jaxclnf.commands.asked import PhotosAsked
 
 if TYPE_CHECKING:
     from jaxclnf.cluster.pool import PoolStage
     from jaxclnf.cluster.shards import Shard
-    from jaxclnf.commands.choices import Settled
     from jaxclnf.media.inputs import Failure
     from jaxclnf.output.photo_files import Extras
-    from jaxclnf.types import Camera
-
-
-class PhotosAsked(NamedTuple):
-    """The photos that a user asks for, the source of their boxes, and the files to write of each."""
-
-    arguments: list[str]
-    boxes: str | None  # where a table of them lies
-    camera: Camera | None
-    detector: str | None
-    only_largest: bool
-    certainty: bool
-    pictures: bool
-    crops: int
-    margin: float
 
 
 def fit_on_cluster(
     asked: PhotosAsked,
-    settled: Callable[[], Settled],
     told: dict[str, Any],
     out: str,
     resume: bool,
     there: on_cluster.Asked,
 ) -> None:
-    """Fit photos into a folder of Parquet parts; ``settled`` gives what fits them."""
+    """Fit photos into a folder of Parquet parts."""
     from jaxclnf.cluster.photo_shards import LANDMARKS, PhotoJob
     from jaxclnf.cluster.places import Store
     from jaxclnf.output.photo_files import Extras
     from jaxclnf.output.photo_pipeline import photo_columns
 
-    (model, config, validator, openface), told = on_cluster.settle(settled, told, asked.arguments)
+    view, detector = asked.fits.seen_by(), asked.fits.chosen_detector()
+    (model, config, validator, openface), told = on_cluster.settle(asked.fits.settled, told, asked.arguments)
     extras = Extras(asked.pictures, asked.crops, asked.margin, openface)
     told |= {"written": extras} if extras.endings else {}
-    store, columns = Store(out), photo_columns(model, config, asked.certainty)
-    job = PhotoJob(store, columns, asked.camera, asked.detector, asked.only_largest, asked.boxes, extras)
+    store, columns = Store(out), photo_columns(model, config, asked.fits.certainty)
+    job = PhotoJob(store, columns, view, detector, asked.only_largest, asked.boxes, extras)
     plan, arrays = partial(_plan, asked, extras, there.shard), (model, config, validator)
     work = on_cluster.FolderRun(LANDMARKS, "photos", told, plan, _stages(there), arrays, job)
     on_cluster.into_folder(work, store, resume, there)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from jaxclnf.cluster.pool import Pool, PoolStage
     from jaxclnf.cluster.shards import Shard
     from jaxclnf.cluster.worker import Function
-    from jaxclnf.commands.choices import Settled
+    from jaxclnf.commands.asked import Settled
     from jaxclnf.media.inputs import Failure
 
 SAY_EVERY = 10.0  # seconds, where the output is no terminal

@@ -37,7 +37,7 @@ from pydantic.dataclasses import dataclass
 
 from jaxclnf.config import PRESETS, FitConfig, from_plain, is_static
 from jaxclnf.config import setting as value_of
-from jaxclnf.media.text_files import read_text
+from jaxclnf.media.text_files import no_file, read_text
 from jaxclnf.types import Model
 
 BASES = ("model", *PRESETS)
@@ -96,6 +96,8 @@ class Spec:
 
 def read_spec(path: Path) -> Spec:
     """Read a specification; raises ValueError if it is wrong."""
+    if problem := no_file(path):
+        raise ValueError(f"{path} {problem}; give a TOML file of settings to try")
     try:
         table = tomllib.loads(read_text(path))
     except (ValueError, RecursionError) as error:

@@ -17,7 +17,7 @@ CASES = {
     ("convert", "main.txt", "nowhere/a.npz"): "in a folder that exists",
     ("calibrate", "faces", "--out", "model.npz", "--model", "model.npz"): "model.npz is an input",
     ("calibrate", "faces", "--out", "link.npz", "--model", "model.npz"): "link.npz is an input",
-    ("sweep", "nowhere.toml"): "nowhere.toml: No such file or directory",
+    ("sweep", "nowhere.toml"): "nowhere.toml does not exist; give a TOML file",
     ("sweep", "faces/0.png"): "faces/0.png is not TOML",
 }
 

@@ -1,0 +1,148 @@
+"""``jaxclnf fit`` on one machine: photos are read, fitted and written beside each other."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import typer
+
+from jaxclnf.commands import choices, common
+from jaxclnf.commands.asked import PhotosAsked
+from jaxclnf.commands.interrupt import on_interrupt
+
+if TYPE_CHECKING:
+    from jaxclnf.media.inputs import Failure
+    from jaxclnf.media.read_and_detect import Looked
+    from jaxclnf.output.growing_table import Table
+    from jaxclnf.output.photo_files import PhotoFiles
+    from jaxclnf.output.photo_pipeline import Photo
+
+
+def fit_here(
+    asked: PhotosAsked, told: dict[str, Any], place: Path, format: str, report: bool, resume: bool
+) -> None:
+    """Fit photos into a folder: a table, pictures, crops, a report."""
+    view = asked.fits.seen_by()
+    import numpy  # noqa: F401 (before threads that import it too)
+
+    from jaxclnf.batch.overlap import background, begun
+    from jaxclnf.media.inputs import Failure
+
+    inputs = background(_inputs, asked, resume)  # while JAX is imported, which is slow
+    from jaxclnf.media.images import no_photo
+    from jaxclnf.output.growing_table import unfinished_names, write_failures
+    from jaxclnf.output.photo_files import Extras, PhotoFiles
+    from jaxclnf.output.photo_pipeline import fit_loaded, photo_columns, with_cameras
+    from jaxclnf.output.run_folder import OutputFolder
+    from jaxclnf.output.whole_files import path_cell
+
+    found, looked, failures, passed_over = inputs.result()
+    common.say_passed_over(passed_over)
+    missing = [Failure(str(path), no_photo(path)) for path in found if not path.is_file()]
+    common.require_one(len(found), missing, failures)
+    own = filter(None, (asked.boxes, asked.fits.model, asked.fits.validator))
+    with OutputFolder(place) as folder:
+        folder.protect([*asked.arguments, *found, *own])
+        folder.claim(f"landmarks.{format}", *unfinished_names("landmarks"), "failures.csv", "report.html")
+        engine, config, judge, also = asked.fits.settled()
+        told |= choices.run_description(engine, config)
+        files = PhotoFiles(folder, found, engine, Extras(asked.pictures, asked.crops, asked.margin, also))
+        folder.save()
+        names = photo_columns(engine, config, asked.fits.certainty)
+        table = _table(place / f"landmarks.{format}", names, told, found, resume)
+        todo = [path for path in found if path_cell(str(path)) not in table.done]
+        fitted = begun(fit_loaded(engine, with_cameras(looked(todo), view), config, judge))
+        page = background(_page, report)  # while programs load
+        failures += _write(table, files, fitted, len(found) - len(todo), len(todo))
+        write_failures(place / "failures.csv", failures)
+        if write_page := page.result():
+            shown = {path_cell(str(path)): files.picture(str(path)) for path in found}
+            failures += common.tried(write_page, place / "report.html", table.path, shown, failures)
+    common.report_failures(failures)
+
+
+class Inputs(NamedTuple):
+    """The photos, the way to look at those that are to be fitted, and arguments that cannot be used."""
+
+    found: list[Path]
+    looked: Callable[[list[Path]], Iterator[Looked | Failure]]
+    failures: list[Failure]
+    passed_over: list[Path]
+
+
+def _inputs(asked: PhotosAsked, resume: bool) -> Inputs:
+    """Find the photos that arguments stand for; unless a run resumes, the first are looked at already."""
+    from jaxclnf.batch.overlap import begun
+    from jaxclnf.media.box_tables import boxes_of, boxes_without_photo, names_of_others, read_boxes
+    from jaxclnf.media.inputs import find_photos
+    from jaxclnf.media.read_and_detect import detected, look_at
+
+    table = Path(asked.boxes) if asked.boxes else None
+    own = read_boxes(table) if table else {}
+    found = find_photos(asked.arguments)
+    if table is None:
+        source, failures = detected(asked.only_largest, asked.fits.chosen_detector()), found.failures
+    else:
+        source = partial(boxes_of, boxes=own, table=table)
+        failures = boxes_without_photo(own, table) + found.failures
+        common.say_unused(names_of_others(own, found.paths, table), table)
+    if resume:
+        return Inputs(found.paths, lambda todo: look_at(todo, source), failures, found.passed_over)
+    looked = begun(look_at(found.paths, source))
+    return Inputs(found.paths, lambda todo: looked, failures, found.passed_over)
+
+
+def _page(wanted: bool) -> Callable[..., None] | None:
+    """Import the writer of the report, if it is wanted."""
+    if not wanted:
+        return None
+    from jaxclnf.output.report import page_template, report_photos
+
+    page_template()
+    return report_photos
+
+
+def _table(path: Path, names: list[str], told: dict, photos: Sequence[Path], resume: bool) -> Table:
+    """Open the run's table, which recognises each photo by its size and time of change."""
+    from jaxclnf.output.growing_table import Table, stamp
+    from jaxclnf.output.whole_files import path_cell
+
+    here = os.getcwd() if any(not photo.is_absolute() for photo in photos) else ""
+    stamps = {path_cell(str(photo)): stamp(photo) for photo in photos}
+    return Table(path, names, "source", {"folder": here, **told}, resume, stamps)
+
+
+def _write(
+    table: Table, files: PhotoFiles, fitted: Iterator[Photo | Failure], n_done: int, n_left: int
+) -> list[Failure]:
+    """Write rows and pictures as photos are fitted; returns the failures."""
+    from jaxclnf.batch.overlap import ahead
+    from jaxclnf.cores import n_cores
+    from jaxclnf.media.inputs import Failure
+    from jaxclnf.media.read_and_detect import PIXELS_AHEAD
+    from jaxclnf.output.photo_pipeline import photo_rows, pixels_held
+
+    on_interrupt(f"stopped; {table.unfinished} holds what is done, --resume goes on")
+    failures: list[Failure] = []
+    try:
+        with common.progress("photos") as bar:
+            task = bar.add_task("fitting", total=n_done + n_left, completed=n_done)
+            writers = max(1, n_cores() // 2)
+            written = ahead(files.write, fitted, writers, writers + 3, cost=pixels_held, most=PIXELS_AHEAD)
+            for photo, failure in written:
+                if isinstance(photo, Failure):
+                    failures.append(photo)
+                else:
+                    table.add(photo_rows(table.columns, photo, str(photo.path)))
+                    failures += [failure] if failure else []
+                bar.advance(task)
+                del photo
+        table.finish()
+    finally:
+        table.close()
+    typer.echo(f"{table.path}: {common.counted(table.count, 'photo')}")
+    return failures

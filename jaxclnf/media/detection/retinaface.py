@@ -36,7 +36,7 @@ _TO_LANDMARKS = BoxMap(shift=(-0.019, 0.254), stretch=(1.040, 0.754))
 _local = threading.local()  # OpenCV's network keeps its pictures: one a thread
 
 
-def is_installed() -> bool:
+def has_weights() -> bool:
     """Tell whether the package that carries the weights is installed."""
     return _weights_file() is not None
 

@@ -7,6 +7,7 @@ import pickle
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import update_wrapper
+from inspect import signature
 from threading import RLock
 from typing import Any, Generic, ParamSpec, TypeVar
 
@@ -24,6 +25,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 _compiling = RLock()
+_MOST_LEAVES = 2000  # arrays in arguments; a picture as lists is an argument for each pixel
 
 
 def keep(function: Callable[P, R]) -> Kept[P, R]:
@@ -45,6 +47,15 @@ class Kept(Generic[P, R]):
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         leaves, structure = jax.tree.flatten((args, kwargs))
+        if len(leaves) > _MOST_LEAVES:
+            self._check(args, kwargs)
+        try:
+            return self._called(leaves, structure, args, kwargs)
+        except TypeError:
+            self._check(args, kwargs)
+            raise
+
+    def _called(self, leaves: list, structure: Any, args: tuple, kwargs: dict) -> R:
         if _is_unusual() or not _all_here(leaves):
             return self._jitted(*args, **kwargs)
         kind = structure, tuple((a.shape, a.dtype, getattr(a, "weak_type", False)) for a in leaves)
@@ -54,6 +65,15 @@ class Kept(Generic[P, R]):
         if cache_folder.place() is None:
             return self._jitted(*args, **kwargs)
         return self._first(kind, args, kwargs)
+
+    def _check(self, args: tuple, kwargs: dict) -> None:
+        """Raise ValueError for an argument that is no array of numbers that JAX has."""
+        for name, value in signature(self).bind(*args, **kwargs).arguments.items():
+            problem = next(filter(None, map(_no_array, jax.tree.leaves(value))), "")
+            if isinstance(value, list) and value and isinstance(value[0], list):
+                problem = "lists of lists"
+            if problem:
+                raise ValueError(f"{self.__name__}: {name} holds {problem}, expected arrays of real numbers")
 
     def _first(self, kind: Any, args: tuple, kwargs: dict) -> R:
         """Make the first call of its kind: read the program from the cache, or compile and keep it."""
@@ -113,6 +133,15 @@ def _all_here(leaves: list) -> bool:
         return is_array and leaf.sharding.device_set == here
 
     return all(map(is_here, leaves))
+
+
+def _no_array(leaf: Any) -> str:
+    """Say what an argument is instead of an array of numbers; empty if it is one."""
+    if isinstance(leaf, np.ndarray | np.generic):
+        known = leaf.dtype.kind in "biuf" or jnp.issubdtype(leaf.dtype, jnp.floating)
+        return "" if known and leaf.dtype.isnative else f"an array of {leaf.dtype.str}"
+    is_number = isinstance(leaf, int | float) or hasattr(leaf, "dtype") or hasattr(leaf, "__jax_array__")
+    return "" if is_number else f"a {type(leaf).__name__}"
 
 
 def _device() -> Any:

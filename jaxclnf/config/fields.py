@@ -122,7 +122,7 @@ class Settings:
             if rule is None or isinstance(value, jax.Array):
                 continue
             if not rule.allows(value):
-                raise ValueError(f"{f.name} = {_plain(value)!r}, expected {rule.expected}")
+                raise ValueError(f"{f.name} = {_plain(value)!r:.200}, expected {rule.expected}")
             if not f.metadata.get("static") and not isinstance(value, np.ndarray | np.generic):
                 object.__setattr__(self, f.name, np.asarray(value, np.float32)[()])
 

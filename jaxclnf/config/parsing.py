@@ -17,7 +17,7 @@ def from_plain(name: str, value: Any) -> Any:
         try:
             return np.radians(np.array(value, np.float32))
         except (TypeError, ValueError):
-            raise ValueError(f"{name} = {value!r}, expected lists of three angles in degrees") from None
+            raise ValueError(f"{name} = {value!r:.200}, expected lists of three angles in degrees") from None
     traced = field in WHOLE and field != "parts" and not WHOLE[field].metadata.get("static")
     return np.array(value, np.float32) if traced and isinstance(value, list) else value
 

@@ -42,7 +42,9 @@ class Presets(FitFields):
 
     @classmethod
     def named(cls, name: str) -> Self:
-        """Make the settings of one of `PRESETS`."""
+        """Make the settings of one of `PRESETS`; raises ValueError for another name."""
+        if name not in PRESETS:
+            raise ValueError(f"there is no preset {name!r:.200}; presets are {', '.join(PRESETS)}")
         return cls() if name == "default" else getattr(cls, name.replace("-", "_"))()
 
     @classmethod

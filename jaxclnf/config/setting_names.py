@@ -117,7 +117,7 @@ def _changed_stages(stages: Sequence[Stage], changes: Mapping[str, Any]) -> tupl
         head, _, number = name.partition(".")
         if number:
             if np.ndim(value):
-                raise ValueError(f"{name!r} = {value!r}, expected one value, for one stage")
+                raise ValueError(f"{name!r} = {value!r:.200}, expected one value, for one stage")
             table[COLUMNS[head].name][_number(stages, name, number)] = value
     columns = {
         field.name: _continued(name, table[field.name], n, name in changes) for name, field in COLUMNS.items()
@@ -131,7 +131,7 @@ def _spread(name: str, value: Any, n: int, n_before: int) -> list[Any]:
     if name == "between_views":
         numbers = list(np.atleast_1d(np.asarray(value, object)))
         if any(isinstance(number, bool | np.bool_) or number not in range(n) for number in numbers):
-            raise ValueError(f"{name} = {value!r}, expected numbers of the {n} stages, counted from 0")
+            raise ValueError(f"{name} = {value!r:.200}, expected numbers of the {n} stages, counted from 0")
         return [i in numbers for i in range(n)]
     if name in ("windows", "scales", "keep"):
         values = list(np.atleast_1d(np.asarray(value, object)))
@@ -139,7 +139,7 @@ def _spread(name: str, value: Any, n: int, n_before: int) -> list[Any]:
     if not np.ndim(value):
         return [value] * n
     if len(value) not in (n, max(n, n_before)):
-        raise ValueError(f"{name} = {value!r}, expected one value, or {n}, for {n} stages")
+        raise ValueError(f"{name} = {value!r:.200}, expected one value, or {n}, for {n} stages")
     return [value[i] for i in range(len(value))]
 
 

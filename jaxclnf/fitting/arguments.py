@@ -5,7 +5,15 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxclnf.config import FitConfig
-from jaxclnf.types import Model
+from jaxclnf.types import FaceParams, Model
+
+
+def check_kinds(model: object, config: object) -> None:
+    """Raise ValueError for a model or settings that are something else."""
+    for name, value, expected in (("model", model, Model), ("config", config, FitConfig | None)):
+        if not isinstance(value, expected):
+            wanted = "jaxclnf.load_model() gives one" if name == "model" else "jaxclnf.FitConfig() makes one"
+            raise ValueError(f"the {name} is of type {type(value).__name__}; {wanted}")
 
 
 def check_batch(images, boxes) -> None:
@@ -21,11 +29,22 @@ def check_batch(images, boxes) -> None:
 
 
 def check_images(images, ndim: int) -> None:
-    """Raise ValueError for images of another number of axes than ``ndim``, or without pixels."""
+    """Raise ValueError for images of another number of axes than ``ndim``, no pixels, no real values."""
+    if jnp.issubdtype(images.dtype, jnp.complexfloating):
+        raise ValueError(f"expected grey images of real numbers; got them of {images.dtype}")
     if images.ndim != ndim or 0 in images.shape[-2:]:
         raise ValueError(
             f"expected grey images (height, width) that have pixels; got an array of shape {images.shape}"
         )
+
+
+def check_params(model: Model, params: object) -> None:
+    """Raise ValueError for what are no parameters of a face, or ones of another number of modes."""
+    if not isinstance(params, FaceParams):
+        raise ValueError(f"expected FaceParams, such as a FitResult's params; got {type(params).__name__}")
+    if np.shape(params.shape)[-1:] != (model.pdm.n_modes,):
+        found = np.shape(params.shape)
+        raise ValueError(f"expected params.shape of the model's {model.pdm.n_modes} modes; got {found}")
 
 
 def in_one_dtype(model: Model, config: FitConfig | None) -> tuple[Model, FitConfig]:

@@ -9,7 +9,7 @@ from jaxtyping import Array, Float, Int, Num
 
 from jaxclnf.cache import keep
 from jaxclnf.config import FitConfig
-from jaxclnf.fitting.arguments import check_batch, check_images, in_one_dtype
+from jaxclnf.fitting.arguments import check_batch, check_images, check_kinds, check_params, in_one_dtype
 from jaxclnf.fitting.box_starts import box_status, starts_in_boxes
 from jaxclnf.fitting.choose import Chosen, choose
 from jaxclnf.fitting.face_params import in_full_precision
@@ -35,7 +35,9 @@ def fit(
     returned, or with a ``temperature`` their average. If a face cannot be fitted, ``status`` says why and
     the other fields have no meaning.
     """
-    return _first(fit_batch(model, jnp.asarray(image)[None], jnp.asarray(box)[None], config))
+    image, box = jnp.asarray(image), jnp.asarray(box)
+    check_images(image, 2)
+    return _first(fit_batch(model, image[None], box[None], config))
 
 
 @keep
@@ -47,6 +49,7 @@ def fit_batch(
     config: FitConfig | None = None,
 ) -> FitResult:
     """Fit many faces: one box on each of ``n_faces`` images, or all boxes on a single image."""
+    check_kinds(model, config)
     check_batch(images, boxes)
     images, boxes = jnp.asarray(images), jnp.asarray(boxes, model.pdm.mean.dtype)
     if not len(boxes):
@@ -91,7 +94,8 @@ def fit_from(
     config: FitConfig | None = None,
 ) -> FitResult:
     """Fit one face, started from parameters, such as the previous frame's; start rotations are not used."""
-    check_images(image[None], 3)
+    check_images(image, 2)
+    check_params(model, params)
     start = jax.tree.map(lambda a: jnp.asarray(a)[None], params)
     return _first(fit_batch_from(model, image[None], start, config))
 
@@ -105,6 +109,8 @@ def fit_batch_from(
     config: FitConfig | None = None,
 ) -> FitResult:
     """Fit many faces, each on its own image, started from its row of ``params``."""
+    check_kinds(model, config)
+    check_params(model, params)
     model, config = in_one_dtype(model, config)
     starts = jax.tree.map(lambda a: jnp.asarray(a, model.pdm.mean.dtype)[:, None], params)
     status = jnp.full(len(images), Status.OK, jnp.int32)

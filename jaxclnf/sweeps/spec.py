@@ -161,12 +161,12 @@ def _one(name: str, values: Any, rng: np.random.Generator) -> Any:
     if isinstance(values, list) and values:
         return values[rng.integers(len(values))]
     if not isinstance(values, dict) or not {"low", "high"} <= set(values) <= {"low", "high", "log"}:
-        raise ValueError(f"{name} = {values!r}, expected a list or {{ low = …, high = …, log = true }}")
+        raise ValueError(f"{name} = {values!r:.200}, expected a list or {{ low = …, high = …, log = true }}")
     low, high, by_ratio = values["low"], values["high"], bool(values.get("log"))
     if not all(isinstance(end, int | float) and abs(end) < _LARGEST for end in (low, high)) or low > high:
-        raise ValueError(f"{name} = {values!r}, expected low and high to be finite numbers in order")
+        raise ValueError(f"{name} = {values!r:.200}, expected low and high to be finite numbers in order")
     if by_ratio and low <= 0:
-        raise ValueError(f"{name} = {values!r}, expected low above 0, of which there is a logarithm")
+        raise ValueError(f"{name} = {values!r:.200}, expected low above 0, of which there is a logarithm")
     drawn = np.exp(rng.uniform(np.log(low), np.log(high))) if by_ratio else rng.uniform(low, high)
     return round(float(drawn), 6)
 

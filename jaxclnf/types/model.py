@@ -129,6 +129,12 @@ class Model:
 
 
 def check_dtype(dtype: DTypeLike) -> None:
-    """Raise ValueError for float64 unless jax_enable_x64 is set."""
+    """Raise ValueError for all but float32 and, if jax_enable_x64 is set, float64."""
+    try:
+        fine = jnp.dtype(dtype) in (jnp.float32, jnp.float64)
+    except TypeError:
+        fine = False
+    if not fine:
+        raise ValueError(f"a model of {dtype!r}, expected numpy.float32 or numpy.float64")
     if jax.dtypes.canonicalize_dtype(dtype) != dtype:
         raise ValueError('float64 models need jax.config.update("jax_enable_x64", True)')

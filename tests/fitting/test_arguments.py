@@ -1,0 +1,76 @@
+"""What no fit can be made of is refused in one sentence, before anything is compiled."""
+
+from __future__ import annotations
+
+import jax
+import numpy as np
+import pytest
+from engine import synthetic_config, synthetic_model
+
+from jaxclnf import FitConfig, fit, fit_batch, fit_from, load_model
+from jaxclnf.fitting.arguments import check_images, check_kinds, check_params
+from jaxclnf.types import FaceParams
+
+IMAGE, BOX = np.zeros((40, 50), np.float32), np.array([10, 10, 20, 20], np.float32)
+PARAMS = FaceParams(np.float32(1), np.zeros(3, np.float32), np.zeros(2, np.float32), np.zeros(2, np.float32))
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"image": IMAGE.astype(complex)}, "grey images of real numbers; got them of complex"),
+        ({"image": IMAGE.astype(object)}, r"fit: image holds an array of \|O, expected arrays of real"),
+        ({"image": IMAGE.astype(">f4")}, "fit: image holds an array of >f4"),
+        ({"image": IMAGE.astype(str)}, "fit: image holds an array of <U"),
+        ({"image": "photo.jpg"}, "fit: image holds a str"),
+        ({"image": np.zeros((50, 50)).tolist()}, "fit: image holds lists of lists"),
+        ({"box": ["x", 1, 2, 3]}, "fit: box holds a str"),
+        ({"model": "model.npz"}, "fit: model holds a str"),
+    ],
+)
+def test_arguments_of_other_kinds(change: dict, sentence: str) -> None:
+    given = {"model": synthetic_model(np.float32), "image": IMAGE, "box": BOX, "config": synthetic_config()}
+    with pytest.raises(ValueError, match=sentence):
+        fit(**{**given, **change})
+
+
+def test_mistakes_are_the_same_with_programs_kept(monkeypatch, tmp_path) -> None:
+    monkeypatch.setenv("JAXCLNF_CACHE_DIR", str(tmp_path / "cache"))
+    with pytest.raises(ValueError, match="fit: image holds an array of >f4"):
+        fit(synthetic_model(np.float32), IMAGE.astype(">f4"), BOX, synthetic_config())
+
+
+def test_what_the_tests_own_checks_of_annotations_would_refuse() -> None:
+    with pytest.raises(ValueError, match=r"grey images .* that have pixels; got an array of shape \(50,\)"):
+        check_images(IMAGE[0], 2)
+    with pytest.raises(ValueError, match=r"the model is of type NoneType; jaxclnf.load_model\(\) gives one"):
+        check_kinds(None, None)
+    with pytest.raises(ValueError, match=r"the config is of type dict; jaxclnf.FitConfig\(\) makes one"):
+        check_kinds(synthetic_model(np.float32), {})
+    with pytest.raises(ValueError, match=r"expected FaceParams, .*; got NoneType"):
+        check_params(synthetic_model(np.float32), None)
+
+
+def test_parameters_of_another_model() -> None:
+    with pytest.raises(ValueError, match=r"expected params.shape of the model's 4 modes; got \(2,\)"):
+        fit_from(synthetic_model(np.float32), IMAGE, PARAMS, synthetic_config())
+
+
+def test_what_is_no_fault_of_an_argument_stays_what_it_is() -> None:
+    with pytest.raises(TypeError, match="missing a required argument|missing 1 required"):
+        fit_batch(synthetic_model(np.float32), IMAGE)
+    assert jax.eval_shape(fit, synthetic_model(np.float32), IMAGE, BOX, synthetic_config())
+
+
+@pytest.mark.parametrize("dtype", [np.int32, np.float16, "nonsense", complex])
+def test_a_model_has_one_of_two_precisions(dtype: object) -> None:
+    with pytest.raises(ValueError, match=r"a model of .*, expected numpy.float32 or numpy.float64"):
+        load_model(dtype=dtype)
+
+
+def test_a_preset_that_is_none_and_values_without_end_are_said_shortly() -> None:
+    with pytest.raises(ValueError, match="there is no preset 'x'; presets are default"):
+        FitConfig.named("x")
+    with pytest.raises(ValueError, match="expected one value, or 4, for 4 stages") as error:
+        FitConfig().changed(sigma=[1.0] * 10_000)
+    assert len(str(error.value)) < 300

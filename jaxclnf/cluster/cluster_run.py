@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, suppress
 from typing import Any, NamedTuple, Protocol, runtime_checkable
@@ -126,12 +127,12 @@ class Run:
         return job
 
     def _begun(self, plan: Callable[[list[Failure]], Iterable[Shard]]) -> Job:
-        # A run that was stopped while it began leaves these.
-        if strange := set(self.store.names()) - {PLAN, FAILURES, LIST, DRIVER}:
+        if strange := set(self.store.names()) - self._left_by_a_beginning():
             raise ValueError(
                 f"{self.store.place} holds {min(strange)}, which is of no run on a cluster; "
                 "choose another --out"
             )
+        self.store.write(DRIVER, self._id)
         failures: list[Failure] = []
         sizes = write_plan(self.store, plan(failures))
         if not sizes.shards:
@@ -141,6 +142,11 @@ class Run:
         job = Job(self._told, self.table, *sizes, len(failures))
         self.store.write(JOB, json.dumps(job._asdict(), indent=1).encode())
         return job
+
+    def _left_by_a_beginning(self) -> set[str]:
+        """Name what a run leaves that was stopped while it began; without its driver, such are foreign."""
+        is_ours = self.store.exists(DRIVER) and re.fullmatch(rb"[0-9a-f]{32}", self.store.read(DRIVER))
+        return {LIST, DRIVER, PLAN, FAILURES} if is_ours else {LIST}
 
     @property
     def is_done(self) -> bool:

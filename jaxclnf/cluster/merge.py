@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 from jaxclnf.cluster.cluster_run import JOB, read_job
 from jaxclnf.cluster.places import Store
-from jaxclnf.cluster.table_parts import parts_of
+from jaxclnf.cluster.shards import PLAN
+from jaxclnf.cluster.table_parts import is_part, parts_of
 from jaxclnf.output.formats import FORMATS, write_rows
 from jaxclnf.output.whole_files import written_whole
 
@@ -38,12 +39,21 @@ def merge(place: str, target: Path) -> Merged:
     job = read_job(store) if store.exists(JOB) else None
     folder = job.table if job else ""
     names = _parts(store, folder)
+    if store.folder is not None:
+        _check_apart(target, store.folder / folder, store.folder / PLAN)
     with tempfile.TemporaryDirectory() as copies:
         rows = pl.scan_parquet(_here(store, folder, names, Path(copies)), glob=False)
         with written_whole(target) as part:
             write_rows(rows, part, target.suffix)
         n_rows = rows.select(pl.len()).collect().item()
     return Merged(n_rows, job.shards - len(names) if job else 0)
+
+
+def _check_apart(target: Path, parts: Path, plan: Path) -> None:
+    """Raise ValueError for a target that is a file of the run, or would be taken for a part."""
+    target = target.resolve()
+    if target == plan.resolve() or (target.parent == parts.resolve() and is_part(target.name)):
+        raise ValueError(f"{target} is a file of the run and would be written over; choose another name")
 
 
 def _parts(store: Store, folder: str) -> list[str]:

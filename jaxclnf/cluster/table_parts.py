@@ -25,7 +25,12 @@ def part_name(table: str, shard: int | str) -> str:
 
 def parts_of(store: Store, table: str) -> list[str]:
     """List the names of a table's parts, in order."""
-    return [name for name in store.names(table) if re.fullmatch(r"part-\w+\.parquet", name)]
+    return [name for name in store.names(table) if is_part(name)]
+
+
+def is_part(name: str) -> bool:
+    """Tell whether a file is called as a part."""
+    return re.fullmatch(r"part-\w+\.parquet", name) is not None
 
 
 def shards_of(parts: Iterable[str]) -> set[int]:

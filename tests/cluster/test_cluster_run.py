@@ -137,6 +137,25 @@ def test_a_run_that_is_refused_takes_none_of_the_folder_s_own(tmp_path: Path) ->
     assert find_photos([str(tmp_path / "photos")]).paths == [photo]
 
 
+@pytest.mark.parametrize("name", ["plan.jsonl", "driver", "failures/mine.txt"])
+def test_files_of_others_called_as_a_run_s_are_not_written_over(store: Store, name: str) -> None:
+    store.write(name, b"mine")
+    with pytest.raises(ValueError, match=f"holds {name.partition('/')[0]}, which is of no run"):
+        go(store, Workers(store))
+    assert store.read(name) == b"mine"
+
+
+def test_a_run_that_was_stopped_while_it_began_begins_again(store: Store, tmp_path: Path) -> None:
+    def stopped(failures: list[Failure]) -> Iterator[Shard]:
+        yield from in_shards(SOURCES[:1], 2)
+        raise KeyboardInterrupt
+
+    with Run(store, "landmarks", {"sigma": 1}) as run, pytest.raises(KeyboardInterrupt):
+        run.begin(stopped, resume=False)
+    go(store, Workers(store))
+    assert table_of(store, tmp_path) == ROWS
+
+
 def test_progress_counts_sources_done_before(store: Store) -> None:
     with pytest.raises(KeyboardInterrupt):
         go(store, Workers(store, most=2))
@@ -211,6 +230,16 @@ def test_a_ledger_becomes_one_file_and_forgets_nothing(store: Store) -> None:
     assert again.done == {0, 1} and (again.sources, again.rows, again.failures) == (4, 6, 1)
     assert len(store.names("ledger")) == 1
     assert json.loads(store.read(f"ledger/{store.names('ledger')[0]}").splitlines()[1])["shard"] == 1
+
+
+def test_merge_writes_over_no_file_of_the_run(tmp_path: Path) -> None:
+    store = Store(str(tmp_path / "out"))
+    go(store, Workers(store))
+    (tmp_path / "link").symlink_to(tmp_path / "out/landmarks")
+    for name in ("out/landmarks/part-00000001.parquet", "link/part-9.parquet", "out/plan.jsonl"):
+        with pytest.raises(ValueError, match="is a file of the run and would be written over"):
+            merge(store.place, tmp_path / name)
+    assert merge(store.place, tmp_path / "out/table.parquet").rows == len(SOURCES)
 
 
 def test_merge_refuses_what_holds_no_parts(store: Store, tmp_path: Path) -> None:

@@ -17,7 +17,8 @@ from typing import NamedTuple
 import numpy as np
 
 import jaxclnf
-from jaxclnf.data.changes import (
+from jaxclnf.data.evaluate import true_yaws
+from jaxclnf.data.harder_photos import (
     SIDES,
     Change,
     at_border,
@@ -28,7 +29,6 @@ from jaxclnf.data.changes import (
     turned,
     unchanged,
 )
-from jaxclnf.data.evaluate import true_yaws
 from jaxclnf.media.detection import DetectorName, detect_faces, named_detector
 from jaxclnf.media.detection.look_sizes import overlaps
 from jaxclnf.media.images import read_photo, to_grey

@@ -1,4 +1,4 @@
-"""Kinds of hard trials: boxes that are off, and photos changed by `jaxclnf.data.changes`."""
+"""Kinds of hard trials: boxes that are off, and photos changed by `jaxclnf.data.harder_photos`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jaxclnf.data.changes import (
+from jaxclnf.data.datasets import Faces
+from jaxclnf.data.harder_photos import (
     SIDES,
     Change,
     blurred,
@@ -23,7 +24,6 @@ from jaxclnf.data.changes import (
     unchanged,
     with_dark_glasses,
 )
-from jaxclnf.data.datasets import Faces
 from jaxclnf.media.images import read_photo, to_grey
 
 Draw = Callable[[np.random.Generator], Change]

@@ -12,14 +12,15 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxclnf.batch.batch_sizes import Limits, in_batches, limits_of, padded_size, sizes_for
 from jaxclnf.batch.box_rows import box_rows
 from jaxclnf.batch.canvas import MIN_SIDE, Canvas
 from jaxclnf.batch.devices import fit_beside_others, fit_sharded, replicate
+from jaxclnf.batch.doubtful_fits import looks_again, with_second_looks
+from jaxclnf.batch.face_batches import Limits, in_batches, limits_of, padded_size, sizes_for
 from jaxclnf.batch.forked import fit_elsewhere, is_inherited
 from jaxclnf.batch.overlap import ahead
-from jaxclnf.batch.placed import PlacedFace, in_photo, on_canvas, reduction_by
-from jaxclnf.batch.sideways import looks_again, with_second_looks
+from jaxclnf.batch.placed_faces import PlacedFace, in_photo, on_canvas
+from jaxclnf.batch.reductions import reduction_by
 from jaxclnf.config import FitConfig
 from jaxclnf.cores import n_cores
 from jaxclnf.fitting.box_starts import box_status

@@ -9,7 +9,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from jaxclnf.batch.placed import reduction_by, surroundings
+from jaxclnf.batch.placed_faces import surroundings
+from jaxclnf.batch.reductions import reduction_by
 from jaxclnf.types import Model
 
 SIDE = 512

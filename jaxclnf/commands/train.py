@@ -63,7 +63,7 @@ def train_command(
     from jaxclnf.models.fingerprint import fingerprint
     from jaxclnf.models.opening import open_model
     from jaxclnf.models.storage import save_model
-    from jaxclnf.training.conv.spread import with_learned_spread
+    from jaxclnf.training.conv.learned_spread import with_learned_spread
     from jaxclnf.training.conv.training_run import checkpoints
     from jaxclnf.training.learned_visibility import learn_visibility
     from jaxclnf.types import Provenance

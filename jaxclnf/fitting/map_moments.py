@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Num
 
 from jaxclnf import native
-from jaxclnf.ops.network import network_moments, normalised
+from jaxclnf.ops.conv_network import network_moments, normalised
 from jaxclnf.ops.pyramid import pyramid, sample_picture
 from jaxclnf.types import ConvLayer, ConvNetwork
 
@@ -24,7 +24,7 @@ def image_moments(
     side: int,
     n_ways: int,
 ) -> Float[Array, "n_images n_looks n_ways n_points 5"]:
-    """Compute `jaxclnf.ops.network.network_moments` of square pictures of ``side`` pixels of the images.
+    """Compute `jaxclnf.ops.conv_network.network_moments` of square pictures of ``side`` pixels of the images.
 
     Pictures lie around ``centres`` and are sampled by img_from_ref ``ways``; the second of two ways is the
     mirrored picture. On CPUs C computes this, if it is there. Derivatives are those of XLA's program.

@@ -12,7 +12,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Num
 
 from jaxclnf.fitting.map_moments import image_moments
-from jaxclnf.ops.network import mean_and_covariance, mirrored_moments
+from jaxclnf.ops.conv_network import mean_and_covariance, mirrored_moments
 from jaxclnf.ops.shape import shape_2d
 from jaxclnf.ops.similarity import inverse, similarity
 from jaxclnf.types import PDM, ConvExperts, FaceParams

@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
-from jaxclnf.media.deep_pixels import deep_pixels, eight_bits
+from jaxclnf.media.deep_photos import deep_pixels, eight_bits
 from jaxclnf.media.text_files import no_file
 
 RGB = UInt8[np.ndarray, "height width 3"]
@@ -40,7 +40,7 @@ def read_photo(path: Path | str) -> RGB:
     """Read the photo in a file, turned upright by its EXIF orientation.
 
     Photos of more than 8 bits are converted to 8 by the range of values that they use
-    (`jaxclnf.media.deep_pixels.eight_bits`), transparent ones are laid on white, and animations give their
+    (`jaxclnf.media.deep_photos.eight_bits`), transparent ones are laid on white, and animations give their
     first picture. Raises ValueError, naming the file, when it is missing, empty, broken, not a picture or
     larger than `MAX_PIXELS`.
     """

@@ -167,7 +167,7 @@ def map_moments(
     """Compute moments of response maps of pictures of ``side`` pixels, with equally many looks at each image.
 
     ``layers`` are kernels and biases in the order in which the network applies them. The second of two ways
-    is the mirrored picture. The moments are those of `jaxclnf.ops.network.network_moments`.
+    is the mirrored picture. The moments are those of `jaxclnf.ops.conv_network.network_moments`.
     """
     pixels = images if images.dtype == jnp.uint8 else images.astype(jnp.float32)
     shape = jax.ShapeDtypeStruct((len(centre), n_ways, layers[-1][1].size // 4, 5), jnp.float32)

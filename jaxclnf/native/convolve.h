@@ -1,4 +1,4 @@
-// Convolutions of planes of channels, as in jaxclnf/ops/network.py.
+// Convolutions of planes of channels, as in jaxclnf/ops/conv_network.py.
 //
 // A plane has its channels side by side and zeros round it, so that a kernel's row meets one run of numbers and never
 // the border. A tile of places by vectors of output channels stays in registers while a kernel passes over it.

@@ -1,4 +1,4 @@
-// Moments of the response maps that logits stand for, as in jaxclnf/ops/network.py.
+// Moments of the response maps that logits stand for, as in jaxclnf/ops/conv_network.py.
 #pragma once
 
 #include <math.h>

@@ -158,7 +158,7 @@ static int sample_picture(const Levels* l, const float* centre, const float* way
   return 1;
 }
 
-// Grey of mean 0 and deviation about 1 from grey 0..255, as `normalised` of ops/network.py.
+// Grey of mean 0 and deviation about 1 from grey 0..255, as `normalised` of ops/conv_network.py.
 static void normalise(float* picture, int side, int pitch) {
   double sum = 0, square = 0;
   for (int row = 0; row < side; row++) sum += sum_of(picture + row * pitch, side);

@@ -1,4 +1,4 @@
-"""The pictures of a run: photos with landmarks, boxes and axes drawn on them."""
+"""Landmarks, boxes and axes drawn on photos and frames."""
 
 from __future__ import annotations
 

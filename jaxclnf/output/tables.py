@@ -25,7 +25,7 @@ from jaxclnf.models.network_presets import uses_network
 from jaxclnf.ops.certainty import certain_radius
 from jaxclnf.output.whole_files import path_cell
 from jaxclnf.types import STATUS_WORDS, EyeGaze, FitResult, Model, Status, usable
-from jaxclnf.types.columns import param_columns, point_columns
+from jaxclnf.types.array_columns import param_columns, point_columns
 
 PHOTO = ("face", "confidence")
 VIDEO = ("frame", "face_id", "timestamp", "confidence", "success")

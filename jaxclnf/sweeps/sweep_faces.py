@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jaxclnf.batch.placed import canvas_side, reduction_by, surroundings
+from jaxclnf.batch.placed_faces import canvas_side, surroundings
+from jaxclnf.batch.reductions import reduction_by
 from jaxclnf.data.datasets import Faces
 from jaxclnf.data.evaluate import not_learned, start_boxes
 from jaxclnf.sweeps.spec import Spec

@@ -9,7 +9,8 @@ import jax
 import numpy as np
 
 from jaxclnf.batch.canvas import Canvas, cut, usual_side
-from jaxclnf.batch.placed import in_photo, reduction_by
+from jaxclnf.batch.placed_faces import in_photo
+from jaxclnf.batch.reductions import reduction_by
 from jaxclnf.config import FitConfig
 from jaxclnf.fitting.fit import fit_batch_from
 from jaxclnf.tracking.association import Box

@@ -11,9 +11,9 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from jaxclnf.batch.many_faces import fit_stream
-from jaxclnf.data.changes import SIDES, Change, covered, painted, patched
 from jaxclnf.data.datasets import Faces
 from jaxclnf.data.evaluate import start_boxes
+from jaxclnf.data.harder_photos import SIDES, Change, covered, painted, patched
 from jaxclnf.fitting.visibility import hidden_sign, log_area
 from jaxclnf.media.images import read_photo, to_grey
 from jaxclnf.models.network_presets import uses_network

@@ -8,9 +8,9 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from jaxclnf.data.changes import SIDES, Change, blurred, covered, darkened, shrunk, turned, unchanged
 from jaxclnf.data.datasets import Faces
 from jaxclnf.data.evaluate import start_boxes
+from jaxclnf.data.harder_photos import SIDES, Change, blurred, covered, darkened, shrunk, turned, unchanged
 from jaxclnf.media.detection import detect_faces
 from jaxclnf.media.detection.look_sizes import overlaps
 from jaxclnf.media.images import RGB, read_photo, to_grey

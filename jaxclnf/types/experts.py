@@ -78,7 +78,7 @@ class ConvLevel:
 
 @pytree
 class ConvNetwork:
-    """A network from a picture to response maps: down to a few cells and up again (`jaxclnf.ops.network`)."""
+    """A network from a picture to response maps, down to few cells and up again (`ops.conv_network`)."""
 
     stem: ConvLayer
     down: tuple[ConvLevel, ...]

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxclnf.pytrees import pytree
-from jaxclnf.types.columns import param_columns, point_columns
+from jaxclnf.types.array_columns import param_columns, point_columns
 
 if TYPE_CHECKING:
     import polars as pl

@@ -11,7 +11,7 @@ from engine import box_of, draw_face, synthetic_config, synthetic_face, syntheti
 import jaxclnf
 from jaxclnf import fit_faces
 from jaxclnf.batch.canvas import cut, usual_side
-from jaxclnf.batch.placed import reduction
+from jaxclnf.batch.reductions import reduction
 
 landmarks = jax.jit(jaxclnf.landmarks)
 PHOTO = Path(__file__).parents[2] / "docs" / "grace_hopper.png"

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from engine import synthetic_config, synthetic_model
 
-from jaxclnf.batch import batch_sizes, many_faces
+from jaxclnf.batch import face_batches as batch_sizes
+from jaxclnf.batch import many_faces
 from jaxclnf.types import FaceParams, FitResult
 
 N = 2000

@@ -8,12 +8,12 @@ import jax
 import pytest
 from command_line import Outcome, runner, write_faces, write_model
 
-from jaxclnf.batch import placed
+from jaxclnf.batch import placed_faces
 from jaxclnf.cache import Kept, cache_folder
 from jaxclnf.fitting import fit as fitting
 from jaxclnf.output import overlays, photo_pipeline
 
-KEPT = [fitting.fit_batch, photo_pipeline._geometry, overlays._axes, placed._turned]
+KEPT = [fitting.fit_batch, photo_pipeline._geometry, overlays._axes, placed_faces._turned]
 SETTINGS = ["--set", "windows=7,5", "--set", "start_rotations=0,0,0"]
 
 

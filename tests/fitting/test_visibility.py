@@ -13,8 +13,8 @@ import pytest
 from engine import synthetic_model
 
 import jaxclnf
-from jaxclnf.data.changes import painted, patched
 from jaxclnf.data.datasets import Faces
+from jaxclnf.data.harder_photos import painted, patched
 from jaxclnf.fitting.visibility import log_area, visibility
 from jaxclnf.models.storage import load_model, save_model
 from jaxclnf.training import learned_visibility as training

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jaxclnf.media.pixels import as_shown
+from jaxclnf.media.frame_pixels import as_shown
 from jaxclnf.media.video_encoder import VideoFile
 from jaxclnf.media.video_sources import open_video
 

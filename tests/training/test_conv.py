@@ -17,8 +17,8 @@ import jaxclnf
 from jaxclnf.data.datasets import Faces, read_faces
 from jaxclnf.fitting.face_params import landmarks, params_from_box
 from jaxclnf.ops.certainty import FREEDOM
-from jaxclnf.ops.network import logits
-from jaxclnf.training.conv import spread
+from jaxclnf.ops.conv_network import logits
+from jaxclnf.training.conv import learned_spread as spread
 from jaxclnf.training.conv.network_recipe import RECIPES, ConvRecipe
 from jaxclnf.training.conv.steps import begin, begin_from, folded, network_logits
 from jaxclnf.training.conv.training_run import checkpoints, train_networks

@@ -18,7 +18,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from jaxclnf.media.detection.detector import RGB, BoxMap, Detections
+from jaxclnf.media.detection.detector_protocol import RGB, BoxMap, Detections
 from jaxclnf.media.detection.libface_network import onnx_of
 from jaxclnf.media.detection.look_sizes import in_sizes
 

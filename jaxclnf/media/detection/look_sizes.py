@@ -7,7 +7,7 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 
-from jaxclnf.media.detection.detector import RGB, Detections
+from jaxclnf.media.detection.detector_protocol import RGB, Detections
 
 LONGEST = 640
 """Pixels of a photo's longer side for networks; larger photos are reduced."""

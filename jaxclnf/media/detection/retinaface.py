@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 from jaxtyping import Float
 
-from jaxclnf.media.detection.detector import RGB, BoxMap, Detections
+from jaxclnf.media.detection.detector_protocol import RGB, BoxMap, Detections
 from jaxclnf.media.detection.look_sizes import in_sizes
 
 THRESHOLD = 0.5

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from jaxtyping import Float
 
-from jaxclnf.media.detection.detector import RGB, Detections, Detector
+from jaxclnf.media.detection.detector_protocol import RGB, Detections, Detector
 
 TILTED = np.radians(15)
 """Faces that roll less start from level boxes, which is slightly better for them."""

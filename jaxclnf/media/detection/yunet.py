@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from jaxclnf.media.detection.detector import RGB, BoxMap, Detections
+from jaxclnf.media.detection.detector_protocol import RGB, BoxMap, Detections
 from jaxclnf.media.detection.look_sizes import in_sizes
 from jaxclnf.media.detection.onnx_network import Network, Weights, read_network
 

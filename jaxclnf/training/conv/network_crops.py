@@ -13,8 +13,8 @@ from jaxclnf.data.datasets import Faces
 from jaxclnf.fitting.box_starts import corrected_boxes
 from jaxclnf.fitting.face_params import params_from_box, params_from_landmarks
 from jaxclnf.fitting.network_sight import window_on
+from jaxclnf.training.conv.augmentation import Crops
 from jaxclnf.training.conv.network_recipe import ConvRecipe
-from jaxclnf.training.conv.pictures import Crops
 from jaxclnf.types import PDM, ConvExperts
 
 RESOLUTION = 1.36

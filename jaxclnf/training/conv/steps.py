@@ -11,9 +11,9 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float
 
-from jaxclnf.ops.network import convolve, logits, normalised
+from jaxclnf.ops.conv_network import convolve, logits, normalised
+from jaxclnf.training.conv.augmentation import Crops, Lesson, draw_lesson
 from jaxclnf.training.conv.network_recipe import ConvRecipe
-from jaxclnf.training.conv.pictures import Crops, Lesson, draw_lesson
 from jaxclnf.types import ConvLayer, ConvLevel, ConvNetwork
 
 EPSILON = 1e-3  # of the variances that normalisation divides by

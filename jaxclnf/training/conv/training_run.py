@@ -13,11 +13,11 @@ import numpy as np
 from jax import Array
 
 from jaxclnf.data.datasets import Faces
-from jaxclnf.ops.network import normalised
+from jaxclnf.ops.conv_network import normalised
 from jaxclnf.training.checkpoint import Checkpoint
+from jaxclnf.training.conv.augmentation import Crops, draw_lesson
 from jaxclnf.training.conv.network_crops import gather_crops, patch_scale
 from jaxclnf.training.conv.network_recipe import ConvRecipe
-from jaxclnf.training.conv.pictures import Crops, draw_lesson
 from jaxclnf.training.conv.steps import TrainingState, begin, begin_from, steady_network, take_steps
 from jaxclnf.types import PDM, ConvExperts, ConvNetwork
 

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float
 
 from jaxclnf.batch.canvas import Canvas, cut
-from jaxclnf.batch.placed import in_photo
+from jaxclnf.batch.placed_faces import in_photo
 from jaxclnf.config import FitConfig
 from jaxclnf.models.calibration import confidences
 from jaxclnf.types import ConvExperts, FitResult, Model, usable

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from jaxclnf.batch.placed import PlacedFace
+from jaxclnf.batch.placed_faces import PlacedFace
 
 
 class Limits(NamedTuple):

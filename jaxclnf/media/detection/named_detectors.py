@@ -1,4 +1,4 @@
-"""The built-in detectors by their names."""
+"""The detectors that can be asked for by name; a new one goes here."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import numpy as np
 from jaxtyping import UInt8
 
 from jaxclnf.media.detection import hog, libface, retinaface
-from jaxclnf.media.detection.detector import Detections, Detector
-from jaxclnf.media.detection.further_looks import with_further_looks
+from jaxclnf.media.detection.detector_protocol import Detections, Detector
 from jaxclnf.media.detection.look_sizes import enlarged, reduced
+from jaxclnf.media.detection.missed_faces import with_further_looks
 from jaxclnf.media.detection.tilted import with_rolls
 
 

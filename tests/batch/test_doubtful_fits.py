@@ -9,8 +9,8 @@ import pytest
 from engine import synthetic_config, synthetic_model
 
 import jaxclnf
+from jaxclnf.batch.doubtful_fits import looks_again
 from jaxclnf.batch.many_faces import _fit_canvases
-from jaxclnf.batch.sideways import looks_again
 
 PHOTO = Path(__file__).parents[2] / "docs" / "grace_hopper.png"
 BOX = np.array([185, 110, 175, 175], np.float32)

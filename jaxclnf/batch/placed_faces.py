@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from typing import NamedTuple, TypeVar
 
 import jax.numpy as jnp
@@ -11,9 +10,8 @@ from jaxtyping import Array, Float
 
 from jaxclnf.batch.canvas import MARGIN, MIN_SIDE, Canvas, cut, usual_side
 from jaxclnf.cache import keep
-from jaxclnf.config import FitConfig
 from jaxclnf.ops.rotation import euler_to_matrix, matrix_to_euler
-from jaxclnf.types import FitResult, Model, PartFit
+from jaxclnf.types import FitResult, PartFit
 
 Fit = TypeVar("Fit", FitResult, PartFit)
 
@@ -25,21 +23,6 @@ class PlacedFace(NamedTuple):
     canvas: Canvas
     box: np.ndarray  # x, y, w, h in the photo
     photo_size: np.ndarray  # width, height
-
-
-def reduction_by(model: Model, config: FitConfig) -> Callable[[np.ndarray], float]:
-    """Make the function from a face's box to the factor by which these settings reduce the face."""
-    mean_size = np.ptp(np.asarray(model.pdm.mean)[:, :2], axis=0)
-    return partial(reduction, mean_size, config.resolution)
-
-
-def reduction(mean_size: np.ndarray, resolution: float, box: np.ndarray) -> float:
-    """Compute the factor that leaves a face at most ``resolution`` pixels per model unit; 1 if that is 0.
-
-    ``mean_size`` is the mean face's width and height in model units.
-    """
-    pixels = float(np.mean(box[2:4] / mean_size))
-    return min(1.0, resolution / pixels) if resolution and pixels > 0 else 1.0
 
 
 def on_canvas(

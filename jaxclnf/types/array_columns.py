@@ -1,4 +1,7 @@
-"""Names of the columns that tables and data frames share; they are OpenFace's."""
+"""Names of the columns that hold arrays, in tables and data frames; they are OpenFace's.
+
+The whole list of a table's columns is in `jaxclnf.output.tables`.
+"""
 
 from __future__ import annotations
 

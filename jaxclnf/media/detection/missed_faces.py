@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from jaxtyping import Float
 
-from jaxclnf.media.detection.detector import RGB, Detections, Detector
+from jaxclnf.media.detection.detector_protocol import RGB, Detections, Detector
 from jaxclnf.media.detection.look_sizes import LONGEST, enlarged, reduced
 from jaxclnf.media.detection.tilted import with_rolls
 

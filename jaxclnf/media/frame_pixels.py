@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxclnf.media.deep_pixels import eight_bits
+from jaxclnf.media.deep_photos import eight_bits
 from jaxclnf.media.images import RGB
 
 
@@ -14,7 +14,7 @@ def pixels_of(picture: Any) -> RGB:
     """A decoded frame's pixels as they are stored; what is transparent is white.
 
     Grey of more than 8 bits and colours of 16 are brought to 8 as photos are, by the range of values that
-    the frame uses (`jaxclnf.media.deep_pixels.eight_bits`); other videos say what is black and what is white.
+    the frame uses (`jaxclnf.media.deep_photos.eight_bits`); other videos say what is black and what is white.
     """
     deep = _deep_format(picture)
     if deep:

@@ -9,6 +9,9 @@ from typing import Any
 # Containers that keep no times: FFmpeg numbers packets in the order of decoding, which is another than that
 # of showing where pictures are made of later ones.
 _WITHOUT_TIMES = ("avi",)
+# Containers made to be cut and joined, each piece with times of its own.
+_JOINED = ("mpegts", "mpeg")
+_LEAST_BACK = 0.1  # seconds back that are a new piece, as in FFmpeg's own program
 
 
 class Clock:
@@ -43,6 +46,21 @@ class Clock:
             self._last = float(Fraction(stamp) * picture.time_base)
         else:
             self._last = 0.0 if self._last is None else self._last + 1 / self._rate
+        return self._last
+
+
+class JoinedTimes:
+    """Times of pictures in order of showing, which go on where a joined piece begins to count anew."""
+
+    def __init__(self, container: Any, rate: float) -> None:
+        self._may_be_joined, self._rate = container.format.name in _JOINED, rate
+        self._added, self._last = 0.0, -float("inf")
+
+    def time(self, shown: float) -> float:
+        """Give the time since the first piece's zero of a picture with this time in its own piece."""
+        if self._may_be_joined and shown + self._added < self._last - _LEAST_BACK:
+            self._added = self._last + 1 / self._rate - shown
+        self._last = shown + self._added
         return self._last
 
 

@@ -11,7 +11,7 @@ from av.container import InputContainer
 from av.error import FFmpegError
 
 from jaxclnf.media.frame_pixels import as_shown, display_matrix, pixels_of
-from jaxclnf.media.frame_times import Clock
+from jaxclnf.media.frame_times import Clock, JoinedTimes
 from jaxclnf.media.frames import Frame
 from jaxclnf.media.images import RGB
 from jaxclnf.media.inputs import Failure
@@ -46,11 +46,12 @@ class Decoding:
 
     def frames(self) -> Iterator[Frame]:
         """Yield every frame that can be decoded; faults are noted at the end."""
-        first = 0.0
+        first, joined = 0.0, JoinedTimes(self.container, self._rate)
         for picture in self._decoded():
             shown = self._clock.time(picture)
-            first = shown if self._n_frames == 0 else first
             self._flaws.note_picture(shown, bool(picture.is_corrupt))
+            shown = joined.time(shown)
+            first = shown if self._n_frames == 0 else first
             time = self._n_frames / self._fps if self._fps else shown - first
             self._n_frames += 1
             yield Frame(self._n_frames, time, self._upright(picture), self.name)

@@ -89,6 +89,18 @@ def test_pictures_that_wait_for_others_are_no_damage(tmp_path: Path) -> None:
     np.testing.assert_allclose(found, even, atol=1e-3)
 
 
+@pytest.mark.parametrize("name", ["a.ts", "a.mpg"])
+def test_times_of_joined_files_go_on(tmp_path: Path, name: str) -> None:
+    """Every piece counts its own times from near zero; the second follows a picture after the first."""
+    piece = write(tmp_path / name, "mpeg2video", [i / 25 for i in range(20)], rate=25)
+    alone = times(piece)
+    joined = tmp_path / f"joined{piece.suffix}"
+    joined.write_bytes(piece.read_bytes() * 3)
+    found = np.array(times(joined))
+    assert len(found) >= 3 * len(alone) - 2
+    assert np.diff(found).min() > 0.039 and np.diff(found).max() < 0.13
+
+
 def test_frames_that_were_left_out_are_no_break(tmp_path: Path) -> None:
     """A header that promises 81 frames by its length and rate, of which 50 were recorded."""
     recorded = [i / 30 for i in range(81) if i % 8 not in (2, 5, 7)]

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
+
+
+def finite(value: float | None) -> float | None:
+    """Refuse infinity and what is no number, which pass every least and largest value."""
+    if value is not None and not math.isfinite(value):
+        raise typer.BadParameter(f"{value} is not a finite number")
+    return value
 
 
 class Preset(StrEnum):
@@ -127,7 +135,9 @@ ShardOption = Annotated[
 ]
 GpusOption = Annotated[
     float | None,
-    typer.Option("--gpus", min=0, help="GPUs of each worker that fits, on a cluster: 1, 0.25, ..."),
+    typer.Option(
+        "--gpus", min=0, callback=finite, help="GPUs of each worker that fits, on a cluster: 1, 0.25, ..."
+    ),
 ]
 ReadersOption = Annotated[
     int | None,

@@ -39,7 +39,8 @@ def track(
         typer.Option(help="Steadier faces; online waits for one frame, offline for eight."),
     ] = "none",
     fps: Annotated[
-        float | None, typer.Option(min=0.01, max=1e6, help="Frames per second, over the file's.")
+        float | None,
+        typer.Option(min=0.01, max=1e6, callback=options.finite, help="Frames per second, over the file's."),
     ] = None,
     frames: Annotated[int | None, typer.Option(min=1, help="Stop after so many frames.")] = None,
     format: options.FormatOption = None,

@@ -7,7 +7,7 @@ import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import cv2
 import numpy as np
@@ -198,4 +198,15 @@ def _turned(pixels: np.ndarray, orientation: int) -> np.ndarray:
 
 def to_grey(rgb: RGB) -> Grey:
     """Convert to grey as OpenCV does, with which the models were trained."""
-    return cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
+    pixels = checked_pixels(rgb)
+    return cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY) if pixels.ndim == 3 else pixels
+
+
+def checked_pixels(photo: Any) -> UInt8[np.ndarray, "height width *channels"]:
+    """Give a photo's pixels as an array; raises ValueError unless they are RGB or grey, of 8 bits."""
+    pixels = np.asarray(photo)
+    if pixels.ndim not in (2, 3) or pixels.shape[2:] not in ((), (3,)) or 0 in pixels.shape:
+        raise ValueError(f"expected a photo (height, width) or (height, width, 3); got {pixels.shape}")
+    if pixels.dtype != np.uint8:
+        raise ValueError(f"expected pixels of 8 bits, numpy.uint8 from 0 to 255; got {pixels.dtype}")
+    return pixels

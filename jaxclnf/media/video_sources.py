@@ -86,18 +86,21 @@ def is_live(source: str) -> bool:
     return not Path(source).is_file() and not Path(source).is_dir() and not is_pattern(source)
 
 
-def open_video(source: str, fps: float | None = None) -> Video:
+def open_video(source: str | Path, fps: float | None = None) -> Video:
     """A video file, a folder or pattern of photos (2 before 10), an animation, a stream's address, a pipe or
     ``-`` (standard input), or a camera's number.
 
     What exists under the name ``source`` is that file, whatever the name looks like. ``fps`` overrules a
     file's times; image sequences without it count 30 frames a second, as in OpenFace. Raises ValueError when
-    nothing can be opened.
+    nothing can be opened, and for a rate that is none.
     """
+    if fps is not None and not 0 < fps < float("inf"):
+        raise ValueError(f"fps = {fps}, expected a finite number of frames a second above 0")
+    source = os.fspath(source)
     path = Path(source)
     if os.path.lexists(source):
         return _existing(source, path, fps)
-    if source.isdigit():
+    if _is_number(source):
         return _camera(int(source))
     if source == STANDARD_INPUT:
         return open_pipe("standard input", sys.stdin.buffer, fps)
@@ -112,8 +115,13 @@ def open_video(source: str, fps: float | None = None) -> Video:
 
 def is_missing(source: str) -> bool:
     """Tell whether a source can only be a file, and is none that exists."""
-    elsewhere = source.isdigit() or source == STANDARD_INPUT or _scheme(source) or is_pattern(source)
+    elsewhere = _is_number(source) or source == STANDARD_INPUT or _scheme(source) or is_pattern(source)
     return not elsewhere and not os.path.lexists(source)
+
+
+def _is_number(source: str) -> bool:
+    """Tell whether a source is a camera's number."""
+    return source.isascii() and source.isdecimal() and len(source) < 10
 
 
 def absence(source: str) -> str:

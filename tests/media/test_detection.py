@@ -9,7 +9,7 @@ from jaxclnf.media.detection import Detections, DetectorName, detect_faces, libf
 from jaxclnf.media.detection.look_sizes import merged, overlaps
 from jaxclnf.media.detection.tilted import roll_of, with_rolls
 from jaxclnf.media.detection.yunet import YuNet
-from jaxclnf.media.images import read_photo
+from jaxclnf.media.images import checked_pixels, read_photo
 
 DETECTORS = [DetectorName.hog, *([DetectorName.libface] if libface.is_installed() else [])]
 
@@ -208,6 +208,17 @@ def test_a_face_that_only_a_turned_picture_shows_lies_where_it_is(quarters: int)
     np.testing.assert_allclose(there, [4 + 9.5, 2 + 14.5], atol=1e-4)
     np.testing.assert_allclose(np.cos(found.rolls[0] - quarters * np.pi / 2), 1, atol=1e-6)
     assert not detect_faces(photo, corner, any_side=False)
+
+
+NO_PHOTOS = (None, "a.jpg", np.zeros((9, 9)), np.zeros((9, 9), bool), np.zeros((9, 9, 4), np.uint8))
+
+
+@pytest.mark.parametrize("photo", NO_PHOTOS, ids=range(len(NO_PHOTOS)))
+def test_what_is_no_photo_is_refused_in_one_sentence(photo) -> None:
+    """By the check that detection, fits of photos and conversions to grey begin with."""
+    with pytest.raises(ValueError, match=r"expected (a photo|pixels of 8 bits).*; got") as error:
+        checked_pixels(photo)
+    assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize("shape", [(0, 0, 3), (0, 50), (50, 0, 3)])

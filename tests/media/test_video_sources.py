@@ -101,6 +101,12 @@ def test_what_is_no_video_is_a_sentence(tmp_path: Path, capfd) -> None:
     assert capfd.readouterr().err == ""
     with pytest.raises(ValueError, match="no camera 99"):
         open_video("99")
+    for source in ("9" * 30, "\u0663", "\u00b2", tmp_path / "nowhere"):  # digits, but no camera's number
+        with pytest.raises(ValueError, match="does not exist"):
+            open_video(source)
+    for fps in (0, -1, float("nan"), float("inf")):
+        with pytest.raises(ValueError, match=r"fps = .*, expected a finite number"):
+            open_video(str(tmp_path / "whole.mp4"), fps)
 
 
 class CutOff(BaseHTTPRequestHandler):

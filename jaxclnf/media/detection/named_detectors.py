@@ -14,6 +14,7 @@ from jaxclnf.media.detection.detector_protocol import Detections, Detector
 from jaxclnf.media.detection.look_sizes import enlarged, reduced
 from jaxclnf.media.detection.missed_faces import with_further_looks
 from jaxclnf.media.detection.tilted import with_rolls
+from jaxclnf.media.images import checked_pixels
 
 
 class DetectorName(StrEnum):
@@ -51,8 +52,7 @@ def detect_faces(
     a network finds nothing, it looks at a brighter picture and, if ``any_side`` of the photo may be the upper
     one, at pictures turned by quarters.
     """
-    if photo.ndim not in (2, 3) or photo.shape[2:] not in ((), (3,)) or 0 in photo.shape:
-        raise ValueError(f"expected a photo (height, width) or (height, width, 3); got {photo.shape}")
+    photo = checked_pixels(photo)
     rgb = np.repeat(photo[:, :, None], 3, axis=2) if photo.ndim == 2 else photo
     find = detector if callable(detector) else named_detector(detector)
     if scale < 1:

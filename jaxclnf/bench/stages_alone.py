@@ -86,7 +86,7 @@ def _group_alone(model: Model, names: list[str], paths: list[Path], folder: Path
 
 
 def frames_alone(model: Model, film: Path, folder: Path) -> Stages:
-    """Every stage of a film's first frames, alone; what of following is no detection is fit."""
+    """Time every stage of a film's first frames, one by one; following without detection is "fit"."""
     stages, config = Stages("frame"), TrackConfig(jax.device_put(model.settings))
     find, names = named_detector(), films.video_columns(model, model.settings)
 

@@ -1,4 +1,4 @@
-"""The application: each module of `jaxclnf.commands` is a sub-command, registered here by one line."""
+"""The application: each sub-command is registered here by one line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``jaxclnf fit`` on one machine: photos are read, fitted and written beside each other."""
+"""``jaxclnf fit`` on one machine: photos are read, fitted and written side by side."""
 
 from __future__ import annotations
 

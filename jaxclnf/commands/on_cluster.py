@@ -38,7 +38,7 @@ class Asked(NamedTuple):
 
 
 def given(address: str | None, **options: Any) -> Asked | None:
-    """Collect the options of a run on a cluster; None without one, where such options raise ValueError."""
+    """Collect the options of clusters; None without an address, where other ones raise ValueError."""
     said = {name: value for name, value in options.items() if value is not None}
     if address is not None:
         return Asked(address, **said)

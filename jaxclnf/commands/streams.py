@@ -43,7 +43,7 @@ def _text(number: int, before: Any) -> io.TextIOWrapper:
 
 
 def lost() -> int | str:
-    """Give the exit status where something was not printed, or a sentence if its reader did not just go."""
+    """Give the exit status: 0, 1 if a reader of the output went away, or a sentence that says what failed."""
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
     error = _Lossy.lost

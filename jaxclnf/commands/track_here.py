@@ -1,4 +1,4 @@
-"""``jaxclnf track`` on one machine: one video after the other, each read, followed and written at once."""
+"""``jaxclnf track`` on one machine: a video at a time, its frames read, followed and written side by side."""
 
 from __future__ import annotations
 

@@ -91,7 +91,7 @@ class Presets(FitFields):
 
     @classmethod
     def openface_wild(cls, multi_view: bool = False, parts: Sequence[str] = ()) -> Self:
-        """Make OpenFace's settings for photos in the wild (its ``-wild`` flag); arguments as there."""
+        """Make OpenFace's settings for photos in the wild (its ``-wild`` flag): see `openface`."""
         stages = _openface_stages((15, 13, 11, 9), reg=35.0, sigma=1.25, weight=2.5, iterations=10)
         return replace(cls.openface(multi_view, parts), stages=stages)
 

@@ -87,12 +87,13 @@ def is_live(source: str) -> bool:
 
 
 def open_video(source: str | Path, fps: float | None = None) -> Video:
-    """A video file, a folder or pattern of photos (2 before 10), an animation, a stream's address, a pipe or
-    ``-`` (standard input), or a camera's number.
+    """Open a source of frames, which are read one after the other.
 
-    What exists under the name ``source`` is that file, whatever the name looks like. ``fps`` overrules a
-    file's times; image sequences without it count 30 frames a second, as in OpenFace. Raises ValueError when
-    nothing can be opened, and for a rate that is none.
+    It is a video file, a folder or pattern of photos (2 before 10), an animation, a stream's address, a pipe
+    or ``-`` (standard input), or a camera's number. What exists under the name ``source`` is that file,
+    whatever the name looks like. ``fps`` overrules a file's times; image sequences without it count 30
+    frames a second, as in OpenFace. Raises ValueError when nothing can be opened,
+    and for a rate that is not a positive number.
     """
     if fps is not None and not 0 < fps < float("inf"):
         raise ValueError(f"fps = {fps}, expected a finite number of frames a second above 0")

@@ -1,6 +1,6 @@
-"""The ends of video files by the sizes that AVI, MP4, Matroska, WMV, FLV and MXF write down.
+"""Where the pictures of a video file should end, by the sizes in AVI, MP4, Matroska, WMV, FLV and MXF.
 
-What they say is about where pictures end: an index that is missing behind them does no harm.
+An index that is missing behind the pictures does no harm, and is not missed.
 """
 
 from __future__ import annotations

@@ -34,7 +34,7 @@ def confidences(model: Model, result: FitResult, config: FitConfig) -> Float[np.
 def promised(
     calibration: Calibration, signs: Float[np.ndarray, "n_faces n_signs"], ending: int = 0
 ) -> Float[np.ndarray, " n_faces"]:
-    """Probabilities of fits by their signs; ``ending`` is 1 if a network looked last, else 0."""
+    """Compute the confidences of fits from their signs; ``ending`` is 1 if a network looked last, else 0."""
     slopes, bias = (np.asarray(a, np.float64)[ending] for a in (calibration.slopes, calibration.bias))
     return 1 / (1 + np.exp(-np.clip(signs @ slopes + bias, -700, 700)))
 

@@ -16,16 +16,14 @@ import jax
 import numpy as np
 from jax.typing import DTypeLike
 
-from jaxclnf.config import FitConfig
 from jaxclnf.models import stored_networks
-from jaxclnf.models.calibration import SIGNS, by_likelihood
-from jaxclnf.models.checked_arrays import checked_fields, finite
+from jaxclnf.models.from_arrays import DAMAGE, DIGEST_BYTES, TEXTS, build_model
 from jaxclnf.models.known_calibrations import known_calibration
 from jaxclnf.models.laid_out import laid_out
 from jaxclnf.models.memory_budget import Budget, no_such_file
 from jaxclnf.models.npz import read_checked, write_arrays
 from jaxclnf.models.stored_experts import KINDS, kind_of
-from jaxclnf.types import PDM, Calibration, Model, Part, Provenance, Visibility, check_dtype
+from jaxclnf.types import Model, check_dtype
 
 _FORMAT, _VERSION = "jaxclnf model", 3
 _READABLE = (1, 2, 3)
@@ -33,12 +31,7 @@ _READABLE = (1, 2, 3)
 
 _MAX_HEADER = 2**20  # bytes; once read, JSON takes up to twenty times as much memory
 _NOT_ARRAYS = {"settings"}.union(*(kind.derived for kind in KINDS.values()))
-_TEXTS = ("name", "source", "licence")  # of a provenance
-_DIGEST = 8  # bytes of a photo's digest
-_CURVE = ("centre", "slope")
 _SHIPPED = "model.npz"
-_DAMAGE = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RuntimeError, MemoryError)
-"""Errors raised by a header or arrays that are not those of a model."""
 
 
 def save_model(model: Model, path: str | Path, weights_dtype: DTypeLike | None = None) -> None:
@@ -88,8 +81,8 @@ def _read_model(path: Path, dtype: DTypeLike) -> Model:
     try:
         header = _header(arrays.pop("header"))
         with np.errstate(over="ignore"):  # values that become infinite are refused
-            model = _build_model(_nest(arrays), header, np.dtype(dtype), budget)
-    except _DAMAGE as error:
+            model = build_model(arrays, header, np.dtype(dtype), budget)
+    except DAMAGE as error:
         raise ValueError(f"{path}: not a model that jaxclnf can use ({_reason(error)})") from None
     return replace(model, calibration=model.calibration or known_calibration(model)).astype(dtype)
 
@@ -128,7 +121,7 @@ def _description(model: Model) -> dict[str, Any]:
         for p in model.parts
     ]
     return {
-        "provenance": {name: getattr(model.provenance, name) for name in _TEXTS},
+        "provenance": {name: getattr(model.provenance, name) for name in TEXTS},
         "settings": model.settings.described(),
         "experts": [kind_of(experts) for experts in model.experts],
         "parts": parts,
@@ -152,7 +145,7 @@ def _arrays(model: Model, weights_dtype: DTypeLike | None) -> dict[str, np.ndarr
             raise ValueError(f"{name} holds numbers that are not finite in {arrays[name].dtype}")
     if model.learned:
         digests = b"".join(sorted(model.learned))
-        arrays["learned"] = np.frombuffer(digests, np.uint8).reshape(-1, _DIGEST)
+        arrays["learned"] = np.frombuffer(digests, np.uint8).reshape(-1, DIGEST_BYTES)
     return arrays
 
 
@@ -176,87 +169,3 @@ def _reason(error: BaseException) -> str:
     text = f"{error.args[0]!r} is missing" if isinstance(error, KeyError) and error.args else str(error)
     text = " ".join(text.split())
     return f"{text[:200]} ..." if len(text) > 200 else text
-
-
-def _nest(arrays: dict[str, np.ndarray]) -> dict[str, Any]:
-    """Build nested dictionaries from names with slashes."""
-    tree: dict[str, Any] = {}
-    for name, array in arrays.items():
-        *folders, leaf = name.split("/")
-        node = tree
-        for folder in folders:
-            node = node.setdefault(folder, {})
-        node[leaf] = array
-    return tree
-
-
-def _build_model(tree: dict[str, Any], header: dict[str, Any], dtype: np.dtype, budget: Budget) -> Model:
-    pdm = PDM(**checked_fields(PDM, "pdm", tree["pdm"], {}, dtype, budget))
-    if not (pdm.eigenvalues > 0).all():
-        raise ValueError("an eigenvalue is not above 0")
-    scales = tree.get("experts", {})
-    kinds = header.get("experts") or ["ccnf"] * len(scales)  # older files, all of CCNF experts, name no kind
-    if len(kinds) != len(scales) or not all(kind in KINDS for kind in kinds):
-        raise ValueError(
-            f"experts {kinds!r:.80}, expected one of {', '.join(KINDS)} for each of {len(scales)}"
-        )
-    experts = [KINDS[k].build(scales[str(i)], pdm.n_points, dtype, budget) for i, k in enumerate(kinds)]
-    parts = [
-        _build_part(tree["parts"][str(i)]["model"], part, pdm.n_points, dtype, budget)
-        for i, part in enumerate(header["parts"])
-    ]
-    calibration = _build_calibration(tree["calibration"], dtype) if "calibration" in tree else None
-    settings = FitConfig.from_description(header.get("settings", {}))
-    visibility = _build_visibility(tree["visibility"], pdm.n_points, dtype) if "visibility" in tree else None
-    provenance = _build_provenance(tree, header)
-    return Model(pdm, tuple(experts), tuple(parts), provenance, settings, calibration, visibility=visibility)
-
-
-def _build_part(
-    tree: dict[str, Any], header: dict[str, Any], n_points: int, dtype: np.dtype, budget: Budget
-) -> Part:
-    if header["parts"]:
-        raise ValueError("a part of the face has parts of its own")
-    model = _build_model(tree, header, dtype, budget)
-    main, own = tuple(header["main_points"]), tuple(header["part_points"])
-    if len(main) != len(own) or not (_within(main, n_points) and _within(own, model.pdm.n_points)):
-        raise ValueError(f"part {header['name']!r:.40}: its landmarks and the whole's do not fit the models")
-    return Part(_text(header["name"]), main, own, model)
-
-
-def _within(points: tuple[Any, ...], n_points: int) -> bool:
-    """Tell whether these are different landmarks of so many."""
-    return len(set(points)) == len(points) and all(type(p) is int and 0 <= p < n_points for p in points)
-
-
-def _build_calibration(tree: dict[str, Any], dtype: np.dtype) -> Calibration:
-    if "slope" in tree:  # a calibration by the likelihood alone, from before version 3
-        centre, slope = (finite(f"calibration/{key}", tree[key], dtype, Budget()) for key in _CURVE)
-        if not (slope.shape == () and slope > 0 and centre.shape == ()):
-            raise ValueError(f"calibration/slope is {slope!r:.40}, expected a number above 0")
-        return by_likelihood(centre, slope)
-    calibration = Calibration(**checked_fields(Calibration, "calibration", tree, {"2": 2}, dtype, Budget()))
-    if calibration.slopes.shape[1] != len(SIGNS):
-        raise ValueError(f"calibration/slopes are for {calibration.slopes.shape[1]} signs, not {len(SIGNS)}")
-    return calibration
-
-
-def _build_visibility(tree: dict[str, Any], n_points: int, dtype: np.dtype) -> Visibility:
-    sizes = {"n_points": n_points}
-    return Visibility(**checked_fields(Visibility, "visibility", tree, sizes, dtype, Budget()))
-
-
-def _build_provenance(tree: dict[str, Any], header: dict[str, Any]) -> Provenance:
-    digests = tree.get("learned", np.zeros((0, _DIGEST), np.uint8))
-    if digests.dtype != np.uint8 or digests.shape[1:] != (_DIGEST,):
-        raise ValueError(
-            f"learned: {digests.dtype} of shape {digests.shape}, expected uint8 of (n, {_DIGEST})"
-        )
-    texts = {name: _text(header["provenance"][name]) for name in _TEXTS}
-    return Provenance(**texts, learned=frozenset(map(bytes, digests)))
-
-
-def _text(value: Any) -> str:
-    if not isinstance(value, str):
-        raise ValueError(f"{value!r:.40} in the header, expected text")
-    return value

@@ -117,7 +117,7 @@ class TrackerState(NamedTuple):
 
 
 def later(state: TrackerState, n: int) -> TrackerState:
-    """Make the state ``n`` frames later, if followed faces stay where they are and lost ones lost."""
+    """Make the state ``n`` frames later, if followed faces stay where they are and lost ones stay lost."""
     tracks = tuple(t._replace(lost=t.lost + n) if t.lost else t._replace(age=t.age + n) for t in state.tracks)
     return state._replace(tracks=tracks, frame=state.frame + n)
 

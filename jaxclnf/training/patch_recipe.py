@@ -1,4 +1,4 @@
-"""The settings of a training run: scales, size of the experts, number of steps, learning rates."""
+"""The settings of the training of patch experts: scales, sizes, number of steps, learning rates."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from jaxclnf.config import FitConfig, Stage
 
 @dataclass(frozen=True)
 class Recipe:
-    """Settings of a training run; the defaults make the model that ships.
+    """Settings of the training of patch experts; the defaults made those of the model that ships.
 
     A round teaches the scales in turn, coarse to fine, each from where the fit on the scale before it
     ends. The first round learns response maps; later ones also the landmark error after the stage's

@@ -14,7 +14,8 @@ from test_native import lanes, needs_library  # noqa: F401
 from jaxclnf import native
 from jaxclnf.fitting.map_moments import _blocks, _layers, _natively, _one_by_one, image_moments
 from jaxclnf.training.conv.network_recipe import ConvRecipe
-from jaxclnf.training.conv.steps import begin, folded
+from jaxclnf.training.conv.normalisation import folded
+from jaxclnf.training.conv.training_state import begin
 
 N_POINTS = 5
 RECIPES = {

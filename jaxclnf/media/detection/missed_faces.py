@@ -22,9 +22,9 @@ _LIGHT, _LEAST = 220.0, 8.0
 
 
 def with_further_looks(detector: Detector, rgb: RGB, turned: bool = True) -> Detections:
-    """What a detector finds, if nothing in a brighter picture, if nothing there in ``turned`` ones.
+    """Detect faces; if there are none, in a brighter picture, and if there are none yet, in ``turned`` ones.
 
-    Detectors that tell no points, as dlib's, look once: these are as OpenFace has them.
+    Detectors that tell no points look once: that is dlib's, which does what OpenFace does.
     """
     found = with_rolls(detector, rgb, turned)
     if found or found.points is None:

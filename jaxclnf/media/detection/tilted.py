@@ -54,7 +54,7 @@ def _roll(detector: Detector, points: Float[np.ndarray, "5 2"]) -> float:
 
 
 def with_rolls(detector: Detector, rgb: RGB, any_side: bool = False) -> Detections:
-    """What a detector finds, faces that are tilted in boxes that are tilted with them.
+    """Detect faces; the box of a tilted one is tilted with it.
 
     If ``any_side`` of the photo may be the upper one, faces that are not seen clearly are looked at from all.
     """

@@ -18,7 +18,8 @@ from jaxclnf.training.checkpoint import Checkpoint
 from jaxclnf.training.conv.augmentation import Crops, draw_lesson
 from jaxclnf.training.conv.network_crops import gather_crops, patch_scale
 from jaxclnf.training.conv.network_recipe import ConvRecipe
-from jaxclnf.training.conv.steps import TrainingState, begin, begin_from, steady_network, take_steps
+from jaxclnf.training.conv.steps import steady_network, take_steps
+from jaxclnf.training.conv.training_state import TrainingState, begin, begin_from
 from jaxclnf.types import PDM, ConvExperts, ConvNetwork
 
 CHUNK = {"cpu": 1}

@@ -52,7 +52,8 @@ def fit_command(
     ] = None,
     crops: Annotated[int, typer.Option(min=0, max=4096, help="Cut faces out, so many pixels wide.")] = 0,
     margin: Annotated[
-        float, typer.Option(min=0, max=5, callback=options.finite, help="Margin around the face in crops.")
+        float,
+        typer.Option(min=0, max=5, callback=options.check_finite, help="Margin around the face in crops."),
     ] = 0.3,
     report: options.ReportOption = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run.")] = False,

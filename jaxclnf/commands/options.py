@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 import typer
 
 
-def finite(value: float | None) -> float | None:
+def check_finite(value: float | None) -> float | None:
     """Refuse infinity and what is no number, which pass every least and largest value."""
     if value is not None and not math.isfinite(value):
         raise typer.BadParameter(f"{value} is not a finite number")
@@ -136,7 +136,10 @@ ShardOption = Annotated[
 GpusOption = Annotated[
     float | None,
     typer.Option(
-        "--gpus", min=0, callback=finite, help="GPUs of each worker that fits, on a cluster: 1, 0.25, ..."
+        "--gpus",
+        min=0,
+        callback=check_finite,
+        help="GPUs of each worker that fits, on a cluster: 1, 0.25, ...",
     ),
 ]
 ReadersOption = Annotated[

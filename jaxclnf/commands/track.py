@@ -40,7 +40,9 @@ def track(
     ] = "none",
     fps: Annotated[
         float | None,
-        typer.Option(min=0.01, max=1e6, callback=options.finite, help="Frames per second, over the file's."),
+        typer.Option(
+            min=0.01, max=1e6, callback=options.check_finite, help="Frames per second, over the file's."
+        ),
     ] = None,
     frames: Annotated[int | None, typer.Option(min=1, help="Stop after so many frames.")] = None,
     format: options.FormatOption = None,

@@ -1,10 +1,10 @@
 """Which detector finds which faces, and where do fits from its boxes end? Prints tables.
 
-    python experiments/27_detection/run.py [PHOTOS] [--photos N] [--detectors NAME ...]
+    python experiments/27_detection/run.py [PHOTOS] [--photos N] [--detectors NAME ...] [--changes NAME ...]
 
 PHOTOS is a folder of full photos with points.npz, each with one annotated face. Photos are also turned,
-shrunk so far that the face is so many pixels wide, darkened, blurred, half covered, and cut off where the
-face ends. See README.md.
+enlarged or shrunk so far that the face is so many pixels wide, darkened, blurred, half covered, and cut off
+where the face ends. See README.md.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from jaxclnf.data.harder_photos import (
     Change,
     at_border,
     blurred,
+    close_up,
     covered,
     darkened,
     shrunk,
@@ -46,6 +47,8 @@ CHANGES: dict[str, Change] = {
     "turned 90": turned(90),
     "turned -90": turned(-90),
     "turned 180": turned(180),
+    "2,000 px": close_up(2000),
+    "1,000 px": close_up(1000),
     "60 px": shrunk(60),
     "32 px": shrunk(32),
     "24 px": shrunk(24),
@@ -138,15 +141,16 @@ def main() -> None:
     parser.add_argument("folder", type=Path, nargs="?", default=SHARED / "photos" / "helen_train")
     parser.add_argument("--photos", type=int, default=120)
     parser.add_argument("--detectors", nargs="+", choices=[*DetectorName], default=installed())
+    parser.add_argument("--changes", nargs="+", choices=[*CHANGES], default=[*CHANGES])
     options = parser.parse_args()
     table = np.load(options.folder / "points.npz")
     photos = [read_photo(options.folder / name) for name in table["names"][: options.photos]]
     points = table["points"][: len(photos)]
     model = jaxclnf.load_model()
     yaws, widths = np.abs(true_yaws(model.pdm, points)), np.ptp(points[..., 0], axis=1)
-    for what, change in CHANGES.items():
+    for what in options.changes:
         for name in options.detectors:
-            became = seen(model, name, change, photos, points)
+            became = seen(model, name, CHANGES[what], photos, points)
             print(f"{what:13} {name:8} {became.said()}", flush=True)
             if what == "as it is":
                 by("yaw", yaws, [0, 10, 20, 30, 90], became)

@@ -46,6 +46,20 @@ def shrunk(width: float) -> Change:
     return change
 
 
+def close_up(width: float) -> Change:
+    """Cut the face out with a face's size on each side, and enlarge it until it is so many pixels wide."""
+
+    def change(rgb: RGB, points: Points) -> tuple[RGB, Points]:
+        low, high = points.min(axis=0), points.max(axis=0)
+        x, y = np.maximum(2 * low - high, 0).astype(int)
+        to_x, to_y = np.ceil(2 * high - low).astype(int)
+        scale = width / float(high[0] - low[0])
+        picture = cv2.resize(rgb[y:to_y, x:to_x], None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
+        return picture, scale * (points - [x, y] + 0.5) - 0.5
+
+    return change
+
+
 def darkened(share: float, noise: float = 0.0, seed: int = 0) -> Change:
     """Leave only a share of the light, and add a sensor's noise with a standard deviation in grey levels."""
 

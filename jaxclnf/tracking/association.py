@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Float
@@ -39,16 +41,17 @@ def middle(box: Box) -> Float[np.ndarray, "2"]:
     return box[:2] + box[2:] / 2
 
 
-def assigned(tracks: list[Box], boxes: list[Box], most: list[float]) -> dict[int, int]:
+def assigned(tracks: Sequence[Sequence[Box]], boxes: Sequence[Box], most: Sequence[float]) -> dict[int, int]:
     """Assign detections to tracks so that the sum of their distances is as small as possible.
 
-    No distance is larger than the ``most`` that a track allows.
+    A track may be at several places, the nearest of which counts. No distance is larger than the ``most``
+    that a track allows.
     """
     from scipy.optimize import linear_sum_assignment
 
     if not tracks or not boxes:
         return {}
-    cost = np.array([[distance(a, b) for b in boxes] for a in tracks])
+    cost = np.array([[min(distance(a, b) for a in places) for b in boxes] for places in tracks])
     impossible = 1e3
     cost = np.where(cost <= np.array(most)[:, None], cost, impossible)
     rows, columns = linear_sum_assignment(cost)

@@ -18,6 +18,7 @@ from jaxtyping import Float, UInt8
 from jaxclnf.tracking.association import UNLIKELY, Box, assigned, distance, landmark_box, middle, overlap
 from jaxclnf.tracking.following import Expected
 from jaxclnf.tracking.fresh_fits import Fresh, fresh_fits
+from jaxclnf.tracking.reappearance import places_again, with_latest
 from jaxclnf.tracking.shots import Sketch, is_cut, sketch
 from jaxclnf.tracking.tracks import HURRIED, Track, TrackConfig, Tracked, TrackerState, fits
 from jaxclnf.types import Model, Status
@@ -109,13 +110,15 @@ def _cut(state: TrackerState, now: Sketch) -> bool:
 
 def _matches(tracks: list[Track], detections: np.ndarray) -> dict[int, int]:
     """Match tracks with detections; gives the detection of each track that has one."""
-    boxes = [_predicted_box(track) for track in tracks]
+    places = [
+        places_again(track.recent, track.lost) if track.lost else [_predicted_box(track)] for track in tracks
+    ]
     most = [UNLIKELY if track.lost else UNLIKELY / 2 for track in tracks]
-    return assigned(boxes, [d[:4] for d in detections], most)
+    return assigned(places, [d[:4] for d in detections], most)
 
 
 def _predicted_box(track: Track) -> Box:
-    moved = track.velocity if track.is_fast and not track.lost else np.zeros(2)
+    moved = track.velocity if track.is_fast else np.zeros(2)
     return track.box + np.concatenate([moved, np.zeros(2)])
 
 
@@ -189,6 +192,7 @@ def _after(track: Track, found: Tracked, reduction: float | None = None) -> Trac
         pace=max(speed, CALMS_DOWN * track.pace),
         age=0 if track.lost else track.age + 1,
         lost=0,
+        recent=with_latest(track.recent, box),
     )
 
 
@@ -234,4 +238,6 @@ def _take_in(
 
 def _new(number: int, fresh: Fresh, box: Box) -> Track:
     found = fresh.found
-    return Track(number, found.result, box, fresh.reduction, found.confidence, velocity=np.zeros(2))
+    return Track(
+        number, found.result, box, fresh.reduction, found.confidence, velocity=np.zeros(2), recent=(box,)
+    )

@@ -88,6 +88,7 @@ class Track(NamedTuple):
     age: int = 0  # frames in a row in which it was seen before
     offset: Float[np.ndarray, "2"] | None = None  # of its middle from its last detection's, in widths
     lost: int = 0
+    recent: tuple[Box, ...] = ()  # its places of late, until it was lost
 
     @property
     def params(self) -> FaceParams:

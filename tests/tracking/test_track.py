@@ -196,7 +196,7 @@ def test_overlap() -> None:
 
 def test_association_is_the_best_for_all_together() -> None:
     """Each track has a nearest detection of its own only if the other takes the farther one."""
-    tracks = [np.array([0, 0, 10, 10.0]), np.array([6, 0, 10, 10.0])]
+    tracks = [[np.array([0, 0, 10, 10.0])], [np.array([99.0, 0, 10, 10]), np.array([6, 0, 10, 10.0])]]
     boxes = [np.array([5, 0, 10, 10.0]), np.array([13, 0, 10, 10.0]), np.array([90, 90, 10, 10.0])]
     assert assigned(tracks, boxes, [1.5, 1.5]) == {0: 0, 1: 1}
     assert assigned(tracks, boxes, [0.1, 1.5]) == {1: 0}

@@ -47,7 +47,7 @@ class RetinaFace:
     roll_share = 1.0
 
     def __call__(self, rgb: RGB) -> Detections:
-        """Find all faces of 20 pixels and more."""
+        """Find all faces of 32 pixels and more, and most from 20 on."""
         found = in_sizes(_look, rgb)
         return found._replace(boxes=_TO_LANDMARKS(found.boxes))
 

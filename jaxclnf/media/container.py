@@ -22,6 +22,7 @@ from jaxclnf.batch.overlap import ahead
 from jaxclnf.media.frames import READ_AHEAD, READ_AHEAD_BYTES, Frame, Video
 from jaxclnf.media.truncation import cut_short
 from jaxclnf.media.video_decoder import Decoding, said
+from jaxclnf.models.download import headers_of, received
 
 # FFmpeg's readers that may be used, whatever a file is called. Others (concat, hls, ...) open further files.
 _FORMATS = (
@@ -72,19 +73,15 @@ def open_stream(url: str, fps: float | None) -> Video:
 
 def _fetched(url: str) -> Any:
     """Fetch the whole file if a server cannot send parts of it, such as the index at its end; else None."""
-    import requests
-
+    said_of_it = headers_of(url, TIMEOUT)
+    is_playlist = "mpegurl" in said_of_it.get("Content-Type", "").lower() or ".m3u8" in url.lower()
+    has_parts = said_of_it.get("Accept-Ranges") == "bytes" or "Content-Length" not in said_of_it
+    if is_playlist or has_parts:
+        return None
     try:
-        with requests.get(url, stream=True, timeout=TIMEOUT) as answer:
-            answer.raise_for_status()
-            said_of_it = answer.headers
-            is_playlist = "mpegurl" in said_of_it.get("Content-Type", "").lower() or ".m3u8" in url.lower()
-            has_parts = said_of_it.get("Accept-Ranges") == "bytes" or "Content-Length" not in said_of_it
-            if is_playlist or has_parts:
-                return None
-            return _kept(answer.iter_content(1 << 20))
-    except (requests.RequestException, OSError) as error:
-        raise ValueError(f"{url} cannot be opened: {_reason(error)}") from None
+        return _kept(received(url, TIMEOUT))
+    except OSError as error:
+        raise ValueError(f"{url} cannot be kept on this machine: {error.strerror}") from None
 
 
 def _kept(parts: Iterable[bytes]) -> IO[bytes]:
@@ -96,18 +93,6 @@ def _kept(parts: Iterable[bytes]) -> IO[bytes]:
         file.seek(0)
         unless_whole.pop_all()
         return file
-
-
-def _reason(error: OSError) -> str:
-    """Reduce an error of the network, or of the disk that keeps what comes, to a few words."""
-    import requests
-
-    if not isinstance(error, requests.RequestException):
-        return error.strerror or type(error).__name__
-    response = getattr(error, "response", None)
-    if response is not None:
-        return f"the server says {response.status_code} {response.reason}"
-    return f"the server does not answer ({type(error).__name__})"
 
 
 class _Bytes:

@@ -5,11 +5,12 @@ Downloads use requests alone: pooch cannot continue one that broke off.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from queue import Empty, Full, Queue
 from threading import Thread
+from typing import Any
 
 from jaxclnf.models.fetch import open_part, size_on_disk
 from jaxclnf.models.manifest import Fetch, Progress, RemoteFile
@@ -51,7 +52,7 @@ def _download(url: str, path: Path, size: int | None, timeout: float, progress: 
     had, most = size_on_disk(path), _MOST_OF_UNKNOWN if size is None else size
     if had == size:
         return None
-    pieces = _pieces(url, had, timeout)
+    pieces = _in_time(_answer(url, had, timeout), timeout)
     try:
         start = next(pieces)
         progress(start - had)
@@ -68,13 +69,31 @@ def _download(url: str, path: Path, size: int | None, timeout: float, progress: 
     return None if size in (None, had) else f"ended after {had} of {size} bytes"
 
 
-def _pieces(url: str, had: int, timeout: float) -> Iterator:
-    """Yield the place in the file at which an answer begins, then its bytes, none of which may take too long.
+def headers_of(url: str, timeout: float) -> Mapping[str, str]:
+    """Ask what a server says of a file; raises ValueError where it does not answer, or takes too long."""
+    try:
+        return next(_in_time(_headers(url, timeout), timeout))
+    except _Again as error:
+        raise ValueError(f"{url}: {error}") from None
+
+
+def received(url: str, timeout: float) -> Iterator[bytes]:
+    """Yield the bytes of a file, as they come; raises ValueError where they do not, or take too long."""
+    pieces = _in_time(_answer(url, 0, timeout), timeout)
+    try:
+        next(pieces)
+        yield from pieces
+    except _Again as error:
+        raise ValueError(f"{url}: {error}") from None
+
+
+def _in_time(pieces: Iterator, timeout: float) -> Iterator:
+    """Yield what a server sends, no piece of which may take twice the ``timeout``; raises `_Again`.
 
     Another thread waits for them, since a server that sends a byte now and then lets no read time out.
     """
     queue: Queue = Queue(_AHEAD)
-    Thread(target=_receive, args=(url, had, timeout, queue), daemon=True).start()
+    Thread(target=_receive, args=(pieces, timeout, queue), daemon=True).start()
     while True:
         try:
             piece = queue.get(timeout=2 * timeout)
@@ -87,11 +106,11 @@ def _pieces(url: str, had: int, timeout: float) -> Iterator:
         yield piece
 
 
-def _receive(url: str, had: int, timeout: float, queue: Queue) -> None:
-    """Put what `_pieces` yields into a queue, then None or an error; ends when nobody listens."""
+def _receive(pieces: Iterator, timeout: float, queue: Queue) -> None:
+    """Put pieces into a queue, then None or an error; ends when nobody listens."""
     end: Exception | None = None
     try:
-        for piece in _answer(url, had, timeout):
+        for piece in pieces:
             queue.put(piece, timeout=timeout)
     except Full:
         return
@@ -103,6 +122,19 @@ def _receive(url: str, had: int, timeout: float, queue: Queue) -> None:
 
 def _answer(url: str, had: int, timeout: float) -> Iterator[int | bytes]:
     """Yield the place in the file at which a server's answer begins, then its bytes."""
+    with _asked(url, timeout, had) as answer:
+        yield had if answer.status_code == 206 else 0
+        yield from answer.iter_content(_CHUNK)
+
+
+def _headers(url: str, timeout: float) -> Iterator[Mapping[str, str]]:
+    with _asked(url, timeout) as answer:
+        yield answer.headers
+
+
+@contextmanager
+def _asked(url: str, timeout: float, had: int = 0) -> Iterator[Any]:
+    """Ask for a file, or its rest; raises ValueError, or `_Again` where another attempt may help."""
     import requests
 
     # Without identity the server might count the range in compressed bytes.
@@ -114,8 +146,7 @@ def _answer(url: str, had: int, timeout: float) -> Iterator[int | bytes]:
                 raise _Again(said)
             if answer.status_code not in (200, 206):
                 raise ValueError(f"{url}: {said}")
-            yield had if answer.status_code == 206 else 0
-            yield from answer.iter_content(_CHUNK)
+            yield answer
     except requests.RequestException as error:
         reason = f"no connection, or it broke off or was silent for {timeout:g} s ({type(error).__name__})"
         raise _Again(reason) from None

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import os
+import time
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from io import BytesIO
 from pathlib import Path
@@ -109,20 +111,33 @@ def test_what_is_no_video_is_a_sentence(tmp_path: Path, capfd) -> None:
             open_video(str(tmp_path / "whole.mp4"), fps)
 
 
-class CutOff(BaseHTTPRequestHandler):
-    """A server that cannot send parts of a file, and breaks off in the middle of the whole."""
+class BadServer(BaseHTTPRequestHandler):
+    """A server that cannot send parts of a file, and breaks off in the middle, or hardly sends."""
 
     def do_GET(self) -> None:
-        self.send_response(200)
+        self.send_response(200 if "none" not in self.path else 404)
         self.send_header("Content-Length", "1000000")
         self.end_headers()
-        self.wfile.write(bytes(1000))
+        with suppress(OSError):  # nobody waits
+            self.wfile.write(bytes(1000))
+            for _ in range(40 if "slow" in self.path else 0):
+                self.wfile.write(b"x")
+                time.sleep(0.05)
 
     def log_message(self, *_) -> None:
         pass
 
 
-def test_a_download_that_breaks_off_leaves_no_open_file(monkeypatch) -> None:
+@pytest.mark.parametrize(
+    ("name", "said", "n_files"),
+    [
+        ("cut.mp4", "no connection, or it broke off", 1),
+        ("slow.mp4", "the server sent less than 16384 bytes in 0.4 s", 1),
+        ("none.mp4", "the server answers 404", 0),
+    ],
+)
+def test_bad_servers_are_named_in_time_and_leave_no_open_file(monkeypatch, name, said, n_files) -> None:
+    monkeypatch.setattr("jaxclnf.media.container.TIMEOUT", 0.2)
     files = []
 
     def kept() -> IO[bytes]:
@@ -130,10 +145,11 @@ def test_a_download_that_breaks_off_leaves_no_open_file(monkeypatch) -> None:
         return files[-1]
 
     monkeypatch.setattr("jaxclnf.media.container.tempfile.TemporaryFile", kept)
-    with ThreadingHTTPServer(("127.0.0.1", 0), CutOff) as server:
+    with ThreadingHTTPServer(("127.0.0.1", 0), BadServer) as server:
+        server.daemon_threads = True
         Thread(target=server.serve_forever, daemon=True).start()
-        url = f"http://127.0.0.1:{server.server_port}/a.mp4"
-        with pytest.raises(ValueError, match=f"{url} cannot be opened: the server does not answer"):
+        url = f"http://127.0.0.1:{server.server_port}/{name}"
+        with pytest.raises(ValueError, match=f"{url}: {said}"):
             open_video(url)
         server.shutdown()
-    assert [file.closed for file in files] == [True]
+    assert [file.closed for file in files] == [True] * n_files

@@ -15,6 +15,7 @@ from jaxclnf.media.video_sources import VideoFile
 from jaxclnf.output.draw import colour_of
 from jaxclnf.output.growing_table import Table
 from jaxclnf.output.report import report_photos, report_videos
+from jaxclnf.output.report.page import breakable
 from jaxclnf.output.report.short_names import short_names
 from jaxclnf.output.tables import VIDEO, columns
 
@@ -212,3 +213,7 @@ def test_colours_of_many_faces_differ() -> None:
     colours = [colour_of(i) for i in range(40)]
     assert len(set(colours)) == 40
     assert all(0 <= c <= 255 for colour in colours for c in colour)
+
+
+def test_long_names_break_after_marks_and_stay_text() -> None:
+    assert breakable("a<b/my_face.jpg") == "a&lt;b/<wbr>my_<wbr>face.<wbr>jpg"

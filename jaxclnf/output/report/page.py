@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -104,12 +105,21 @@ def thumbnail(picture: RGB | None) -> str:
     return base64.b64encode(data.tobytes()).decode()
 
 
+def breakable(name: str) -> str:
+    """Let a long name of a file go on in the next line after the marks that part its words."""
+    from markupsafe import Markup
+
+    return Markup("<wbr>").join(re.split(r"(?<=[/_.-])", name))
+
+
 @cache
 def page_template() -> Any:
     """Read the page's template, once."""
     from jinja2 import Environment, PackageLoader
 
-    return Environment(loader=PackageLoader("jaxclnf.output"), autoescape=True).get_template("report.html")
+    environment = Environment(loader=PackageLoader("jaxclnf.output"), autoescape=True)
+    environment.filters["breakable"] = breakable
+    return environment.get_template("report.html")
 
 
 def write_page(path: Path, page: Page) -> None:

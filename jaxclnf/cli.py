@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 
 from jaxclnf.commands import garbage, interrupt, streams
 
@@ -72,6 +73,8 @@ def _run() -> None:
         name, sign, value = argument.partition("=")
         if not argument or (name.startswith("--") and sign and not value):
             raise ValueError(f"{argument!r} is empty; did a variable of the shell hold nothing?")
+    # Decoders' remarks on odd files would come in lines of code beside our sentences.
+    warnings.filterwarnings("ignore", module=r"PIL\.")
     # OpenCV's own messages about a camera would come beside our sentence.
     os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")
     from jaxclnf.commands.app import app

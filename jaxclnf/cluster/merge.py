@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from pathlib import Path
 from typing import NamedTuple
@@ -51,8 +52,8 @@ def merge(place: str, target: Path) -> Merged:
 
 def _check_apart(target: Path, parts: Path, plan: Path) -> None:
     """Raise ValueError for a target that is a file of the run, or would be taken for a part."""
-    target = target.resolve()
-    if target == plan.resolve() or (target.parent == parts.resolve() and is_part(target.name)):
+    target, parts, plan = (Path(os.path.realpath(path)) for path in (target, parts, plan))
+    if target == plan or (target.parent == parts and is_part(target.name)):
         raise ValueError(f"{target} is a file of the run and would be written over; choose another name")
 
 

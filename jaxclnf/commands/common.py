@@ -32,7 +32,7 @@ def check_writable(option: str, path: Path, inputs: Iterable[Path] = ()) -> None
             raise ValueError(f"{option} {path} is an input and would be written over; choose another name")
     if path.name == "points.npz" and path.exists():
         raise ValueError(f"{option} {path} holds a dataset's points and would be lost; choose another name")
-    if path.suffix != ".npz" or not path.resolve().parent.is_dir():
+    if path.suffix != ".npz" or not path.parent.is_dir():
         raise ValueError(f"{option} {path}: expected a file name ending in .npz, in a folder that exists")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
@@ -101,5 +102,6 @@ def boxes_without_photo(boxes: Mapping[str, np.ndarray], table: Path) -> list[Fa
 
 
 def _relative(path: Path, folder: Path) -> str:
-    path, folder = path.resolve(), folder.resolve()
+    # `Path.resolve` raises for links that go round.
+    path, folder = Path(os.path.realpath(path)), Path(os.path.realpath(folder))
     return str(path.relative_to(folder) if path.is_relative_to(folder) else path)

@@ -247,6 +247,9 @@ def test_merge_refuses_what_holds_no_parts(store: Store, tmp_path: Path) -> None
         merge(store.place, tmp_path / "table.csv")
     with pytest.raises(ValueError, match=r"ends in .csv, .parquet, .jsonl"):
         merge(store.place, tmp_path / "table.txt")
+    (tmp_path / "loop.csv").symlink_to("loop.csv")
+    with pytest.raises(ValueError, match="holds no run on a cluster"):
+        merge(store.place, tmp_path / "loop.csv")
     with pytest.raises(ValueError, match="there is no folder .*/missing; make it first"):
         merge(store.place, tmp_path / "missing/table.csv")
     (tmp_path / "folder.csv").mkdir()

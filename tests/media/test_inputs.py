@@ -140,6 +140,12 @@ def test_a_missing_table_of_boxes_is_named(tmp_path: Path) -> None:
         read_boxes(tmp_path / "nowhere.csv")
 
 
+def test_a_link_that_goes_round_is_a_photo_without_boxes(tmp_path: Path) -> None:
+    (tmp_path / "loop.png").symlink_to("loop.png")
+    with pytest.raises(ValueError, match="loop.png has no box in"):
+        boxes_of(tmp_path / "loop.png", GREY, {}, tmp_path / "boxes.csv")
+
+
 def test_boxes_are_found_by_path_and_by_name(folder: Path) -> None:
     table = folder / "deep" / "boxes.csv"
     boxes = {"er/c.jpeg": np.ones((1, 4)), "b.jpg": np.zeros((2, 4)), "er/gone.jpg": np.ones((1, 4))}

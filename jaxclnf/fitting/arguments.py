@@ -47,6 +47,14 @@ def check_params(model: Model, params: object) -> None:
         raise ValueError(f"expected params.shape of the model's {model.pdm.n_modes} modes; got {found}")
 
 
+def check_one_start_an_image(images, params: FaceParams) -> None:
+    """Raise ValueError for images and parameters that are not of equally many faces."""
+    if images.ndim != 3 or np.shape(params.scale) != images.shape[:1]:
+        found = f"images {images.shape} and params.scale {np.shape(params.scale)}"
+        raise ValueError(f"expected images (n, height, width) and params.scale (n,); got {found}")
+    check_images(images, 3)
+
+
 def in_one_dtype(model: Model, config: FitConfig | None) -> tuple[Model, FitConfig]:
     """Convert model and settings, by default its own, to the precision of its mean shape."""
     config, dtype = model.settings if config is None else config, model.pdm.mean.dtype

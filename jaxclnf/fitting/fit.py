@@ -9,7 +9,14 @@ from jaxtyping import Array, Float, Int, Num
 
 from jaxclnf.cache import keep
 from jaxclnf.config import FitConfig
-from jaxclnf.fitting.arguments import check_batch, check_images, check_kinds, check_params, in_one_dtype
+from jaxclnf.fitting.arguments import (
+    check_batch,
+    check_images,
+    check_kinds,
+    check_one_start_an_image,
+    check_params,
+    in_one_dtype,
+)
 from jaxclnf.fitting.box_starts import box_status, starts_in_boxes
 from jaxclnf.fitting.choose import Chosen, choose
 from jaxclnf.fitting.face_params import in_full_precision
@@ -109,12 +116,16 @@ def fit_batch_from(
     config: FitConfig | None = None,
 ) -> FitResult:
     """Fit many faces, each on its own image, started from its row of ``params``."""
+    images = jnp.asarray(images)
     check_kinds(model, config)
     check_params(model, params)
+    check_one_start_an_image(images, params)
+    if not len(images):
+        return _of_no_faces(model, images, config)
     model, config = in_one_dtype(model, config)
     starts = jax.tree.map(lambda a: jnp.asarray(a, model.pdm.mean.dtype)[:, None], params)
     status = jnp.full(len(images), Status.OK, jnp.int32)
-    return _fit_starts(model, jnp.asarray(images), starts, status, config)
+    return _fit_starts(model, images, starts, status, config)
 
 
 def _fit_starts(

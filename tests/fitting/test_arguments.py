@@ -8,7 +8,7 @@ import pytest
 from engine import synthetic_config, synthetic_model
 
 from jaxclnf import FitConfig, fit, fit_batch, fit_from, load_model
-from jaxclnf.fitting.arguments import check_images, check_kinds, check_params
+from jaxclnf.fitting.arguments import check_images, check_kinds, check_one_start_an_image, check_params
 from jaxclnf.types import FaceParams
 
 IMAGE, BOX = np.zeros((40, 50), np.float32), np.array([10, 10, 20, 20], np.float32)
@@ -49,6 +49,9 @@ def test_what_the_tests_own_checks_of_annotations_would_refuse() -> None:
         check_kinds(synthetic_model(np.float32), {})
     with pytest.raises(ValueError, match=r"expected FaceParams, .*; got NoneType"):
         check_params(synthetic_model(np.float32), None)
+    for images in (IMAGE, np.stack([IMAGE] * 3)):
+        with pytest.raises(ValueError, match=r"expected images \(n, .*; got images .* params.scale \(\)"):
+            check_one_start_an_image(images, PARAMS)
 
 
 def test_parameters_of_another_model() -> None:

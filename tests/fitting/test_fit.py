@@ -18,7 +18,7 @@ from engine import (
 )
 from shared_data import golden
 
-from jaxclnf import FitConfig, Status, fit, fit_batch, fit_from, landmarks
+from jaxclnf import FitConfig, Status, fit, fit_batch, fit_batch_from, fit_from, landmarks
 from jaxclnf.config import setting
 from jaxclnf.fitting.face_params import params_from_box
 
@@ -353,8 +353,9 @@ def test_even_windows_are_as_exact_as_odd_ones(windows) -> None:
 def test_no_boxes_give_no_faces() -> None:
     model, config = synthetic_model(np.float32), synthetic_config()
     one = fit_batch(model, np.zeros((1, 9, 9), np.uint8), np.ones((1, 4), np.float32), config)
-    for images in (np.zeros((9, 9), np.uint8), np.zeros((0, 9, 9), np.uint8)):
-        none = fit_batch(model, images, np.zeros((0, 4), np.float32), config)
+    single, several = np.zeros((9, 9), np.uint8), np.zeros((0, 9, 9), np.uint8)
+    nones = [fit_batch(model, images, np.zeros((0, 4), np.float32), config) for images in (single, several)]
+    for none in (*nones, fit_batch_from(model, several, nones[0].params, config)):
         assert jax.tree.structure(none) == jax.tree.structure(one)
         for empty, full in zip(jax.tree.leaves(none), jax.tree.leaves(one), strict=True):
             assert (empty.shape, empty.dtype) == ((0, *full.shape[1:]), full.dtype)

@@ -41,8 +41,10 @@ def _sentence(error: BaseException) -> str | None:
     """Say what a user did wrong, or what is wrong with the machine; None for a fault of the program."""
     if isinstance(error, ValueError):
         return str(error)
+    if isinstance(error, OSError) and error.strerror is None:
+        return str(error)  # of a library, in its own words
     if isinstance(error, OSError):
-        return f"{error.filename or _without_place()}: {error.strerror or error}"
+        return f"{error.filename or _without_place()}: {error.strerror}"
     return _without_platform() if isinstance(error, Exception) else None
 
 

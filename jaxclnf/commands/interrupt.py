@@ -131,5 +131,6 @@ def _say() -> None:
     # Whoever comes second waits: a process that ended before the sentence is written would keep it to itself.
     with _Course.saying:
         if not _Course.said:
-            os.write(2, f"jaxclnf: {_Course.sentence}\n".encode(errors="backslashreplace"))
+            with suppress(OSError):  # nobody reads it, or its disk is full
+                os.write(2, f"jaxclnf: {_Course.sentence}\n".encode(errors="backslashreplace"))
             _Course.said = True

@@ -96,6 +96,12 @@ def test_the_end_waits_until_the_sentence_is_written() -> None:
     assert (status, err) == (130, "jaxclnf: stopped; nothing is lost\n")
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs Linux's /dev/full")
+def test_a_sentence_that_cannot_be_written_changes_no_status() -> None:
+    code = f"import os\nos.dup2(os.open('/dev/full', os.O_WRONLY), 2)\n{IN_EXTENSION}"
+    assert interrupted(code)[0] == 130
+
+
 @pytest.mark.parametrize("twice", [False, True])
 def test_while_the_main_thread_is_in_c(twice: bool) -> None:
     status, err, seconds = interrupted(IN_LONG_C, twice)

@@ -82,3 +82,12 @@ def test_a_present_folder_that_is_gone_is_told(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr("jaxclnf.cli._run", os.getcwd)
     with pytest.raises(SystemExit, match="jaxclnf: the present folder: No such file or directory"):
         main()
+
+
+def test_errors_of_libraries_keep_their_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> None:
+        raise ConnectionError("the server said no")
+
+    monkeypatch.setattr("jaxclnf.cli._run", fail)
+    with pytest.raises(SystemExit, match="^jaxclnf: the server said no$"):
+        main()

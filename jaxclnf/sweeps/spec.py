@@ -126,15 +126,17 @@ def _read_options(table: Mapping[str, Any], folder: Path) -> Spec:
     if isinstance(datasets, list):
         datasets = tuple(folder / str(name) for name in datasets)
     spec = Spec(**{**table, "datasets": datasets, "settings": ()})
-    local = folder / (spec.model or "")
-    return replace(spec, model=str(local)) if spec.model and local.exists() else spec
+    if not spec.model:
+        return replace(spec, model=None)
+    local = folder / spec.model
+    return replace(spec, model=str(local)) if local.exists() else spec
 
 
 def _sentence(error: ValidationError) -> str:
     """Say what the first wrong option is, and what was expected."""
     first = error.errors()[0]
     expected = first["msg"].replace("Value error, ", "").replace("Input should be", "expected")
-    return f"{first['loc'][0]} = {first['input']!r:.200}, {expected}"
+    return f"{first['loc'][0]} = {first['input']!r:.200}, {expected.replace('a valid tuple', 'a list')}"
 
 
 def _draw(vary: Mapping[str, Any], spec: Spec) -> list[Setting]:

@@ -69,6 +69,14 @@ def test_specifications_may_come_from_windows(tmp_path):
     assert len(read_spec(path).settings) == 6
 
 
+def test_datasets_are_a_list_and_an_empty_name_is_the_model_that_ships(tmp_path):
+    path = written(tmp_path / "s.toml", options='model = ""')
+    assert read_spec(path).model is None
+    path.write_text('datasets = "faces"\n[vary]\nsigma = [1]')
+    with pytest.raises(ValueError, match="datasets = 'faces', expected a list$"):
+        read_spec(path)
+
+
 def test_a_setting_changes_what_it_names():
     changes = {"reg_factor.1": 3, "sigma": 2, "start_rotations": [[0, 90, 0]], "windows": [9, 7]}
     config = configure(FitConfig(), changes)

@@ -12,7 +12,7 @@ PICTURES = "pictures"
 
 
 class Names:
-    """Names without endings, whose files are each given once; keeps the hash of each file, 100 bytes a name.
+    """Names without endings, whose files are each given once; keeps a hash of each file, 100 bytes.
 
     Every name has files with all of ``endings``, perhaps more up to the ``longest``; no file is called as one
     of ``beside``, which a run on one machine writes to the same folder.

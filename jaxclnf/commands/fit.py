@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -13,9 +13,6 @@ from jaxclnf.commands import on_cluster, options
 from jaxclnf.commands.asked import FitAsked, PhotosAsked
 from jaxclnf.commands.fit_here import fit_here
 from jaxclnf.commands.fit_on_cluster import fit_on_cluster
-
-if TYPE_CHECKING:
-    pass
 
 
 class WhichFaces(StrEnum):

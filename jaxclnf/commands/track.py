@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 
@@ -11,9 +11,6 @@ from jaxclnf.commands import on_cluster, options
 from jaxclnf.commands.asked import FitAsked, VideosAsked
 from jaxclnf.commands.track_here import track_here
 from jaxclnf.commands.track_on_cluster import track_on_cluster
-
-if TYPE_CHECKING:
-    pass
 
 
 def track(

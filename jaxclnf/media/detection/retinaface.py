@@ -25,10 +25,8 @@ THRESHOLD = 0.5
 ANCHORS = {8: (16, 32), 16: (64, 128), 32: (256, 512)}
 """Sides of the two squares in the middle of each cell, by the cells' side, in pixels."""
 
-_STEP, _GROWTH = (
-    0.1,
-    0.2,
-)  # in which the network tells places, in sides of the square, and logarithms of sizes
+_STEP = 0.1  # in which the network tells places, in sides of the square ...
+_GROWTH = 0.2  # ... and logarithms of sizes
 _MEAN = 104.0, 117.0, 123.0  # blue, green, red of the photos that it learned from
 _SAME = 0.4  # boxes that overlap more are of one face
 _TO_LANDMARKS = BoxMap(shift=(-0.019, 0.254), stretch=(1.040, 0.754))

@@ -13,6 +13,9 @@ from jaxclnf.commands.faces_on_cluster import sweep_on_cluster
 
 if TYPE_CHECKING:
     from jaxclnf.config import FitConfig
+    from jaxclnf.sweeps.results import Results, TriedSetting
+    from jaxclnf.sweeps.spec import Spec
+    from jaxclnf.sweeps.sweep_faces import Canvases
     from jaxclnf.types import Model
 
 
@@ -41,7 +44,7 @@ def sweep(
     from jaxclnf.sweeps.spec import configure, read_spec
     from jaxclnf.sweeps.sweep_faces import draw_photos
     from jaxclnf.sweeps.sweep_page import write_report
-    from jaxclnf.sweeps.sweep_run import describe, run_sweep
+    from jaxclnf.sweeps.sweep_run import describe
 
     plan = read_spec(spec)
     there = on_cluster.given(cluster, workers=workers)
@@ -63,16 +66,7 @@ def sweep(
                 f"the model has {opened.pdm.n_points} landmarks and the faces have {photos.points.shape[1]}"
             )
         results = Results(folder / "results.jsonl", describe(plan, opened, photos))
-        with common.progress("% done") as bar:
-            task = bar.add_task(f"{len(plan.settings)} settings", total=100)
-
-            def advance(share: float) -> None:
-                bar.update(task, completed=100 * share)
-
-            if there is None:
-                outcomes = run_sweep(plan, opened, photos, results, advance)
-            else:
-                outcomes = sweep_on_cluster(plan, opened, photos, results, advance, there)
+        outcomes = _tried(plan, opened, photos, results, there)
         page = write_report(folder, plan, outcomes, results)
         error = sum(outcomes[0].errors) / len(outcomes[0].errors)
         typer.echo(f"best of {len(plan.settings)}: mean error {error:.3f} %, {outcomes[0].setting}")
@@ -80,6 +74,23 @@ def sweep(
         if save:
             _save(opened, configure(plan.base_config(opened), outcomes[0].setting), save)
             typer.echo(f"{save}: {opened.provenance.name} with the best setting")
+
+
+def _tried(
+    plan: Spec, model: Model, photos: Canvases, results: Results, there: on_cluster.Asked | None
+) -> list[TriedSetting]:
+    """Try the settings, here or on a cluster; the best comes first."""
+    from jaxclnf.sweeps.sweep_run import run_sweep
+
+    with common.progress("% done") as bar:
+        task = bar.add_task(f"{len(plan.settings)} settings", total=100)
+
+        def advance(share: float) -> None:
+            bar.update(task, completed=100 * share)
+
+        if there is None:
+            return run_sweep(plan, model, photos, results, advance)
+        return sweep_on_cluster(plan, model, photos, results, advance, there)
 
 
 def _save(model: Model, settings: FitConfig, path: Path) -> None:

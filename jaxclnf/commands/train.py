@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import fields, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
@@ -56,17 +56,11 @@ def train_command(
 
     Until a run is done its state is beside the model, in MODEL.checkpoint.npz.
     """
-    import numpy as np
-
     from jaxclnf.data.datasets import read_faces
     from jaxclnf.data.markup import parse_groups
     from jaxclnf.models.fingerprint import fingerprint
     from jaxclnf.models.opening import open_model
-    from jaxclnf.models.storage import save_model
-    from jaxclnf.training.conv.learned_spread import with_learned_spread
     from jaxclnf.training.conv.training_run import checkpoints
-    from jaxclnf.training.learned_visibility import learn_visibility
-    from jaxclnf.types import Provenance
 
     of_networks = [text for text in set_ or [] if "." in text.partition("=")[0]]
     networks = recipes_for(experts, of_networks, seed, further=from_ is not None)
@@ -84,21 +78,45 @@ def train_command(
         model = with_networks(model, learned, networks, out, run) if networks else model
     else:
         before = open_model(from_)
-        held_back = held_back.take(np.flatnonzero(~held_back.learned_by(before)))
+        held_back = held_back.take((~held_back.learned_by(before)).nonzero()[0])
         model = networks_further(before, learned, networks, out, f"{run} {fingerprint(before)}")
-    if networks and len(held_back):
-        model = with_learned_spread(model, held_back)
-        model = replace(model, visibility=learn_visibility(model, held_back))
+    model = _measured(model, held_back) if networks and len(held_back) else model
     source = "jaxclnf train " + " ".join(path.name for path in datasets)
-    terms = licence or "after the terms of the training data"
-    provenance = Provenance(name or out.stem, source, terms, model.provenance.learned | set(learned.digests))
-    model = replace(model, provenance=provenance, calibration=_calibration(model, held_back))
-    save_model(model, out, np.float16)
+    _save(model, out, Texts(name or out.stem, source, licence), learned, held_back)
     for path in (checkpoint, *checkpoints(out, networks)):
         path.unlink(missing_ok=True)
-    typer.echo(
-        f"{out}: {out.stat().st_size / 1e6:.1f} MB, experts of {len(model.experts)} scales and networks"
-    )
+
+
+def _measured(model: Model, held_back: Faces) -> Model:
+    """Measure, on faces that were held back, how sure networks are and what they tell of hidden landmarks."""
+    from jaxclnf.training.conv.learned_spread import with_learned_spread
+    from jaxclnf.training.learned_visibility import learn_visibility
+
+    model = with_learned_spread(model, held_back)
+    return replace(model, visibility=learn_visibility(model, held_back))
+
+
+class Texts(NamedTuple):
+    """What a model's file says of it."""
+
+    name: str
+    source: str
+    licence: str
+
+
+def _save(model: Model, out: Path, texts: Texts, learned: Faces, held_back: Faces) -> None:
+    """Write the model with its origin and calibration."""
+    import numpy as np
+
+    from jaxclnf.models.storage import save_model
+    from jaxclnf.types import Provenance
+
+    terms = texts.licence or "after the terms of the training data"
+    provenance = Provenance(texts.name, texts.source, terms, model.provenance.learned | set(learned.digests))
+    model = replace(model, provenance=provenance, calibration=_calibration(model, held_back))
+    save_model(model, out, np.float16)
+    n_scales = len(model.experts)
+    typer.echo(f"{out}: {out.stat().st_size / 1e6:.1f} MB, experts of {n_scales} scales and networks")
 
 
 def _calibration(model: Model, held_back: Faces) -> Calibration | None:

@@ -93,7 +93,27 @@ def trials_of(
 
 
 def _outcomes(bench: TrialSetup, trial: SweepTrial) -> list[TriedSetting]:
-    """Try a trial's settings, by a program for as many as its width."""
+    """Try a trial's settings."""
+    photos, (chunk, _, first, last) = bench.photos, trial
+    points, eyes = photos.points[first:last], photos.eye_distances[first:last]
+    outcomes = []
+    for setting, *fits in zip(chunk, *_fitted(bench, trial), strict=True):
+        landmarks, status, likelihood, iterations = fits
+        found = np.isin(status, (Status.OK, Status.NOT_CONVERGED))
+        errors = point_errors(landmarks, points, eyes, found).mean(axis=1)
+        errors = np.where(np.isfinite(errors), np.minimum(errors, LOST), LOST)
+        rounded = [round(float(e), 4) for e in errors]
+        sure = float(likelihood[found].mean(dtype=np.float64)) if found.any() else -LOST
+        steps = float(iterations.sum((-2, -1)).mean())
+        outcomes.append(TriedSetting(setting, first, last, rounded, round(sure, 5), round(steps, 3)))
+    return outcomes
+
+
+def _fitted(bench: TrialSetup, trial: SweepTrial) -> list[np.ndarray]:
+    """Fit a trial's faces under its settings, by a program for as many settings as its width.
+
+    Gives landmarks, status, log-likelihood and iterations; leading axes: settings, faces.
+    """
     model, photos, base = bench
     chunk, width, first, last = trial
     filled = chunk + chunk[-1:] * (width - len(chunk))
@@ -107,22 +127,7 @@ def _outcomes(bench: TrialSetup, trial: SweepTrial) -> list[TriedSetting]:
     batches = [(photos.canvases[take], photos.boxes[take]) for take in rows]
     fits = fit_settings_on_cores(model, batches, configs[0], stacked)
     kept = zip(*((f.landmarks, f.status, f.log_likelihood, f.iterations) for f in fits), strict=True)
-    landmarks, status, likelihood, iterations = (
-        np.concatenate(parts, axis=1)[: len(chunk), : last - first] for parts in kept
-    )
-    points, eyes = photos.points[first:last], photos.eye_distances[first:last]
-    outcomes = []
-    for k, setting in enumerate(chunk):
-        fitted = np.isin(status[k], (Status.OK, Status.NOT_CONVERGED))
-        errors = point_errors(landmarks[k], points, eyes, fitted).mean(axis=1)
-        errors = np.where(np.isfinite(errors), np.minimum(errors, LOST), LOST)
-        sure = likelihood[k][fitted].mean(dtype=np.float64) if fitted.any() else -LOST
-        steps = iterations[k].sum((-2, -1)).mean()
-        rounded = [round(float(e), 4) for e in errors]
-        outcomes.append(
-            TriedSetting(setting, first, last, rounded, round(float(sure), 5), round(float(steps), 3))
-        )
-    return outcomes
+    return [np.concatenate(parts, axis=1)[: len(chunk), : last - first] for parts in kept]
 
 
 def _milliseconds(model: Model, photos: Canvases, config: FitConfig) -> float:

@@ -7,9 +7,12 @@
   _Static_assert(sizeof(((ours*)0)->field) == sizeof(((theirs*)0)->name), #theirs "." #name " has another size")
 #define EQUAL(ours, theirs) _Static_assert((int)(ours) == (int)(theirs), #theirs " is another number")
 
-SAME(Extension, struct_size, XLA_FFI_Extension_Base, struct_size);
-SAME(Extension, type, XLA_FFI_Extension_Base, type);
-SAME(Extension, next, XLA_FFI_Extension_Base, next);
+// Called XLA_FFI_Extension_Base at first, XLA_FFI_InternalExtension from jaxlib 0.12 on.
+typedef __typeof__(((XLA_FFI_Metadata_Extension*)0)->extension_base) TheirExtension;
+
+SAME(Extension, struct_size, TheirExtension, struct_size);
+SAME(Extension, type, TheirExtension, type);
+SAME(Extension, next, TheirExtension, next);
 SAME(Version, major, XLA_FFI_Api_Version, major_version);
 SAME(Version, minor, XLA_FFI_Api_Version, minor_version);
 SAME(Metadata, api_version, XLA_FFI_Metadata, api_version);

@@ -29,6 +29,7 @@ _MOST = 1000  # boxes that are compared
 _TO_LANDMARKS = BoxMap(shift=(-0.010, 0.246), stretch=(1.033, 0.769))
 
 _logging = threading.Lock()
+_ERRORS = 2  # of OpenCV's log levels
 _local = threading.local()  # OpenCV's detector keeps the size of its picture: one a thread
 
 
@@ -71,13 +72,13 @@ def _only_errors() -> Iterator[None]:
 
     Only one thread at a time: the log level is the process's, and the first to leave would reset it.
     """
-    logging: Any = cv2.utils.logging  # pyright: ignore[reportAttributeAccessIssue]
+    utils: Any = getattr(cv2.utils, "logging", cv2)  # where OpenCV 5 has it, and 4
     with _logging:
-        before = logging.setLogLevel(logging.LOG_LEVEL_ERROR)
+        before = utils.setLogLevel(_ERRORS)
         try:
             yield
         finally:
-            logging.setLogLevel(before)
+            utils.setLogLevel(before)
 
 
 @cache

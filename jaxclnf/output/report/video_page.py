@@ -66,19 +66,22 @@ def _course(name: str, rows: list[Row], film: Path) -> VideoPlots:
         start=min(times),
         end=max(times),
         faces=faces_in(rows),
-        cards=list(_frame_cards(name, source, rows, film)),
+        cards=list(_frame_cards(source, rows, film)),
         film=film.name if film.exists() else "",
     )
 
 
 def _unfitted(shown: VideoPlots, rows: list[Row]) -> Iterator[Line]:
-    """Count, for each face, the frames in which it was found or expected but not fitted."""
-    lost = Counter((row["face_id"], row["status"]) for row in rows if row["status"] not in _SEEN)
-    for (face, status), n in sorted(lost.items()):
-        yield Line(shown.name, shown.path, f"face {face}: {status} in {count(n, 'frame')}")
+    """Count the frames in which faces were found or expected but not fitted, in a line for each status."""
+    lost = Counter((row["status"], row["face_id"]) for row in rows if row["status"] not in _SEEN)
+    for status in sorted({status for status, _ in lost}):
+        faces = [
+            f"face {i} in {count(n, 'frame')}" for (what, i), n in sorted(lost.items()) if what == status
+        ]
+        yield Line(shown.name, shown.path, f"{status}: {', '.join(faces)}")
 
 
-def _frame_cards(name: str, source: str, rows: list[Row], film: Path) -> Iterator[Card]:
+def _frame_cards(source: str, rows: list[Row], film: Path) -> Iterator[Card]:
     """Make cards of a video's least confident frames and some in between, in order."""
     of_frame: dict[int, list[Row]] = {}
     for row in rows:
@@ -92,7 +95,7 @@ def _frame_cards(name: str, source: str, rows: list[Row], film: Path) -> Iterato
         time = here[0]["timestamp"]
         yield Card(
             order=frame,
-            name=f"{name}, frame {frame}",
+            name=f"frame {frame}",
             path=source,
             text=f"{time:.2f} s, {sure(least)}{lost}",
             confidence=least,

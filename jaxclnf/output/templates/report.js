@@ -32,7 +32,7 @@ function show(card, time) {
   const title = viewer.querySelector("h2");
   title.textContent = course ? `${course.dataset.name}, ${at.toFixed(2)} s` : card.dataset.name;
   title.title = card.dataset.path;
-  viewer.querySelector(".side p").textContent = course ? card.dataset.name.split(", ").pop() : card.dataset.path;
+  viewer.querySelector(".side p").textContent = course ? card.dataset.name : card.dataset.path;
   const table = viewer.querySelector("table");
   table.replaceChildren(...JSON.parse(card.dataset.numbers).map(([name, value]) => {
     const row = document.createElement("tr");

@@ -18,7 +18,8 @@ from jaxclnf.fitting.network_sight import Sight, certainty_weights, look, sight_
 from jaxclnf.fitting.nurlms import StageSettings, approach
 from jaxclnf.ops.shape import shape_2d
 from jaxclnf.training.conv.network_recipe import ConvRecipe
-from jaxclnf.training.conv.steps import begin, folded
+from jaxclnf.training.conv.normalisation import folded
+from jaxclnf.training.conv.training_state import begin
 from jaxclnf.types import ConvExperts, FaceParams
 
 RECIPE = ConvRecipe(side=32, stem=4, channels=(4, 6), blocks=(1, 1))

@@ -162,15 +162,23 @@ def _draw(vary: Mapping[str, Any], spec: Spec) -> list[Setting]:
 def _one(name: str, values: Any, rng: np.random.Generator) -> Any:
     if isinstance(values, list) and values:
         return values[rng.integers(len(values))]
-    if not isinstance(values, dict) or not {"low", "high"} <= set(values) <= {"low", "high", "log"}:
-        raise ValueError(f"{name} = {values!r:.200}, expected a list or {{ low = …, high = …, log = true }}")
-    low, high, by_ratio = values["low"], values["high"], bool(values.get("log"))
-    if not all(isinstance(end, int | float) and abs(end) < _LARGEST for end in (low, high)) or low > high:
-        raise ValueError(f"{name} = {values!r:.200}, expected low and high to be finite numbers in order")
-    if by_ratio and low <= 0:
-        raise ValueError(f"{name} = {values!r:.200}, expected low above 0, of which there is a logarithm")
+    low, high, by_ratio = _range(name, values)
     drawn = np.exp(rng.uniform(np.log(low), np.log(high))) if by_ratio else rng.uniform(low, high)
     return round(float(drawn), 6)
+
+
+def _range(name: str, values: Any) -> tuple[float, float, bool]:
+    """Read a range's ends, and whether it is drawn from by the logarithm."""
+    if not isinstance(values, dict) or not {"low", "high"} <= set(values) <= {"low", "high", "log"}:
+        raise ValueError(f"{name} = {values!r:.200}, expected a list or {{ low = …, high = …, log = true }}")
+    low, high, by_ratio = values["low"], values["high"], values.get("log", False)
+    if not all(type(end) in (int, float) and abs(end) < _LARGEST for end in (low, high)) or low > high:
+        raise ValueError(f"{name} = {values!r:.200}, expected low and high to be finite numbers in order")
+    if not isinstance(by_ratio, bool):
+        raise ValueError(f"{name} = {values!r:.200}, expected log to be true or false")
+    if by_ratio and low <= 0:
+        raise ValueError(f"{name} = {values!r:.200}, expected low above 0, of which there is a logarithm")
+    return low, high, by_ratio
 
 
 def configure(base: FitConfig, setting: Setting) -> FitConfig:

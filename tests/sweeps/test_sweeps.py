@@ -106,6 +106,12 @@ def test_a_setting_changes_what_it_names():
         ("sigma = { low = 2, high = 1 }", 'search = "random"', "finite numbers in order"),
         ("sigma = { low = 1, high = inf }", 'search = "random"', "finite numbers in order"),
         ("sigma = { low = nan, high = 1 }", 'search = "random"', "finite numbers in order"),
+        ("sigma = { low = true, high = 2 }", 'search = "random"', "finite numbers in order"),
+        (
+            'sigma = { low = 1, high = 2, log = "no" }',
+            'search = "random"',
+            "expected log to be true or false",
+        ),
         ('sigma = { low = "a", high = 1 }', 'search = "random"', "finite numbers in order"),
         ("sigma = " + "[" * 10**4, "", "is not TOML"),
         (GOOD, "colour = 1", "is not an option of sweeps"),

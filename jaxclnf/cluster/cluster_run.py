@@ -27,7 +27,8 @@ JOB = "job.json"
 DRIVER = "driver"
 """The file that names the command which works on the run."""
 
-_BESIDE = (PICTURES, CROPS, OPENFACE)  # folders of results that stand beside the table
+BESIDE = (PICTURES, CROPS, OPENFACE)
+"""Folders of results that stand beside the table."""
 
 MOST_NAMED = 20
 """Failures that are printed at the end; all are in their table."""
@@ -93,7 +94,7 @@ class Run:
     def __enter__(self) -> Run:
         if self.store.folder is not None:
             folder = self._held.enter_context(OutputFolder(self.store.folder))
-            for name in (self.table, FAILURES, LEDGER, *_BESIDE):
+            for name in (self.table, FAILURES, LEDGER, *BESIDE):
                 remove_parts(self.store.folder / name)
             self._folder = folder
         return self
@@ -108,7 +109,7 @@ class Run:
         """
         self.job = self._resumed(resume) if self.store.exists(JOB) else self._begun(plan)
         if self._folder:
-            self._folder.hold(*_BESIDE)
+            self._folder.hold(*BESIDE)
         self.store.write(DRIVER, self._id)  # what worked on the run before hears of it and ends
         self.ledger = Ledger(self.store, shards_of(parts_of(self.store, self.table)))
 

@@ -7,10 +7,11 @@ import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
-from jaxclnf.cluster.cluster_run import JOB, read_job
+from jaxclnf.cluster.cluster_run import BESIDE, JOB, read_job
+from jaxclnf.cluster.ledger import LEDGER
 from jaxclnf.cluster.places import Store
 from jaxclnf.cluster.shards import PLAN
-from jaxclnf.cluster.table_parts import is_part, parts_of
+from jaxclnf.cluster.table_parts import FAILURES, is_part, parts_of
 from jaxclnf.output.formats import FORMATS, write_rows
 from jaxclnf.output.whole_files import written_whole
 
@@ -41,7 +42,7 @@ def merge(place: str, target: Path) -> Merged:
     folder = job.table if job else ""
     names = _parts(store, folder)
     if store.folder is not None:
-        _check_apart(target, store.folder / folder, store.folder / PLAN)
+        _check_apart(target, store.folder, folder)
     with tempfile.TemporaryDirectory() as copies:
         rows = pl.scan_parquet(_here(store, folder, names, Path(copies)), glob=False)
         with written_whole(target) as part:
@@ -50,10 +51,11 @@ def merge(place: str, target: Path) -> Merged:
     return Merged(n_rows, job.shards - len(names) if job else 0)
 
 
-def _check_apart(target: Path, parts: Path, plan: Path) -> None:
-    """Raise ValueError for a target that is a file of the run, or would be taken for a part."""
-    target, parts, plan = (Path(os.path.realpath(path)) for path in (target, parts, plan))
-    if target == plan or (target.parent == parts and is_part(target.name)):
+def _check_apart(target: Path, run: Path, table: str) -> None:
+    """Raise ValueError for a target that is a file of the run, or would be taken for one."""
+    target, run, parts = (Path(os.path.realpath(path)) for path in (target, run, run / table))
+    kept = [run / name for name in (PLAN, LEDGER, FAILURES, *BESIDE)]
+    if not {target, *target.parents}.isdisjoint(kept) or (target.parent == parts and is_part(target.name)):
         raise ValueError(f"{target} is a file of the run and would be written over; choose another name")
 
 

@@ -236,7 +236,9 @@ def test_merge_writes_over_no_file_of_the_run(tmp_path: Path) -> None:
     store = Store(str(tmp_path / "out"))
     go(store, Workers(store))
     (tmp_path / "link").symlink_to(tmp_path / "out/landmarks")
-    for name in ("out/landmarks/part-00000001.parquet", "link/part-9.parquet", "out/plan.jsonl"):
+    (tmp_path / "out/openface").mkdir()
+    of_run = "plan.jsonl", "landmarks/part-00000001.parquet", "ledger/0000000001.jsonl", "openface/a.csv"
+    for name in ("link/part-9.parquet", *(f"out/{name}" for name in of_run)):
         with pytest.raises(ValueError, match="is a file of the run and would be written over"):
             merge(store.place, tmp_path / name)
     assert merge(store.place, tmp_path / "out/table.parquet").rows == len(SOURCES)

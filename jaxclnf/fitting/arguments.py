@@ -1,4 +1,4 @@
-"""What a caller gives to a fit: images and boxes checked, model and settings in one precision."""
+"""What a caller gives to a fit: images, boxes and parameters checked, model and settings in one precision."""
 
 import jax
 import jax.numpy as jnp

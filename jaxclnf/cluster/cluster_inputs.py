@@ -7,8 +7,9 @@ import posixpath
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
-from jaxclnf.cluster.places import copied, file_system, here, is_address
+from jaxclnf.cluster.places import copied, file_system
 from jaxclnf.media import input_tables
+from jaxclnf.media.addresses import here, is_address
 from jaxclnf.media.container import SCHEMES
 from jaxclnf.media.images import SUFFIXES
 from jaxclnf.media.inputs import Failure, find_photos, in_order, is_list, listed_names

@@ -8,7 +8,8 @@ from itertools import count
 from pathlib import Path
 
 from jaxclnf.batch.overlap import ahead
-from jaxclnf.cluster.places import file_system, is_address
+from jaxclnf.cluster.places import file_system
+from jaxclnf.media.addresses import is_address
 from jaxclnf.media.inputs import Failure
 
 COPIED_AT_ONCE = 8

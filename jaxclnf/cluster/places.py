@@ -7,20 +7,9 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
+from jaxclnf.media.addresses import here, is_address
 from jaxclnf.output.whole_files import written_whole
-
-
-def is_address(text: str) -> bool:
-    """Tell whether this is ``scheme://...`` and not a file on this machine."""
-    scheme, between, _ = text.partition("://")
-    return bool(between) and scheme.replace("+", "").isalnum() and scheme != "file"
-
-
-def here(text: str) -> str:
-    """Turn a ``file://`` address into a path; anything else stays as it is."""
-    return unquote(urlsplit(text).path) if text.startswith("file://") else text
 
 
 def file_system(address: str) -> tuple[Any, str]:

@@ -27,6 +27,9 @@ def warn(sentence: str) -> None:
 
 def check_writable(option: str, path: Path, inputs: Iterable[Path] = ()) -> None:
     """Refuse, before long work, a path where no model can be written, or that is an input."""
+    from jaxclnf.media.addresses import check_no_address
+
+    check_no_address(path, "write to")
     for given in inputs:
         if path.exists() and (path.samefile(given) if given.exists() else False):
             raise ValueError(f"{option} {path} is an input and would be written over; choose another name")

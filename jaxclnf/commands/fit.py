@@ -61,14 +61,18 @@ def fit_command(
     readers: options.ReadersOption = None,
 ) -> None:
     """Find faces and their landmarks on photos: one table, and a picture of each photo."""
+    from jaxclnf.media.addresses import check_no_address, here
+
     drawn = pictures is not False if cluster is None else bool(pictures)
     of_fits = preset, multi_view, parts, set_, gaze, detector, validator, camera, certainty, openface_columns
     largest = faces is WhichFaces.largest
     asked = PhotosAsked(FitAsked(model, *of_fits), photos, boxes, largest, drawn, crops, margin)
-    told = {"boxes": _digest(boxes), "faces": faces, **asked.fits.told()}
     there = on_cluster.given(cluster, workers=workers, shard=shard, gpus=gpus, readers=readers)
+    if there is None and boxes:
+        check_no_address(boxes, "read")
+    told = {"boxes": _digest(boxes), "faces": faces, **asked.fits.told()}
     if there is None:
-        fit_here(asked, told, Path(out), format or options.Format.csv, report is not False, resume)
+        fit_here(asked, told, Path(here(out)), format or options.Format.csv, report is not False, resume)
     else:
         on_cluster.check_tables(report, format)
         fit_on_cluster(asked, told, out, resume, there)

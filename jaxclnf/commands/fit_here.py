@@ -77,11 +77,12 @@ class Inputs(NamedTuple):
 def _inputs(asked: PhotosAsked, resume: bool) -> Inputs:
     """Find the photos that arguments stand for; unless a run resumes, the first are looked at already."""
     from jaxclnf.batch.overlap import begun
+    from jaxclnf.media.addresses import here
     from jaxclnf.media.box_tables import boxes_of, boxes_without_photo, names_of_others, read_boxes
     from jaxclnf.media.inputs import find_photos
     from jaxclnf.media.read_and_detect import detected, look_at
 
-    table = Path(asked.boxes) if asked.boxes else None
+    table = Path(here(asked.boxes)) if asked.boxes else None
     own = read_boxes(table) if table else {}
     found = find_photos(asked.arguments)
     if table is None:

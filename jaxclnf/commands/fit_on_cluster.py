@@ -45,8 +45,9 @@ def _plan(asked: PhotosAsked, extras: Extras, size: int, failures: list[Failure]
     """Divide photos into shards, with names of their files, and with boxes if a table of them was given."""
     from jaxclnf.cluster.cluster_inputs import photo_sources
     from jaxclnf.cluster.photo_shards import with_boxes, with_stems
-    from jaxclnf.cluster.places import copied, here, is_address
+    from jaxclnf.cluster.places import copied
     from jaxclnf.cluster.shards import in_shards
+    from jaxclnf.media.addresses import here, is_address
     from jaxclnf.media.box_tables import boxes_without_photo, read_boxes
 
     shards = with_stems(in_shards(photo_sources(asked.arguments, failures), size), extras)

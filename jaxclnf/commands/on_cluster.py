@@ -104,7 +104,7 @@ def settle(
 
 def base_folder(arguments: Sequence[str]) -> str:
     """Give the folder to which relative arguments refer; empty if there are none."""
-    from jaxclnf.cluster.places import here, is_address
+    from jaxclnf.media.addresses import here, is_address
 
     relative = [each for each in arguments if not is_address(each) and not os.path.isabs(here(each))]
     return os.getcwd() if relative else ""

@@ -54,6 +54,7 @@ def track(
     workers: options.WorkersOption = None,
 ) -> None:
     """Follow faces through videos: a table and an annotated copy of each."""
+    from jaxclnf.media.addresses import here
     from jaxclnf.tracking.smoothing import OFFLINE, ONLINE
 
     drawn = pictures is not False if cluster is None else bool(pictures)
@@ -66,7 +67,7 @@ def track(
     told |= {} if smoothing is None else {"smooth": smooth}
     there = on_cluster.given(cluster, workers=workers)
     if there is None:
-        track_here(asked, told, Path(out), report is not False, resume)
+        track_here(asked, told, Path(here(out)), report is not False, resume)
     else:
         on_cluster.check_tables(report, format)
         track_on_cluster(asked, told, out, resume, there)

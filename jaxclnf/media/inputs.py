@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from jaxclnf.media import input_tables
+from jaxclnf.media.addresses import check_no_address, here
 from jaxclnf.media.earlier_results import LIST, is_result
 from jaxclnf.media.images import SUFFIXES
 from jaxclnf.media.patterns import expanded, is_pattern
@@ -81,6 +82,8 @@ def find_photos(arguments: Sequence[str]) -> Found:
 
 
 def _expand(argument: str, found: Found) -> list[Path]:
+    argument = here(argument)
+    check_no_address(argument, "read")
     path = Path(argument)
     if path.is_dir():
         return _in_folder(path, found)

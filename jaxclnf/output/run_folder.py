@@ -12,6 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any
 
+from jaxclnf.media.addresses import check_no_address
 from jaxclnf.media.earlier_results import LIST, read_list
 from jaxclnf.output.whole_files import remove_parts, write_whole
 
@@ -45,6 +46,7 @@ class OutputFolder:
     """
 
     def __init__(self, path: Path) -> None:
+        check_no_address(path, "write to")
         self.path = make_folder(path)
         self._lock = _locked(path)
         remove_parts(path)

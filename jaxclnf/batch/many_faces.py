@@ -44,6 +44,8 @@ def fit_faces(
     those of its faces (k, 4): x, y, width, height in pixels; an optional fifth column is their clockwise
     rotation about their middles, in radians. Rows follow the images, then their boxes.
     """
+    if len(images) and np.ndim(images[0]) == 1:
+        raise ValueError("expected a sequence of images; got one alone: give [image] and [boxes]")
     if len(images) != len(boxes):
         raise ValueError(f"expected boxes for every image; got {len(images)} images and {len(boxes)} boxes")
     pairs = [(image, box) for image, rows in zip(images, boxes, strict=True) for box in box_rows(rows)]

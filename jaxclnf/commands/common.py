@@ -80,14 +80,15 @@ def require_one(n_inputs: int, missing: Sequence[Failure], failures: Sequence[Fa
         report_failures([*failures, *missing])
 
 
-def tried(write: Callable[..., object], path: Path, *arguments: object) -> list[Failure]:
-    """Write a file beside the table; an error is returned as a failure, so that the run goes on."""
+def report_written(write: Callable[..., object], path: Path, *arguments: object) -> list[Failure]:
+    """Write the report and say where it is; an error is returned as a failure, so that the run goes on."""
     from jaxclnf.media.inputs import failed
 
     try:
         write(path, *arguments)
     except Exception as error:
         return [failed(str(path), error)]
+    typer.echo(f"{path}: the report")
     return []
 
 

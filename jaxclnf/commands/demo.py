@@ -29,4 +29,4 @@ def demo(
     fit_command([photo], model=with_eyes if gaze else model, out=str(out), gaze=gaze)
     if model is None and not gaze:
         typer.echo("gaze needs OpenFace's models, for research: `jaxclnf models install`, then again")
-    typer.echo(f"{out / 'grace_hopper.png'}")
+    typer.echo(f"{out / 'grace_hopper.png'}: the picture")

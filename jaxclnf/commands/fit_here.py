@@ -61,7 +61,7 @@ def fit_here(
         write_failures(place / "failures.csv", failures)
         if write_page := page.result():
             shown = {path_cell(str(path)): files.picture(str(path)) for path in found}
-            failures += common.tried(write_page, place / "report.html", table.path, shown, failures)
+            failures += common.report_written(write_page, place / "report.html", table.path, shown, failures)
     common.report_failures(failures)
 
 

@@ -69,7 +69,8 @@ def sweep(
         outcomes = _tried(plan, opened, photos, results, there)
         page = write_report(folder, plan, outcomes, results)
         error = sum(outcomes[0].errors) / len(outcomes[0].errors)
-        typer.echo(f"best of {len(plan.settings)}: mean error {error:.3f} %, {outcomes[0].setting}")
+        best = ", ".join(f"{name} = {value}" for name, value in outcomes[0].setting.items())
+        typer.echo(f"best of {len(plan.settings)}: mean error {error:.3f} % with {best}")
         typer.echo(f"{page}: the report")
         if save:
             _save(opened, configure(plan.base_config(opened), outcomes[0].setting), save)

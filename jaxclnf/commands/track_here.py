@@ -48,13 +48,14 @@ def track_here(asked: VideosAsked, told: dict[str, Any], place: Path, report: bo
         begin = _beginning(asked, settled, view)
         for files in plan:
             if resume and files.is_done():
+                typer.echo(f"{files.table}: done before")
                 failures += files.earlier_failures()
             else:
                 failures += _follow(files, asked, begin)
         write_failures(place / "failures.csv", failures)
         if report:
             shown = {files.table: files.film for files in plan}
-            failures += common.tried(report_videos, place / "report.html", shown, failures)
+            failures += common.report_written(report_videos, place / "report.html", shown, failures)
     common.report_failures(failures)
 
 

@@ -74,6 +74,7 @@ def train_command(
     checkpoint = out.with_suffix(".checkpoint.npz")
     run = _identity(faces, recipe)
     if from_ is None:
+        typer.echo(f"{common.counted(len(learned), 'face')} to learn from; {len(held_back)} held back.")
         model = _learn(faces, learned, held_back, recipe, checkpoint)
         model = with_networks(model, learned, networks, out, run) if networks else model
     else:
@@ -115,8 +116,8 @@ def _save(model: Model, out: Path, texts: Texts, learned: Faces, held_back: Face
     provenance = Provenance(texts.name, texts.source, terms, model.provenance.learned | set(learned.digests))
     model = replace(model, provenance=provenance, calibration=_calibration(model, held_back))
     save_model(model, out, np.float16)
-    n_scales = len(model.experts)
-    typer.echo(f"{out}: {out.stat().st_size / 1e6:.1f} MB, experts of {n_scales} scales and networks")
+    experts = common.counted(len(model.experts), "expert")  # the patches' of each scale, and networks
+    typer.echo(f"{out}: {out.stat().st_size / 1e6:.1f} MB, {experts}")
 
 
 def _calibration(model: Model, held_back: Faces) -> Calibration | None:

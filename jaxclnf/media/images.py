@@ -6,6 +6,7 @@ import mimetypes
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
+from os import PathLike
 from pathlib import Path
 from typing import IO, Any
 
@@ -204,6 +205,8 @@ def to_grey(rgb: RGB) -> Grey:
 
 def checked_pixels(photo: Any) -> UInt8[np.ndarray, "height width *channels"]:
     """Give a photo's pixels as an array; raises ValueError unless they are RGB or grey, of 8 bits."""
+    if isinstance(photo, str | PathLike):
+        raise ValueError(f"expected a photo's pixels; got a path: give jaxclnf.read_photo({str(photo)!r})")
     pixels = np.asarray(photo)
     if pixels.ndim not in (2, 3) or pixels.shape[2:] not in ((), (3,)) or 0 in pixels.shape:
         raise ValueError(f"expected a photo (height, width) or (height, width, 3); got {pixels.shape}")

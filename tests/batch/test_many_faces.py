@@ -158,6 +158,8 @@ def test_new_numbers_of_faces_compile_nothing_new(results, caplog: pytest.LogCap
 
 def test_misuse_is_refused_in_one_sentence() -> None:
     image, box = PHOTOS[0]
+    with pytest.raises(ValueError, match=r"got one alone: give \[image\]"):
+        fit_faces(MODEL, list(image), [box], CONFIG)
     with pytest.raises(ValueError, match="got 2 images and 1 boxes"):
         fit_faces(MODEL, [image, image], [box], CONFIG)
     for none in (np.zeros((0, 0), np.uint8), np.array("a.jpg")):

@@ -209,6 +209,7 @@ def test_a_full_disk_is_a_sentence_and_what_was_written_stays(faces: Path) -> No
 def test_the_demo_shows_a_face(run, tmp_path: Path) -> None:
     outcome = run("demo", "--out", tmp_path)
     assert outcome.status == 0, outcome.err
+    assert f"{tmp_path / 'report.html'}: the report" in outcome.out
     assert np.asarray(Image.open(tmp_path / "grace_hopper.png")).shape == (600, 512, 3)
     (row,) = read_table(tmp_path / "landmarks.csv")
     assert float(row["confidence"]) > 0.5

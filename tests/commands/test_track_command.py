@@ -146,7 +146,8 @@ def test_a_table_counts_for_its_own_video_settings_and_model(run, folder: Path) 
     assert [len(read_table(folder / f"out/{name}.csv")) for name in ("a", "a-2")] == [N_FRAMES, 3]
     assert "2 frames" in run("track", "a.mp4", *SETTINGS, "--no-pictures", "--resume", "--frames", "2").out
     assert f"{N_FRAMES} frames" in run("track", "a.mp4", *SETTINGS, "--no-pictures", "--resume").out
-    assert "frames" not in run("track", "a.mp4", *SETTINGS, "--no-pictures", "--resume").out
+    again = run("track", "a.mp4", *SETTINGS, "--no-pictures", "--resume").out
+    assert "frames" not in again and "a.csv: done before" in again
     write_video(folder / "a.mp4", n_frames=5)
     assert "5 frames" in run("track", "a.mp4", *SETTINGS, "--no-pictures", "--resume").out
 

@@ -159,6 +159,8 @@ def test_misuse_is_refused_in_one_sentence() -> None:
         detect_faces(np.zeros((9, 9, 3), np.uint8), "nobody")
     with pytest.raises(ValueError, match=r"expected a photo .* got \(9, 9, 4\)"):
         detect_faces(np.zeros((9, 9, 4), np.uint8))
+    with pytest.raises(ValueError, match=r"got a path: give jaxclnf.read_photo\('a.jpg'\)"):
+        checked_pixels("a.jpg")
 
 
 def test_photos_in_a_hundredth_of_the_light_and_on_their_sides_show_their_faces() -> None:

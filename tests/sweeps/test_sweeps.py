@@ -251,6 +251,7 @@ def test_the_best_setting_can_become_the_models_own(tmp_path, monkeypatch, capfd
     run = runner(monkeypatch, capfd)
     done = run("sweep", spec, "--out", tmp_path / "out", "--save", tmp_path / "tuned.npz")
     assert done.status == 0, done.err
+    assert "% with reg_factor = 1000000.0" in done.out
     assert (
         "4 faces" in (tmp_path / "out/README.md").read_text()
     )  # the model says that it learned none of them

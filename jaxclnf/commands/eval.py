@@ -149,7 +149,9 @@ def _tables(
         "By landmark group": [
             (r, part, f) for r, e in errors.items() for part, f in by_group(e, groups).items()
         ],
-        "By yaw": [(r, p, f) for r, e in errors.items() for p, f in by_yaw(e.mean(axis=1), yaws).items()],
+        "By yaw": [
+            (r, p, f) for r, e in errors.items() for p, f in by_yaw(e.mean(axis=1), yaws).items() if f.faces
+        ],
     }
     return {title: rows for title, rows in tables.items() if rows}
 

@@ -65,6 +65,7 @@ def errors_by_hand(folder: Path) -> list[float]:
 def test_table_chart_and_figures(run, folder: Path) -> None:
     outcome = evaluate(run, "--out", "out")
     assert outcome.status == 0, outcome.err
+    assert "By yaw" in outcome.out and " nan " not in outcome.out
     rows = read_table(folder / "out/faces.csv")
     assert [Path(row["photo"]).name for row in rows] == ["0.png", "1.png", "2.png"]
     expected = errors_by_hand(folder)

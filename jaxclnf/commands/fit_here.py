@@ -129,6 +129,7 @@ def _write(
 
     on_interrupt(f"stopped; {table.unfinished} holds what is done, --resume goes on")
     failures: list[Failure] = []
+    n_faces: list[int] = []  # of each photo
     try:
         with common.progress("photos") as bar:
             task = bar.add_task("fitting", total=n_done + n_left, completed=n_done)
@@ -139,11 +140,23 @@ def _write(
                     failures.append(photo)
                 else:
                     table.add(photo_rows(table.columns, photo, str(photo.path)))
+                    n_faces.append(len(photo.faces))
                     failures += [failure] if failure else []
                 bar.advance(task)
                 del photo
         table.finish()
     finally:
         table.close()
-    typer.echo(f"{table.path}: {common.counted(table.count, 'photo')}")
+    typer.echo(f"{table.path}: {common.counted(table.count, 'photo')}{_faces_on(n_faces, n_done)}")
     return failures
+
+
+def _faces_on(n_faces: Sequence[int], n_done: int) -> str:
+    """Say how many faces photos show, and how many show none; nothing of those that were done before."""
+    if not n_faces:
+        return ""
+    none = n_faces.count(0)
+    now = f" on the {len(n_faces):,} done now" if n_done else ""
+    if none == len(n_faces):
+        return f", no face{now}"
+    return f", {common.counted(sum(n_faces), 'face')}{now}" + (f", none on {none:,} of them" if none else "")

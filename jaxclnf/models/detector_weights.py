@@ -42,5 +42,8 @@ def yunet_file() -> Path:
     """Find YuNet's file; raises ValueError if it is not installed."""
     path = detectors_folder() / "yunet" / YUNET.path
     if not path.is_file():
-        raise ValueError(f"YuNet is not installed ({path} is missing): jaxclnf models install yunet")
+        raise ValueError(
+            f"YuNet is not installed ({path} is missing): pip install jaxclnf[yunet]; "
+            "jaxclnf models install yunet"
+        )
     return path

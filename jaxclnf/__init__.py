@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from jaxclnf.media.detection import detect_faces
     from jaxclnf.media.images import read_photo, to_grey
     from jaxclnf.media.video_sources import open_video
+    from jaxclnf.models.calibration import confidences
     from jaxclnf.models.openface import convert_openface
     from jaxclnf.models.openface.validator_files import load_validator
     from jaxclnf.models.storage import load_model, save_model
@@ -61,6 +62,7 @@ __all__ = [
     "Validator",
     "certain_radius",
     "compile_fit",
+    "confidences",
     "convert_openface",
     "detect_faces",
     "draw",
@@ -102,6 +104,7 @@ _HOMES = {
     "media.detection": ("detect_faces",),
     "media.images": ("read_photo", "to_grey"),
     "media.video_sources": ("open_video",),
+    "models.calibration": ("confidences",),
     "models.openface": ("convert_openface",),
     "models.openface.validator_files": ("load_validator",),
     "models.storage": ("load_model", "save_model"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import jax
 import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Float
@@ -18,11 +19,18 @@ _CLEAR = 1.25
 _MOST = 30.0  # bound of a sign; values beyond it, or not finite, are replaced by it
 
 
-def confidences(model: Model, result: FitResult, config: FitConfig) -> Float[np.ndarray, " n_faces"]:
-    """Probability for each fit of a batch that its mean error is below 5 % of the eye distance.
+def confidences(
+    model: Model, result: FitResult, config: FitConfig | None = None
+) -> Float[np.ndarray, " *n_faces"]:
+    """Compute the probability that the mean error of a fit is below 5 % of the distance of the eyes.
 
-    Fits without usable landmarks have 0. Others have NaN, for unknown, if the model has no calibration.
+    ``result``: one fit or a batch of them, by the settings ``config`` or the model's own. Gives a number for
+    each, as tables have it: 0 for fits without usable landmarks, NaN, for unknown, for others if the model
+    has no calibration.
     """
+    config = model.settings if config is None else config
+    if np.ndim(result.status) == 0:
+        return confidences(model, jax.tree.map(lambda a: np.asarray(a)[None], result), config).reshape(())
     ok = np.array([usable(int(status)) for status in result.status], bool)
     ok &= ~np.isneginf(np.asarray(result.log_likelihood))
     if model.calibration is None:

@@ -53,6 +53,15 @@ def test_confidences_are_a_logistic_curve(model: Model) -> None:
     np.testing.assert_allclose(
         confidences(model, fits, config), [0.5, 1 / (1 + np.exp(-1)), 0, 0], atol=1e-12
     )
+    one = jax.tree.map(lambda a: a[1], fits)
+    np.testing.assert_allclose(confidences(model, one, config), 1 / (1 + np.exp(-1)), atol=1e-12)
+
+
+def test_without_settings_they_are_of_the_model_s_own(model: Model) -> None:
+    fits = results(model, [-1.0, -2.0], [Status.OK, Status.OK])
+    own = jaxclnf.confidences(model, fits)
+    np.testing.assert_array_equal(own, confidences(model, fits, model.settings))
+    assert own[0] > own[1]
 
 
 def test_signs_are_what_they_are_called(model: Model) -> None:

@@ -147,16 +147,17 @@ def _write(
         table.finish()
     finally:
         table.close()
-    typer.echo(f"{table.path}: {common.counted(table.count, 'photo')}{_faces_on(n_faces, n_done)}")
+    typer.echo(f"{table.path}: {common.counted(table.count, 'photo')}")
+    if n_faces:
+        typer.echo(_faces_on(n_faces, n_done))
     return failures
 
 
 def _faces_on(n_faces: Sequence[int], n_done: int) -> str:
     """Say how many faces photos show, and how many show none; nothing of those that were done before."""
-    if not n_faces:
-        return ""
-    none = n_faces.count(0)
     now = f" on the {len(n_faces):,} done now" if n_done else ""
+    none = n_faces.count(0)
     if none == len(n_faces):
-        return f", no face{now}"
-    return f", {common.counted(sum(n_faces), 'face')}{now}" + (f", none on {none:,} of them" if none else "")
+        return f"no face{now}"
+    without = f", none on {common.counted(none, 'photo')}" if none else ""
+    return f"{common.counted(sum(n_faces), 'face')}{now}{without}"

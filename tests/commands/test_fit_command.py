@@ -40,7 +40,7 @@ def test_a_folder_becomes_a_table_and_pictures(run, faces: Path) -> None:
     middles = write_faces(faces / "photos", NAMES)
     outcome = fit(run, "photos", "--out", "out")
     assert outcome.status == 0, outcome.err
-    assert "landmarks.csv: 5 photos, 5 faces\n" in outcome.out
+    assert "landmarks.csv: 5 photos\n5 faces\n" in outcome.out
     rows = {row["source"]: row for row in read_table(faces / "out/landmarks.csv")}
     assert len(rows) == 5
     for name, middle in zip(NAMES, middles, strict=True):

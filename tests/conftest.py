@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parent.parent
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(ROOT / ".cache" / "jax"))  # for child processes
-os.environ.setdefault("JAXCLNF_CACHE_DIR", "off")  # so that what is tested is traced
+os.environ["JAXCLNF_CACHE_DIR"] = "off"  # so that what is tested is traced, wherever users keep programs
 jax.config.update("jax_compilation_cache_dir", os.environ["JAX_COMPILATION_CACHE_DIR"])
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
 

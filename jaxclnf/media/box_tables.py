@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import os
-import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -12,12 +11,12 @@ from pathlib import Path
 import numpy as np
 
 from jaxclnf.batch.box_rows import box_rows
+from jaxclnf.media.addresses import as_written
 from jaxclnf.media.input_tables import column_cells
 from jaxclnf.media.inputs import Failure
 from jaxclnf.media.text_files import no_file, read_json
 
 _COLUMNS = ("file", "x", "y", "w", "h")
-_ADDRESS = re.compile(r"[a-z][a-z0-9+]+:/")  # as a path: with one slash of its two
 
 
 def read_boxes(path: Path) -> dict[str, np.ndarray]:
@@ -96,7 +95,7 @@ def boxes_without_photo(boxes: Mapping[str, np.ndarray], table: Path) -> list[Fa
     return [
         Failure(name, f"{name} has a box in {table} but does not exist")
         for name in boxes
-        if len(Path(name).parts) > 1 and not _ADDRESS.match(name)
+        if len(Path(name).parts) > 1 and "://" not in as_written(name)
         if not Path(name).exists() and not (table.parent / name).exists()
     ]
 

@@ -39,8 +39,11 @@ def check_writable(option: str, path: Path, inputs: Iterable[Path] = ()) -> None
         raise ValueError(f"{option} {path}: expected a file name ending in .npz, in a folder that exists")
 
 
-def progress(unit: str) -> Progress:
-    """Make a progress bar with rate and remaining time; without a terminal it is a line a minute."""
+def progress(unit: str, every: float | None = None) -> Progress:
+    """Make a progress bar with rate and remaining time.
+
+    Without a terminal it is a line a minute, or one ``every`` so many seconds.
+    """
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -54,7 +57,7 @@ def progress(unit: str) -> Progress:
     garbage.as_usual()
     console = Console(stderr=True)
     if not console.is_terminal:
-        return ProgressLines(unit)
+        return ProgressLines(unit, every)
     columns = (
         TextColumn("{task.description}", markup=False),  # names may hold [brackets]
         BarColumn(),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -155,10 +154,7 @@ def _work(run: Run, workers: Pool, unit: str) -> list[Failure]:
 @contextmanager
 def telling(unit: str) -> Iterator[Callable[[Progress], None]]:
     """Report the progress of a run: by a bar on a terminal, else by a line now and then."""
-    with common.progress(unit) as bar:
-        if bar.disable:
-            yield _Lines(unit)
-            return
+    with common.progress(unit, SAY_EVERY) as bar:
         task = bar.add_task("starting workers", total=None)
 
         def tell(progress: Progress) -> None:
@@ -171,26 +167,3 @@ def telling(unit: str) -> Iterator[Callable[[Progress], None]]:
 
 def _said_of_workers(progress: Progress) -> str:
     return f"{common.counted(progress.workers, 'worker')}, {common.counted(progress.failures, 'failure')}"
-
-
-class _Lines:
-    """Printer of a run's progress on standard error."""
-
-    def __init__(self, unit: str) -> None:
-        self._unit, self._begun = unit, time.monotonic()
-        self._said = self._begun
-        self._first: int | None = None
-
-    def __call__(self, progress: Progress) -> None:
-        now = time.monotonic()
-        self._first = progress.done if self._first is None else self._first
-        if now < self._said + SAY_EVERY:
-            return
-        self._said = now
-        rate = (progress.done - self._first) / (now - self._begun)
-        left = f", {(progress.total - progress.done) / rate / 60:.0f} min left" if rate else ""
-        typer.echo(
-            f"{progress.done:,} of {progress.total:,} {self._unit}, {rate:.1f} {self._unit}/s{left}, "
-            f"{_said_of_workers(progress)}",
-            err=True,
-        )

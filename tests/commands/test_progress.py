@@ -2,7 +2,8 @@
 
 import pytest
 
-from jaxclnf.commands import common, progress_lines
+from jaxclnf.cluster.cluster_run import Progress
+from jaxclnf.commands import common, on_cluster, progress_lines
 
 
 def test_long_work_says_in_a_log_how_far_it_is(
@@ -22,3 +23,13 @@ def test_short_work_says_nothing_in_a_log(capsys: pytest.CaptureFixture) -> None
     with common.progress("photos") as bar:
         bar.advance(bar.add_task("fitting", total=3))
     assert capsys.readouterr() == ("", "")
+
+
+def test_a_run_on_a_cluster_says_it_in_the_same_way(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.setattr(on_cluster, "SAY_EVERY", 0.0)
+    with on_cluster.telling("photos") as tell:
+        tell(Progress(done=1_000_000, total=2_000_000, failures=1, workers=2))
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("2 workers, 1 failure: 1,000,000 of 2,000,000 photos")

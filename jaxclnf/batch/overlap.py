@@ -30,13 +30,15 @@ def ahead(
 
     The items ahead ``cost`` at most ``most`` together, unless one alone costs more: costs in bytes bound
     memory. Threads that give way, and those they begin, work while the caller leaves a core alone.
-    An exception of ``function`` is raised in place of its result; items not begun are dropped.
+    An exception of ``function`` is raised in place of its result; items not begun are dropped. One of the
+    iteration itself is raised after the results of the items before it.
     """
+    failed: list[Exception] = []
     waiting: deque[tuple[Future[Result], float]] = deque()
     total = 0.0
     with ThreadPoolExecutor(workers, initializer=_give_way if gives_way else None) as pool:
         try:
-            for item in items:
+            for item in _until_failure(items, failed):
                 price = cost(item)
                 while waiting and total + price > most:
                     total -= waiting[0][1]
@@ -49,9 +51,19 @@ def ahead(
                     yield waiting.popleft()[0].result()
             while waiting:
                 yield waiting.popleft()[0].result()
+            if failed:
+                raise failed[0]
         finally:
             for future, _ in waiting:
                 future.cancel()
+
+
+def _until_failure(items: Iterable[Item], failed: list[Exception]) -> Iterator[Item]:
+    """Give items to the end or to the exception of their iteration, which is put into ``failed``."""
+    try:
+        yield from items
+    except Exception as error:
+        failed.append(error)
 
 
 def _give_way() -> None:

@@ -42,6 +42,17 @@ def test_an_error_comes_where_its_result_would_have() -> None:
         next(results)
 
 
+def test_what_came_before_a_failure_of_the_items_is_not_lost() -> None:
+    def items():
+        yield from range(3)
+        raise OSError("no more")
+
+    results = ahead(lambda i: i * i, items(), depth=4)
+    assert [next(results) for _ in range(3)] == [0, 1, 4]
+    with pytest.raises(OSError, match="no more"):
+        next(results)
+
+
 def test_groups_end_when_they_are_heavy_enough() -> None:
     assert list(in_groups([5, 1, 1, 9, 2], float, 6)) == [[5, 1], [1, 9], [2]]
     assert list(in_groups([], float, 6)) == []

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import typer
 
 from jaxclnf.commands import common, options
-from jaxclnf.commands.train_networks import networks_further, parsed, recipes_for, with_networks
+from jaxclnf.commands.train_networks import names_of, networks_further, parsed, recipes_for, with_networks
 
 if TYPE_CHECKING:
     from jaxclnf.data.datasets import Faces
+    from jaxclnf.training.checkpoint import Checkpoint
     from jaxclnf.training.patch_recipe import Recipe
     from jaxclnf.types import PDM, Calibration, Model
 
@@ -46,7 +47,7 @@ def train_command(
         Path | None,
         typer.Option(
             "--from",
-            help="A model to go on from: all of it stays, but its networks in --experts learn further.",
+            help="A model to go on from: all of it stays, but its experts in --experts learn further.",
         ),
     ] = None,
     name: Annotated[str, typer.Option(help="The model's name, kept in its file.")] = "",
@@ -60,6 +61,7 @@ def train_command(
     from jaxclnf.data.markup import parse_groups
     from jaxclnf.models.fingerprint import fingerprint
     from jaxclnf.models.opening import open_model
+    from jaxclnf.training.checkpoint import Checkpoint
     from jaxclnf.training.conv.training_run import checkpoints
 
     of_networks = [text for text in set_ or [] if "." in text.partition("=")[0]]
@@ -80,12 +82,34 @@ def train_command(
     else:
         before = open_model(from_)
         held_back = held_back.take((~held_back.learned_by(before)).nonzero()[0])
-        model = networks_further(before, learned, networks, out, f"{run} {fingerprint(before)}")
+        run = f"{run} {fingerprint(before)}"
+        model = networks_further(before, learned, networks, out, run)
+    if (networks or from_ is not None) and "ccnf" in names_of(experts):
+        model = _patches_further(model, learned, recipe, Checkpoint(_further(out), run))
     model = _measured(model, held_back) if networks and len(held_back) else model
     source = "jaxclnf train " + " ".join(path.name for path in datasets)
     _save(model, out, Texts(name or out.stem, source, licence), learned, held_back)
-    for path in (checkpoint, *checkpoints(out, networks)):
+    for path in (checkpoint, _further(out), *checkpoints(out, networks)):
         path.unlink(missing_ok=True)
+
+
+def _further(out: Path) -> Path:
+    """Name the checkpoint of patch experts that learn further."""
+    return out.with_suffix(".patches.checkpoint.npz")
+
+
+def _patches_further(model: Model, learned: Faces, recipe: Recipe, checkpoint: Checkpoint) -> Model:
+    """Teach the patch experts further, from where the network's fits end."""
+    from jaxclnf.training.patches_further import patches_further
+
+    with common.progress("steps") as bar:
+        line = bar.add_task("patch experts, from where networks end", total=recipe.further_steps)
+
+        def report(progress) -> None:
+            text = f"patch experts: cross-entropy {progress.cross_entropy:.3f}, error {progress.error:.2f}"
+            bar.update(line, completed=progress.step - 1, description=text)
+
+        return patches_further(model, learned, recipe, checkpoint, report)
 
 
 def _measured(model: Model, held_back: Faces) -> Model:

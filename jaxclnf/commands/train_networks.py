@@ -17,15 +17,13 @@ if TYPE_CHECKING:
 def recipes_for(experts: str, settings: list[str], seed: int, further: bool) -> dict[str, ConvRecipe]:
     """Make the recipes of the networks that are asked for, with the teaching one first.
 
-    ``further``: they are networks of a model that there is, whose patch experts stay as they are.
+    ``further``: they are networks of a model that there is.
     """
     from jaxclnf.training.conv.network_recipe import RECIPES
 
-    names = [name.strip() for name in experts.split(",")]
+    names = names_of(experts)
     if unknown := [name for name in names if name not in ("ccnf", *RECIPES)]:
         raise ValueError(f"--experts {experts}: {unknown[0]!r} is none of ccnf, {', '.join(RECIPES)}")
-    if further and "ccnf" in names:
-        raise ValueError(f"--experts {experts}: with --from, expected some of {', '.join(RECIPES)}")
     if not further and "ccnf" not in names:
         raise ValueError(f"--experts {experts}: expected ccnf among them, which refine what networks find")
     chosen = {n: replace(r, seed=seed + r.seed) for n, r in RECIPES.items() if n in names}
@@ -38,6 +36,11 @@ def recipes_for(experts: str, settings: list[str], seed: int, further: bool) -> 
         value = parsed(setting, text, getattr(chosen[network], name))
         chosen[network] = replace(chosen[network], **{name: value})
     return chosen
+
+
+def names_of(experts: str) -> list[str]:
+    """Give the names in --experts."""
+    return [name.strip() for name in experts.split(",")]
 
 
 def with_networks(model: Model, learned: Faces, recipes: dict[str, ConvRecipe], out: Path, run: str) -> Model:
@@ -53,6 +56,8 @@ def networks_further(
     model: Model, learned: Faces, recipes: dict[str, ConvRecipe], out: Path, run: str
 ) -> Model:
     """Teach those networks of a model further that have the sizes of the recipes."""
+    if not recipes:
+        return model
     places = {name: _place(model, name, recipe) for name, recipe in recipes.items()}
     known: Any = {name: model.experts[place] for name, place in places.items()}
     taught = _trained(model, learned, recipes, out, run, known)

@@ -70,6 +70,41 @@ def experts_of(
     )
 
 
+def yaws_of(experts: PatchExperts) -> tuple[float, ...]:
+    """Give the yaws to one side (degrees) of the views of experts that `experts_of` made."""
+    angles = np.degrees(np.asarray(experts.view_centres)[:, 1])
+    return tuple(float(angle) for angle in angles[1 : 1 + len(angles) // 2])
+
+
+def neurons_of(experts: PatchExperts, mirror: tuple[int, ...] | None) -> Neurons:
+    """Give the learned quantities from which `experts_of` makes these experts.
+
+    Raises ValueError for experts that it has not made: whose landmarks have random fields of their own.
+    """
+    betas = np.asarray(experts.betas)
+    if np.ptp(betas, axis=(0, 1)).any() or abs(np.asarray(experts.alpha).sum(-1) - 1).max() > 1e-3:
+        raise ValueError("only patch experts that `jaxclnf train` has made can learn further")
+    n_learned = len(learned_yaws(yaws_of(experts), mirror is not None))
+    weights, steepness, bias, alpha, confidence = (
+        jnp.asarray(array[:n_learned])
+        for array in (
+            experts.weights,
+            experts.norm_weights,
+            experts.bias,
+            experts.alpha,
+            experts.patch_confidence,
+        )
+    )
+    return Neurons(
+        weights=weights,
+        steepness=steepness / STEEPNESS,
+        bias=bias / STEEPNESS,
+        log_alpha=jnp.log(jnp.maximum(alpha, 1e-9)),
+        log_confidence=jnp.log(confidence),
+        log_betas=jnp.log(jnp.asarray(betas[0, 0])),
+    )
+
+
 def field_covariance(
     betas: Float[Array, " n_edges"], terms: Float[Array, "n_edges area area"]
 ) -> Float[Array, "area area"]:

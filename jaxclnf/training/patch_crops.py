@@ -14,6 +14,7 @@ from jaxclnf.batch.canvas import Canvas, cut
 from jaxclnf.data.datasets import Faces
 from jaxclnf.fitting.face_params import params_from_landmarks
 from jaxclnf.ops.sample import sample_patches
+from jaxclnf.training.warped_crops import CroppedFaces, with_warped
 from jaxclnf.types import PDM, FaceParams
 
 SIDE = 320  # pixels of a cropped photo
@@ -39,8 +40,13 @@ class TrainingPhotos(NamedTuple):
         return len(self.photo)
 
 
-def gather(faces: Faces, pdm: PDM, with_mirrored: bool = True) -> TrainingPhotos:
-    """Read and crop every photo. If the markup has a mirror table, every face comes mirrored too."""
+def gather(
+    faces: Faces, pdm: PDM, with_mirrored: bool = True, n_warped: int = 0, seed: int = 0
+) -> TrainingPhotos:
+    """Read and crop every photo, and warp ``n_warped`` copies of each.
+
+    If the markup has a mirror table, every face comes mirrored too.
+    """
     sizes = np.asarray(_explain(pdm, jnp.asarray(faces.points)).scale)
     crops = [_crop(faces.image(i), faces.points[i], float(sizes[i])) for i in range(len(faces))]
     points = np.stack([crop.of_photo(face) for crop, face in zip(crops, faces.points, strict=True)])
@@ -48,13 +54,15 @@ def gather(faces: Faces, pdm: PDM, with_mirrored: bool = True) -> TrainingPhotos
         boxes = _tight_boxes(points)
     else:
         boxes = np.stack([crop.box(box) for crop, box in zip(crops, faces.boxes, strict=True)])
-    index, mirrored = np.arange(len(faces)), np.zeros(len(faces), bool)
+    pixels = np.stack([crop.pixels for crop in crops])
+    pixels, points, boxes = with_warped(CroppedFaces(pixels, points, boxes), n_warped, seed)
+    index, mirrored = np.arange(len(pixels)), np.zeros(len(pixels), bool)
     if with_mirrored and faces.mirror is not None:
         points = np.concatenate([points, _mirror_points(points)[:, list(faces.mirror)]])
         boxes = np.concatenate([boxes, _mirror_boxes(boxes)])
-        index, mirrored = np.tile(index, 2), np.repeat([False, True], len(faces))
+        index, mirrored = np.tile(index, 2), np.repeat([False, True], len(pixels))
     return TrainingPhotos(
-        pixels=jnp.asarray(np.stack([c.pixels for c in crops])),
+        pixels=jnp.asarray(pixels),
         photo=jnp.asarray(index, jnp.int32),
         mirrored=jnp.asarray(mirrored),
         points=jnp.asarray(points, jnp.float32),

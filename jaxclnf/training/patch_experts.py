@@ -25,6 +25,7 @@ from jaxclnf.training.patch_recipe import Recipe
 from jaxclnf.training.starts import (
     BOX_SPREAD,
     STAGE_SPREAD,
+    Spread,
     Starts,
     advance_starts,
     box_correction,
@@ -47,6 +48,7 @@ class Task(NamedTuple):
     mirror: tuple[int, ...] | None
     photos: TrainingPhotos
     held_back: TrainingPhotos | None
+    first_spread: Spread = BOX_SPREAD  # of the starts of the coarsest scale
 
 
 class TrainingProgress(NamedTuple):
@@ -80,7 +82,7 @@ def train(
         tests = task.held_back and box_starts(task.pdm, task.held_back, config)
         for i in range(n_stages):
             if checkpoint.unfinished(r * n_stages + i):
-                neurons[i] = _learn_stage(task, neurons, starts, r, i, checkpoint, report)
+                neurons[i] = learn_stage(task, neurons, starts, r, i, checkpoint, report)
             experts = stage_experts(task, neurons[i], i)
             starts = _advance(task, experts, task.photos, starts, i)
             text = f"round {r + 1}, scale {recipe.scales[i]}: "
@@ -101,19 +103,18 @@ def assemble(task: Task, neurons: list[Neurons]) -> Model:
     """Assemble the model of learned experts, with the settings that they were learned for."""
     experts = []
     for i, learned in enumerate(neurons):
-        whole = stage_experts(task, learned, i)
-        experts.append(replace(whole, alpha=_exact_shares(np.asarray(whole.alpha))))
+        experts.append(exact_shares(stage_experts(task, learned, i)))
     return Model(pdm=task.pdm, experts=tuple(experts), settings=trained_config(task))
 
 
-def _exact_shares(alpha: np.ndarray) -> Array:
+def exact_shares(experts: PatchExperts) -> PatchExperts:
     """Make alphas sum to 1 without rounding, so that all landmarks share one smoothing matrix."""
-    unit = 2.0**20
+    unit, alpha = 2.0**20, np.asarray(experts.alpha)
     whole = np.round(alpha.astype(np.float64) * unit)
     largest = whole.argmax(-1)[..., None]
     rest = unit - whole.sum(-1, keepdims=True)
     np.put_along_axis(whole, largest, np.take_along_axis(whole, largest, -1) + rest, -1)
-    return jnp.asarray(whole / unit, alpha.dtype)
+    return replace(experts, alpha=jnp.asarray(whole / unit, alpha.dtype))
 
 
 def stage_experts(task: Task, neurons: Neurons, i: int) -> PatchExperts:
@@ -122,7 +123,7 @@ def stage_experts(task: Task, neurons: Neurons, i: int) -> PatchExperts:
     return experts_of(neurons, recipe.scales[i], recipe.yaws, task.mirror, recipe.windows[i])
 
 
-def _learn_stage(
+def learn_stage(
     task: Task,
     neurons: list[Neurons],
     starts: Starts,
@@ -131,6 +132,7 @@ def _learn_stage(
     checkpoint: Checkpoint,
     report: Callable[[TrainingProgress], None],
 ) -> Neurons:
+    """Learn scale i in round r, from its checkpoint on; the error counts from the second round on."""
     recipe, steps = task.recipe, task.recipe.steps[r]
     number = r * len(recipe.scales) + i
     done, total = _steps_before(recipe, r, i), recipe.n_steps
@@ -166,7 +168,7 @@ def draw_starts(
     Leading axes of the result: steps, learned views, faces of the batch.
     """
     truth = jax.tree.map(lambda a: a[starts.face], task.photos.truth)
-    spread = BOX_SPREAD if i == 0 else STAGE_SPREAD
+    spread = task.first_spread if i == 0 else STAGE_SPREAD
     moving, choosing = jax.random.split(key)
     params = displaced(task.pdm, truth, starts.params, spread, moving)
     rng = np.random.default_rng(np.asarray(jax.random.key_data(choosing)))

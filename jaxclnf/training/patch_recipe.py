@@ -33,6 +33,9 @@ class Recipe:
     batch: int = 32  # faces of a view in a step
     target_width: float = 1.0  # of the response asked for at the true position, reference pixels
     error_weight: float = 2.0  # of the landmark error (model units) beside the maps' cross-entropy
+    warped: int = 3  # copies of each photo, where experts learn further from a network's ends ...
+    further_steps: int = 5000  # ... in so many steps ...
+    further_rate: float = 0.005  # ... at this learning rate at first
     held_back: float = 0.1  # share of the photos used to measure, not to learn
     seed: int = 0
 
@@ -44,7 +47,8 @@ class Recipe:
             raise ValueError("steps and rates must have one entry for each round")
         if any(w % 2 == 0 or w < 3 for w in (*self.windows, self.support)):
             raise ValueError("windows and support must be odd numbers of pixels, at least 3")
-        if min(self.neurons, self.batch, self.iterations, *self.steps) < 1 or 0.0 in self.yaws:
+        counts = self.neurons, self.batch, self.iterations, self.further_steps, *self.steps
+        if min(counts) < 1 or 0.0 in self.yaws:
             raise ValueError("neurons, batch, iterations and steps must be at least 1, and yaws not 0")
 
     @property

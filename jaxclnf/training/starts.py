@@ -44,6 +44,7 @@ class Spread(NamedTuple):
 
 BOX_SPREAD = Spread(move=3.0, size=0.05, turn=0.1, shape=0.0)
 STAGE_SPREAD = Spread(move=1.0, size=0.015, turn=0.04, shape=0.15)
+NETWORK_SPREAD = Spread(move=1.2, size=0.03, turn=0.055, shape=0.2)
 
 
 def box_starts(pdm: PDM, photos: TrainingPhotos, config: FitConfig) -> Starts:

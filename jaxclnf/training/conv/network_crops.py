@@ -15,6 +15,7 @@ from jaxclnf.fitting.face_params import params_from_box, params_from_landmarks
 from jaxclnf.fitting.network_sight import window_on
 from jaxclnf.training.conv.augmentation import Crops
 from jaxclnf.training.conv.network_recipe import ConvRecipe
+from jaxclnf.training.warped_crops import CroppedFaces, with_warped
 from jaxclnf.types import PDM, ConvExperts
 
 RESOLUTION = 1.36
@@ -30,22 +31,25 @@ def patch_scale(pdm: PDM, recipe: ConvRecipe) -> float:
 
 
 def gather_crops(faces: Faces, pdm: PDM, experts: ConvExperts, recipe: ConvRecipe) -> Crops:
-    """Read and crop every photo; boxes are made tight on average, or are the landmarks' own."""
-    points = jnp.asarray(faces.points, jnp.float32)
-    truth = jax.jit(jax.vmap(partial(params_from_landmarks, pdm)))(points)
-    boxes = _tight(faces)
-    starts = jax.vmap(partial(params_from_box, pdm, rotation=jnp.zeros(3)))(boxes)
-    frames = [jax.vmap(partial(_frame, pdm, experts))(params) for params in (starts, truth)]
+    """Read and crop every photo, and warp copies; boxes are tight on average, or the landmarks' own."""
+    explained = jax.jit(jax.vmap(partial(params_from_landmarks, pdm)))
+    sizes = np.asarray(explained(jnp.asarray(faces.points, jnp.float32)).scale)
     crops = [
-        _crop(faces.image(i), faces.points[i], float(truth.scale[i]), float(experts.patch_scale), recipe)
+        _crop(faces.image(i), faces.points[i], float(sizes[i]), float(experts.patch_scale), recipe)
         for i in range(len(faces))
     ]
-    moved = [
-        [_moved(crop, frame) for crop, frame in zip(crops, np.asarray(of), strict=True)] for of in frames
+    columns = [
+        (crop.pixels, crop.of_photo(points), crop.box(box))
+        for crop, points, box in zip(crops, faces.points, np.asarray(_tight(faces)), strict=True)
     ]
-    own = [crop.of_photo(face) for crop, face in zip(crops, faces.points, strict=True)]
-    pixels = np.stack([crop.pixels for crop in crops])
-    return Crops(jnp.asarray(pixels), *(jnp.asarray(np.stack(a), jnp.float32) for a in (own, *moved)))
+    cropped = CroppedFaces(*(np.stack(column) for column in zip(*columns, strict=True)))
+    pixels, *rest = with_warped(cropped, recipe.warped, recipe.seed)
+    points, boxes = (jnp.asarray(array, jnp.float32) for array in rest)
+    starts = jax.vmap(partial(params_from_box, pdm, rotation=jnp.zeros(3)))(boxes)
+    box_frames, true_frames = (
+        jax.vmap(partial(_frame, pdm, experts))(params) for params in (starts, explained(points))
+    )
+    return Crops(jnp.asarray(pixels), points, box_frames, true_frames)
 
 
 def _tight(faces: Faces) -> jax.Array:
@@ -69,8 +73,3 @@ def _crop(
     """Cut out a square about a face that has ``scale`` pixels per model unit in its photo."""
     box = np.concatenate([points.min(0), np.ptp(points, axis=0)])
     return cut(image, box, 0.0, round(ROOM * recipe.side), min(1.0, RESOLUTION * patch_scale / scale))
-
-
-def _moved(canvas: Canvas, frame: np.ndarray) -> np.ndarray:
-    """Turn a frame of the photo into one of its crop."""
-    return np.column_stack([canvas.scale * frame[:, :2], canvas.of_photo(frame[:, 2])])

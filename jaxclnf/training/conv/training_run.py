@@ -59,10 +59,10 @@ def train_networks(
             "convolutional experts learn from mirrored faces too: the markup has no mirror image"
         )
     teacher, made = None, []
-    crops: dict[tuple[int, float], Crops] = {}
+    crops: dict[tuple[int, float, int], Crops] = {}
     for name, recipe in recipes.items():
         empty = unlearned(pdm, recipe, faces.mirror)
-        key = recipe.side, recipe.reach
+        key = recipe.side, recipe.reach, recipe.warped
         if key not in crops:
             crops[key] = gather_crops(faces, pdm, empty, recipe)
         (path,) = checkpoints(folder, [name])

@@ -11,11 +11,11 @@ from jaxclnf.config import FitConfig, Stage
 from jaxclnf.types import CENExperts, ConvExperts, Model
 
 WHOLE: dict[str, Any] = {"window": None, "reg_factor": 1.0, "iterations": 5}
-FINE: dict[str, Any] = {"window": 9, "reg_factor": 3.0, "sigma": 2.0, "iterations": 5}
+FINE: dict[str, Any] = {"window": 9, "reg_factor": 6.0, "sigma": 2.0, "iterations": 5}
 QUICK: dict[str, Any] = FINE | {"window": 7, "iterations": 3}
 
 LOOKS = 3
-"""Pictures of a face that the largest network looks at with ``best``."""
+"""Pictures of a face that each network looks at with ``best``."""
 
 
 def has_network(model: Model) -> bool:
@@ -38,16 +38,18 @@ def settings_for(model: Model, name: str) -> FitConfig:
     """Give the settings ``default``, ``best`` or ``fast`` of a model with convolutional experts.
 
     default: the middle one of its networks finds the landmarks, and patch experts refine them. fast: the
-    smallest network and smaller windows. best: the middle network, then the largest one, averaged over several
-    pictures of the face and their mirror images, then the patch experts, which count for more.
+    smallest network and smaller windows. best: the middle network, then the two largest ones, each averaged
+    over several pictures of the face and their mirror images, then patch experts, which count for more.
     """
     networks, fine = _networks(model), _fine(model)
     first = networks[(len(networks) - 1) // 2]
     if name == "fast":
         stages = (Stage(scale=networks[0], **WHOLE), *(Stage(scale=k, anchor=0.3, **QUICK) for k in fine))
     elif name == "best":
-        whole = Stage(scale=first, **WHOLE), Stage(scale=networks[-1], mirrored=True, looks=LOOKS, **WHOLE)
-        stages = (*whole, *(Stage(scale=k, anchor=0.2, **(FINE | {"sigma": 1.5})) for k in fine))
+        seen = [Stage(scale=first, **WHOLE)]
+        for i, k in enumerate(networks[:-3:-1]):
+            seen.append(Stage(scale=k, mirrored=True, looks=LOOKS, anchor=i / (i + 1), **WHOLE))
+        stages = (*seen, *(Stage(scale=k, anchor=0.2, **(FINE | {"sigma": 1.5})) for k in fine))
     else:
         stages = (Stage(scale=first, **WHOLE), *(Stage(scale=k, anchor=0.3, **FINE) for k in fine))
     return replace(

@@ -16,7 +16,9 @@ SIGNS = ("likelihood", "spread", "widest", "shape", "size")
 _CLEAR = 1.25
 """Pixels per model unit beyond which a larger face is not clearer."""
 
-_MOST = 30.0  # bound of a sign; values beyond it, or not finite, are replaced by it
+_MOST = 30.0  # bound of a sign; values beyond it are replaced by it
+_WORST = _MOST * np.array([-1, 1, 1, 1, -1])
+"""What the signs of a bad fit are like, and so those that are no number."""
 
 
 def confidences(
@@ -74,8 +76,8 @@ def signs(model: Model, result: FitResult, config: FitConfig) -> Float[np.ndarra
         unlikely = np.asarray(params.shape, np.float64) ** 2 / np.asarray(model.pdm.eigenvalues, np.float64)
         shape = np.log(np.maximum(unlikely.mean(-1), 1e-3))
         size = np.log(np.minimum(np.asarray(params.scale, np.float64), _CLEAR))
-    columns = [_likelihood(model, result, config), *_spread(result), shape, size]
-    return np.stack([np.nan_to_num(np.clip(c, -_MOST, _MOST), nan=_MOST) for c in columns], axis=-1)
+    columns = np.stack([_likelihood(model, result, config), *_spread(result), shape, size], axis=-1)
+    return np.where(np.isnan(columns), _WORST, np.clip(columns, -_MOST, _MOST))
 
 
 def _likelihood(model: Model, result: FitResult, config: FitConfig) -> Float[np.ndarray, " n_faces"]:

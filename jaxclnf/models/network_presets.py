@@ -12,6 +12,7 @@ from jaxclnf.types import CENExperts, ConvExperts, Model
 
 WHOLE: dict[str, Any] = {"window": None, "reg_factor": 1.0, "iterations": 5}
 FINE: dict[str, Any] = {"window": 9, "reg_factor": 6.0, "sigma": 2.0, "iterations": 5}
+SURE: dict[str, Any] = FINE | {"sigma": 1.5, "anchor": 0.2}
 QUICK: dict[str, Any] = FINE | {"window": 7, "iterations": 3}
 
 LOOKS = 3
@@ -49,7 +50,7 @@ def settings_for(model: Model, name: str) -> FitConfig:
         seen = [Stage(scale=first, **WHOLE)]
         for i, k in enumerate(networks[:-3:-1]):
             seen.append(Stage(scale=k, mirrored=True, looks=LOOKS, anchor=i / (i + 1), **WHOLE))
-        stages = (*seen, *(Stage(scale=k, anchor=0.2, **(FINE | {"sigma": 1.5})) for k in fine))
+        stages = (*seen, *(Stage(scale=k, **SURE) for k in fine))
     else:
         stages = (Stage(scale=first, **WHOLE), *(Stage(scale=k, anchor=0.3, **FINE) for k in fine))
     return replace(

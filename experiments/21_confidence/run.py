@@ -137,7 +137,8 @@ def main() -> None:
     for name, rows in shown.items():
         for promise, found, n in rows:
             print(f"    {name}: promised {promise:.2f}, found {found:.2f} of {n:.0f}")
-    draw(HERE / "reliability.png", shown, model.provenance.name)
+    picture = options.folders[0].name if options.as_is else "reliability"
+    draw(HERE / f"{picture}.png", shown, model.provenance.name)
 
 
 if __name__ == "__main__":

@@ -42,7 +42,7 @@ def settings_for(model: Model, name: str) -> FitConfig:
     smallest network and smaller windows. best: the middle network, then the two largest ones, each averaged
     over several pictures of the face and their mirror images, then patch experts, which count for more.
     """
-    networks, fine = _networks(model), _fine(model)
+    networks, fine = _networks(model), finest_place(model)
     first = networks[(len(networks) - 1) // 2]
     if name == "fast":
         stages = (Stage(scale=networks[0], **WHOLE), *(Stage(scale=k, anchor=0.3, **QUICK) for k in fine))
@@ -73,7 +73,7 @@ def _size(experts) -> int:
     return sum(level.enter.bias.size for level in experts.network.down)
 
 
-def _fine(model: Model) -> list[int]:
+def finest_place(model: Model) -> list[int]:
     """Number of the finest patch experts, as a list of one; empty if there are none."""
     places = [i for i, e in enumerate(model.experts) if not isinstance(e, ConvExperts)]
     return sorted(places, key=lambda i: float(model.experts[i].patch_scale))[-1:]

@@ -11,7 +11,8 @@ from jaxclnf.config import FitConfig, Stage
 
 @dataclass(frozen=True)
 class Recipe:
-    """Settings of the training of patch experts; the defaults made those of the model that ships.
+    """Settings of the training of patch experts; the defaults made those of the model that ships, but for
+    the number of steps in which they learned further (its card).
 
     A round teaches the scales in turn, coarse to fine, each from where the fit on the scale before it
     ends. The first round learns response maps; later ones also the landmark error after the stage's

@@ -11,6 +11,7 @@ import numpy as np
 
 from jaxclnf.batch.many_faces import fit_stream
 from jaxclnf.data.datasets import Faces
+from jaxclnf.models.network_presets import finest_place
 from jaxclnf.training.checkpoint import Checkpoint
 from jaxclnf.training.neurons import neurons_of, yaws_of
 from jaxclnf.training.patch_crops import TrainingPhotos, gather
@@ -45,10 +46,11 @@ def patches_further(
 
 def finest_patches(model: Model) -> tuple[int, PatchExperts]:
     """Find the finest patch experts of a model, and their place among all experts."""
-    patches = [(i, e) for i, e in enumerate(model.experts) if isinstance(e, PatchExperts)]
-    if not patches:
-        raise ValueError("the model has no patch experts that could learn further")
-    return max(patches, key=lambda found: float(found[1].patch_scale))
+    for place in finest_place(model):
+        experts = model.experts[place]
+        if isinstance(experts, PatchExperts):
+            return place, experts
+    raise ValueError("the model has no patch experts that could learn further")
 
 
 def recipe_for(recipe: Recipe, experts: PatchExperts) -> Recipe:
@@ -81,7 +83,7 @@ def network_ends(model: Model, photos: TrainingPhotos) -> Starts:
 
 def _seen(photos: TrainingPhotos) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Give each face's picture, mirrored if the face is, and its box."""
-    pixels, boxes = np.asarray(photos.pixels), np.asarray(photos.boxes)
-    for photo, mirrored, box in zip(photos.photo, photos.mirrored, boxes, strict=True):
-        own = pixels[int(photo)]
+    pixels, *rows = (np.asarray(a) for a in (photos.pixels, photos.photo, photos.mirrored, photos.boxes))
+    for photo, mirrored, box in zip(*rows, strict=True):
+        own = pixels[photo]
         yield (np.ascontiguousarray(own[:, ::-1]) if mirrored else own), box

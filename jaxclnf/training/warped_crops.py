@@ -50,13 +50,12 @@ def _warped(
 
 def _field(points: np.ndarray, side: int, rng: np.random.Generator) -> Field:
     """Draw where each pixel of the warped picture comes from, relative to its own place."""
-    size, middle = float(np.ptp(points, axis=0).max()), points.mean(axis=0)
+    size = _size(points)
     bends = rng.normal(0, BEND * size, (2, BENDS, BENDS)).astype(np.float32)
     smooth = np.stack([cv2.resize(bend, (side, side), interpolation=cv2.INTER_CUBIC) for bend in bends])
     wider = np.exp(rng.normal(0, STRETCH))
     affine = np.array([[wider - 1, rng.normal(0, SHEAR)], [0, 1 / wider - 1]])
-    away = np.mgrid[:side, :side][::-1] - middle[:, None, None]
-    return (smooth + np.einsum("ij,jyx->iyx", affine, away)).astype(np.float32)
+    return (smooth + np.einsum("ij,jyx->iyx", affine, _away(points, side))).astype(np.float32)
 
 
 def _carried(points: np.ndarray, field: Field) -> np.ndarray:
@@ -103,6 +102,16 @@ def _seen_anew(pixels: np.ndarray, points: np.ndarray, rng: np.random.Generator)
 def _light(points: np.ndarray, side: int, rng: np.random.Generator) -> np.ndarray:
     """Draw a gain that grows across the face in some direction."""
     angle, strength = rng.uniform(0, 2 * np.pi), rng.normal(0, 0.5)
-    away = np.mgrid[:side, :side][::-1] - points.mean(axis=0)[:, None, None]
-    along = np.cos(angle) * away[0] + np.sin(angle) * away[1]
-    return np.exp(strength * along / float(np.ptp(points, axis=0).max())).astype(np.float32)
+    x, y = _away(points, side)
+    along = np.cos(angle) * x + np.sin(angle) * y
+    return np.exp(strength * along / _size(points)).astype(np.float32)
+
+
+def _away(points: np.ndarray, side: int) -> Float[np.ndarray, "2 side side"]:
+    """Compute how far right of and below the points' middle each pixel is."""
+    return np.mgrid[:side, :side][::-1] - points.mean(axis=0)[:, None, None]
+
+
+def _size(points: np.ndarray) -> float:
+    """Measure the larger side of the points' box."""
+    return float(np.ptp(points, axis=0).max())

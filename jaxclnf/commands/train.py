@@ -60,6 +60,7 @@ def train_command(
     from jaxclnf.data.datasets import read_faces
     from jaxclnf.data.markup import parse_groups
     from jaxclnf.models.fingerprint import fingerprint
+    from jaxclnf.models.network_presets import has_network
     from jaxclnf.models.opening import open_model
     from jaxclnf.training.checkpoint import Checkpoint
     from jaxclnf.training.conv.training_run import checkpoints
@@ -86,7 +87,7 @@ def train_command(
         model = networks_further(before, learned, networks, out, run)
     if (networks or from_ is not None) and "ccnf" in names_of(experts):
         model = _patches_further(model, learned, recipe, Checkpoint(_further(out), run))
-    model = _measured(model, held_back) if networks and len(held_back) else model
+    model = _measured(model, held_back) if has_network(model) and len(held_back) else model
     source = "jaxclnf train " + " ".join(path.name for path in datasets)
     _save(model, out, Texts(name or out.stem, source, licence), learned, held_back)
     for path in (checkpoint, _further(out), *checkpoints(out, networks)):

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from jaxclnf.training.patch_recipe import Recipe
     from jaxclnf.types import PDM, Calibration, Model
 
+DATA_TERMS = "after the terms of the training data"
+"""The licence of a model for which its maker gives none."""
+
 
 def train_command(
     datasets: options.DatasetsArgument,
@@ -68,17 +71,17 @@ def train_command(
     of_networks = [text for text in set_ or [] if "." in text.partition("=")[0]]
     networks = recipes_for(experts, of_networks, seed, further=from_ is not None)
     recipe = _recipe([text for text in set_ or [] if "." not in text.partition("=")[0]], seed)
-    common.check_writable("--out", out, datasets)
+    common.check_writable("--out", out, datasets if from_ is None else [*datasets, from_])
     faces = read_faces(datasets)
     typer.echo(faces.summary())
     if landmarks:
         faces = faces.regroup(parse_groups(landmarks))
     learned, held_back = faces.split(recipe.held_back, recipe.seed)
-    checkpoint = out.with_suffix(".checkpoint.npz")
-    run = _identity(faces, recipe)
+    run, before, used = _identity(faces, recipe), None, checkpoints(out, networks)
     if from_ is None:
         typer.echo(f"{common.counted(len(learned), 'face')} to learn from; {len(held_back)} held back.")
-        model = _learn(faces, learned, held_back, recipe, checkpoint)
+        used.append(out.with_suffix(".checkpoint.npz"))
+        model = _learn(faces, learned, held_back, recipe, used[-1])
         model = with_networks(model, learned, networks, out, run) if networks else model
     else:
         before = open_model(from_)
@@ -86,17 +89,13 @@ def train_command(
         run = f"{run} {fingerprint(before)}"
         model = networks_further(before, learned, networks, out, run)
     if (networks or from_ is not None) and "ccnf" in names_of(experts):
-        model = _patches_further(model, learned, recipe, Checkpoint(_further(out), run))
+        used.append(out.with_suffix(".patches.checkpoint.npz"))
+        model = _patches_further(model, learned, recipe, Checkpoint(used[-1], run))
     model = _measured(model, held_back) if has_network(model) and len(held_back) else model
     source = "jaxclnf train " + " ".join(path.name for path in datasets)
-    _save(model, out, Texts(name or out.stem, source, licence), learned, held_back)
-    for path in (checkpoint, _further(out), *checkpoints(out, networks)):
+    _save(model, out, _texts(name or out.stem, source, licence, before), learned, held_back)
+    for path in used:
         path.unlink(missing_ok=True)
-
-
-def _further(out: Path) -> Path:
-    """Name the checkpoint of patch experts that learn further."""
-    return out.with_suffix(".patches.checkpoint.npz")
 
 
 def _patches_further(model: Model, learned: Faces, recipe: Recipe, checkpoint: Checkpoint) -> Model:
@@ -130,6 +129,16 @@ class Texts(NamedTuple):
     licence: str
 
 
+def _texts(name: str, source: str, licence: str, before: Model | None) -> Texts:
+    """Make the texts of a model: a model that it went on from is named, and its terms stay in force."""
+    if before is None:
+        return Texts(name, source, licence or DATA_TERMS)
+    was = before.provenance
+    origin = " ".join(filter(None, (was.name or "a model without a name", was.source and f"({was.source})")))
+    terms = was.licence if DATA_TERMS in was.licence else "; ".join(filter(None, (was.licence, DATA_TERMS)))
+    return Texts(name, f"{source} --from {origin}", licence or terms)
+
+
 def _save(model: Model, out: Path, texts: Texts, learned: Faces, held_back: Faces) -> None:
     """Write the model with its origin and calibration."""
     import numpy as np
@@ -137,8 +146,7 @@ def _save(model: Model, out: Path, texts: Texts, learned: Faces, held_back: Face
     from jaxclnf.models.storage import save_model
     from jaxclnf.types import Provenance
 
-    terms = texts.licence or "after the terms of the training data"
-    provenance = Provenance(texts.name, texts.source, terms, model.provenance.learned | set(learned.digests))
+    provenance = Provenance(*texts, model.provenance.learned | set(learned.digests))
     model = replace(model, provenance=provenance, calibration=_calibration(model, held_back))
     save_model(model, out, np.float16)
     experts = common.counted(len(model.experts), "expert")  # the patches' of each scale, and networks

@@ -103,10 +103,12 @@ def _read(datasets: list[Path], landmarks: str | None) -> Faces:
 
 
 def _titles(names: list[str]) -> dict[str, str]:
-    """Title the models, by short names if those tell them apart."""
+    """Title the models, by short names if those tell them apart, in letters that files can hold."""
+    from jaxclnf.output.whole_files import path_cell
+
     short = [Path(name).stem or "own model" for name in names]
     unique = len(set(short)) == len(names)
-    return dict(zip(short if unique else names, names, strict=True))
+    return dict(zip(map(path_cell, short if unique else names), names, strict=True))
 
 
 def _run_name(model: str, preset: str, several_models: bool, multi_view: bool) -> str:
@@ -174,17 +176,16 @@ def _write(
     errors: dict[str, np.ndarray],
 ) -> None:
     """Write a row for every face under every model and setting."""
-    import csv
-
     from jaxclnf.data.markup import MARKUPS
+    from jaxclnf.output.whole_files import csv_text, path_cell, write_whole
     from jaxclnf.types import STATUS_WORDS, Status
 
     groups = MARKUPS[faces.n_points].groups if faces.n_points in MARKUPS else {}
-    with path.open("w", newline="", encoding="utf-8") as file:
-        rows = csv.writer(file)
-        rows.writerow(["run", "photo", "true_yaw", "error", *groups, "log_likelihood", "status"])
-        for run, results in fits.items():
-            for photo, yaw, result, error in zip(faces.photos, yaws, results, errors[run], strict=True):
-                means = [error.mean(), *(error[list(g)].mean() for g in groups.values())]
-                figures = [f"{v:.4f}" for v in (yaw, *means, float(result.log_likelihood))]
-                rows.writerow([run, photo, *figures, STATUS_WORDS[Status(int(result.status))]])
+    rows = [["run", "photo", "true_yaw", "error", *groups, "log_likelihood", "status"]]
+    for run, results in fits.items():
+        for photo, yaw, result, error in zip(faces.photos, yaws, results, errors[run], strict=True):
+            means = [error.mean(), *(error[list(g)].mean() for g in groups.values())]
+            figures = [f"{v:.4f}" for v in (yaw, *means, float(result.log_likelihood))]
+            status = STATUS_WORDS[Status(int(result.status))]
+            rows.append([path_cell(run), path_cell(str(photo)), *figures, status])
+    write_whole(path, csv_text(rows).encode())

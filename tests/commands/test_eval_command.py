@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -78,13 +79,24 @@ def test_table_chart_and_figures(run, folder: Path) -> None:
     assert (folder / "out/ced.png").stat().st_size > 1000
 
 
-def test_models_and_presets_side_by_side(run, folder: Path) -> None:
-    (folder / "other.npz").write_bytes((folder / "model.npz").read_bytes())
-    outcome = evaluate(run, "--model", "other.npz", "--preset", "default", "--preset", "openface")
+def renamed(folder: Path, old: str, new: str) -> None:
+    """Give a photo of the dataset another name."""
+    (folder / "faces" / old).rename(folder / "faces" / new)
+    with np.load(folder / "faces/points.npz") as table:
+        arrays = {**table, "names": [new if name == old else name for name in table["names"]]}
+    np.savez(folder / "faces/points.npz", **arrays)
+
+
+def test_models_and_presets_side_by_side_whatever_files_are_called(run, folder: Path) -> None:
+    renamed(folder, "1.png", os.fsdecode(b"caf\xe9.png"))
+    other = folder / os.fsdecode(b"m\xe9.npz")
+    other.write_bytes((folder / "model.npz").read_bytes())
+    outcome = evaluate(run, "--model", other.name, "--preset", "default", "--preset", "openface")
     assert outcome.status == 0, outcome.err
-    runs = [f"{m}, {p}" for m in ("model", "other") for p in ("default", "openface")]
+    runs = [f"{m}, {p}" for m in ("model", r"m\xe9") for p in ("default", "openface")]
     rows = read_table(folder / "eval/faces.csv")
     assert [row["run"] for row in rows] == [r for r in runs for _ in range(3)]
+    assert [row["photo"] for row in rows[:3]] == ["faces/0.png", r"faces/caf\xe9.png", "faces/2.png"]
     assert rows[0]["error"] == rows[6]["error"]
 
 

@@ -1,9 +1,10 @@
-"""Fingerprints of models, which tell them apart whatever they are called."""
+"""Fingerprints, which tell models and other arrays apart whatever they are called."""
 
 from __future__ import annotations
 
 import hashlib
 from dataclasses import replace
+from typing import Any
 
 import jax
 import numpy as np
@@ -13,9 +14,14 @@ from jaxclnf.types import Model
 
 def fingerprint(model: Model) -> str:
     """Hash all arrays of a model and all that is static in it: equal for equal models, in every process."""
-    leaves, structure = jax.tree.flatten(_without_learned(model))
+    return hash_of(_without_learned(model), b"".join(sorted(model.learned)))
+
+
+def hash_of(tree: Any, *more: bytes) -> str:
+    """Hash the arrays of a pytree with their types and shapes, its structure, and more bytes."""
+    leaves, structure = jax.tree.flatten(tree)
     said = hashlib.sha256(str(structure).encode())
-    said.update(b"".join(sorted(model.learned)))
+    said.update(b"".join(more))
     for leaf in map(np.asarray, leaves):
         said.update(f"{leaf.dtype} {leaf.shape}".encode())
         said.update(leaf.tobytes())

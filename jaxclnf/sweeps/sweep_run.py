@@ -7,13 +7,13 @@ ends with the same results.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from itertools import chain
 
 import numpy as np
 
+from jaxclnf.models.fingerprint import fingerprint, hash_of
 from jaxclnf.sweeps.results import Results, TriedSetting, key_of
 from jaxclnf.sweeps.spec import Setting, Spec, static_part
 from jaxclnf.sweeps.sweep_faces import Canvases
@@ -108,9 +108,11 @@ def ranked(results: Results, settings: Sequence[Setting], last: int) -> list[Set
 
 
 def describe(spec: Spec, model: Model, photos: Canvases) -> dict:
-    """Describe a sweep so that it can be told from others, wherever its files are."""
+    """Describe a sweep so that it can be told from others, wherever its files are.
+
+    Models of one name differ by their arrays; so do faces cut from other photos or placed in other boxes.
+    """
     plain = {k: v for k, v in asdict(spec).items() if k not in ("datasets", "model", "count")}
-    if spec.base == "model":
-        plain["base"] = spec.base_config(model).described()
-    faces = hashlib.sha256(photos.points.tobytes()).hexdigest()[:16]
-    return plain | {"model": model.provenance.name, "faces_drawn": len(photos.boxes), "faces": faces}
+    plain |= {"base": spec.base_config(model).described()}
+    plain |= {"model": model.provenance.name, "model_hash": fingerprint(model)}
+    return plain | {"faces_drawn": len(photos.boxes), "faces": hash_of(photos)}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import jax.numpy as jnp
@@ -157,6 +158,17 @@ def test_a_resumed_sweep_equals_an_unbroken_one(tmp_path, photos):
         with pytest.raises(ValueError, match=r"broken.jsonl is not"):
             Results(broken, description)
         assert broken.read_text() == damaged
+
+
+def test_a_sweep_is_told_from_those_of_other_models_photos_and_boxes(photos):
+    """By what they hold: a model's name and the true landmarks may stay the same."""
+    model = synthetic_model(jnp.float32)
+    larger = replace(model, pdm=replace(model.pdm, mean=1.1 * model.pdm.mean))
+    others = [photos._replace(**{name: getattr(photos, name) + 1}) for name in Canvases._fields]
+    sweeps = [(model, photos), (larger, photos), *((model, each) for each in others)]
+    told = [json.dumps(describe(Spec((), ()), *sweep)) for sweep in sweeps]
+    assert len(set(told)) == len(sweeps)
+    assert told[0] == json.dumps(describe(Spec((), ()), model, Canvases(*map(np.copy, photos))))
 
 
 def test_halving_tries_the_better_part_on_more_faces(tmp_path, photos):

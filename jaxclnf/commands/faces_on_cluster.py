@@ -55,11 +55,10 @@ def sweep_on_cluster(
 
     given_up: list[str] = []
     stages, arrays = on_cluster.stages(attempt_task, asked), (model, spec.base_config(model))
-    with on_cluster.pool(asked, stages, arrays, photos) as workers:
-        elsewhere = partial(attempt_on, workers, given_up=given_up)
-        outcomes = run_sweep(spec, model, photos, results, advance, elsewhere)
-    for sentence in given_up:
-        common.warn(sentence)
-    if not outcomes:
-        raise ValueError("no setting was tried on all faces: every one had a task that was given up")
-    return outcomes
+    try:
+        with on_cluster.pool(asked, stages, arrays, photos) as workers:
+            elsewhere = partial(attempt_on, workers, given_up=given_up)
+            return run_sweep(spec, model, photos, results, advance, elsewhere)
+    finally:
+        for sentence in given_up:
+            common.warn(sentence)

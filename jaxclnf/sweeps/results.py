@@ -30,7 +30,7 @@ class Results:
 
     def __init__(self, path: Path, description: dict) -> None:
         self.path = path
-        self.outcomes: dict[str, TriedSetting] = {}
+        self.outcomes: dict[str, list[TriedSetting]] = {}  # by setting
         self.milliseconds: dict[str, float] = {}
         lines = _whole_lines(path)
         if lines and lines[0] != json.loads(json.dumps(description)):
@@ -52,7 +52,7 @@ class Results:
             self.milliseconds[key_of(line["static"])] = line["milliseconds"]
         else:
             outcome = TriedSetting(**line)
-            self.outcomes[key_of(outcome.setting, outcome.first, outcome.last)] = outcome
+            self.outcomes.setdefault(key_of(outcome.setting), []).append(outcome)
 
     def add(self, outcome: TriedSetting) -> None:
         self._append(outcome._asdict())
@@ -62,27 +62,38 @@ class Results:
         self._append({"static": static, "milliseconds": milliseconds})
         self.milliseconds[key_of(static)] = milliseconds
 
-    def has(self, setting: Setting, first: int, last: int) -> bool:
-        return key_of(setting, first, last) in self.outcomes
+    def covers(self, setting: Setting, first: int, last: int) -> bool:
+        """Tell whether a setting was tried on all faces from ``first`` up to ``last``, in whatever parts."""
+        return any(part.last >= last for part, _ in self._joined(setting, first))
 
     def time_of(self, setting: Setting) -> float | None:
         """Give the milliseconds per face of the setting's compiled program, timed alone; None if unknown."""
         return self.milliseconds.get(key_of(static_part(setting)))
 
     def whole(self, setting: Setting) -> TriedSetting | None:
-        """Join a setting's outcomes into one, up to the first missing faces; None if there are none."""
-        parts = sorted(
-            (o for o in self.outcomes.values() if o.setting == setting), key=lambda o: (o.first, o.last)
-        )
-        joined: list[TriedSetting] = []
-        for part in parts:
-            if part.first == (joined[-1].last if joined else 0):
-                joined.append(part)
+        """Join a setting's outcomes into one, up to the first missing faces; None if there are none.
+
+        Of outcomes that overlap, the means count as if they were those of the faces that are taken.
+        """
+        joined = self._joined(setting, 0)
         if not joined:
             return None
-        sizes = [o.last - o.first for o in joined]
-        mean = {n: float(np.average([getattr(o, n) for o in joined], weights=sizes)) for n in _MEANS}
-        return TriedSetting(setting, 0, joined[-1].last, [e for o in joined for e in o.errors], **mean)
+        errors = [error for part, start in joined for error in part.errors[start - part.first :]]
+        sizes = [part.last - start for part, start in joined]
+        mean = {n: float(np.average([getattr(o, n) for o, _ in joined], weights=sizes)) for n in _MEANS}
+        return TriedSetting(setting, 0, joined[-1][0].last, errors, **mean)
+
+    def _joined(self, setting: Setting, first: int) -> list[tuple[TriedSetting, int]]:
+        """List the outcomes that go on from one another, each with the face from which it does.
+
+        Of two that begin together the longer one is taken: a cluster's are shorter than those done here.
+        """
+        joined = []
+        for part in sorted(self.outcomes.get(key_of(setting), ()), key=lambda o: (o.first, -o.last)):
+            if part.first <= first < part.last:
+                joined.append((part, first))
+                first = part.last
+        return joined
 
     def _append(self, line: dict) -> None:
         with self.path.open("a", encoding="utf-8") as file:

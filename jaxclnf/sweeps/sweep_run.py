@@ -42,7 +42,8 @@ def run_sweep(
     """Try the settings of a sweep and return the outcomes of those tried on all faces, best first.
 
     ``advance`` is told the share of the work that is done. Tasks are done here, one after the other, or by
-    ``elsewhere``; settings whose tasks are given up there leave a halving search.
+    ``elsewhere``; settings whose tasks are given up there leave a halving search. Raises ValueError if no
+    setting was tried on all faces.
     """
     n_faces = len(photos.boxes)
     rungs = spec.rungs(n_faces)
@@ -63,11 +64,13 @@ def run_sweep(
         if last < n_faces:
             alive = alive[: -(-len(alive) // spec.factor)]
     advance(1.0)
+    if not alive:
+        raise ValueError("no setting was tried on all faces: every one had a task that was given up")
     return [outcome for s in alive if (outcome := results.whole(s))]
 
 
 def _is_known(results: Results, trial: SweepTrial) -> bool:
-    return all(results.has(setting, trial.first, trial.last) for setting in trial.settings)
+    return all(results.covers(setting, trial.first, trial.last) for setting in trial.settings)
 
 
 def _amount(task: SweepTask) -> int:
@@ -87,7 +90,7 @@ def _note(results: Results, task: SweepTask, found: TaskResult) -> None:
         results.add_time(static_part(task.setting), found)
     elif isinstance(task, SweepTrial) and isinstance(found, list):
         for outcome in found:
-            if not results.has(outcome.setting, task.first, task.last):
+            if not results.covers(outcome.setting, task.first, task.last):
                 results.add(outcome)
 
 
@@ -101,10 +104,13 @@ def _amounts(n_settings: int, rungs: Sequence[int], factor: int) -> list[int]:
 
 
 def ranked(results: Results, settings: Sequence[Setting], last: int) -> list[Setting]:
-    """Rank the settings that were tried on the faces up to ``last`` by mean error; ties keep their order."""
+    """Rank the settings tried on the faces up to ``last`` by their mean error there; ties keep their order.
+
+    Errors of further faces, which an earlier run may have left, do not count.
+    """
     outcomes = [(setting, results.whole(setting)) for setting in settings]
     tried = [(setting, outcome) for setting, outcome in outcomes if outcome and outcome.last >= last]
-    return [setting for setting, _ in sorted(tried, key=lambda pair: float(np.mean(pair[1].errors)))]
+    return [setting for setting, _ in sorted(tried, key=lambda pair: float(np.mean(pair[1].errors[:last])))]
 
 
 def describe(spec: Spec, model: Model, photos: Canvases) -> dict:

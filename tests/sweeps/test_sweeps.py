@@ -180,12 +180,14 @@ def test_halving_tries_the_better_part_on_more_faces(tmp_path, photos):
     model = synthetic_model(jnp.float32)
     results = Results(tmp_path / "r.jsonl", describe(spec, model, photos))
     outcomes = run_sweep(spec, model, photos, results)
-    first = [o for o in results.outcomes.values() if o.first == 0]
+    first = [o for parts in results.outcomes.values() for o in parts if o.first == 0]
     assert len(first) == 9 and len(outcomes) == 3
     assert all(len(o.errors) == 6 for o in outcomes)
     cut = sorted(np.mean(o.errors) for o in first)[2]
     assert all(np.mean(o.errors[:2]) <= cut for o in outcomes)
     assert [o.setting for o in outcomes] == ranked(results, [o.setting for o in outcomes], 6)
+    again = run_sweep(spec, model, photos, results, elsewhere=lambda tasks: iter([(t, None) for t in tasks]))
+    assert again == outcomes
 
 
 def test_tasks_done_elsewhere_in_any_order_find_the_same_but_what_is_given_up(tmp_path, photos):
@@ -203,7 +205,32 @@ def test_tasks_done_elsewhere_in_any_order_find_the_same_but_what_is_given_up(tm
     def lossy(tasks):
         return ((task, None) for task in tasks)
 
-    assert run_sweep(spec, model, photos, Results(tmp_path / "lost.jsonl", {}), elsewhere=lossy) == []
+    with pytest.raises(ValueError, match="no setting was tried on all faces"):
+        run_sweep(spec, model, photos, Results(tmp_path / "lost.jsonl", {}), elsewhere=lossy)
+
+
+def test_parts_of_any_length_make_one_outcome(tmp_path):
+    """A cluster's are shorter than those done here, and both may be known."""
+    setting = {"sigma": 1}
+    results = Results(tmp_path / "r.jsonl", {})
+    assert results.whole(setting) is None and not results.covers(setting, 0, 1)
+    for first, last in ((0, 2), (2, 4), (3, 4), (8, 9)):
+        results.add(TriedSetting(setting, first, last, [float(first)] * (last - first), first, 2.0))
+    assert results.whole(setting) == TriedSetting(setting, 0, 4, [0.0, 0.0, 2.0, 2.0], 1.0, 2.0)
+    assert results.covers(setting, 1, 4) and not results.covers(setting, 1, 5)
+    results.add(TriedSetting(setting, 0, 8, [7.0] * 8, 0.0, 3.0))
+    assert results.whole(setting) == TriedSetting(setting, 0, 9, [7.0] * 8 + [8.0], 8 / 9, 3 - 1 / 9)
+    assert all(results.covers(setting, *part) for part in ((0, 2), (2, 7), (7, 9)))
+
+
+def test_settings_are_ranked_on_the_same_faces(tmp_path):
+    """Whether or not an earlier run tried some of them on more."""
+    results = Results(tmp_path / "r.jsonl", {})
+    known, better = {"sigma": 1}, {"sigma": 2}
+    results.add(TriedSetting(known, 0, 2, [4.0, 4.0], 0.0, 2.0))
+    results.add(TriedSetting(known, 2, 4, [0.0, 0.0], 0.0, 2.0))
+    results.add(TriedSetting(better, 0, 2, [3.0, 3.0], 0.0, 2.0))
+    assert ranked(results, [known, better], 2) == [better, known]
 
 
 def test_the_report_shows_what_was_found(tmp_path, photos):

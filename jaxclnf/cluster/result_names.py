@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from jaxclnf.media.earlier_results import LIST
-from jaxclnf.output.run_folder import numbered, room_for
+from jaxclnf.output.run_folder import Numbering, room_for
 
 PICTURES = "pictures"
 """The folder of pictures and annotated videos."""
@@ -21,19 +21,18 @@ class Names:
     def __init__(self, endings: Sequence[str], longest: str = "", beside: Iterable[str] = ()) -> None:
         self._endings, self._room = endings, room_for((*endings, longest))
         self._taken = {_known(name) for name in (LIST, *beside)}
-        self._numbers: dict[int, int] = {}  # that come next, of names that came more than once
+        self._numbering = Numbering()
 
     def give(self, name: str) -> str:
         """Give a name, shortened if endings make it too long, with a number if a file of it is taken."""
-        first = self._numbers.get(hash(name), 1)
-        for number, stem in enumerate(numbered(name, self._room, first), first):
-            files = {_known(stem + ending) for ending in self._endings}
-            if files.isdisjoint(self._taken):
-                self._taken |= files
-                if number > 1:
-                    self._numbers[hash(name)] = number + 1
-                return stem
-        raise ValueError(f"too many files are called {name}")
+        stem = self._numbering.first_free(
+            name, self._room, lambda each: self._taken.isdisjoint(self._files(each))
+        )
+        self._taken |= self._files(stem)
+        return stem
+
+    def _files(self, stem: str) -> set[int]:
+        return {_known(stem + ending) for ending in self._endings}
 
 
 def _known(file: str) -> int:

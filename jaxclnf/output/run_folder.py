@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any
@@ -58,6 +57,7 @@ class OutputFolder:
         self.done: dict[str, Any] = said["done"]
         self._inputs: set[tuple[int, int]] = set()
         self._taken: dict[str, str] = {LIST: RUN}
+        self._numbering = Numbering()
         self._is_saved = False
 
     def __enter__(self) -> OutputFolder:
@@ -116,14 +116,16 @@ class OutputFolder:
         another source, an input or a foreign file has it. A source is told from others by its whole path.
         """
         owner = source_key(source)
-        fresh = numbered(name, room_for((*endings, longest)))
-        for stem in chain(self._earlier_stems(owner, endings), fresh):
-            names = [stem + ending for ending in endings]
-            if all(self._is_free(each, owner) for each in names):
-                for each in names:
-                    self._take(each, owner)
-                return stem
-        raise ValueError(f"{self.path} holds too many files like {name}")
+
+        def is_free(stem: str) -> bool:
+            return all(self._is_free(stem + ending, owner) for ending in endings)
+
+        stem = next(filter(is_free, self._earlier_stems(owner, endings)), None)
+        if stem is None:
+            stem = self._numbering.first_free(name, room_for((*endings, longest)), is_free)
+        for ending in endings:
+            self._take(stem + ending, owner)
+        return stem
 
     def _earlier_stems(self, owner: str, endings: Sequence[str]) -> list[str]:
         """Names without ending that the source had before; of endings that fit, the longest is meant."""
@@ -164,11 +166,26 @@ def room_for(endings: Iterable[str]) -> int:
     return LONGEST_NAME - max(len(os.fsencode(ending)) for ending in endings)
 
 
-def numbered(name: str, room: int, first: int = 1) -> Iterator[str]:
-    """Give name, name-2, name-3, ... from number ``first`` on, each of at most ``room`` bytes."""
-    for number in range(first, 10**6):
-        ending = "" if number == 1 else f"-{number}"
-        yield _shortened(name, room - len(ending)) + ending
+class Numbering:
+    """Numbers that tell things of one name apart; each name's go on from the last one given.
+
+    It keeps a hash of each name that came more than once.
+    """
+
+    def __init__(self) -> None:
+        self._next: dict[int, int] = {}
+
+    def first_free(self, name: str, room: int, is_free: Callable[[str], bool]) -> str:
+        """Give the first free one of name, name-2, name-3, ..., each shortened to at most ``room`` bytes."""
+        key = hash(_shortened(name, room).casefold())
+        for number in range(self._next.get(key, 1), 10**6):
+            ending = "" if number == 1 else f"-{number}"
+            numbered = _shortened(name, room - len(ending)) + ending
+            if is_free(numbered):
+                if number > 1:
+                    self._next[key] = number + 1
+                return numbered
+        raise ValueError(f"too many files are called {name}")
 
 
 def source_key(source: str) -> str:

@@ -32,6 +32,17 @@ def test_every_source_has_its_own_names(tmp_path: Path) -> None:
     assert stems(tmp_path / "out", *reversed(sources)) == names[::-1]
 
 
+def test_many_sources_of_one_name_are_numbered_in_time(tmp_path: Path, monkeypatch) -> None:
+    tried = []
+    is_free = OutputFolder._is_free
+    monkeypatch.setattr(OutputFolder, "_is_free", lambda *asked: tried.append(asked) or is_free(*asked))
+    sources = [tmp_path / f"{i}/{name}.jpg" for i in range(100) for name in ("face", "Face", "x" * 300)]
+    names = stems(tmp_path / "out", *sources, endings=(".png",))
+    assert names[3:5] == ["face-3", "Face-4"] and names[-3] == "face-199"
+    assert len({name.casefold() for name in names}) == 300
+    assert len(tried) < 2 * 300
+
+
 def test_inputs_keep_their_names_also_through_links(tmp_path: Path) -> None:
     clip = touch(tmp_path / "clip.mp4")
     (tmp_path / "here").symlink_to(tmp_path)

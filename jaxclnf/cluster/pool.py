@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from importlib import metadata
 from typing import Any, NamedTuple
 
-from jaxclnf.cluster.ray_engine import Size, room
+from jaxclnf.cluster.ray_engine import Size, room, share_out
 from jaxclnf.cluster.worker import Circumstances, Function, Task, Worker
 
 TRIES = 4  # of a task, after which it is given up
@@ -76,8 +76,7 @@ class Pool:
         self._circumstances = circumstances
         self._crews = [_Crew(stage) for stage in stages]
         self._looked = self._failed_starts = 0.0
-        if stages[-1].size.gpus and not room(ray, stages[-1].size):
-            raise ValueError(f"no machine of the cluster has {stages[-1].size.gpus:g} GPU for a worker")
+        self._check_room()
 
     def __enter__(self) -> Pool:
         self._grow()  # workers start while the caller prepares tasks
@@ -117,20 +116,35 @@ class Pool:
     def _n_begun(self) -> int:
         return sum(len(crew.busy) + len(crew.waiting) for crew in self._crews)
 
+    def _check_room(self) -> None:
+        """Raise ValueError if a stage could have no worker; a single one waits for machines to join."""
+        gpus = self._crews[-1].stage.size.gpus
+        if gpus and not room(self._ray, self._crews[-1].stage.size):
+            raise ValueError(f"no machine of the cluster has {gpus:g} GPU for a worker")
+        shares = self._shares()
+        if len(shares) > 1 and not all(shares):
+            raise ValueError(
+                f"the work has {len(shares)} stages that need a worker each, and the cluster has room for "
+                f"{sum(shares)}; leave out --readers, or add machines"
+            )
+
+    def _shares(self) -> list[int]:
+        return share_out(self._ray, [crew.stage.size for crew in self._crews])
+
     def _grow(self) -> None:
-        """Start workers for which there is room."""
+        """Start workers for which there is room, and end idle ones for which there is none any more.
+
+        Later stages come first: others, on the last processor beside a GPU, would keep them out.
+        """
         if time.monotonic() < self._looked + LOOK_EVERY:
             return
         self._looked = time.monotonic()
-        taken = 0
-        for crew in self._crews:
-            size = crew.stage.size
-            space = room(self._ray, size) - (0 if size.gpus else taken)
-            wanted = space if size.most is None else min(size.most, space)
+        for crew, wanted in reversed(list(zip(self._crews, self._shares(), strict=True))):
+            while crew.idle and len(crew) > wanted:
+                self._ray.kill(crew.idle.pop())
             for _ in range(len(crew), wanted):
-                worker = self._start(size)
+                worker = self._start(crew.stage.size)
                 crew.starting[worker.ready.remote()] = worker
-            taken += max(0, wanted)
 
     def _start(self, size: Size) -> Any:
         own = self._circumstances._replace(cpus=size.cpus, gpus=size.gpus)

@@ -9,7 +9,7 @@ import socket
 import tempfile
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -124,3 +124,19 @@ def room(ray: Any, size: Size) -> int:
         for node in ray.nodes()
         if node["Alive"]
     )
+
+
+def share_out(ray: Any, sizes: Sequence[Size]) -> list[int]:
+    """Share a cluster's processors out among stages: the number of workers of each, if machines were idle.
+
+    A stage takes what it may have but a worker's processors for each later one, without which no task would
+    ever be finished.
+    """
+    free = sum(node["Resources"].get("CPU", 0) for node in ray.nodes() if node["Alive"])
+    counts = []
+    for number, size in enumerate(sizes, 1):
+        kept = sum(later.cpus for later in sizes[number:])
+        space = max(0, min(room(ray, size), int((free - kept) / size.cpus)))
+        counts.append(space if size.most is None else min(size.most, space))
+        free -= counts[-1] * size.cpus
+    return counts

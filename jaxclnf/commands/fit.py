@@ -16,7 +16,7 @@ from jaxclnf.commands.fit_on_cluster import fit_on_cluster
 
 
 class WhichFaces(StrEnum):
-    """The detected faces that are fitted."""
+    """The faces of a photo that are fitted, of those that were detected or that have a box."""
 
     all = "all"
     largest = "largest"
@@ -31,7 +31,7 @@ def fit_command(
     boxes: Annotated[
         str | None, typer.Option(help="Your own boxes: CSV or Parquet file,x,y,w,h, or JSON.")
     ] = None,
-    faces: Annotated[WhichFaces, typer.Option(help="Which of the detected faces to fit.")] = WhichFaces.all,
+    faces: Annotated[WhichFaces, typer.Option(help="Which of a photo's faces to fit.")] = WhichFaces.all,
     detector: options.DetectorOption = None,
     preset: options.PresetOption = options.Preset.default,
     multi_view: options.MultiViewOption = False,
@@ -68,6 +68,8 @@ def fit_command(
     largest = faces is WhichFaces.largest
     asked = PhotosAsked(FitAsked(model, *of_fits), photos, boxes, largest, drawn, crops, margin)
     there = on_cluster.given(cluster, workers=workers, shard=shard, gpus=gpus, readers=readers)
+    if boxes and detector:
+        raise ValueError(f"--detector {detector}: faces are where --boxes says; leave one of the two out")
     if there is None and boxes:
         check_no_address(boxes, "read")
     told = {"boxes": _digest(boxes), "faces": faces, **asked.fits.told()}

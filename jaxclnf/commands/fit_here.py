@@ -83,7 +83,7 @@ def _inputs(asked: PhotosAsked, resume: bool) -> Inputs:
     from jaxclnf.media.read_and_detect import detected, look_at
 
     table = Path(here(asked.boxes)) if asked.boxes else None
-    own = read_boxes(table) if table else {}
+    own = read_boxes(table, asked.only_largest) if table else {}
     found = find_photos(asked.arguments)
     if table is None:
         source, failures = detected(asked.only_largest, asked.fits.chosen_detector()), found.failures

@@ -55,7 +55,7 @@ def _plan(asked: PhotosAsked, extras: Extras, size: int, failures: list[Failure]
         yield from shards
         return
     with copied(asked.boxes) as table:
-        own = read_boxes(table)
+        own = read_boxes(table, asked.only_largest)
     place = Path(here(asked.boxes))
     if not is_address(asked.boxes):
         failures += boxes_without_photo(own, place)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from jaxclnf.batch.box_rows import box_rows
+from jaxclnf.batch.box_rows import box_rows, largest_row
 from jaxclnf.media.addresses import as_written
 from jaxclnf.media.input_tables import column_cells
 from jaxclnf.media.inputs import Failure
@@ -19,8 +19,8 @@ from jaxclnf.media.text_files import no_file, read_json
 _COLUMNS = ("file", "x", "y", "w", "h")
 
 
-def read_boxes(path: Path) -> dict[str, np.ndarray]:
-    r"""Boxes (k, 4) of files: x, y, w, h in pixels.
+def read_boxes(path: Path, only_largest: bool = False) -> dict[str, np.ndarray]:
+    r"""Boxes (k, 4) of files: x, y, w, h in pixels; all of a file's, or only its largest.
 
     A CSV or Parquet file has the columns file, x, y, w, h and a row a box; between the cells of a CSV are
     commas, tabs or semicolons (then numbers may have decimal commas). A JSON object maps each file to its
@@ -40,7 +40,8 @@ def read_boxes(path: Path) -> dict[str, np.ndarray]:
     known: dict[str, list[np.ndarray]] = defaultdict(list)
     for name, rows in boxes.items():
         known[_known_as(name, path.parent)].append(rows)
-    return {name: np.concatenate(each) for name, each in known.items()}
+    whole = {name: np.concatenate(each) for name, each in known.items()}
+    return {name: largest_row(rows) for name, rows in whole.items()} if only_largest else whole
 
 
 def _from_json(path: Path) -> dict[str, np.ndarray]:

@@ -99,8 +99,10 @@ def test_a_mistyped_input_leaves_earlier_results_alone(run, faces: Path, flags: 
 def test_boxes_of_photos_that_are_not_among_the_inputs_are_told(run, faces: Path) -> None:
     boxes = faces / "photos/boxes.csv"
     boxes.write_text(boxes.read_text() + "plian.png,1,2,3,4\n")
-    outcome = fit(run, "photos/plain.png", "--out", "out", "--boxes", "photos/boxes.csv")
+    boxes.write_text(boxes.read_text() + "plain.png,50,40,10,9\n")
+    outcome = fit(run, "photos/plain.png", "--out", "out", "--faces", "largest")
     assert outcome.status == 0, outcome.err
+    assert "\n1 face\n" in outcome.out
     assert "not among the photos" in outcome.out
     assert "plian.png" in outcome.out
 
@@ -110,6 +112,7 @@ def test_boxes_of_photos_that_are_not_among_the_inputs_are_told(run, faces: Path
     [
         (["--out", "photos/plain.png"], "cannot be the output folder"),
         (["--boxes", "nowhere.csv"], "nowhere.csv does not exist"),
+        (["--boxes", "photos/boxes.csv", "--detector", "hog"], "leave one of the two out"),
         (["--boxes", "photos/plain.png"], "not a table of boxes"),
         (["--model", "nowhere.npz"], "no model 'nowhere.npz'"),
         (["--model", "photos/plain.png"], "plain.png"),

@@ -98,6 +98,8 @@ def test_boxes_from_csv_and_json_agree(tmp_path: Path) -> None:
     for boxes in tables:
         np.testing.assert_array_equal(boxes["a,1.jpg"], [[1, 2, 3, 4], [9, 10, 11, 12]])
         np.testing.assert_array_equal(boxes["b.jpg"], [[5, 6, 7, 8]])
+    largest = read_boxes(tmp_path / "boxes.json", only_largest=True)
+    np.testing.assert_array_equal(largest["a,1.jpg"], [[9, 10, 11, 12]])
 
 
 @pytest.mark.parametrize(

@@ -49,7 +49,7 @@ def track(
         bool | None, typer.Option(help="Write the annotated video; on a cluster only if given.")
     ] = None,
     report: options.ReportOption = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Skip videos that have a table.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Skip videos whose files are all there.")] = False,
     cluster: options.ClusterOption = None,
     workers: options.WorkersOption = None,
 ) -> None:

@@ -44,17 +44,20 @@ def track_here(asked: VideosAsked, told: dict[str, Any], place: Path, report: bo
         folder.claim(*BESIDE_VIDEOS)
         settled = asked.fits.settled(of_video=True)
         told |= choices.run_description(settled.model, settled.config)
-        plan = plan_videos(folder, found.sources, asked.format, asked.pictures, told)
+        plan = plan_videos(folder, found.sources, asked.format, asked.pictures, told, settled.openface)
         begin = _beginning(asked, settled, view)
+        shown = {}
         for files in plan:
-            if resume and files.is_done():
+            is_done = resume and files.is_done()
+            if is_done:
                 typer.echo(f"{files.table}: done before")
                 failures += files.earlier_failures()
             else:
                 failures += _follow(files, asked, begin)
+            if is_done or files.is_finished:
+                shown[files.table] = files.film
         write_failures(place / "failures.csv", failures)
         if report:
-            shown = {files.table: files.film for files in plan}
             failures += common.report_written(report_videos, place / "report.html", shown, failures)
     common.report_failures(failures)
 
@@ -70,13 +73,13 @@ def _beginning(
     from jaxclnf.output.video_pipeline import follow
     from jaxclnf.tracking import TrackConfig
 
-    model, config, judge, also = settled
+    model, config, judge, _ = settled
     config, detector = jax.device_put(config), asked.fits.chosen_detector()
     cv2.setNumThreads(max(1, n_cores() // 2))  # as many as serve it best beside the threads of a run
     tracking = TrackConfig(config, max_faces=asked.max_faces).validated(judge)
 
     def begin(files: VideoFiles, video: Video) -> Iterator[Followed]:
-        files.begin(model, config, video, asked.pictures, also, asked.fits.certainty)
+        files.begin(model, config, video, asked.fits.certainty)
         return islice(follow(model, tracking, video, view, detector, asked.smoothing), asked.frames)
 
     return begin
@@ -93,11 +96,13 @@ def _follow(
         video = open_video(files.source, asked.fps)
         return _write(video, begin(files, video), files, asked.frames)
     except ValueError as error:
-        return [Failure(files.source, str(error))]
+        failure = Failure(files.source, str(error))
     except Exception as error:
-        return [failed(files.source, error)]
+        failure = failed(files.source, error)
     finally:
         files.stop()
+    files.give_up()
+    return [failure]
 
 
 def _write(video: Video, run: Iterator[Followed], files: VideoFiles, most: int | None) -> list[Failure]:

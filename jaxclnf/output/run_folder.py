@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
@@ -104,10 +105,25 @@ class OutputFolder:
             ours = f"{numbered}/" in self._owners or not os.path.lexists(path)
             if ours and not (path.is_dir() and any(_identities(p) & self._inputs for p in path.iterdir())):
                 self._take(f"{numbered}/", RUN)
+                self.save()  # first: a run that is killed here finds its folder again
                 path.mkdir(exist_ok=True)
                 remove_parts(path)
                 return path
         raise ValueError(f"{self.path} holds too many folders like {name}")
+
+    def folders(self, name: str) -> list[Path]:
+        """List the folders of results that `claim_folder` gave by this name, in this run or earlier ones."""
+        own = re.compile(rf"{re.escape(name)}(-\d+)?/")
+        return [self.path / each for each in self._owners if own.fullmatch(each)]
+
+    def discard(self, source: str, *paths: Path) -> None:
+        """Remove files that an earlier run wrote of ``source``; those that the list does not tell of stay."""
+        for path in paths:
+            name = path.relative_to(self.path).as_posix()
+            is_ours = self._owners.get(name) == source_key(source)
+            is_ours |= name.count("/") == 1 and f"{path.parent.name}/" in self._owners
+            if is_ours and not _identities(path) & self._inputs:
+                path.unlink(missing_ok=True)
 
     def stem(self, source: str, name: str, endings: Sequence[str], longest: str = "") -> str:
         """Give a name without ending for the outputs of ``source``, the same in every run into this folder.

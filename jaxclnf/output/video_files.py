@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from jaxclnf.config import FitConfig
 from jaxclnf.media.frames import Video
@@ -24,51 +24,60 @@ BESIDE_VIDEOS = ("failures.csv", "report.html")
 """Files of a run, which stand beside those of its videos."""
 
 
+class VideoExtras(NamedTuple):
+    """The files of each video that a run writes beside the table; OpenFace's go to a folder of their own."""
+
+    pictures: bool = False
+    openface: OpenFaceTables | None = None
+    folder: Path | None = None  # of OpenFace's tables
+
+
 class VideoFiles:
     """The table and the annotated copy of one video, and whether an earlier run has made them."""
 
-    def __init__(self, folder: OutputFolder, source: str, stem: str, format: str, told: dict) -> None:
+    def __init__(
+        self, folder: OutputFolder, source: str, stem: str, format: str, told: dict, extras: VideoExtras
+    ) -> None:
         self.source = source
         self.table = folder.path / f"{stem}.{format}"
         self.film = folder.path / f"{stem}.mp4"
         self.unfinished = folder.path / f"{stem}.unfinished.csv"
+        self.is_finished = False
         self.n_frames = 0
-        self._folder, self._told = folder, told
+        self._folder, self._told, self._extras = folder, told, extras
         self._key = source_key(source)
         self._stamp = _stamp(source)
+        self._before: dict[str, Any] = folder.done.get(self._key, {})
         self._table: Table | None = None
         self._film: Film | None = None
         self._openface: VideoTable | None = None
 
     def is_done(self) -> bool:
-        """Tell whether the table of this very video, with these settings and this model, exists."""
-        said = self._folder.done.get(self._key, {})
-        is_same = bool(self._stamp) and said.items() >= self._said().items()
-        return is_same and self.table.exists() and isinstance(said.get("failures"), list)
+        """Tell whether all files of this very video, with these settings and this model, exist."""
+        is_same = bool(self._stamp) and self._before.items() >= self._said().items()
+        made = all(path.exists() for path in self._wanted())
+        return is_same and made and isinstance(self._before.get("failures"), list)
 
     def earlier_failures(self) -> list[Failure]:
         """Recall the failures of the video when its table was made."""
-        return [Failure(self.source, str(reason)) for reason in self._folder.done[self._key]["failures"]]
+        return [Failure(self.source, str(reason)) for reason in self._before["failures"]]
+
+    def _wanted(self) -> list[Path]:
+        theirs = self._extras.folder
+        films = [self.film] if self._extras.pictures else []
+        return [self.table, *films, *([theirs / f"{self.table.stem}.csv"] if theirs else [])]
 
     def _said(self) -> dict[str, Any]:
         digest = hashlib.sha256(json.dumps(self._told, sort_keys=True, default=str).encode()).hexdigest()
-        return {"table": self.table.name, "stamp": self._stamp, "told": digest}
+        said = {"table": self.table.name, "stamp": self._stamp, "told": digest}
+        return said | ({OPENFACE: self._extras.openface.release} if self._extras.openface else {})
 
-    def begin(
-        self,
-        model: Model,
-        config: FitConfig,
-        video: Video,
-        pictures: bool,
-        openface: OpenFaceTables | None = None,
-        certainty: bool = False,
-    ) -> None:
+    def begin(self, model: Model, config: FitConfig, video: Video, certainty: bool = False) -> None:
         """Begin the files anew, whatever an earlier run left."""
         self._table = Table.afresh(self.table, video_columns(model, config, certainty))
-        if openface:
-            folder = self._folder.claim_folder(OPENFACE)
-            self._openface = openface.video(folder / f"{self.table.stem}.csv")
-        self._film = Film(self.film, self.source, video.fps) if pictures else None
+        _, openface, theirs = self._extras
+        self._openface = openface.video(theirs / f"{self.table.stem}.csv") if openface and theirs else None
+        self._film = Film(self.film, self.source, video.fps) if self._extras.pictures else None
 
     def draw(self, followed: Followed) -> Followed:
         """Append a frame to the annotated copy; if that fails, the table goes on without the copy."""
@@ -94,9 +103,36 @@ class VideoFiles:
         failures = [*(self._film.failures if self._film else ()), *video.failures]
         if not self.n_frames and not failures:
             failures = [Failure(self.source, f"{self.source} holds no frame that can be read")]
-        self._folder.done[self._key] = self._said() | {"failures": [f.reason for f in failures]}
+        kept = self._kept(bool(self._film and self._film.failures))
+        self._folder.done[self._key] = kept | self._said() | {"failures": [f.reason for f in failures]}
         self._folder.save()
+        self.is_finished = True
         return failures
+
+    def _kept(self, film_is_lost: bool) -> dict[str, Any]:
+        """Remove files of an earlier run that belong to another table; returns what is said of those kept."""
+        same = all(self._before.get(name) == self._said()[name] for name in ("stamp", "told"))
+        if film_is_lost or not (same or self._extras.pictures):
+            self._folder.discard(self.source, self.film)
+        if not (same or self._extras.openface):
+            self._folder.discard(self.source, *self._openface_tables(self.table.stem))
+        return self._before if same else {}
+
+    def give_up(self) -> None:
+        """Remove the results of an earlier run if they are of another video that had this one's name.
+
+        Those of the same video stay, and of one that is gone, and of cameras and streams.
+        """
+        table = Path(str(self._before.get("table", ""))).name
+        if self._stamp and table and self._before.get("stamp") != self._stamp:
+            stem, folder = Path(table).stem, self._folder.path
+            others = folder / f"{stem}.mp4", *self._openface_tables(stem)
+            self._folder.discard(self.source, folder / table, *others)
+            del self._folder.done[self._key]
+            self._folder.save()
+
+    def _openface_tables(self, stem: str) -> list[Path]:
+        return [folder / f"{stem}.csv" for folder in self._folder.folders(OPENFACE)]
 
     def stop(self) -> None:
         """Stop early: the files keep the names of unfinished ones, and the copy plays as far as it goes."""
@@ -110,13 +146,19 @@ class VideoFiles:
 
 
 def plan_videos(
-    folder: OutputFolder, sources: Iterable[str], format: str, pictures: bool, told: dict
+    folder: OutputFolder,
+    sources: Iterable[str],
+    format: str,
+    pictures: bool,
+    told: dict,
+    openface: OpenFaceTables | None = None,
 ) -> list[VideoFiles]:
     """Plan the names of every source's files, apart from other sources' files, and write them down."""
+    extras = VideoExtras(pictures, openface, folder.claim_folder(OPENFACE) if openface else None)
     endings = video_endings(format, pictures)
     unique = {source_key(source): source for source in sources}
     plans = [
-        VideoFiles(folder, source, folder.stem(source, video_name(source), endings), format, told)
+        VideoFiles(folder, source, folder.stem(source, video_name(source), endings), format, told, extras)
         for source in unique.values()
     ]
     folder.save()

@@ -152,6 +152,35 @@ def test_a_table_counts_for_its_own_video_settings_and_model(run, folder: Path) 
     assert "5 frames" in run("track", "a.mp4", *SETTINGS, "--no-pictures", "--resume").out
 
 
+def test_resume_makes_files_that_were_not_asked_for_before(run, folder: Path) -> None:
+    assert run("track", "a.mp4", *SETTINGS, "--no-pictures", "--no-report").status == 0
+    again = "track", "a.mp4", *SETTINGS, "--resume", "--no-report", "--openface-columns"
+    assert f"{N_FRAMES} frames" in run(*again, "2.1").out
+    assert len(list(open_video("out/a.mp4").frames)) == N_FRAMES
+    assert (folder / "out/openface/a.csv").read_text().startswith("frame, face_id")
+    assert "done before" in run(*again, "2.1").out
+    assert "frames" in run(*again, "2.2").out
+    assert (folder / "out/openface/a.csv").read_text().startswith("frame,face_id")
+
+
+def test_results_of_another_video_of_the_name_go_and_are_not_reported(run, folder: Path) -> None:
+    also = "--openface-columns", "2.2"
+    assert run("track", "a.mp4", *SETTINGS, *also, "--no-report").status == 0
+    files = [folder / f"out/{name}" for name in ("a.csv", "a.mp4", "openface/a.csv")]
+    write_video(folder / "b.mp4", n_frames=2)
+    (folder / "a.mp4").rename("elsewhere")
+    assert run("track", "a.mp4", "b.mp4", *SETTINGS).status == 1
+    assert all(path.exists() for path in files)  # nothing better can be had
+    assert "1 video, 2 frames, 1 problem" in (folder / "out/report.html").read_text()
+    (folder / "a.mp4").write_bytes(b"garbage")
+    assert run("track", "a.mp4", *SETTINGS).status == 1
+    assert not any(path.exists() for path in files)
+    (folder / "elsewhere").rename("a.mp4")
+    assert run("track", "a.mp4", *SETTINGS, *also, "--no-report").status == 0
+    assert run("track", "a.mp4", *SETTINGS, "--no-report", "--no-pictures", "--faces", "1").status == 0
+    assert [path.exists() for path in files] == [True, False, False]  # the others show other settings' faces
+
+
 def test_a_film_that_cannot_be_written_costs_no_table(run, folder: Path, monkeypatch) -> None:
     def full(*_):
         raise OSError(28, "No space left on device")

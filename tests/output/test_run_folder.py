@@ -90,6 +90,22 @@ def test_what_a_run_wrote_is_written_over_for_the_same_source(tmp_path: Path) ->
     assert is_result(result) and not is_result(source)
 
 
+def test_a_run_that_is_killed_finds_its_folders_again(tmp_path: Path) -> None:
+    for _ in range(2):
+        with OutputFolder(tmp_path) as out:
+            assert out.claim_folder("openface").name == "openface"
+
+
+def test_only_files_of_runs_are_discarded(tmp_path: Path) -> None:
+    source = touch(tmp_path / "a.avi")
+    stems(tmp_path / "out", source)
+    paths = [touch(tmp_path / f"out/{name}") for name in ("a.csv", "a.mp4", "b.csv", "deep/a.csv")]
+    with OutputFolder(tmp_path / "out") as out:
+        out.protect([tmp_path / "out/a.mp4"])
+        out.discard(str(source), *paths)
+    assert [path.exists() for path in paths] == [False, True, True, True]
+
+
 def test_no_run_begins_in_another_s_folder(tmp_path: Path) -> None:
     with (
         OutputFolder(tmp_path / "out"),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -76,14 +78,41 @@ class PhotoFiles:
             for path in photos
             if extras.endings
         }
+        self._older_crops = _numbered_files(self._folders.crops) if extras.crops else {}
 
     def picture(self, source: str) -> Path | None:
         """Give the path of a photo's picture, written or not; None if the run draws none."""
         return self._folders.pictures / f"{self._stems[source]}.png" if self._extras.pictures else None
 
     def write(self, photo: Photo | Failure) -> tuple[Photo | Failure, Failure | None]:
-        """Write a photo's files; returns the photo with any failure, which costs no row of the table."""
-        source = "" if isinstance(photo, Failure) else str(photo.path)
-        if isinstance(photo, Failure) or source not in self._stems:
+        """Write a photo's files; returns the photo with any failure, which costs no row of the table.
+
+        What an earlier run wrote of the photo goes, also of one that can no longer be used but is there.
+        """
+        source = photo.source if isinstance(photo, Failure) else str(photo.path)
+        stem = self._stems.get(source)
+        if stem is None:
             return photo, None
-        return photo, self._extras.write(photo, source, self._stems[source], self._mean, self._folders)
+        if not isinstance(photo, Failure):
+            _remove(*self._older_crops.get(stem, ()))
+            return photo, self._extras.write(photo, source, stem, self._mean, self._folders)
+        if Path(source).is_file():
+            tables = [self._folders.openface / f"{stem}.csv"] if self._extras.openface else []
+            _remove(self._folders.pictures / f"{stem}.png", *tables, *self._older_crops.get(stem, ()))
+        return photo, None
+
+
+def _remove(*paths: Path) -> None:
+    for path in paths:
+        with suppress(OSError):  # where files cannot be removed no new ones can be written, which is told
+            path.unlink()
+
+
+def _numbered_files(folder: Path) -> dict[str, list[Path]]:
+    """List the pictures in a folder whose names end with a number, by what comes before it."""
+    found = defaultdict(list)
+    for path in folder.glob("*.png"):
+        name, line, number = path.stem.rpartition("_")
+        if line and number.isdecimal():
+            found[name].append(path)
+    return found

@@ -19,13 +19,13 @@ from jaxclnf.fitting.arguments import (
 )
 from jaxclnf.fitting.box_starts import box_status, starts_in_boxes
 from jaxclnf.fitting.choose import Chosen, choose
-from jaxclnf.fitting.face_params import in_full_precision
+from jaxclnf.fitting.face_params import box_from_params, in_full_precision
 from jaxclnf.fitting.network_sight import Sight
 from jaxclnf.fitting.parts import refine_parts
 from jaxclnf.fitting.stages import fit_tries
 from jaxclnf.fitting.tries import Tries
 from jaxclnf.fitting.visibility import visibility
-from jaxclnf.types import FaceParams, FitResult, Model, Status
+from jaxclnf.types import PDM, FaceParams, FitResult, Model, Status
 
 
 @keep
@@ -100,7 +100,10 @@ def fit_from(
     params: FaceParams,
     config: FitConfig | None = None,
 ) -> FitResult:
-    """Fit one face, started from parameters, such as the previous frame's; start rotations are not used."""
+    """Fit one face, started from parameters, such as the previous frame's; start rotations are not used.
+
+    If less than a hundredth of the box of their landmarks lies on the image, it ends as `Status.BOX_OUTSIDE`.
+    """
     check_images(image, 2)
     check_params(model, params)
     start = jax.tree.map(lambda a: jnp.asarray(a)[None], params)
@@ -123,9 +126,17 @@ def fit_batch_from(
     if not len(images):
         return _of_no_faces(model, images, config)
     model, config = in_one_dtype(model, config)
-    starts = jax.tree.map(lambda a: jnp.asarray(a, model.pdm.mean.dtype)[:, None], params)
-    status = jnp.full(len(images), Status.OK, jnp.int32)
+    params = jax.tree.map(lambda a: jnp.asarray(a, model.pdm.mean.dtype), params)
+    image_size = jnp.array(images.shape[:-3:-1], model.pdm.mean.dtype)
+    status = jax.vmap(partial(_start_status, model.pdm, image_size))(params)
+    starts = jax.tree.map(lambda a: a[:, None], params)
     return _fit_starts(model, images, starts, status, config)
+
+
+def _start_status(pdm: PDM, image_size: Float[Array, "2"], start: FaceParams) -> Int[Array, ""]:
+    """Tell a start off the image; whatever else is wrong with one shows in its fit."""
+    status = box_status(box_from_params(pdm, start), image_size)
+    return jnp.where(status == Status.BOX_OUTSIDE, status, Status.OK).astype(jnp.int32)
 
 
 def _fit_starts(

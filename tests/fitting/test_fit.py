@@ -234,6 +234,19 @@ def test_fit_from_the_boxes_start_is_fit() -> None:
     np.testing.assert_allclose(found.landmarks, expected.landmarks, atol=ALONE)
 
 
+def test_a_start_off_the_image_is_a_status_and_one_half_off_it_is_none() -> None:
+    model, (images, boxes) = synthetic_model(np.float32), faces(np.float32, (1,))
+    start = params_from_box(model.pdm, jnp.asarray(boxes[0]), jnp.zeros(3))
+    off = [replace(start, translation=jnp.full(2, place, jnp.float32)) for place in (-5000, 1e9)]
+    off.append(replace(start, scale=start.scale * 1e6))
+    half_off = replace(start, translation=start.translation * jnp.array([0.0, 1]))
+    for params, expected in (*((p, Status.BOX_OUTSIDE) for p in off), (half_off, Status.OK)):
+        found = fit_from(model, images[0], params, synthetic_config())
+        assert int(found.status) == expected
+    unknown = replace(start, translation=jnp.full(2, jnp.nan))
+    assert fit_from(model, images[0], unknown, synthetic_config()).status == Status.NOT_FINITE
+
+
 def test_other_values_compile_nothing_new() -> None:
     """Settings, boxes and starts are traced; only the structure of the settings is not."""
     model, (images, boxes) = synthetic_model(np.float32), faces(np.float32, (1,))

@@ -56,35 +56,17 @@ def asked_config(
     model: Model,
     gaze: bool = False,
 ) -> FitConfig:
-    """Make the settings that a user asks for, by default the model's; raises ValueError if one is unknown."""
-    from jaxclnf.config import FitConfig
+    """Make the settings that a user asks for, by default the model's.
+
+    Raises ValueError for settings that there are not, and for a preset that the model does not have.
+    """
     from jaxclnf.fitting.gaze import check_eyes
-    from jaxclnf.models.network_presets import has_cen, has_network, settings_for
-    from jaxclnf.models.openface import is_openfaces
-    from jaxclnf.types import EYES
+    from jaxclnf.models.preset_settings import preset_settings
 
     part_names = _part_names(parts, model)
-    if preset == Preset.fast and not has_network(model):
-        raise ValueError("--preset fast: expected a model with convolutional experts, as the one that ships")
     if gaze:
         check_eyes(model)
-    openfaces = [*(part_names or ()), *(EYES if gaze else ())]
-    match preset:
-        case _ if has_cen(model) or preset == Preset.openface2:  # no other preset is for CEN experts
-            fitted = (part.name for part in model.parts) if part_names is None else openfaces
-            wild = preset == Preset.openface_wild
-            config = FitConfig.openface2(multi_view, tuple(fitted), wild, cen=has_cen(model))
-        case Preset.best | Preset.fast if has_network(model):
-            config = settings_for(model, preset.value)
-        case Preset.best if is_openfaces(model):
-            config = FitConfig.best()
-        case Preset.openface:
-            config = FitConfig.openface(multi_view, openfaces)
-        case Preset.openface_wild:
-            config = FitConfig.openface_wild(multi_view, openfaces)
-        case _:  # the best known settings of other models are their own
-            starts = FitConfig.openface(multi_view=True).start_rotations
-            config = replace(model.settings, start_rotations=starts) if multi_view else model.settings
+    config = preset_settings(model, preset.value, multi_view, part_names, gaze)
     if part_names is not None and preset not in OPENFACES:
         config = replace(config, parts=_chosen_parts(config, part_names, preset))
     config = config.with_eyes() if gaze else config

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -70,14 +71,11 @@ def evaluate(
             common.warn(learned_warning(faces, each, held_back))
             faces = not_learned(faces, each) if held_back else faces
         yaws = true_yaws(next(iter(models.values())).pdm, faces.points)
-        runs = {
-            _run_name(m, p.value, len(models) > 1, multi_view): (
-                m,
-                choices.asked_config(p, multi_view, parts, set_, models[m]),
-            )
-            for m in models
-            for p in presets
-        }
+        runs = {}
+        for (title, each), p in product(models.items(), presets):
+            config = choices.asked_config(p, multi_view, parts, set_, each)
+            name = _run_name(each, p.value, config, multi_view)
+            runs[f"{title}, {name}" if len(models) > 1 else name] = title, config
         if there is not None:
             fits = fit_faces_on_cluster(models, runs, faces, there)
         else:
@@ -111,8 +109,12 @@ def _titles(names: list[str]) -> dict[str, str]:
     return dict(zip(map(path_cell, short if unique else names), names, strict=True))
 
 
-def _run_name(model: str, preset: str, several_models: bool, multi_view: bool) -> str:
-    return f"{model}, {preset}" + (", 5 starts" if multi_view else "") if several_models else preset
+def _run_name(model: Model, preset: str, config: FitConfig, multi_view: bool) -> str:
+    """Name a run by the settings that it really has."""
+    from jaxclnf.models.preset_settings import named_as_used
+
+    starts = f", {len(config.start_rotations)} starts" if multi_view else ""
+    return named_as_used(model, preset) + starts
 
 
 def _fit(name: str, model: Model, faces: Faces, config: FitConfig) -> list[FitResult]:

@@ -18,7 +18,7 @@ def check_finite(value: float | None) -> float | None:
 
 
 class Preset(StrEnum):
-    """Names of presets: see `jaxclnf.config.presets` and, for networks, `jaxclnf.models.network_presets`."""
+    """Names of presets, as in `jaxclnf.models.preset_settings`."""
 
     default = "default"
     best = "best"
@@ -60,7 +60,11 @@ ModelOption = Annotated[
 ]
 PresetOption = Annotated[Preset, typer.Option(help="Settings that belong together.")]
 MultiViewOption = Annotated[
-    bool, typer.Option("--multi-view", help="Try OpenFace's five start rotations on each face.")
+    bool,
+    typer.Option(
+        "--multi-view",
+        help="Try more start rotations: OpenFace's five, or OpenFace 2's eleven with its settings.",
+    ),
 ]
 PartsOption = Annotated[
     str | None,

@@ -1,6 +1,7 @@
 """Settings that belong together, by name.
 
 A new preset is a method here, a word in ``PRESETS`` and, for the command line, a word in its ``Preset``.
+`jaxclnf.models.preset_settings` says which settings a name stands for with which model.
 """
 
 from __future__ import annotations

@@ -9,13 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from command_line import interrupted, read_table, write_faces, write_model
-from engine import synthetic_config, synthetic_model
+from engine import synthetic_model
 from PIL import Image
 from shared_data import shared
 
 from jaxclnf.commands.choices import asked_config
 from jaxclnf.commands.options import Preset
-from jaxclnf.config import FitConfig
 from jaxclnf.models.manifest import read_manifest
 from jaxclnf.types import Part, Provenance
 
@@ -135,13 +134,6 @@ def test_misuse_is_a_sentence(run, faces: Path, arguments: list[str], sentence: 
     assert outcome.status == 1
     assert sentence in outcome.err
     assert len(outcome.err.splitlines()) == 1
-
-
-def test_the_best_preset_is_openfaces_models_or_a_models_own() -> None:
-    own = replace(synthetic_model(np.float32), settings=synthetic_config())
-    theirs = replace(own, provenance=Provenance(source="converted from OpenFace's main_clnf_general.txt"))
-    best = [asked_config(Preset.best, False, None, None, model).described() for model in (own, theirs)]
-    assert best == [synthetic_config().described(), FitConfig.best().described()]
 
 
 def test_parts_are_those_named() -> None:

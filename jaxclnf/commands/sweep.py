@@ -41,7 +41,7 @@ def sweep(
     from jaxclnf.data.evaluate import learned_warning
     from jaxclnf.media.earlier_results import LIST
     from jaxclnf.sweeps.results import Results
-    from jaxclnf.sweeps.spec import configure, read_spec
+    from jaxclnf.sweeps.spec import check_settings, configure, read_spec
     from jaxclnf.sweeps.sweep_faces import draw_photos
     from jaxclnf.sweeps.sweep_page import write_report
     from jaxclnf.sweeps.sweep_run import describe
@@ -53,11 +53,12 @@ def sweep(
     if save:
         models = [Path(name) for name in (model, plan.model) if name]
         common.check_writable("--save", save, [spec, *models])
+    opened = choices.use_model(model or plan.model)
+    check_settings(plan, opened)
     place = out or spec.with_suffix("")
     known = (place / "results.jsonl").exists() and not (place / LIST).exists()  # as earlier releases left it
     names = ("results.jsonl", "settings.csv", "README.md", "pareto.png", "heatmap.png", "ced.png")
     with common.results_in(place, [spec, *map(Path, plan.datasets)], names, replace=known) as folder:
-        opened = choices.use_model(model or plan.model)
         faces = read_faces(plan.datasets)
         common.warn(learned_warning(faces, opened, plan.held_back is not None))
         photos = draw_photos(faces, plan, opened)

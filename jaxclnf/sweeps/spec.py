@@ -9,7 +9,7 @@
     search = "grid"                       # or random, halving
     count = 100                           # settings that random and halving draw
     base = "model"                        # what is not varied: the model's own settings, or a preset's:
-                                          # default, best, openface, openface-wild, openface2
+                                          # default, best, fast, openface, openface-wild, openface2
 
     [vary]
     windows = [[11, 9, 7], [15, 11, 9]]   # static: compiled anew for each
@@ -35,12 +35,13 @@ import numpy as np
 from pydantic import AfterValidator, ConfigDict, Field, ValidationError
 from pydantic.dataclasses import dataclass
 
-from jaxclnf.config import PRESETS, FitConfig, from_plain, is_static
+from jaxclnf.config import FitConfig, from_plain, is_static
 from jaxclnf.config import setting as value_of
 from jaxclnf.media.text_files import no_file, read_text
+from jaxclnf.models.preset_settings import MODEL_PRESETS, preset_settings
 from jaxclnf.types import Model
 
-BASES = ("model", *PRESETS)
+BASES = ("model", *MODEL_PRESETS)
 MOST_SETTINGS = 10_000
 """Limit of a sweep's settings, beyond which it would never end."""
 
@@ -75,11 +76,9 @@ class Spec:
     # one in so many settings goes on, to so many times the faces
     factor: Annotated[int, Field(ge=2)] = 3
 
-    def base_config(self, model: Model | None = None) -> FitConfig:
-        """Give the settings that are varied; the defaults stand for a missing model's own."""
-        if self.base == "model":
-            return model.settings if model else FitConfig()
-        return FitConfig.named(self.base)
+    def base_config(self, model: Model) -> FitConfig:
+        """Give the settings that are varied; raises ValueError for a preset that the model does not have."""
+        return model.settings if self.base == "model" else preset_settings(model, self.base)
 
     def rungs(self, n_faces: int) -> list[int]:
         """List the numbers of faces after which a halving search drops settings; the last is all of them."""
@@ -95,7 +94,7 @@ class Spec:
 
 
 def read_spec(path: Path) -> Spec:
-    """Read a specification; raises ValueError if it is wrong."""
+    """Read a specification; raises ValueError if it is wrong. `check_settings` tries it on a model."""
     if problem := no_file(path):
         raise ValueError(f"{path} {problem}; give a TOML file of settings to try")
     try:
@@ -107,13 +106,21 @@ def read_spec(path: Path) -> Spec:
         if not spec.datasets or not vary or not isinstance(vary, dict):
             raise ValueError("a sweep needs datasets and a table [vary] of settings")
         settings = _draw(vary, spec)
-        for setting in settings:
-            configure(spec.base_config(), setting)
     except ValidationError as error:
         raise ValueError(f"{path}: {_sentence(error)}") from None
     except (ValueError, TypeError) as error:
         raise ValueError(f"{path}: {error}") from None
     return replace(spec, settings=tuple(settings))
+
+
+def check_settings(spec: Spec, model: Model) -> None:
+    """Raise ValueError if one of a sweep's settings has a name or value that the model's fits do not have."""
+    base = spec.base_config(model)
+    try:
+        for setting in spec.settings:
+            configure(base, setting)
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"[vary]: {error}") from None
 
 
 def _read_options(table: Mapping[str, Any], folder: Path) -> Spec:

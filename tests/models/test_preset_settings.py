@@ -15,6 +15,7 @@ from jaxclnf.config import FitConfig
 from jaxclnf.models.network_presets import settings_for
 from jaxclnf.models.openface import convert_openface
 from jaxclnf.models.preset_settings import preset_settings
+from jaxclnf.sweeps.spec import Spec, check_settings
 from jaxclnf.types import Model, Provenance
 
 
@@ -61,3 +62,14 @@ def test_every_preset_tries_more_starts_and_runs_are_called_what_they_are(
     assert once == replace(often, start_rotations=once.start_rotations)
     assert _run_name(models[model], asked, often, True) == f"{preset}, {starts} starts"
     assert _run_name(models[model], asked, once, False) == preset
+
+
+@pytest.mark.parametrize("base", ["model", "default", "best", "fast", "openface"])
+def test_a_sweep_starts_from_the_models_preset(models, base) -> None:
+    shipped, preset = models["shipped"], "default" if base == "model" else base
+    config = preset_settings(shipped, preset)
+    last = len(config.stages) - 1
+    assert Spec((), (), base=base).base_config(shipped) == config
+    check_settings(Spec((), ({f"sigma.{last}": 1},), base=base), shipped)
+    with pytest.raises(ValueError, match=f"the number of one of {last + 1} stages"):
+        check_settings(Spec((), ({f"sigma.{last + 1}": 1},), base=base), shipped)

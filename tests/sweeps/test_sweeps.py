@@ -91,7 +91,7 @@ def test_a_setting_changes_what_it_names():
     ("vary", "options", "complaint"),
     [
         ("sigmas = [1]", "", "'sigmas' is not a setting"),
-        ('"sigma.9" = [1]', "", "number of one of 4 stages"),
+        ('"sigma.9" = [1]', "", "number of one of 2 stages"),
         ("sigma = { low = 1, high = 2 }", "", "is not a list"),
         ('kernel = ["round"]', "", "kernel = 'round'"),
         ("windows = [[11, 9, 7, 5, 3]]", "", "expected scales for every one of 5"),

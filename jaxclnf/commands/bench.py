@@ -28,6 +28,7 @@ class BenchPart(StrEnum):
     pipeline = "pipeline"
 
 
+CHARTS = {BenchPart.fits: "speed.png", BenchPart.pipeline: "pipeline.png"}
 BATCHES = (1, 16, 64, 256, 1024)
 QUICK = (1, 16, 64)
 
@@ -43,10 +44,13 @@ def bench(
         typer.Option(help="What to measure; may be given several times. By default all parts."),
     ] = None,
     quick: Annotated[
-        bool, typer.Option("--quick", help="Batches to 64, OpenFace's default settings, in three rounds.")
+        bool, typer.Option("--quick", help="Batches to 64, OpenFace's default settings, fewer rounds.")
     ] = False,
-    rounds: Annotated[int, typer.Option(min=1, help="Rounds; figures are medians of the calls in each.")] = 7,
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for bench.json and speed.png.")] = Path(
+    rounds: Annotated[
+        int | None,
+        typer.Option(min=1, help="Rounds; figures are medians of the calls in each. Else 7, --quick 3."),
+    ] = None,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for bench.json and charts.")] = Path(
         "bench"
     ),
 ) -> None:
@@ -55,38 +59,51 @@ def bench(
     All cases take turns. CPU time counts all threads of this process: it is the figure to compare on a busy
     machine, where the clock counts other programs, too.
     """
+    from jaxclnf.bench.benchmark_results import Report
+    from jaxclnf.bench.counted_work import maps_in_c
+    from jaxclnf.bench.timed_faces import dataset_faces, sample_faces
+
+    parts = part or ([BenchPart.fits] if quick else list(BenchPart))
+    charts = [chart for each, chart in CHARTS.items() if each in parts]
+    inputs = [*(dataset or ()), *([Path(model)] if model else ())]
+    with common.results_in(out, inputs, ("bench.json", *charts)) as folder:
+        engine = choices.use_model(model)
+        faces = dataset_faces(dataset, model=engine) if dataset else sample_faces(model=engine)
+        report = Report(faces.source, engine.provenance.name)
+        report.response_maps = "C" if maps_in_c(engine) else "XLA"
+        _time(report, engine, faces, parts, quick, rounds or (3 if quick else 7))
+        _describe_machine(report, engine, parts)
+        _start_afresh(report, engine, faces, parts, model)
+        _time_pipelines(report, engine, parts, model, quick)
+        _print(report)
+        _write(report, folder, parts)
+
+
+def _print(report: Report) -> None:
     from rich.console import Console
 
-    from jaxclnf.bench.benchmark_results import Report, draw_speed
-    from jaxclnf.bench.counted_work import maps_in_c
-    from jaxclnf.bench.stage_times import draw_pipeline
-    from jaxclnf.bench.timed_faces import dataset_faces, sample_faces
-    from jaxclnf.output.run_folder import make_folder
-
-    make_folder(out)
-    parts = part or ([BenchPart.fits] if quick else list(BenchPart))
-    engine = choices.use_model(model)
-    faces = dataset_faces(dataset, model=engine) if dataset else sample_faces(model=engine)
-    report = Report(faces.source, engine.provenance.name)
-    report.response_maps = "C" if maps_in_c(engine) else "XLA"
-    _time(report, engine, faces, parts, quick, 3 if quick else rounds)
-    _describe_machine(report, engine, parts)
-    _start_afresh(report, engine, faces, parts, model)
-    _time_pipelines(report, engine, parts, model, quick)
     console = Console()
     console.print(f"{report.faces}; model {report.model}; response maps computed by {report.response_maps}")
     for table in report.tables():
         console.print(table)
     for note in report.notes:
-        typer.echo(f"jaxclnf: {note}", err=True)
-    (out / "bench.json").write_text(report.as_json(), encoding="utf-8")
-    typer.echo(f"{out / 'bench.json'}: all figures")
+        common.warn(note)
+
+
+def _write(report: Report, folder: Path, parts: list[BenchPart]) -> None:
+    from jaxclnf.bench.benchmark_results import draw_speed
+    from jaxclnf.bench.stage_times import draw_pipeline
+
+    (folder / "bench.json").write_text(report.as_json(), encoding="utf-8")
+    typer.echo(f"{folder / 'bench.json'}: all figures")
     if BenchPart.fits in parts:
-        draw_speed(out / "speed.png", report)
-        typer.echo(f"{out / 'speed.png'}: faces per second by batch size")
+        speed = folder / CHARTS[BenchPart.fits]
+        draw_speed(speed, report)
+        typer.echo(f"{speed}: faces per second by batch size")
     if report.pipelines is not None:
-        draw_pipeline(out / "pipeline.png", report.pipelines)
-        typer.echo(f"{out / 'pipeline.png'}: where the time of photos and films goes")
+        pipeline = folder / CHARTS[BenchPart.pipeline]
+        draw_pipeline(pipeline, report.pipelines)
+        typer.echo(f"{pipeline}: where the time of photos and films goes")
 
 
 def _time(

@@ -126,13 +126,30 @@ def test_the_command_writes_figures_and_a_plot(run, tmp_path: Path, monkeypatch:
     monkeypatch.setattr("jaxclnf.commands.bench.QUICK", (1, 2))
     monkeypatch.setattr(cases, "CONFIGS", dict.fromkeys(cases.CONFIGS, SMALL))
     monkeypatch.setattr(cases, "SHIPPED", {"fast": cases.SHIPPED["fast"]})
-    done = run("bench", "--model", write_model(tmp_path), "--quick", "--out", tmp_path / "bench")
+    timed = []
+    monkeypatch.setattr("jaxclnf.bench.timing.time_cases", lambda *a: timed.append(a[1]) or time_cases(*a))
+    model, once = write_model(tmp_path), ("--quick", "--rounds", 1)
+    done = run("bench", "--model", model, *once, "--out", tmp_path / "bench")
     assert done.status == 0, done.err
     assert "one face" in done.out and "batch of 2" in done.out
     told = json.loads((tmp_path / "bench" / "bench.json").read_text())
     assert {f["name"] for f in told["milliseconds_a_face"]} >= {"one face", "batch of 2"}
     assert told["machine"]["cores"] >= 1
     assert (tmp_path / "bench" / "speed.png").stat().st_size > 10_000
+    assert timed == [1]
+
+
+def test_nothing_foreign_is_written_over_and_no_address_is_a_folder(run, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name, part in (("bench.json", "memory"), ("speed.png", "fits"), ("pipeline.png", "pipeline")):
+        (tmp_path / part).mkdir()
+        (tmp_path / part / name).write_text("mine")
+        refused = run("bench", "--part", part, "--out", part)
+        assert refused.status == 1 and f"{name} is from no earlier run and would be lost" in refused.err
+        assert (tmp_path / part / name).read_text() == "mine"
+    refused = run("bench", "--out", "s3://bucket/run")
+    assert refused.status == 1 and "s3://bucket/run" in refused.err and refused.err.count("\n") == 1
+    assert not (tmp_path / "s3:").exists()
 
 
 def test_fresh_processes_are_told_with_and_without_the_cache(tmp_path: Path) -> None:

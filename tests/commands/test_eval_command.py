@@ -91,9 +91,9 @@ def test_models_and_presets_side_by_side_whatever_files_are_called(run, folder: 
     renamed(folder, "1.png", os.fsdecode(b"caf\xe9.png"))
     other = folder / os.fsdecode(b"m\xe9.npz")
     other.write_bytes((folder / "model.npz").read_bytes())
-    outcome = evaluate(run, "--model", other.name, "--preset", "default", "--preset", "openface")
+    outcome = evaluate(run, "--model", other.name, "--preset", "best", "--preset", "openface")
     assert outcome.status == 0, outcome.err
-    runs = [f"{m}, {p}" for m in ("model", r"m\xe9") for p in ("default", "openface")]
+    runs = [f"{m}, {p}" for m in ("model", r"m\xe9") for p in ("best, as default", "openface")]
     rows = read_table(folder / "eval/faces.csv")
     assert [row["run"] for row in rows] == [r for r in runs for _ in range(3)]
     assert [row["photo"] for row in rows[:3]] == ["faces/0.png", r"faces/caf\xe9.png", "faces/2.png"]

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxclnf.config import FitConfig
-from jaxclnf.types import FaceParams, Model
+from jaxclnf.types import ConvExperts, FaceParams, Model
 
 
 def check_kinds(model: object, config: object) -> None:
@@ -58,7 +58,7 @@ def check_one_start_an_image(images, params: FaceParams) -> None:
 def in_one_dtype(model: Model, config: FitConfig | None) -> tuple[Model, FitConfig]:
     """Convert model and settings, by default its own, to the precision of its mean shape."""
     config, dtype = model.settings if config is None else config, model.pdm.mean.dtype
-    _check_settings(model, config)
+    check_settings(model, config)
 
     def converted(a):
         number = jnp.issubdtype(a.dtype, jnp.number)
@@ -67,10 +67,27 @@ def in_one_dtype(model: Model, config: FitConfig | None) -> tuple[Model, FitConf
     return jax.tree.map(converted, model), jax.tree.map(lambda a: jnp.asarray(a, dtype), config)
 
 
-def _check_settings(model: Model, config: FitConfig) -> None:
-    """Raise ValueError for settings of another number of landmarks or modes."""
+def check_settings(model: Model, config: FitConfig) -> None:
+    """Raise ValueError for settings of another number of landmarks or modes, or for other experts."""
     for name, n in (("landmark_weights", model.pdm.n_points), ("mode_stiffness", model.pdm.n_modes)):
         if np.size(getattr(config, name)) not in (1, n):
             raise ValueError(
                 f"expected one value of {name}, or {n} for the model's; got {np.size(getattr(config, name))}"
+            )
+    _check_windows(model, config)
+    for part in model.parts:
+        if part.name in config.parts:
+            _check_windows(part.model, config.parts[part.name])
+
+
+def _check_windows(model: Model, config: FitConfig) -> None:
+    """Raise ValueError for a window on a network, which looks at the whole face, and for none on patches."""
+    for i, stage in config.stages_on(len(model.experts)):
+        is_network = isinstance(model.experts[stage.scale], ConvExperts)
+        if is_network != (stage.window is None):
+            found = "a network: expected None" if is_network else "patch experts: expected pixels"
+            raise ValueError(
+                f"stage {i} has window {stage.window} on scale {stage.scale}, where the model has {found}. "
+                "FitConfig() and OpenFace's presets are for models of patch experts; take model.settings, or "
+                "--preset default, best or fast"
             )

@@ -8,7 +8,13 @@ import pytest
 from engine import synthetic_config, synthetic_model
 
 from jaxclnf import FitConfig, fit, fit_batch, fit_from, load_model
-from jaxclnf.fitting.arguments import check_images, check_kinds, check_one_start_an_image, check_params
+from jaxclnf.fitting.arguments import (
+    check_images,
+    check_kinds,
+    check_one_start_an_image,
+    check_params,
+    check_settings,
+)
 from jaxclnf.types import FaceParams
 
 IMAGE, BOX = np.zeros((40, 50), np.float32), np.array([10, 10, 20, 20], np.float32)
@@ -57,6 +63,18 @@ def test_what_the_tests_own_checks_of_annotations_would_refuse() -> None:
 def test_parameters_of_another_model() -> None:
     with pytest.raises(ValueError, match=r"expected params.shape of the model's 4 modes; got \(2,\)"):
         fit_from(synthetic_model(np.float32), IMAGE, PARAMS, synthetic_config())
+
+
+def test_windows_are_for_patch_experts_and_none_is_for_networks() -> None:
+    model = load_model()
+    check_settings(model, model.settings)
+    check_settings(model, FitConfig().changed(windows=(9,)))  # on the patch experts alone
+    check_settings(synthetic_model(np.float32), FitConfig())
+    for config in (FitConfig(), FitConfig.best(), FitConfig.openface()):
+        with pytest.raises(ValueError, match=r"stage 1 has window \d+ .* a network: .* take model.settings"):
+            check_settings(model, config)
+    with pytest.raises(ValueError, match="stage 0 has window None on scale 0, where .* patch experts"):
+        check_settings(model, model.settings.changed(scales=(0, 0)))
 
 
 def test_what_is_no_fault_of_an_argument_stays_what_it_is() -> None:

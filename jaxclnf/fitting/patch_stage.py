@@ -27,11 +27,17 @@ def look_at_patches(
     """Do a stage of patch experts; if a network has looked before, its sight anchors the landmarks."""
     anchors = None
     if tries.sight is not None:
-        share = jnp.broadcast_to(stage.anchor, tries.view.shape)
-        anchors = Anchors(tries.sight.landmarks_img, share)
+        anchors = _anchors(tries.sight.landmarks_img, stage)
     arguments = pdm, experts, images, tries.params, settings, config.min_scale, anchors
     static = stage.window, stage.iterations, config.kernel, stage.between_views, config.as_openface2
     return _look_and_move(*arguments, *static)._replace(sight=tries.sight)
+
+
+def _anchors(seen: Array, stage: Stage) -> Anchors:
+    """Take what a network saw as anchors; faces that it has not looked at (NaN) have none."""
+    there = jnp.isfinite(seen).all((-2, -1))
+    share = jnp.where(there, stage.anchor, 0)
+    return Anchors(jnp.where(there[..., None, None], seen, 0), share.astype(seen.dtype))
 
 
 @partial(jax.jit, static_argnums=(7, 8, 9, 10, 11))  # stages of the same sizes are traced once

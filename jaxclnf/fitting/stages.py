@@ -1,5 +1,6 @@
 """The stages of a fit, coarse to fine, through which all tries on a batch of images go."""
 
+from dataclasses import replace
 from functools import partial
 
 import jax
@@ -30,19 +31,37 @@ def fit_tries(model: Model, images: Array, starts: FaceParams, config: FitConfig
 def _through(
     pdm: PDM, experts: Experts | ConvExperts, images: Array, tries: Tries, config: FitConfig, i: int
 ) -> Tries:
-    """Take tries through stage ``i``; faces that are too small for it stay as they are."""
+    """Take tries through stage ``i``; faces that are too small for it, or no faces, stay as they are."""
     stage = config.stages[i]
     settings = _settings(config, stage, tries.view.shape)
-    skipped = tries.too_small
+    skipped = tries.too_small | ~_is_face(tries.params)
     if isinstance(experts, ConvExperts):
         tries = with_sight(tries)
-        after = look_at_whole(pdm, experts, images, tries, stage, settings, config)
+        seen = tries._replace(params=_stand_ins(skipped, tries.params))
+        after = look_at_whole(pdm, experts, images, seen, stage, settings, config)
     else:
         if not config.as_openface2:
             skipped |= ~has_pixels(experts, tries.params, config)
-        after = look_at_patches(pdm, experts, images, tries, stage, settings, config)
+        seen = tries._replace(params=_stand_ins(skipped, tries.params))
+        after = look_at_patches(pdm, experts, images, seen, stage, settings, config)
     after = after._replace(iterations=tries.iterations.at[:, :, i].set(after.iterations))
     return jax.tree.map(partial(where, skipped), tries, after)
+
+
+def _is_face(params: FaceParams) -> Bool[Array, "n_images n_tries"]:
+    """Tell whether parameters are finite and of a face of some size."""
+    finite = [jnp.isfinite(a.reshape(*params.scale.shape, -1)).all(-1) for a in jax.tree.leaves(params)]
+    return jnp.stack(finite).all(0) & (params.scale > 0)
+
+
+def _stand_ins(skipped: Bool[Array, "n_images n_tries"], params: FaceParams) -> FaceParams:
+    """Put a frontal face in the place of those that a stage skips.
+
+    What becomes of it is not used, but where the stage had no derivatives at theirs, these would be NaN for
+    the whole batch, since zero times NaN is NaN.
+    """
+    nobody = replace(jax.tree.map(jnp.zeros_like, params), scale=jnp.ones_like(params.scale))
+    return jax.tree.map(partial(where, skipped), nobody, params)
 
 
 def has_pixels(

@@ -178,6 +178,27 @@ def test_derivatives_are_finite_differences(name: str) -> None:
         chex.assert_tree_all_finite(slope)
 
 
+def test_what_is_no_face_leaves_the_derivatives_of_the_others() -> None:
+    image, box, _ = face(np.float32)
+    model = with_network(np.float32)
+    config = config_with(model)
+    config = replace(config, stages=(*config.stages[:-1], replace(config.stages[-1], anchor=0.3)))
+    few, flat = [*box[:2], 3, 3], [*box[:2], 0, box[3]]
+    boxes = np.stack([box, few, flat, box * np.nan, [*box[:2], np.inf, np.inf]]).astype(np.float32)
+
+    @jax.jit
+    def slope(boxes):
+        def total(image):
+            results = fit_batch(model, image, boxes, config)
+            return jnp.where((results.status <= 1)[:, None, None], results.landmarks, 0)[0].sum() / 1000
+
+        return jax.grad(total)(jnp.asarray(image, jnp.float32))
+
+    alone = slope(np.stack([box] * len(boxes)))
+    assert np.abs(alone).max() > 1e-6
+    chex.assert_trees_all_close(slope(boxes), alone, rtol=1e-2, atol=1e-6)
+
+
 def test_landmarks_are_those_of_the_parameters() -> None:
     model = with_network(np.float32)
     image, box, _ = face(np.float32)

@@ -17,6 +17,7 @@ from jaxclnf.cluster.shards import PLAN, Shard, read_plan, write_plan
 from jaxclnf.cluster.table_parts import FAILURES, parts_of, read_failures, shards_of, write_failures_part
 from jaxclnf.media.earlier_results import LIST
 from jaxclnf.media.inputs import Failure
+from jaxclnf.output.growing_table import differing
 from jaxclnf.output.photo_files import CROPS, OPENFACE
 from jaxclnf.output.run_folder import OutputFolder
 from jaxclnf.output.whole_files import remove_parts
@@ -120,7 +121,7 @@ class Run:
             )
         job = read_job(self.store)
         if job.told != self._told or job.table != self.table:
-            names = ", ".join(_differing(job.told, self._told))
+            names = ", ".join(differing(job.told, self._told))
             raise ValueError(
                 f"{self.store.place} was begun with other settings, another model or from another folder "
                 f"({names}); repeat them, or choose another --out"
@@ -196,7 +197,3 @@ def _entry(shard: Shard, result: Entry | Lost, machine: str) -> Entry:
     if isinstance(result, Lost):
         return Entry(shard.number, len(shard.sources), lost=result.reason)
     return result._replace(worker=machine)
-
-
-def _differing(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
-    return sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name))

@@ -53,7 +53,9 @@ def fit_command(
         typer.Option(min=0, max=5, callback=options.check_finite, help="Margin around the face in crops."),
     ] = 0.3,
     report: options.ReportOption = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run.")] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with an interrupted run, or do again what failed.")
+    ] = False,
     cluster: options.ClusterOption = None,
     workers: options.WorkersOption = None,
     shard: options.ShardOption = None,

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from jaxclnf.output.growing_table import Table
     from jaxclnf.output.photo_files import PhotoFiles
     from jaxclnf.output.photo_pipeline import Photo
+    from jaxclnf.output.run_folder import OutputFolder
 
 
 def fit_here(
@@ -37,7 +38,7 @@ def fit_here(
     from jaxclnf.output.growing_table import unfinished_names, write_failures
     from jaxclnf.output.photo_files import Extras, PhotoFiles
     from jaxclnf.output.photo_pipeline import fit_loaded, photo_columns, with_cameras
-    from jaxclnf.output.run_folder import OutputFolder
+    from jaxclnf.output.run_folder import RUN, OutputFolder
     from jaxclnf.output.whole_files import path_cell
 
     found, looked, failures, passed_over = inputs.result()
@@ -49,15 +50,19 @@ def fit_here(
         folder.protect([*asked.arguments, *found, *own])
         folder.claim(f"landmarks.{format}", *unfinished_names("landmarks"), "failures.csv", "report.html")
         engine, config, judge, also = asked.fits.settled()
-        told |= choices.run_description(engine, config)
-        files = PhotoFiles(folder, found, engine, Extras(asked.pictures, asked.crops, asked.margin, also))
+        extras = Extras(asked.pictures, asked.crops, asked.margin, also)
+        told |= choices.run_description(engine, config) | extras.described()
+        files = PhotoFiles(folder, found, engine, extras)
         folder.save()
         names = photo_columns(engine, config, asked.fits.certainty)
-        table = _table(place / f"landmarks.{format}", names, told, found, resume)
+        table = _table(folder, format, names, told, found, files, resume)
         todo = [path for path in found if path_cell(str(path)) not in table.done]
         fitted = begun(fit_loaded(engine, with_cameras(looked(todo), view), config, judge))
         page = background(_page, report)  # while programs load
         failures += _write(table, files, fitted, len(found) - len(todo), len(todo))
+        failed = {path_cell(failure.source) for failure in failures}
+        folder.done[RUN] = {"table": table.path.name, **table.described(failed)}
+        folder.save()
         write_failures(place / "failures.csv", failures)
         if write_page := page.result():
             shown = {path_cell(str(path)): files.picture(str(path)) for path in found}
@@ -107,14 +112,26 @@ def _page(wanted: bool) -> Callable[..., None] | None:
     return report_photos
 
 
-def _table(path: Path, names: list[str], told: dict, photos: Sequence[Path], resume: bool) -> Table:
+def _table(
+    folder: OutputFolder,
+    format: str,
+    names: list[str],
+    told: dict,
+    photos: Sequence[Path],
+    files: PhotoFiles,
+    resume: bool,
+) -> Table:
     """Open the run's table, which recognises each photo by its size and time of change."""
     from jaxclnf.output.growing_table import Table, stamp
+    from jaxclnf.output.run_folder import RUN
     from jaxclnf.output.whole_files import path_cell
 
+    path, before = folder.path / f"landmarks.{format}", folder.done.get(RUN, {})
+    finished = before if before.get("table") == path.name else None
     here = os.getcwd() if any(not photo.is_absolute() for photo in photos) else ""
     stamps = {path_cell(str(photo)): stamp(photo) for photo in photos}
-    return Table(path, names, "source", {"folder": here, **told}, resume, stamps)
+    again = {path_cell(str(photo)) for photo in photos if resume and files.lacks(str(photo))}
+    return Table(path, names, "source", {"folder": here, **told}, resume, stamps, finished, again)
 
 
 def _write(
@@ -147,10 +164,18 @@ def _write(
         table.finish()
     finally:
         table.close()
-    typer.echo(f"{table.path}: {common.counted(table.count, 'photo')}")
+    typer.echo(f"{table.path}: {_photos_in(table)}")
     if n_faces:
         typer.echo(_faces_on(n_faces, n_done))
     return failures
+
+
+def _photos_in(table: Table) -> str:
+    """Say how many photos a table holds, and how many of them were done before."""
+    n_before = len(table.done)
+    of_them = "all" if n_before == table.count else f"{n_before:,}"
+    before = f", {of_them} of them done before" if n_before else ""
+    return common.counted(table.count, "photo") + before
 
 
 def _faces_on(n_faces: Sequence[int], n_done: int) -> str:

@@ -6,10 +6,15 @@ CSV while they go on, and convert them at their end to the format that is asked 
 
 from __future__ import annotations
 
+import csv
 import io
+import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, NamedTuple
+
+from jaxclnf.output.whole_files import csv_text
 
 if TYPE_CHECKING:
     import polars as pl
@@ -53,3 +58,30 @@ def write_rows(rows: pl.LazyFrame, path: Path, suffix: str) -> None:
     """Write rows to a new file in the format of ``suffix``."""
     with path.open("xb") as file:
         FORMATS[suffix].write(rows, file)
+
+
+def convert_rows(source: Path, target: Path, suffix: str) -> None:
+    """Convert the rows of a run, which are CSV, to a new file in the format of ``suffix``."""
+    import polars as pl
+
+    texts = {"source": pl.String, "status": pl.String}
+    counts = dict.fromkeys(("frame", "face", "face_id", "success"), pl.Int64)
+    with source.open(encoding="utf-8", newline="") as file:
+        names = next(csv.reader(file))
+    kinds = dict.fromkeys(names, pl.Float64) | {n: k for n, k in (texts | counts).items() if n in names}
+    rows = pl.scan_csv(source.absolute(), schema=kinds, glob=False)  # no name is a pattern
+    write_rows(rows, target, suffix)
+
+
+def convert_back(source: Path, target: Path) -> None:
+    """Convert a table to a new file of rows as runs write them."""
+    if source.suffix == ".csv":
+        shutil.copyfile(source, target)
+        with target.open("rb+") as file:
+            if file.seek(0, os.SEEK_END) and os.pread(file.fileno(), 1, file.tell() - 1) != b"\n":
+                file.write(b"\n")  # which some editors leave out
+        return
+    rows = FORMATS[source.suffix].read(source).collect()
+    with target.open("xb") as file:
+        file.write(csv_text([rows.columns]).encode())
+        rows.write_csv(file, include_header=False, quote_style="non_numeric")

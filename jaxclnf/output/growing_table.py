@@ -1,7 +1,8 @@
 """The table of a run, which grows as the run goes on and is kept however the run ends.
 
 Rows go to ``<table>.unfinished.csv`` as they come. When the run ends the file becomes the table, in the
-format asked for; when it breaks, the file stays, and a run with ``resume`` leaves out what it holds.
+format asked for; when it breaks, the file stays, and a run with ``resume`` leaves out what it holds. What
+the table of a run that ended holds is left out, too.
 """
 
 from __future__ import annotations
@@ -9,14 +10,14 @@ from __future__ import annotations
 import csv
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import suppress
 from pathlib import Path
-from typing import TextIO, cast
+from typing import Any, TextIO, cast
 
 from jaxclnf.media.inputs import Failure
 from jaxclnf.media.text_files import read_json
-from jaxclnf.output.formats import write_rows
+from jaxclnf.output.formats import convert_back, convert_rows
 from jaxclnf.output.whole_files import csv_text, named, path_cell, write_whole, written_whole
 
 Stamp = list[int]
@@ -40,8 +41,10 @@ def unfinished_names(stem: str) -> list[str]:
 class Table:
     """A table that grows by whole photos or frames and survives a broken run.
 
-    ``done`` holds the values of the ``key`` column that a resumed run need not do again; the last one is
-    not among them, since its rows may be missing. Nor are those whose ``stamps`` have changed since.
+    ``done`` holds the values of the ``key`` column that a resumed run need not do again; the last one of a
+    broken run is not among them, since its rows may be missing. Nor are those to do ``again``, and those
+    whose ``stamps`` have changed since. ``finished`` is what `described` gave of the run that made the table
+    that is there; with ``resume`` and the same settings it is gone on with.
     """
 
     def __init__(
@@ -52,6 +55,8 @@ class Table:
         settings: dict,
         resume: bool,
         stamps: Mapping[str, Stamp] | None = None,
+        finished: Mapping[str, Any] | None = None,
+        again: Set[str] = frozenset(),
     ) -> None:
         self.path = path
         self.columns = list(columns)
@@ -62,16 +67,24 @@ class Table:
         self._settings_path = path.with_suffix(_SETTINGS)
         self._file: TextIO | None = None
         self._whole: int | None = None  # bytes of the unfinished file that are whole photos or frames
-        said = json.loads(json.dumps({"settings": settings, "stamps": dict(stamps or {})}))
+        self._is_as_before = False  # the table that is there needs no change
+        now = json.loads(json.dumps({"settings": settings, "stamps": dict(stamps or {})}))
+        before: Mapping[str, Any] = {}
         if self.unfinished.exists():
             self._require(resume, "holds a run that broke off; go on with it by --resume, or remove it")
             before = self._said()
-            same = before.get("settings") == said["settings"]
-            self._require(same, "was begun with other settings or another model, or from another folder")
-            self._reload(_table(before, "stamps"), said["stamps"])
+            self._check_same(before.get("settings"), now["settings"])
+            self._reload(is_whole=False)
+        elif resume and finished and finished.get("settings") == now["settings"] and path.exists():
+            before = finished
+            self._reopen()
         else:
             write_whole(self.unfinished, csv_text([columns]).encode())
-        write_whole(self._settings_path, json.dumps(said).encode())
+        stamped = _table(before, "stamps")
+        changed = {key for key, stamp in now["stamps"].items() if stamp != stamped.get(key)}
+        self._leave_out(self.done & (changed | again))
+        self._description = now | {"stamps": stamped | now["stamps"]}
+        write_whole(self._settings_path, json.dumps(self._description).encode())
 
     @classmethod
     def afresh(cls, path: Path, columns: Sequence[str]) -> Table:
@@ -83,6 +96,12 @@ class Table:
         if not condition:
             raise ValueError(f"{self.unfinished} {otherwise}")
 
+    def _check_same(self, before: object, now: dict[str, Any]) -> None:
+        names = f" ({', '.join(differing(before, now))})" if isinstance(before, dict) else ""
+        self._require(
+            before == now, f"was begun with other settings or another model, or from another folder{names}"
+        )
+
     def _said(self) -> dict:
         try:
             said = read_json(self._settings_path)
@@ -90,8 +109,18 @@ class Table:
             return {}
         return said if isinstance(said, dict) else {}
 
-    def _reload(self, before: dict[str, Stamp], now: dict[str, Stamp]) -> None:
-        """Keep the rows that are certainly whole: everything before the key of the last ones.
+    def _reopen(self) -> None:
+        """Take up the rows of the finished table."""
+        with written_whole(self.unfinished) as part:
+            convert_back(self.path, part)
+            with part.open(encoding="utf-8", newline="") as file:
+                if next(csv.reader(file), []) != self.columns:
+                    raise ValueError(f"{self.path} has other columns than this run would write")
+        self._is_as_before = True
+        self._reload(is_whole=True)
+
+    def _reload(self, is_whole: bool) -> None:
+        """Keep the rows that are certainly whole: of a broken run, those before the last key's.
 
         Nothing is cut off yet: until new rows come, a run that breaks again loses nothing.
         """
@@ -102,13 +131,15 @@ class Table:
             if row == self.columns:
                 self._whole = start + len(csv_text([row]).encode())
             elif len(row) != len(self.columns):
+                self._is_as_before = False
                 break
             elif row[self._at] != last:
                 self.done |= set() if last is None else {last}
                 last, self._whole = row[self._at], start
-        changed = {key for key in self.done if key in now and now[key] != before.get(key)}
-        if changed:
-            self._leave_out(changed)
+        else:
+            if is_whole:
+                self.done |= set() if last is None else {last}
+                self._whole = self.unfinished.stat().st_size
 
     def _rows(self) -> Iterator[tuple[list[str], int]]:
         """Yield the rows of the unfinished file and where they start; the last may be cut off anywhere."""
@@ -119,7 +150,9 @@ class Table:
                     yield row, start
                     start = file.tell()
 
-    def _leave_out(self, keys: set[str]) -> None:
+    def _leave_out(self, keys: Set[str]) -> None:
+        if not keys:
+            return
         rows = [
             row for row, start in self._rows() if start < (self._whole or 0) and row[self._at] not in keys
         ]
@@ -127,6 +160,7 @@ class Table:
         write_whole(self.unfinished, text)
         self._whole = len(text)
         self.done -= keys
+        self._is_as_before = False
 
     def add(self, rows: Sequence[Sequence[str]]) -> None:
         """Append the rows of one photo or frame and flush them to the file."""
@@ -135,6 +169,7 @@ class Table:
             file.write(csv_text(rows))
             file.flush()
         self._n_added += 1
+        self._is_as_before = False
 
     @property
     def count(self) -> int:
@@ -150,38 +185,41 @@ class Table:
         return self._file
 
     def finish(self) -> None:
-        """Turn the rows into the finished table."""
+        """Turn the rows into the finished table, unless they are those of the table that is there."""
+        if self._is_as_before:
+            return self.close()
         self._opened().close()
         if self.path.suffix == ".csv":
             os.replace(self.unfinished, self.path)
         else:
             with written_whole(self.path) as part:
-                _convert(self.unfinished, part, self.path.suffix)
+                convert_rows(self.unfinished, part, self.path.suffix)
             self.unfinished.unlink()
         self._settings_path.unlink()
 
+    def described(self, failed: Set[str]) -> dict[str, Any]:
+        """Describe the finished table for a later run to go on with, which does again what has ``failed``."""
+        stamps = {key: stamp for key, stamp in self._description["stamps"].items() if key not in failed}
+        return self._description | {"stamps": stamps}
+
     def close(self) -> None:
-        """Close the file and leave its rows for a later run."""
+        """Close the file and leave its rows for a later run, unless the finished table holds them all."""
         if self._file is not None:
             with suppress(OSError):  # of a disk that is full, as `add` has told
                 self._file.close()
+        if self._is_as_before:
+            for path in (self.unfinished, self._settings_path):
+                path.unlink(missing_ok=True)
 
 
-def _table(said: dict, name: str) -> dict:
+def differing(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """Name the settings that two runs do not have in common."""
+    return sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name))
+
+
+def _table(said: Mapping[str, Any], name: str) -> dict:
     table = said.get(name)
     return table if isinstance(table, dict) else {}
-
-
-def _convert(source: Path, target: Path, suffix: str) -> None:
-    import polars as pl
-
-    texts = {"source": pl.String, "status": pl.String}
-    counts = dict.fromkeys(("frame", "face", "face_id", "success"), pl.Int64)
-    with source.open(encoding="utf-8", newline="") as file:
-        names = next(csv.reader(file))
-    kinds = dict.fromkeys(names, pl.Float64) | {n: k for n, k in (texts | counts).items() if n in names}
-    rows = pl.scan_csv(source.absolute(), schema=kinds, glob=False)  # no name is a pattern
-    write_rows(rows, target, suffix)
 
 
 def write_failures(path: Path, failures: Sequence[Failure]) -> None:

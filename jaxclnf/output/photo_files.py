@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -47,6 +47,12 @@ class Extras(NamedTuple):
         """The longest ending that a crop can have."""
         return "_99999.png" if self.crops else ""
 
+    def described(self) -> dict[str, Any]:
+        """Describe the files for JSON, by which a resumed run is recognised."""
+        release = self.openface.release if self.openface else None
+        margin = self.margin if self.crops else None
+        return {"pictures": self.pictures, "crops": self.crops, "margin": margin, OPENFACE: release}
+
     def write(self, photo: Photo, source: str, stem: str, mean: np.ndarray, to: Folders) -> Failure | None:
         """Write the files of the photo ``source``; returns the failure, if there is one."""
         try:
@@ -83,6 +89,13 @@ class PhotoFiles:
     def picture(self, source: str) -> Path | None:
         """Give the path of a photo's picture, written or not; None if the run draws none."""
         return self._folders.pictures / f"{self._stems[source]}.png" if self._extras.pictures else None
+
+    def lacks(self, source: str) -> bool:
+        """Tell whether a photo has not the picture, or not OpenFace's table, that the run writes of each."""
+        stem = self._stems.get(source)
+        pictures = [self._folders.pictures / f"{stem}.png"] if self._extras.pictures else []
+        tables = [self._folders.openface / f"{stem}.csv"] if self._extras.openface else []
+        return not all(path.exists() for path in (*pictures, *tables))
 
     def write(self, photo: Photo | Failure) -> tuple[Photo | Failure, Failure | None]:
         """Write a photo's files; returns the photo with any failure, which costs no row of the table.

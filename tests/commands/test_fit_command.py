@@ -186,10 +186,43 @@ def test_ctrl_c_leaves_whole_rows(faces: Path) -> None:
     assert not [name for name in os.listdir(faces / "out") if name.endswith(".part")]
 
 
+def test_a_run_that_ended_does_what_failed_again_and_no_more(run, faces: Path) -> None:
+    photo, table = faces / "photos/plain.png", faces / "out/landmarks.csv"
+    image = photo.read_bytes()
+    photo.write_bytes(b"broken")
+    asked = "photos/plain.png", "photos/with space.png", "--out", "out", "--no-report"
+    assert fit(run, *asked).status == 1
+    before = table.stat().st_mtime_ns
+    outcome = fit(run, *asked, "--resume")
+    assert outcome.status == 1 and "1 photo, all of them done before" in outcome.out
+    assert table.stat().st_mtime_ns == before
+    photo.write_bytes(image)
+    outcome = fit(run, *asked, "--resume")
+    assert outcome.status == 0, outcome.err
+    assert "2 photos, 1 of them done before\n1 face on the 1 done now" in outcome.out
+    (faces / "out/plain.png").unlink()
+    assert "1 of them done before" in fit(run, *asked, "--resume").out
+    outcome = fit(run, *asked, "--resume")
+    assert "2 photos, all of them done before" in outcome.out and "face" not in outcome.out
+    assert sorted(row["source"] for row in read_table(table)) == list(asked[:2])
+
+
+def test_a_broken_run_is_not_gone_on_with_for_other_files(run, faces: Path, monkeypatch) -> None:
+    def stopped(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("jaxclnf.output.growing_table.Table.finish", stopped)
+        fit(run, "photos", "--out", "out", "--no-report", "--no-pictures")
+    outcome = fit(run, "photos", "--out", "out", "--crops", "32", "--resume")
+    assert outcome.status == 1
+    assert "was begun with other settings" in outcome.err and "(crops, margin, pictures)" in outcome.err
+
+
 def test_a_full_disk_is_a_sentence_and_what_was_written_stays(faces: Path) -> None:
     code = (
         "import resource, signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN);"
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000));"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (3000, 3000));"
         "from jaxclnf.cli import main; main()"
     )
     arguments = ["fit", "photos", "--boxes", "photos/boxes.csv", "--model", "model.npz", "--no-pictures"]

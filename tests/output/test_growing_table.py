@@ -156,6 +156,34 @@ def test_a_photo_that_has_changed_is_done_again(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", ["csv", "parquet", "jsonl"])
+def test_a_run_that_ended_is_gone_on_with(tmp_path: Path, suffix: str) -> None:
+    """What failed, has changed or is asked for again is done anew; with other settings everything is."""
+    path, names = tmp_path / f"landmarks.{suffix}", ["a\rb.jpg", *SOURCES]
+    stamps = {name: [1, 2] for name in names}
+    out = Table(path, COLUMNS, "source", {"sigma": 1}, False, stamps)
+    for name in names:
+        out.add(rows(name, 1))
+    out.finish()
+    told, data, written = out.described({"d.jpg"}), path.read_bytes(), path.stat().st_mtime_ns
+    assert Table(path, COLUMNS, "source", {"sigma": 2}, True, stamps, told).done == set()
+    out.unfinished.unlink()
+    for end in (Table.finish, Table.close):
+        whole = Table(path, COLUMNS, "source", {"sigma": 1}, True, {"a.jpg": [1, 2]}, told)
+        assert whole.done == set(names)
+        end(whole)
+        assert (path.read_bytes(), path.stat().st_mtime_ns) == (data, written)
+        assert os.listdir(tmp_path) == [path.name]
+    again = Table(path, COLUMNS, "source", {"sigma": 1}, True, stamps | {"a.jpg": [9]}, told, {names[2]})
+    assert again.done == {names[0], names[3]}
+    for name in (names[1], names[2], names[4]):
+        again.add(rows(name, 1))
+    again.finish()
+    read = {"csv": pl.read_csv, "parquet": pl.read_parquet, "jsonl": pl.read_ndjson}[suffix]
+    first, second = read(io.BytesIO(data)), read(io.BytesIO(path.read_bytes()))
+    assert first.sort("source").equals(second.sort("source"))
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet", "jsonl"])
 def test_no_name_breaks_a_row_or_is_a_formula_or_a_pattern(tmp_path: Path, suffix: str) -> None:
     names = [
         "a\rb.jpg",

@@ -17,6 +17,7 @@ from jaxtyping import Array, Float, Num
 from jaxclnf.batch.forked import refuse_if_inherited
 from jaxclnf.config import FitConfig
 from jaxclnf.cores import n_cores
+from jaxclnf.fitting.arguments import check_brightness
 from jaxclnf.fitting.fit import fit_batch, fit_settings
 from jaxclnf.types import FitResult, Model
 
@@ -77,6 +78,7 @@ def fit_on_cores(
         )
     if not n_faces:
         return jax.device_get(fit_batch(model, images, boxes, config))
+    check_brightness(model, images)
     n_parts = n_parts or max(n_cores(), -(-n_faces // MOST_FACES))
     size = -(-n_faces // min(n_parts, n_faces))
     ends = [min(first + size, n_faces) for first in range(0, n_faces, size)]
@@ -94,7 +96,7 @@ def fit_on_cores(
 
 def fit_beside_others(model: Model, images: Any, boxes: Any, config: FitConfig | None) -> FitResult:
     """Call `jaxclnf.fit_batch` from one of several threads; returns numpy arrays."""
-    return _beside_others(fit_batch, model, images, boxes, config)
+    return _beside_others(fit_batch.unchecked, model, images, boxes, config)
 
 
 def fit_settings_on_cores(

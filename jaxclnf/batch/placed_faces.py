@@ -10,6 +10,7 @@ from jaxtyping import Array, Float
 
 from jaxclnf.batch.canvas import MARGIN, MIN_SIDE, Canvas, cut, usual_side
 from jaxclnf.cache import keep
+from jaxclnf.fitting.arguments import check_brightness
 from jaxclnf.ops.rotation import euler_to_matrix, matrix_to_euler
 from jaxclnf.types import FitResult, PartFit
 
@@ -29,6 +30,7 @@ def on_canvas(
     index: int, image: np.ndarray, box: np.ndarray, reduced: Callable[[np.ndarray], float]
 ) -> PlacedFace:
     _check(image, box)
+    check_brightness(images=image)
     least = MIN_SIDE / (MARGIN * max(image.shape))  # for a face that fills its photo or more
     return surroundings(index, image, box, reduction=max(reduced(_numbers(box)), min(least, 1.0)))
 

@@ -37,15 +37,27 @@ def keep(function: Callable[P, R]) -> Kept[P, R]:
     return Kept(function)
 
 
+def keep_checked(check: Callable[..., None]) -> Callable[[Callable[P, R]], Kept[P, R]]:
+    """Do as `keep`, and have ``check`` see the arguments of each call, which may refuse their values."""
+    return lambda function: Kept(function, check)
+
+
 class Kept(Generic[P, R]):
     """A function compiled by `keep`; otherwise it behaves as one compiled by `jax.jit`."""
 
-    def __init__(self, function: Callable[P, R]) -> None:
+    def __init__(self, function: Callable[P, R], check: Callable[..., None] | None = None) -> None:
         update_wrapper(self, function)
         self._jitted = jax.jit(function)
         self._programs: dict[Any, Callable[..., R]] = {}
+        self._check_values = check
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        if self._check_values is not None:
+            self._check_values(*args, **kwargs)
+        return self.unchecked(*args, **kwargs)
+
+    def unchecked(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Call the function with arguments whose values are known to be fine."""
         leaves, structure = jax.tree.flatten((args, kwargs))
         if len(leaves) > _MOST_LEAVES:
             self._check(args, kwargs)

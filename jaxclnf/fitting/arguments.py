@@ -38,6 +38,28 @@ def check_images(images, ndim: int) -> None:
         )
 
 
+def check_brightness(model: object = None, image: object = None, *rest, images: object = None, **others):
+    """Raise ValueError for floats from 0 to 1 among the images of a fit's arguments, if they are in NumPy.
+
+    Pixels are looked at in full where a sample of them says no more, and never those of whole numbers.
+    """
+    images = image if images is None else images
+    for each in images if isinstance(images, list | tuple) else (images,):
+        if isinstance(each, np.ndarray) and each.dtype.kind == "f" and each.ndim in (2, 3):
+            _check_range(each)
+
+
+def _check_range(images: np.ndarray) -> None:
+    if not images.size:
+        return
+    dim = images[~(images[..., ::16, ::16].max((-2, -1)) > 1)]
+    largest = dim.max((-2, -1))
+    if ((largest > 0) & (largest <= 1)).any():
+        raise ValueError(
+            f"expected grey from 0 to 255; got {images.dtype} up to {largest.max():.4g}: multiply it by 255"
+        )
+
+
 def check_params(model: Model, params: object) -> None:
     """Raise ValueError for what are no parameters of a face, or ones of another number of modes."""
     if not isinstance(params, FaceParams):

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from jaxclnf.config import FitConfig
+from jaxclnf.fitting.arguments import check_brightness
 from jaxclnf.fitting.fit import fit_batch
 from jaxclnf.types import FitResult, Model
 
@@ -30,4 +31,9 @@ def compile_fit(
     boxes = jax.ShapeDtypeStruct((n_faces, 4), model.pdm.mean.dtype)
     model, config = jax.device_put((model, config))
     program = fit_batch.lower(model, images, boxes, config).compile()
-    return lambda images, boxes: program(model, images, boxes, config)
+
+    def fitted(images, boxes) -> FitResult:
+        check_brightness(images=images)
+        return program(model, images, boxes, config)
+
+    return fitted

@@ -7,10 +7,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Num
 
-from jaxclnf.cache import keep
+from jaxclnf.cache import keep_checked
 from jaxclnf.config import FitConfig
 from jaxclnf.fitting.arguments import (
     check_batch,
+    check_brightness,
     check_images,
     check_kinds,
     check_one_start_an_image,
@@ -28,7 +29,7 @@ from jaxclnf.fitting.visibility import visibility
 from jaxclnf.types import PDM, FaceParams, FitResult, Model, Status
 
 
-@keep
+@keep_checked(check_brightness)
 def fit(
     model: Model,
     image: Num[Array | np.ndarray, "height width"],
@@ -37,17 +38,17 @@ def fit(
 ) -> FitResult:
     """Fit one face, started from its box.
 
-    ``image`` is grey, 0..255, of any number type; ``box`` is x, y, width, height in its pixels. Without
-    ``config`` the model's settings are taken. Every start rotation is tried and the likeliest result
-    returned, or with a ``temperature`` their average. If a face cannot be fitted, ``status`` says why and
-    the other fields have no meaning.
+    ``image`` is grey, 0..255, of any number type (NumPy's floats up to 1 are refused by a ValueError);
+    ``box`` is x, y, width, height in its pixels. Without ``config`` the model's settings are taken. Every
+    start rotation is tried and the likeliest result returned, or with a ``temperature`` their average. If a
+    face cannot be fitted, ``status`` says why and the other fields have no meaning.
     """
     image, box = jnp.asarray(image), jnp.asarray(box)
     check_images(image, 2)
     return _first(fit_batch(model, image[None], box[None], config))
 
 
-@keep
+@keep_checked(check_brightness)
 @in_full_precision
 def fit_batch(
     model: Model,
@@ -93,7 +94,7 @@ def fit_settings(
     return jax.vmap(lambda change: fit_batch(model, images, boxes, config.changed(change)))(changes)
 
 
-@keep
+@keep_checked(check_brightness)
 def fit_from(
     model: Model,
     image: Num[Array | np.ndarray, "height width"],
@@ -110,7 +111,7 @@ def fit_from(
     return _first(fit_batch_from(model, image[None], start, config))
 
 
-@keep
+@keep_checked(check_brightness)
 @in_full_precision
 def fit_batch_from(
     model: Model,

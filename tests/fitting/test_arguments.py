@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from engine import synthetic_config, synthetic_model
 
-from jaxclnf import FitConfig, fit, fit_batch, fit_from, load_model
+from jaxclnf import FitConfig, fit, fit_batch, fit_faces, fit_from, load_model
 from jaxclnf.fitting.arguments import (
+    check_brightness,
     check_images,
     check_kinds,
     check_one_start_an_image,
@@ -58,6 +59,25 @@ def test_what_the_tests_own_checks_of_annotations_would_refuse() -> None:
     for images in (IMAGE, np.stack([IMAGE] * 3)):
         with pytest.raises(ValueError, match=r"expected images \(n, .*; got images .* params.scale \(\)"):
             check_one_start_an_image(images, PARAMS)
+
+
+def test_grey_from_0_to_1_is_refused_and_dark_grey_is_not() -> None:
+    bright = np.full((40, 50), 0.7, np.float32)
+    calls = (
+        lambda: fit(synthetic_model(np.float32), bright, BOX, synthetic_config()),
+        lambda: fit(model=synthetic_model(np.float32), image=bright, box=BOX),
+        lambda: fit_batch(synthetic_model(np.float32), np.stack([IMAGE, bright]), np.stack([BOX, BOX])),
+        lambda: fit_faces(synthetic_model(np.float32), [bright], [BOX], synthetic_config()),
+    )
+    for call in calls:
+        with pytest.raises(
+            ValueError, match=r"grey from 0 to 255; got float32 up to 0.7: multiply it by 255"
+        ):
+            call()
+    light = bright.copy()
+    light[3, 5] = 2
+    for image in (IMAGE, light, 255 * bright, bright > 0.5, (2 * bright).astype(np.uint8), bright * np.nan):
+        check_brightness(images=image)
 
 
 def test_parameters_of_another_model() -> None:

@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array
 
 from jaxclnf.config import FitConfig
 from jaxclnf.types import ConvExperts, FaceParams, Model
@@ -41,7 +42,7 @@ def check_images(images, ndim: int) -> None:
 def check_brightness(model: object = None, image: object = None, *rest, images: object = None, **others):
     """Raise ValueError for floats from 0 to 1 among the images of a fit's arguments, if they are in NumPy.
 
-    Pixels are looked at in full where a sample of them says no more, and never those of whole numbers.
+    Pixels are looked at in full where a sample of them is dark, and never those of whole numbers.
     """
     images = image if images is None else images
     for each in images if isinstance(images, list | tuple) else (images,):
@@ -75,6 +76,17 @@ def check_one_start_an_image(images, params: FaceParams) -> None:
         found = f"images {images.shape} and params.scale {np.shape(params.scale)}"
         raise ValueError(f"expected images (n, height, width) and params.scale (n,); got {found}")
     check_images(images, 3)
+
+
+def in_one_array(rows) -> Array:
+    """Convert images or boxes, maybe given one by one, to an array; raises ValueError for unlike shapes."""
+    shapes = {np.shape(row): None for row in rows} if isinstance(rows, list | tuple) else {}
+    if len(shapes) > 1:
+        found = ", ".join(map(str, shapes))
+        raise ValueError(
+            f"expected arrays of one shape; got {found:.200}; fit_faces takes photos of any sizes"
+        )
+    return jnp.asarray(rows)
 
 
 def in_one_dtype(model: Model, config: FitConfig | None) -> tuple[Model, FitConfig]:

@@ -1,7 +1,7 @@
 """Face parameters from a box or from landmarks, and back."""
 
 from collections.abc import Callable
-from functools import wraps
+from functools import partial, wraps
 from typing import NamedTuple
 
 import jax
@@ -40,8 +40,10 @@ def in_full_precision(function: Callable) -> Callable:
 
 
 @in_full_precision
-def landmarks(model, params: FaceParams) -> Float[Array, "n_points 2"]:
-    """Compute the landmarks of a face's parameters, in image pixels."""
+def landmarks(model, params: FaceParams) -> Float[Array, "*batch n_points 2"]:
+    """Compute the landmarks of the parameters of one face or of many, in image pixels."""
+    if jnp.ndim(params.scale):
+        return jax.vmap(partial(landmarks, model))(params)
     return shape_2d(model.pdm, params)
 
 

@@ -1,5 +1,6 @@
 """Fitting one face or many: start rotations in every box, stages, parts of the face, the best try."""
 
+from collections.abc import Sequence
 from functools import partial
 
 import jax
@@ -16,6 +17,7 @@ from jaxclnf.fitting.arguments import (
     check_kinds,
     check_one_start_an_image,
     check_params,
+    in_one_array,
     in_one_dtype,
 )
 from jaxclnf.fitting.box_starts import box_status, starts_in_boxes
@@ -27,6 +29,9 @@ from jaxclnf.fitting.stages import fit_tries
 from jaxclnf.fitting.tries import Tries
 from jaxclnf.fitting.visibility import visibility
 from jaxclnf.types import PDM, FaceParams, FitResult, Model, Status
+
+Rows = Sequence[Num[Array | np.ndarray, "..."]]
+"""Images or boxes one by one, of one shape."""
 
 
 @keep_checked(check_brightness)
@@ -52,14 +57,15 @@ def fit(
 @in_full_precision
 def fit_batch(
     model: Model,
-    images: Num[Array | np.ndarray, "*n_images height width"],
-    boxes: Float[Array | np.ndarray, "n_faces 4"],
+    images: Num[Array | np.ndarray, "*n_images height width"] | Rows,
+    boxes: Float[Array | np.ndarray, "n_faces 4"] | Rows,
     config: FitConfig | None = None,
 ) -> FitResult:
     """Fit many faces: one box on each of ``n_faces`` images, or all boxes on a single image."""
     check_kinds(model, config)
+    images, boxes = in_one_array(images), in_one_array(boxes)
     check_batch(images, boxes)
-    images, boxes = jnp.asarray(images), jnp.asarray(boxes, model.pdm.mean.dtype)
+    boxes = boxes.astype(model.pdm.mean.dtype)
     if not len(boxes):
         return _of_no_faces(model, images, config)
     model, config = in_one_dtype(model, config)
@@ -82,15 +88,17 @@ def fit_settings(
     model: Model,
     images: Num[Array | np.ndarray, "*n_images height width"],
     boxes: Float[Array | np.ndarray, "n_faces 4"],
-    config: FitConfig,
+    config: FitConfig | None,
     changes: dict[str, Float[Array | np.ndarray, "n_settings ..."]],
 ) -> FitResult:
     """Fit many faces under many settings; leading axes of the result: settings, faces.
 
     ``changes`` holds settings that are not static, by the names of `FitConfig.changed`, with the values of
-    each setting along a leading axis. Whatever does not depend on them, as the first stage's response
-    maps, is computed once.
+    each setting along a leading axis; ``config`` the others, None for the model's. Whatever does not depend
+    on the changes, as the first stage's response maps, is computed once.
     """
+    check_kinds(model, config)
+    config = model.settings if config is None else config
     return jax.vmap(lambda change: fit_batch(model, images, boxes, config.changed(change)))(changes)
 
 
@@ -115,13 +123,13 @@ def fit_from(
 @in_full_precision
 def fit_batch_from(
     model: Model,
-    images: Num[Array | np.ndarray, "n_faces height width"],
+    images: Num[Array | np.ndarray, "n_faces height width"] | Rows,
     params: FaceParams,
     config: FitConfig | None = None,
 ) -> FitResult:
     """Fit many faces, each on its own image, started from its row of ``params``."""
-    images = jnp.asarray(images)
     check_kinds(model, config)
+    images = in_one_array(images)
     check_params(model, params)
     check_one_start_an_image(images, params)
     if not len(images):

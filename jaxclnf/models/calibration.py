@@ -23,16 +23,18 @@ _WORST = _MOST * np.array([-1, 1, 1, 1, -1])
 
 def confidences(
     model: Model, result: FitResult, config: FitConfig | None = None
-) -> Float[np.ndarray, " *n_faces"]:
+) -> Float[np.ndarray, "*batch"]:
     """Compute the probability that the mean error of a fit is below 5 % of the distance of the eyes.
 
-    ``result``: one fit or a batch of them, by the settings ``config`` or the model's own. Gives a number for
-    each, as tables have it: 0 for fits without usable landmarks, NaN, for unknown, for others if the model
-    has no calibration.
+    ``result``: one fit or many, with any leading axes, by the settings ``config`` or the model's own. Gives a
+    number for each, as tables have it: 0 for fits without usable landmarks, NaN, for unknown, for others if
+    the model has no calibration.
     """
     config = model.settings if config is None else config
-    if np.ndim(result.status) == 0:
-        return confidences(model, jax.tree.map(lambda a: np.asarray(a)[None], result), config).reshape(())
+    batch = np.shape(result.status)
+    if len(batch) != 1:
+        row = jax.tree.map(lambda a: np.reshape(a, (-1, *np.shape(a)[len(batch) :])), result)
+        return confidences(model, row, config).reshape(batch)
     ok = np.array([usable(int(status)) for status in result.status], bool)
     ok &= ~np.isneginf(np.asarray(result.log_likelihood))
     if model.calibration is None:

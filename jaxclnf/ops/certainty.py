@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+import numpy as np
+from jaxtyping import Array, Float, Num
 
 FREEDOM = 4
 """Degrees of freedom; the fewer, the longer the tails."""
@@ -19,7 +20,7 @@ HALVINGS = 30
 
 
 def certain_radius(
-    covariance: Float[Array, "*batch 2 2"], share: float | Float[Array, ""] = 0.9
+    covariance: Num[Array | np.ndarray, "*batch 2 2"], share: float | Float[Array, ""] = 0.9
 ) -> Float[Array, "*batch"]:
     """Radius in pixels of the circle about a landmark that holds its true place with a given probability.
 
@@ -27,6 +28,9 @@ def certain_radius(
     probability, above 0 and below 1. The Gaussian's mass beyond a circle is a mean over directions, and the
     radius is found by bisection. It is NaN where the covariance is.
     """
+    covariance = jnp.asarray(covariance)
+    if not jnp.issubdtype(covariance.dtype, jnp.floating):
+        covariance = covariance.astype(float)
     angles = jnp.pi * (jnp.arange(DIRECTIONS, dtype=covariance.dtype) + 0.5) / DIRECTIONS
     angles = angles.reshape((1,) * (covariance.ndim - 2) + (DIRECTIONS,))
     cos, sin = jnp.cos(angles), jnp.sin(angles)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import jax
 import numpy as np
 import pytest
 from engine import synthetic_config, synthetic_model
 
-from jaxclnf import FitConfig, fit, fit_batch, fit_faces, fit_from, load_model
+from jaxclnf import FitConfig, fit, fit_batch, fit_faces, fit_from, fit_settings, load_model
 from jaxclnf.fitting.arguments import (
     check_brightness,
     check_images,
@@ -59,6 +61,21 @@ def test_what_the_tests_own_checks_of_annotations_would_refuse() -> None:
     for images in (IMAGE, np.stack([IMAGE] * 3)):
         with pytest.raises(ValueError, match=r"expected images \(n, .*; got images .* params.scale \(\)"):
             check_one_start_an_image(images, PARAMS)
+
+
+def test_images_and_boxes_may_be_lists_of_arrays() -> None:
+    model, config = synthetic_model(np.float32), synthetic_config()
+    expected = jax.eval_shape(fit_batch, model, IMAGE[None], BOX[None], config)
+    assert jax.eval_shape(fit_batch, model, [IMAGE], [BOX], config) == expected
+    with pytest.raises(ValueError, match=r"of one shape; got \(40, 50\), \(9, 50\); fit_faces takes"):
+        fit_batch(model, [IMAGE, IMAGE[:9]], [BOX, BOX], config)
+
+
+def test_fits_under_many_settings_take_those_of_the_model() -> None:
+    changes = {"tolerance": np.array([0.1, 0.2], np.float32)}
+    model = replace(synthetic_model(np.float32), settings=synthetic_config())
+    found = jax.eval_shape(fit_settings, model, IMAGE[None], BOX[None], None, changes)
+    assert found.iterations.shape == (2, 1, 2, 2)
 
 
 def test_grey_from_0_to_1_is_refused_and_dark_grey_is_not() -> None:

@@ -145,3 +145,11 @@ def test_params_near_a_rotation_have_a_reverse_derivative() -> None:
         for i in ((0, 0), (5, 1), (11, 0)):
             ahead, behind = (scale(target.at[i].add(sign * 1e-5)) for sign in (1, -1))
             np.testing.assert_allclose(found[i], (ahead - behind) / 2e-5, rtol=1e-5, atol=1e-9)
+
+
+def test_landmarks_of_many_faces_are_those_of_each() -> None:
+    model, boxes = synthetic_model(np.float32), jnp.array([[10.0, 20, 80, 90], [5, 0, 60, 70]])
+    params = from_box(model.pdm, boxes, jnp.zeros((2, 3)))
+    square = jax.tree.map(lambda a: a[None], params)
+    one_by_one = [landmarks(model, jax.tree.map(lambda a, i=i: a[i], params)) for i in range(2)]
+    np.testing.assert_allclose(landmarks(model, square), np.stack(one_by_one)[None], rtol=1e-6)

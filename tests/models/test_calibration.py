@@ -57,6 +57,12 @@ def test_confidences_are_a_logistic_curve(model: Model) -> None:
     np.testing.assert_allclose(confidences(model, one, config), 1 / (1 + np.exp(-1)), atol=1e-12)
 
 
+def test_confidences_have_the_axes_of_the_fits(model: Model) -> None:
+    fits = results(model, [-3.0, -2.5, -2.0, -1.5], [Status.OK, Status.NOT_FINITE, Status.OK, Status.OK])
+    square = jax.tree.map(lambda a: np.reshape(a, (2, 2, *a.shape[1:])), fits)
+    np.testing.assert_array_equal(confidences(model, square), confidences(model, fits).reshape(2, 2))
+
+
 def test_without_settings_they_are_of_the_model_s_own(model: Model) -> None:
     fits = results(model, [-1.0, -2.0], [Status.OK, Status.OK])
     own = jaxclnf.confidences(model, fits)

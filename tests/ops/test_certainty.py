@@ -32,6 +32,12 @@ def test_the_circle_holds_its_share_of_draws(ratio: float) -> None:
     assert (np.linalg.norm(draws, axis=1) <= radius).mean() == pytest.approx(0.9, abs=0.003)
 
 
+def test_whole_numbers_are_covariances_too() -> None:
+    of_floats = certain_radius(4 * jnp.eye(2))
+    for covariance in (4 * jnp.eye(2, dtype=jnp.int32), np.diag([4, 4])):
+        np.testing.assert_array_equal(certain_radius(covariance), of_floats)
+
+
 def test_what_is_not_known_has_no_radius() -> None:
     covariance = jnp.stack([jnp.eye(2), jnp.full((2, 2), jnp.nan)])
     assert np.isfinite(certain_radius(covariance)).tolist() == [True, False]

@@ -54,7 +54,7 @@ class FitAsked(NamedTuple):
 
     def settled(self, of_video: bool = False) -> Settled:
         """Open the model and settle what fits the faces of photos, or of a video."""
-        from jaxclnf.fitting.arguments import check_settings
+        from jaxclnf.fitting.arguments import check_config
 
         model, several = choices.use_model(self.model), self.multi_view
         if of_video:  # OpenFace 2 tries all its starts wherever its detector finds a face in a video
@@ -62,7 +62,7 @@ class FitAsked(NamedTuple):
 
             several = several or self.preset == Preset.openface2 or has_cen(model)
         config = choices.asked_config(self.preset, several, self.parts, self.settings, model, self.gaze)
-        check_settings(model, config)
+        check_config(model, config)
         judge = choices.validator(self.validator, model, self.model)
         return Settled(model, config, judge, choices.openface_tables(self.openface_columns, model, config))
 

@@ -92,7 +92,7 @@ def in_one_array(rows) -> Array:
 def in_one_dtype(model: Model, config: FitConfig | None) -> tuple[Model, FitConfig]:
     """Convert model and settings, by default its own, to the precision of its mean shape."""
     config, dtype = model.settings if config is None else config, model.pdm.mean.dtype
-    check_settings(model, config)
+    check_config(model, config)
 
     def converted(a):
         number = jnp.issubdtype(a.dtype, jnp.number)
@@ -101,7 +101,7 @@ def in_one_dtype(model: Model, config: FitConfig | None) -> tuple[Model, FitConf
     return jax.tree.map(converted, model), jax.tree.map(lambda a: jnp.asarray(a, dtype), config)
 
 
-def check_settings(model: Model, config: FitConfig) -> None:
+def check_config(model: Model, config: FitConfig) -> None:
     """Raise ValueError for settings of another number of landmarks or modes, or for other experts."""
     for name, n in (("landmark_weights", model.pdm.n_points), ("mode_stiffness", model.pdm.n_modes)):
         if np.size(getattr(config, name)) not in (1, n):

@@ -47,6 +47,7 @@ def landmarks(model, params: FaceParams) -> Float[Array, "*batch n_points 2"]:
     return shape_2d(model.pdm, params)
 
 
+@in_full_precision
 def params_from_box(pdm: PDM, box: Float[Array, "4"], rotation: Float[Array, "3"]) -> FaceParams:
     """Fill ``box`` (x, y, width, height) with the mean face, turned by ``rotation`` (Euler, radians).
 
@@ -61,6 +62,7 @@ def params_from_box(pdm: PDM, box: Float[Array, "4"], rotation: Float[Array, "3"
     return FaceParams(scale=scale, rotation=rotation, translation=translation, shape=shape)
 
 
+@in_full_precision
 def box_from_params(pdm: PDM, params: FaceParams) -> Float[Array, "4"]:
     """Compute the tight box x, y, width, height of a face's landmarks."""
     points = shape_2d(pdm, params)
@@ -68,6 +70,7 @@ def box_from_params(pdm: PDM, params: FaceParams) -> Float[Array, "4"]:
     return jnp.concatenate([low, points.max(0) - low])
 
 
+@in_full_precision
 def params_from_landmarks(
     pdm: PDM,
     landmarks_img: Float[Array, "n_points 2"],
@@ -109,6 +112,7 @@ def params_from_landmarks(
     return params
 
 
+@in_full_precision
 def params_near(
     pdm: PDM,
     landmarks_img: Float[Array, "n_points 2"],

@@ -6,13 +6,20 @@ large looks like one twice as near.
 
 from __future__ import annotations
 
+from typing import TypeVar
+
+import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
+from jaxclnf.fitting.face_params import in_full_precision
 from jaxclnf.ops.camera import project, resect
 from jaxclnf.ops.rotation import euler_to_matrix, matrix_to_euler
 from jaxclnf.ops.shape import shape_2d, shape_3d
 from jaxclnf.types import PDM, Camera, FaceParams, HeadPose
+
+Tree = TypeVar("Tree")
 
 
 def weak_head_pose(params: FaceParams, camera: Camera) -> HeadPose:
@@ -27,11 +34,13 @@ def weak_head_pose(params: FaceParams, camera: Camera) -> HeadPose:
     return HeadPose(translation=jnp.stack([x, y, depth]), rotation=params.rotation)
 
 
+@in_full_precision
 def head_pose(pdm: PDM, params: FaceParams, camera: Camera) -> HeadPose:
     """Compute the pose under full perspective, by fitting the face's 3D shape to its landmarks.
 
-    One face; ``vmap`` for more. Source: OpenFace's `GetPose`.
+    One face; ``vmap`` for more. Computed in the precision of the model. Source: OpenFace's `GetPose`.
     """
+    pdm, params, camera = _as((pdm, params, camera), pdm.mean.dtype)
     start = weak_head_pose(params, camera)
     rotation, translation = resect(
         shape_3d(pdm, params.shape),
@@ -43,11 +52,13 @@ def head_pose(pdm: PDM, params: FaceParams, camera: Camera) -> HeadPose:
     return HeadPose(translation=translation, rotation=matrix_to_euler(rotation))
 
 
+@in_full_precision
 def landmarks_camera(pdm: PDM, params: FaceParams, camera: Camera) -> Float[Array, "n_points 3"]:
     """Place the landmarks in camera coordinates (millimetres): on their rays, at the depth of the shape.
 
     Source: OpenFace's `CLNF::GetShape`.
     """
+    pdm, params, camera = _as((pdm, params, camera), pdm.mean.dtype)
     turned = shape_3d(pdm, params.shape) @ euler_to_matrix(params.rotation).T
     depth = camera.fx / params.scale + turned[:, 2]
     x, y = shape_2d(pdm, params).T
@@ -56,11 +67,18 @@ def landmarks_camera(pdm: PDM, params: FaceParams, camera: Camera) -> Float[Arra
     )
 
 
+@in_full_precision
 def axes_image(pose: HeadPose, camera: Camera, length: float = 60.0) -> Float[Array, "4 2"]:
     """Project the head's origin and the tips of its axes, ``length`` millimetres long, to pixels.
 
     x points to the photo's right, y down, z out of the face, towards the camera of a frontal face.
     """
+    pose, camera = _as((pose, camera), jnp.result_type(pose.rotation))
     tips = length * jnp.array([[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, -1]], pose.rotation.dtype)
     in_camera = tips @ euler_to_matrix(pose.rotation).T + pose.translation[None]
     return project(in_camera, camera.intrinsics)
+
+
+def _as(tree: Tree, dtype: DTypeLike) -> Tree:
+    """Convert all arrays of a tree to one precision."""
+    return jax.tree.map(lambda a: jnp.asarray(a, dtype), tree)

@@ -12,11 +12,11 @@ from engine import synthetic_config, synthetic_model
 from jaxclnf import FitConfig, fit, fit_batch, fit_faces, fit_from, fit_settings, load_model
 from jaxclnf.fitting.arguments import (
     check_brightness,
+    check_config,
     check_images,
     check_kinds,
     check_one_start_an_image,
     check_params,
-    check_settings,
 )
 from jaxclnf.types import FaceParams
 
@@ -104,14 +104,14 @@ def test_parameters_of_another_model() -> None:
 
 def test_windows_are_for_patch_experts_and_none_is_for_networks() -> None:
     model = load_model()
-    check_settings(model, model.settings)
-    check_settings(model, FitConfig().changed(windows=(9,)))  # on the patch experts alone
-    check_settings(synthetic_model(np.float32), FitConfig())
+    check_config(model, model.settings)
+    check_config(model, FitConfig().changed(windows=(9,)))  # on the patch experts alone
+    check_config(synthetic_model(np.float32), FitConfig())
     for config in (FitConfig(), FitConfig.best(), FitConfig.openface()):
         with pytest.raises(ValueError, match=r"stage 1 has window \d+ .* a network: .* take model.settings"):
-            check_settings(model, config)
+            check_config(model, config)
     with pytest.raises(ValueError, match="stage 0 has window None on scale 0, where .* patch experts"):
-        check_settings(model, model.settings.changed(scales=(0, 0)))
+        check_config(model, model.settings.changed(scales=(0, 0)))
 
 
 def test_what_is_no_fault_of_an_argument_stays_what_it_is() -> None:

@@ -7,8 +7,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from engine import synthetic_model
 from shared_data import golden
 
+from jaxclnf.fitting.face_params import landmarks, params_from_box, params_from_landmarks
 from jaxclnf.fitting.headpose import axes_image, head_pose, landmarks_camera, weak_head_pose
 from jaxclnf.ops.rotation import euler_to_matrix
 from jaxclnf.types import PDM, Camera, FaceParams
@@ -69,6 +71,26 @@ class TestOpenFace:
         pdm = main_pdm(dtype)
         found = over_frames(lambda p: landmarks_camera(pdm, p, camera), params)
         np.testing.assert_allclose(found, arrays["shape3d_camera"].transpose(0, 2, 1), atol=tolerance)
+
+
+def test_every_matrix_product_is_in_full_precision_and_in_that_of_the_model() -> None:
+    model, camera = synthetic_model(np.float32), Camera.default(200, 160)
+    face = FaceParams(jnp.float32(1), jnp.zeros(3), jnp.array([100.0, 80]), jnp.zeros(4))
+    box, points = jnp.array([60.0, 40, 80, 80]), landmarks(model, face)
+    for function, given in (
+        (head_pose, (model.pdm, face, camera)),
+        (landmarks_camera, (model.pdm, face, camera)),
+        (lambda face, camera: axes_image(weak_head_pose(face, camera), camera), (face, camera)),
+        (params_from_box, (model.pdm, box, jnp.zeros(3))),
+        (params_from_landmarks, (model.pdm, points)),
+    ):
+        lowered = jax.jit(function).lower(*given).as_text()
+        products = [line for line in lowered.splitlines() if "stablehlo.dot_general" in line]
+        assert products and all("[HIGHEST, HIGHEST]" in line for line in products)
+    with jax.enable_x64(True):
+        precise = jax.tree.map(lambda a: np.asarray(a, np.float64), model.pdm)
+        assert jax.eval_shape(head_pose, precise, face, camera).rotation.dtype == np.float64
+        assert jax.eval_shape(landmarks_camera, precise, face, camera).dtype == np.float64
 
 
 def test_axes_of_a_frontal_face() -> None:

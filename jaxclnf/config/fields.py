@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import MISSING, dataclass, field, fields
-from numbers import Integral
+from numbers import Integral, Real
 from typing import Any, NamedTuple, dataclass_transform
 
 import jax
 import numpy as np
+from jax.core import Tracer
 
 
 class Rule(NamedTuple):
@@ -45,7 +46,7 @@ def whole_or_none(least: int, most: int = MOST) -> Rule:
 
 def one_of(*choices: str) -> Rule:
     """Allow some words."""
-    return Rule(f"one of {', '.join(choices)}", lambda value: value in choices)
+    return Rule(f"one of {', '.join(choices)}", lambda value: isinstance(value, str) and value in choices)
 
 
 def numbers(
@@ -55,12 +56,22 @@ def numbers(
 
     def fine(value: Any) -> bool:
         try:
-            array = np.asarray(value, np.float64)
+            given = np.asarray(value)
+            if not _are_numbers(given):
+                return False
+            array = np.asarray(given, np.float64)
         except (TypeError, ValueError):
             return False
         return bool(np.isfinite(array).all() and (array >= least).all() and allows(array))
 
     return Rule(expected, fine)
+
+
+def _are_numbers(array: np.ndarray) -> bool:
+    """Tell numbers from words and truth values, which NumPy would convert to some."""
+    if array.dtype == object:  # as whole numbers beyond 64 bits have it
+        return all(isinstance(each, Real) and not isinstance(each, bool | np.bool_) for each in array.flat)
+    return array.dtype.kind in "iufV"  # V: bfloat16
 
 
 FLAG = Rule("True or False", lambda value: isinstance(value, bool | np.bool_))
@@ -119,12 +130,19 @@ class Settings:
     def __post_init__(self) -> None:
         for f in fields(self):  # pyright: ignore[reportArgumentType]
             value, rule = getattr(self, f.name), f.metadata.get("rule")
-            if rule is None or isinstance(value, jax.Array):
+            if rule is None:
                 continue
+            static = bool(f.metadata.get("static"))
+            if isinstance(value, Tracer):
+                if static:
+                    raise ValueError(f"{f.name} = {value!r:.60}, expected a value that is not traced")
+                continue
+            value = _as_static(value) if static else value
             if not rule.allows(value):
                 raise ValueError(f"{f.name} = {_plain(value)!r:.200}, expected {rule.expected}")
-            if not f.metadata.get("static") and not isinstance(value, np.ndarray | np.generic):
-                object.__setattr__(self, f.name, np.asarray(value, np.float32)[()])
+            if not static and not isinstance(value, np.ndarray | np.generic | jax.Array):
+                value = np.asarray(value, np.float32)[()]
+            object.__setattr__(self, f.name, value)
 
     def __eq__(self, other: object) -> bool:
         if type(self) is not type(other) or jax.tree.structure(self) != jax.tree.structure(other):
@@ -135,5 +153,11 @@ class Settings:
     __hash__ = None  # type: ignore[assignment]
 
 
+def _as_static(value: Any) -> Any:
+    """Convert an array of one value to that of Python, which has a hash."""
+    is_array = isinstance(value, np.ndarray | np.generic | jax.Array)
+    return value.item() if is_array and value.ndim == 0 else value
+
+
 def _plain(value: Any) -> Any:
-    return value.tolist() if isinstance(value, np.ndarray | np.generic) else value
+    return value.tolist() if isinstance(value, np.ndarray | np.generic | jax.Array) else value

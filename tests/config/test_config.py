@@ -67,6 +67,26 @@ def test_settings_are_tested_where_they_are_made_too() -> None:
         replace(FitConfig().stages[0], sigma=-1)
 
 
+@pytest.mark.parametrize("wrong", ["2", True, np.True_, ["1"], None, 1j, jnp.float32(-1), jnp.nan, {}])
+def test_words_and_truth_values_are_no_numbers_and_arrays_are_tested(wrong) -> None:
+    for name in ("temperature", "tolerance", "landmark_weights"):
+        with pytest.raises(ValueError, match=f"{name} = .*, expected a finite number"):
+            FitConfig(**{name: wrong})
+
+
+def test_static_settings_become_pythons_own_values() -> None:
+    for nine in (jnp.int32(9), np.array(9), np.int64(9)):
+        stage = Stage(window=nine, scale=0)  # pyright: ignore[reportArgumentType]
+        assert type(stage.window) is int and hash(jax.tree.structure(stage)) is not None
+    assert type(FitConfig(temperature=jnp.float32(0.5)).temperature) is float  # pyright: ignore
+    for wrong in (jnp.int32(0), jnp.float32(9), jnp.arange(1, 3), np.array([9])):
+        with pytest.raises(ValueError, match="window = .*, expected a whole number"):
+            Stage(window=wrong, scale=0)  # pyright: ignore[reportArgumentType]
+    with pytest.raises(ValueError, match="resolution = .*, expected a value that is not traced"):
+        jax.eval_shape(lambda r: FitConfig().changed(resolution=r), 1.0)
+    assert FitConfig(tolerance=10**30).tolerance == np.float32(1e30)
+
+
 def test_jax_rebuilds_settings_with_whatever_it_likes() -> None:
     axes = jax.tree.map(lambda a: None, FitConfig())
     assert axes.tolerance is None and axes.stages[0].window == 11

@@ -5,8 +5,8 @@ file), ``status`` (how the fit ended, in words) and ``log_likelihood``. What is 
 was found, is NaN.
 
 Landmarks, pose and parameters are NaN, too, where a fit failed, and in videos where ``success`` is 0; a fit
-that came to its end has them, however low its confidence is. ``status``, ``confidence`` and
-``log_likelihood`` then say what became of the face.
+that came to its end has them, however low its confidence is. ``status`` and ``confidence`` then say what
+became of the face, and ``log_likelihood`` of one that was lost; of a fit that failed it is NaN.
 """
 
 from __future__ import annotations
@@ -165,9 +165,10 @@ def _visible(result: FitResult) -> Float[np.ndarray, " n_points"]:
 
 
 def _own(source: str, found: MeasuredFace, success: bool) -> list[str]:
-    lost = usable(int(found.result.status)) and not success
-    status = LOST if lost else STATUS_WORDS[Status(int(found.result.status))]
-    return [path_cell(source), status, _number(float(found.result.log_likelihood))]
+    ended = usable(int(found.result.status))
+    status = LOST if ended and not success else STATUS_WORDS[Status(int(found.result.status))]
+    likelihood = float(found.result.log_likelihood) if ended else math.nan
+    return [path_cell(source), status, _number(likelihood)]
 
 
 def _numbers(values: np.ndarray) -> list[str]:

@@ -114,7 +114,7 @@ class FitResult:
                 "face": np.arange(len(status)),
                 **dict(zip(names, values, strict=True)),
                 "status": pl.Series([STATUS_WORDS[Status(s)] for s in status], dtype=pl.String),
-                "log_likelihood": np.atleast_1d(np.asarray(self.log_likelihood, np.float64)),
+                "log_likelihood": np.where(trusted, np.asarray(self.log_likelihood, np.float64), np.nan),
             }
         )
 

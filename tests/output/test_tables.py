@@ -124,7 +124,7 @@ def test_a_fit_that_came_to_nothing_has_no_numbers() -> None:
     names = columns(N_POINTS, N_MODES)
     values = read(names, photo_row("a.jpg", 0, found(Status.BOX_OUTSIDE)))
     assert values["status"] == "box outside the photo"
-    assert all(np.isnan(values[name]) for name in names[2:-3])
+    assert all(np.isnan(values[name]) for name in (*names[2:-3], "log_likelihood"))
     assert [usable(s) for s in Status] == [True, True] + [False] * (len(Status) - 2)
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import io
 from collections import defaultdict
-from typing import Any
 
 import numpy as np
 
 from jaxclnf.output.draw import colour_of
+from jaxclnf.output.report.long_lines import DrawnLine, drawn_line
 from jaxclnf.output.report.page import Face
 from jaxclnf.output.report.rows import LOOKS, ROTATIONS, Row
 from jaxclnf.output.tables import NO_FACE
@@ -16,7 +16,6 @@ from jaxclnf.output.tables import NO_FACE
 SPAN = (0.07, 0.99)
 """Of the drawing's width, where its times begin and end."""
 
-MOST_POINTS = 1500  # of a line
 _HEIGHT = 1.7  # inches of a panel
 _STYLES = ("-", "--", ":")
 
@@ -44,15 +43,23 @@ def course(rows: list[Row], start: float, end: float) -> str:
     panels[-1].set(xlabel="seconds")
     if looks:
         panels[3].set(ylabel="gaze, degrees")
+    lines = [(0, "confidence", 1.0, "-"), (2, "pose_Tz", 1.0, "-")]
+    lines += [(1, name, 180 / np.pi, style) for name, style in zip(ROTATIONS, _STYLES, strict=True)]
+    lines += [(3, name, 180 / np.pi, style) for name, style in zip(LOOKS, _STYLES, strict=False) if looks]
+    seen = _seen(rows)
     for face in faces_in(rows):
-        seen = _thinned(_seen(rows, face.number))
-        time = [row["timestamp"] for row in seen]
-        lines = [(0, "confidence", 1.0, "-"), (2, "pose_Tz", 1.0, "-")]
-        lines += [(1, name, 180 / np.pi, style) for name, style in zip(ROTATIONS, _STYLES, strict=True)]
-        lines += [(3, name, 180 / np.pi, style) for name, style in zip(LOOKS, _STYLES, strict=False) if looks]
         for panel, name, unit, style in lines:
-            values = [unit * row[name] for row in seen]
-            (line,) = panels[panel].plot(time, values, style, color=face.colour, linewidth=1.2)
+            points = _line(seen.get(face.number, []), name, unit, end - start)
+            (line,) = panels[panel].plot(
+                points.times,
+                points.values,
+                style,
+                color=face.colour,
+                linewidth=1.2,
+                marker=".",
+                markersize=3,
+                markevery=points.marked,
+            )
             line.set_gid(f"line-{face.number}-{name}")
     for panel in panels:
         panel.grid(alpha=0.3)
@@ -67,19 +74,17 @@ def _shade(face: int) -> tuple[int, ...]:
     return tuple(round(0.75 * c) for c in colour_of(face))
 
 
-def _seen(rows: list[Row], face: int) -> list[Row]:
-    """Select the rows in which a face was seen; a row of NaNs breaks the line where it was gone."""
-    gap: dict[str, Any] = defaultdict(lambda: np.nan)
-    seen: list[Row] = []
+def _seen(rows: list[Row]) -> dict[int, list[Row]]:
+    """Select the rows in which each face was seen."""
+    seen: dict[int, list[Row]] = defaultdict(list)
     for row in rows:
-        if row["face_id"] == face and row["success"]:
-            if seen and row["frame"] > seen[-1]["frame"] + 1:
-                seen.append(gap)
-            seen.append(row)
+        if row["success"]:
+            seen[row["face_id"]].append(row)
     return seen
 
 
-def _thinned(seen: list[Row]) -> list[Row]:
-    """Thin out the rows of a long course; rows that break its line stay."""
-    step = -(-len(seen) // MOST_POINTS)
-    return [row for i, row in enumerate(seen) if i % step == 0 or "frame" not in row]
+def _line(seen: list[Row], name: str, unit: float, span: float) -> DrawnLine:
+    """Choose the points that are drawn of a number of a face; its line breaks where the face was gone."""
+    times, values = (np.array([row[key] for row in seen], float) for key in ("timestamp", name))
+    frames = np.array([row["frame"] for row in seen], int)
+    return drawn_line(times, unit * values, np.diff(frames, prepend=frames[:1]) > 1, span)

@@ -44,7 +44,7 @@ def landmarks(model, params: FaceParams) -> Float[Array, "*batch n_points 2"]:
     """Compute the landmarks of the parameters of one face or of many, in image pixels."""
     if jnp.ndim(params.scale):
         return jax.vmap(partial(landmarks, model))(params)
-    return shape_2d(model.pdm, params)
+    return shape_2d(model.pdm, jax.tree.map(jnp.asarray, params))
 
 
 @in_full_precision

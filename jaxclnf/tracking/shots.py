@@ -1,4 +1,4 @@
-"""Cuts of a film, after which the frames show something else."""
+"""Cuts of a film, after which the frames show something else, in any light and after any motion."""
 
 from __future__ import annotations
 
@@ -8,22 +8,44 @@ from jaxtyping import Float, UInt8
 
 _SIZE = 32, 24
 _ENOUGH = 96  # pixels of a frame's shorter side
-_ALIKE = 0.5  # correlation of two frames, and ...
-_APART = 20.0  # ... mean difference of their grey levels, beyond which a cut lies between them
+_MOVES = 6, 4  # pixels of a sketch that its middle part may move between two frames of a shot
+_ALIKE = 0.75  # correlation of two frames where that part fits best, and ...
+_APART = 0.38  # ... difference of the frames, in their contrasts, beyond which a cut lies between them
+_FLAT = 1.0  # grey levels of a sketch's contrast below which it shows nothing
 
 Sketch = Float[np.ndarray, "24 32"]
 
 
 def sketch(frame: UInt8[np.ndarray, "height width"]) -> Sketch:
-    """Shrink a frame so far that only a cut, and no motion, changes it much."""
+    """Shrink a frame so far that motion within a shot changes it little, but for its place."""
     step = max(min(frame.shape) // _ENOUGH, 1)  # pixels between are left out: this is done for every frame
     return cv2.resize(frame[::step, ::step], _SIZE, interpolation=cv2.INTER_AREA).astype(np.float32)
 
 
 def is_cut(before: Sketch, after: Sketch) -> bool:
-    """Tell whether two consecutive frames are from different shots."""
-    if np.abs(before - after).mean() < _APART:
-        return False
-    a, b = before - before.mean(), after - after.mean()
-    norm = float(np.linalg.norm(a) * np.linalg.norm(b))
-    return norm == 0 or float(np.sum(a * b)) / norm < _ALIKE
+    """Tell whether two consecutive frames are from different shots: they differ, even if one is moved.
+
+    On photos as shots 98 % of cuts are noticed, also in a fifth of the light, and no pan of up to half of the
+    eye distance a frame is taken for one (tests/tracking/test_shots.py).
+    """
+    flat = [_is_flat(part) for part in (before, after)]
+    if any(flat):
+        return not all(flat)
+    return _difference(before, after) > _APART and max(_fit(before, after), _fit(after, before)) < _ALIKE
+
+
+def _is_flat(part: Float[np.ndarray, "height width"]) -> bool:
+    return float(part.std()) < _FLAT
+
+
+def _difference(a: Sketch, b: Sketch) -> float:
+    """Measure the mean difference of two sketches brought to one brightness, in units of their contrasts."""
+    a, b = (sketch / sketch.mean() for sketch in (a, b))
+    return float(np.abs(a - b).mean() / (a.std() + b.std()))
+
+
+def _fit(a: Sketch, b: Sketch) -> float:
+    """Correlate the middle part of a sketch with the place in the other where it fits best."""
+    x, y = _MOVES
+    part = a[y:-y, x:-x]
+    return 0.0 if _is_flat(part) else float(cv2.matchTemplate(b, part, cv2.TM_CCOEFF_NORMED).max())

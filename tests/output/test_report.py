@@ -1,14 +1,12 @@
 from __future__ import annotations
 
-import json
 import re
-import shutil
-import subprocess
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from browser import in_browser, probed
 
 from jaxclnf.media.inputs import Failure
 from jaxclnf.media.video_sources import VideoFile
@@ -52,19 +50,6 @@ def write_video(folder: Path) -> Path:
     return folder / "report.html"
 
 
-def chromium() -> str:
-    program = shutil.which("chromium") or shutil.which("chromium-browser")
-    if program is None:
-        pytest.skip("needs Chromium, which is not installed")
-    return program
-
-
-def in_browser(page: Path, *options: str) -> str:
-    command = [chromium(), "--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=4000"]
-    command += [f"--user-data-dir={page.parent / 'profile'}", *options, page.as_uri()]
-    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=90).stdout
-
-
 @pytest.mark.releases
 def test_the_page_needs_nothing_but_itself(tmp_path: Path) -> None:
     for write in (write_photos, write_video):
@@ -88,20 +73,16 @@ def test_a_run_without_pictures_or_tables_has_a_page(tmp_path: Path) -> None:
 
 def test_in_a_browser_the_least_sure_come_first_and_buttons_sort(tmp_path: Path) -> None:
     page = write_photos(tmp_path)
-    text = page.read_text(encoding="utf-8")
-    probe = """<script>addEventListener("load", () => {
-      const order = () => [...document.querySelectorAll(".card")].map(c => +c.dataset.confidence);
-      const seen = {first: order()};
-      document.querySelectorAll("button")[1].click(); seen.second = order();
-      document.querySelectorAll("button")[2].click(); seen.third = order();
-      const filter = document.getElementById("filter");
-      filter.value = "MIDD"; filter.dispatchEvent(new Event("input"));
-      seen.shown = [...document.querySelectorAll(".card")].filter(c => c.offsetParent).length;
-      seen.width = document.querySelector("img").naturalWidth;
-      document.body.innerHTML = "<pre id=seen>" + JSON.stringify(seen) + "</pre>";
-    })</script></body>"""
-    page.write_text(text.replace("</body>", probe), encoding="utf-8")
-    seen = json.loads(re.findall(r'<pre id="seen">(.*?)</pre>', in_browser(page, "--dump-dom"))[0])
+    seen = probed(
+        page,
+        """const order = () => [...document.querySelectorAll(".card")].map(c => +c.dataset.confidence);
+        const press = i => document.querySelectorAll("button")[i].click();
+        seen.first = order(); press(1); seen.second = order(); press(2); seen.third = order();
+        const filter = document.getElementById("filter");
+        filter.value = "MIDD"; filter.dispatchEvent(new Event("input"));
+        seen.shown = [...document.querySelectorAll(".card")].filter(c => c.offsetParent).length;
+        seen.width = document.querySelector("img").naturalWidth;""",
+    )
     assert seen["first"] == [0.2, 0.6, 0.9]
     assert seen["second"] == [0.9, 0.6, 0.2]
     assert seen["third"] == [0.9, 0.2, 0.6]
@@ -118,19 +99,6 @@ def test_in_a_browser_the_page_of_a_video_shows_its_course(tmp_path: Path) -> No
     assert len(np.unique(plots.reshape(-1, 3), axis=0)) > 50
     assert len(np.unique(strip.reshape(-1, 3), axis=0)) > 20
     assert 'class="card bad"' in page.read_text(encoding="utf-8")
-
-
-def probed(page: Path, script: str) -> dict:
-    """What a script, run on the page, has put into ``seen``."""
-    text = page.read_text(encoding="utf-8")
-    probe = f"""<script>addEventListener("load", async () => {{
-      const seen = {{}}; {script}
-      document.body.innerHTML = "<pre id=seen>" + JSON.stringify(seen) + "</pre>";
-    }})</script></body>"""
-    page.write_text(text.replace("</body>", probe), encoding="utf-8")
-    # The browser's virtual time does not wait for a picture to be decoded, and may run out before.
-    looks = (re.findall(r'<pre id="seen">(.*?)</pre>', in_browser(page, "--dump-dom")) for _ in range(8))
-    return json.loads(next(filter(None, looks))[0])
 
 
 def test_in_a_browser_a_picture_opens_in_full_size_with_its_numbers(tmp_path: Path) -> None:

@@ -105,9 +105,13 @@ for (const course of document.querySelectorAll(".course")) {
   film.addEventListener("timeupdate", () => {
     if (shown && shown.closest(".course") === course) mark(course, film.currentTime + start);
   });
-  for (const face of course.querySelectorAll(".legend button")) face.addEventListener("click", () => {
-    const on = face.getAttribute("aria-pressed") === "false";
+  const faces = [...course.querySelectorAll(".legend button")];
+  function see(face, on) {
     face.setAttribute("aria-pressed", on);
     for (const line of plot.querySelectorAll(`[id^="line-${face.dataset.face}-"]`)) line.style.display = on ? "" : "none";
-  });
+  }
+  for (const face of faces)
+    face.addEventListener("click", () => see(face, face.getAttribute("aria-pressed") === "false"));
+  for (const all of course.querySelectorAll(".all"))
+    all.addEventListener("click", () => faces.forEach(face => see(face, all.dataset.on === "true")));
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from jaxclnf.commands import choices
+from jaxclnf.commands import choices, common
 from jaxclnf.commands.options import Preset
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class FitAsked(NamedTuple):
 
     def settled(self, of_video: bool = False) -> Settled:
         """Open the model and settle what fits the faces of photos, or of a video."""
-        from jaxclnf.fitting.arguments import check_config
+        from jaxclnf.fitting.arguments import check_config, windows_on_networks
 
         model, several = choices.use_model(self.model), self.multi_view
         if of_video:  # OpenFace 2 tries all its starts wherever its detector finds a face in a video
@@ -63,6 +63,11 @@ class FitAsked(NamedTuple):
             several = several or self.preset == Preset.openface2 or has_cen(model)
         config = choices.asked_config(self.preset, several, self.parts, self.settings, model, self.gaze)
         check_config(model, config)
+        if windows_on_networks(model, config):
+            common.warn(
+                "these settings are for models of patch experts: this model's networks look at whole "
+                "faces, not in windows, and its own settings (--preset default) fit better"
+            )
         judge = choices.validator(self.validator, model, self.model)
         return Settled(model, config, judge, choices.openface_tables(self.openface_columns, model, config))
 

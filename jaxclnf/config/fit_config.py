@@ -26,8 +26,8 @@ class FitConfig(Presets):
 
     Changing a static setting compiles anew; changing any other does not. The default is the best that
     experiments/20_settings found for OpenFace's general model at no more than three times the cost of
-    OpenFace's own default. A fit without settings takes those of its model; models with networks, as the one
-    that ships, have no others to start from than ``model.settings``.
+    OpenFace's own default. A fit without settings takes those of its model, which fit best
+    where it has networks, as the one that ships.
     """
 
     # settings of the parts (inner face, eyes) to fit after the whole, by name; a model may lack some

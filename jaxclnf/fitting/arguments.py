@@ -115,13 +115,16 @@ def check_config(model: Model, config: FitConfig) -> None:
 
 
 def _check_windows(model: Model, config: FitConfig) -> None:
-    """Raise ValueError for a window on a network, which looks at the whole face, and for none on patches."""
+    """Raise ValueError for patch experts without a window; networks look at the whole face and need none."""
     for i, stage in config.stages_on(len(model.experts)):
-        is_network = isinstance(model.experts[stage.scale], ConvExperts)
-        if is_network != (stage.window is None):
-            found = "a network: expected None" if is_network else "patch experts: expected pixels"
+        if stage.window is None and not isinstance(model.experts[stage.scale], ConvExperts):
             raise ValueError(
-                f"stage {i} has window {stage.window} on scale {stage.scale}, where the model has {found}. "
-                "FitConfig() and OpenFace's presets are for models of patch experts; take model.settings, or "
-                "--preset default, best or fast"
+                f"stage {i} has no window, but scale {stage.scale} of the model has patch experts: expected "
+                "the side of their response maps in pixels"
             )
+
+
+def windows_on_networks(model: Model, config: FitConfig) -> bool:
+    """Tell whether settings are for patch experts where the model has networks, which ignore windows."""
+    stages = config.stages_on(len(model.experts))
+    return any(s.window is not None and isinstance(model.experts[s.scale], ConvExperts) for _, s in stages)

@@ -17,6 +17,7 @@ from jaxclnf.fitting.arguments import (
     check_kinds,
     check_one_start_an_image,
     check_params,
+    windows_on_networks,
 )
 from jaxclnf.types import FaceParams
 
@@ -102,15 +103,16 @@ def test_parameters_of_another_model() -> None:
         fit_from(synthetic_model(np.float32), IMAGE, PARAMS, synthetic_config())
 
 
-def test_windows_are_for_patch_experts_and_none_is_for_networks() -> None:
+def test_patch_experts_need_windows_and_networks_do_not() -> None:
     model = load_model()
-    check_config(model, model.settings)
-    check_config(model, FitConfig().changed(windows=(9,)))  # on the patch experts alone
-    check_config(synthetic_model(np.float32), FitConfig())
+    for config in (model.settings, FitConfig().changed(windows=(9,))):  # this on the patch experts alone
+        check_config(model, config)
+        assert not windows_on_networks(model, config)
     for config in (FitConfig(), FitConfig.best(), FitConfig.openface()):
-        with pytest.raises(ValueError, match=r"stage 1 has window \d+ .* a network: .* take model.settings"):
-            check_config(model, config)
-    with pytest.raises(ValueError, match="stage 0 has window None on scale 0, where .* patch experts"):
+        check_config(model, config)
+        assert windows_on_networks(model, config)
+        assert not windows_on_networks(synthetic_model(np.float32), config)
+    with pytest.raises(ValueError, match="stage 0 has no window, but scale 0 of the model has patch experts"):
         check_config(model, model.settings.changed(scales=(0, 0)))
 
 

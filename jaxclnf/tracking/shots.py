@@ -9,7 +9,8 @@ from jaxtyping import Float, UInt8
 _SIZE = 32, 24
 _ENOUGH = 96  # pixels of a frame's shorter side
 _MOVES = 6, 4  # pixels of a sketch that its middle part may move between two frames of a shot
-_ALIKE = 0.75  # correlation of two frames where that part fits best, and ...
+_ZOOMS = 0.9, 0.8  # factors by which a sketch may shrink between them
+_ALIKE = 0.8  # correlation of two frames where that part, or the smaller sketch, fits best, and ...
 _APART = 0.38  # ... difference of the frames, in their contrasts, beyond which a cut lies between them
 _FLAT = 1.0  # grey levels of a sketch's contrast below which it shows nothing
 
@@ -25,8 +26,8 @@ def sketch(frame: UInt8[np.ndarray, "height width"]) -> Sketch:
 def is_cut(before: Sketch, after: Sketch) -> bool:
     """Tell whether two consecutive frames are from different shots: they differ, even if one is moved.
 
-    On photos as shots 98 % of cuts are noticed, also in a fifth of the light, and no pan of up to half of the
-    eye distance a frame is taken for one (tests/tracking/test_shots.py).
+    On photos as shots 98 % of cuts are noticed, also in a sixth of the light; no pan of up to 40 % of the eye
+    distance a frame is taken for one, and no zoom of 30 % (tests/tracking/test_shots.py).
     """
     flat = [_is_flat(part) for part in (before, after)]
     if any(flat):
@@ -45,7 +46,12 @@ def _difference(a: Sketch, b: Sketch) -> float:
 
 
 def _fit(a: Sketch, b: Sketch) -> float:
-    """Correlate the middle part of a sketch with the place in the other where it fits best."""
+    """Correlate a sketch's middle part, and the sketch made smaller, with the other where they fit best."""
     x, y = _MOVES
-    part = a[y:-y, x:-x]
-    return 0.0 if _is_flat(part) else float(cv2.matchTemplate(b, part, cv2.TM_CCOEFF_NORMED).max())
+    smaller = [cv2.resize(a, None, fx=zoom, fy=zoom, interpolation=cv2.INTER_AREA) for zoom in _ZOOMS]
+    return max(_correlation(part, b) for part in (a[y:-y, x:-x], *smaller))
+
+
+def _correlation(part: Float[np.ndarray, "height width"], whole: Sketch) -> float:
+    """Correlate a part with the place in a sketch where it fits best."""
+    return 0.0 if _is_flat(part) else float(cv2.matchTemplate(whole, part, cv2.TM_CCOEFF_NORMED).max())

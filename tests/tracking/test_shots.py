@@ -22,10 +22,12 @@ def portraits() -> list[tuple[np.ndarray, np.ndarray]]:
     return [(to_grey(read_photo(folder / name)), own) for name, own in zip(names, points, strict=True)]
 
 
-def close_up(portrait: tuple[np.ndarray, np.ndarray], moved: float = 0.0, light: float = 1.0) -> np.ndarray:
+def close_up(
+    portrait: tuple[np.ndarray, np.ndarray], moved: float = 0.0, light: float = 1.0, zoom: float = 1.0
+) -> np.ndarray:
     """Film a face so near that its eyes are 180 pixels apart, ``moved`` to the right by pixels."""
     grey, points = portrait
-    scale = EYES / float(np.linalg.norm(points[36] - points[45]))
+    scale = zoom * EYES / float(np.linalg.norm(points[36] - points[45]))
     x, y = points.mean(axis=0)
     to = np.array([[scale, 0, WIDTH / 2 - scale * x + moved], [0, scale, HEIGHT / 2 - scale * y]])
     frame = light * cv2.warpAffine(grey, to, (WIDTH, HEIGHT), borderMode=cv2.BORDER_REFLECT)
@@ -47,6 +49,11 @@ def test_a_fast_pan_of_a_close_up_is_no_cut(portraits, speed: float, light: floa
     for portrait in portraits:
         frames = [close_up(portrait, speed * EYES * i, light) for i in range(-2, 3)]
         assert not any(is_cut(a, b) for a, b in zip(frames, frames[1:], strict=False))
+
+
+@pytest.mark.parametrize("zoom", [0.77, 0.86, 1.16])
+def test_a_fast_zoom_is_no_cut(portraits, zoom: float) -> None:
+    assert not any(is_cut(close_up(portrait), close_up(portrait, zoom=zoom)) for portrait in portraits)
 
 
 @pytest.mark.parametrize("lights", [(0.2, 1.0), (1.0, 0.1)])

@@ -22,7 +22,7 @@ class Expected(NamedTuple):
 
     params: FaceParams
     box: Box  # of its landmarks
-    reduction: float  # of its canvas; it stays from frame to frame, so that landmarks do not tremble
+    reduction: float  # of its canvas; it stays while the size does, so that landmarks do not tremble
 
 
 def usual_reduction(model: Model, config: FitConfig, box: Box, before: float | None = None) -> float:

@@ -16,7 +16,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Float, UInt8
 
 from jaxclnf.tracking.association import UNLIKELY, Box, assigned, distance, landmark_box, middle, overlap
-from jaxclnf.tracking.following import Expected
+from jaxclnf.tracking.following import Expected, usual_reduction
 from jaxclnf.tracking.fresh_fits import Fresh, fresh_fits
 from jaxclnf.tracking.reappearance import places_again, with_latest
 from jaxclnf.tracking.shots import Sketch, is_cut, sketch
@@ -93,9 +93,9 @@ def track_frame(
     of_track = _matches(tracks, detections)
     seen = _followed(model, config, tracks, frame, detections, of_track)
     seen = _without_doubles(tracks, seen)
-    after = [_after(track, found) for track, found in zip(tracks, seen, strict=True)]
+    after = [_after(model, config, track, found) for track, found in zip(tracks, seen, strict=True)]
     for fresh in fresh_fits(model, config, frame, detections, after, of_track):
-        _take_in(fresh, after, seen, of_track, state.next_id)
+        _take_in(model, config, fresh, after, seen, of_track, state.next_id)
     next_id = max([state.next_id, *(track.face_id + 1 for track in after)])
     after = [
         _beside(track, detections[of_track[i]]) if i in of_track else track for i, track in enumerate(after)
@@ -176,7 +176,7 @@ def _unknown(a: ArrayLike) -> ArrayLike:
     return np.full_like(a, np.nan) if np.issubdtype(np.asarray(a).dtype, np.floating) else a
 
 
-def _after(track: Track, found: Tracked, reduction: float | None = None) -> Track:
+def _after(model: Model, config: TrackConfig, track: Track, found: Tracked) -> Track:
     """Update a track after its fit: it is found, or lost for one frame longer."""
     if not found.success:
         return track._replace(lost=track.lost + 1, age=0)
@@ -186,7 +186,7 @@ def _after(track: Track, found: Tracked, reduction: float | None = None) -> Trac
     return track._replace(
         result=found.result,
         box=box,
-        reduction=track.reduction if reduction is None else reduction,
+        reduction=usual_reduction(model, config.fit, box, track.reduction),
         confidence=found.confidence,
         velocity=velocity,
         pace=max(speed, CALMS_DOWN * track.pace),
@@ -215,6 +215,8 @@ def _without_doubles(tracks: list[Track], seen: list[Tracked]) -> list[Tracked]:
 
 
 def _take_in(
+    model: Model,
+    config: TrackConfig,
     fresh: Fresh,
     tracks: list[Track],
     seen: list[Tracked],
@@ -233,7 +235,8 @@ def _take_in(
     else:
         seen[fresh.track] = fresh.found._replace(face_id=tracks[fresh.track].face_id)
         of_track[fresh.track] = fresh.detection
-        tracks[fresh.track] = _after(tracks[fresh.track], seen[fresh.track], fresh.reduction)
+        again = tracks[fresh.track]._replace(reduction=fresh.reduction)
+        tracks[fresh.track] = _after(model, config, again, seen[fresh.track])
 
 
 def _new(number: int, fresh: Fresh, box: Box) -> Track:

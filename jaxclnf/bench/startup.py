@@ -17,6 +17,7 @@ import numpy as np
 
 from jaxclnf.bench.cases import OPENFACE, OURS
 from jaxclnf.bench.timed_faces import BenchFaces
+from jaxclnf.bench.whole_runs import last_words
 from jaxclnf.cache.cache_folder import VARIABLE
 from jaxclnf.models.storage import save_model
 from jaxclnf.types import Model
@@ -119,7 +120,7 @@ def _fresh(arguments: list[str], cache: Path) -> RunProcess:
     done = subprocess.run(arguments, env=environment, capture_output=True, text=True)
     wall, after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
     if done.returncode:
-        raise ValueError(f"a fresh process failed: {(done.stderr.strip() or 'it said nothing')[-300:]}")
+        raise ValueError(f"a fresh process failed: {last_words(done.stderr)}")
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     said = json.loads(done.stdout) if done.stdout.startswith("{") else {}
     return RunProcess(wall, cpu, said)

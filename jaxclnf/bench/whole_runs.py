@@ -46,9 +46,15 @@ def run_tool(name: str, unit: str, n: int, arguments: list[str], start_s: float 
         said = process.stderr.read() if process.stderr else ""
     wall, after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
     if process.returncode:
-        raise ValueError(f"a run of the command line failed: {said.strip()[-300:]}")
+        raise ValueError(f"a run of the command line failed: {last_words(said)}")
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     return WholeRun(name, unit, n, wall, cpu, [mb for mb in memory if mb], start_s)
+
+
+def last_words(said: str) -> str:
+    """Take the last line of words that a failed process printed, which tells its error; frames fall off."""
+    lines = [line.strip(" │") for line in said.splitlines() if re.search(r"\w", line)]
+    return lines[-1] if lines else "it said nothing"
 
 
 def _memory_mb(pid: int) -> float:

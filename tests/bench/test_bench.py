@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -14,7 +15,7 @@ from command_line import Outcome, runner, write_model
 from engine import synthetic_config, synthetic_face, synthetic_model
 
 from jaxclnf import FitConfig, load_model
-from jaxclnf.bench import cases, dlib_yardstick, scenes
+from jaxclnf.bench import cases, dlib_yardstick, scenes, startup
 from jaxclnf.bench.benchmark_results import Report, draw_speed
 from jaxclnf.bench.counted_work import fit_work, roofline_ms
 from jaxclnf.bench.stage_times import Pipelines, draw_pipeline
@@ -26,6 +27,7 @@ from jaxclnf.bench.timed_faces import sample_faces
 from jaxclnf.bench.timing import Case, Figure, time_cases
 from jaxclnf.bench.whole_runs import WholeRun, run_tool
 from jaxclnf.config import setting
+from jaxclnf.fitting.arguments import check_config
 from jaxclnf.media.detection import detect_faces
 from jaxclnf.media.images import read_photo
 from jaxclnf.media.video_sources import open_video
@@ -198,9 +200,20 @@ def test_stages_add_up_to_what_a_photo_costs(tmp_path: Path) -> None:
     assert (tmp_path / "pipeline.png").stat().st_size > 10_000
 
 
-def test_a_run_that_fails_is_told() -> None:
-    with pytest.raises(ValueError, match="(?s)a run of the command line failed: .*No such command"):
+def test_a_run_that_fails_is_told_by_its_last_line(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"a run of the command line failed: No such command 'nothing'\.$"):
         run_tool("", "photo", 1, ["nothing"])
+    broken = [sys.executable, "-c", f"def f(n): f(n - 1) if n else {{}}['{'long ' * 80}']\nf(20)"]
+    with pytest.raises(ValueError, match=r"a fresh process failed: KeyError: '(long ){80}'$"):
+        startup._fresh(broken, tmp_path)
+    with pytest.raises(ValueError, match="it said nothing$"):
+        startup._fresh([sys.executable, "-c", "exit(1)"], tmp_path)
+
+
+def test_the_model_that_ships_can_be_fitted_with_every_setting_that_is_timed() -> None:
+    model = load_model()
+    for config in cases.CONFIGS.values():
+        check_config(model, config)
 
 
 def test_openfaces_settings_are_timed_as_they_are() -> None:

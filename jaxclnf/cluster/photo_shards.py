@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -91,7 +91,7 @@ def _boxes(job: PhotoJob, shard: Shard, fetched: Fetched) -> BoxSource:
     def look_up(path: Path, rgb: np.ndarray) -> np.ndarray:
         source = fetched.source(path)
         if str(Path(source)) not in known:
-            raise ValueError(f"{source} has no box in {job.table_of_boxes}")
+            raise ValueError(f"{source} has no box of its own in {job.table_of_boxes}")
         return box_rows(np.array(known[str(Path(source))], np.float32))
 
     return look_up
@@ -143,12 +143,15 @@ def with_stems(shards: Iterable[Shard], extras: Extras) -> Iterator[Shard]:
         yield shard._replace(stems=tuple(names.give(Path(each).stem or "out") for each in shard.sources))
 
 
-def with_boxes(shard: Shard, boxes: dict[str, np.ndarray], table: Path) -> Shard:
-    """Add to a shard the boxes that a table has of its photos; its worker reports photos without any."""
+def with_boxes(shard: Shard, boxes: dict[str, np.ndarray], table: Path, unclear: Mapping[Path, str]) -> Shard:
+    """Add to a shard the boxes that a table has of its photos; its worker reports photos without any.
+
+    Those of ``unclear`` photos (`jaxclnf.media.box_tables.unclear_photos`) may be others' and are left out.
+    """
     nothing, found = np.zeros((0, 0, 3), np.uint8), Boxes()
     for source in shard.sources:
         try:
-            found[source] = boxes_of(Path(source), nothing, boxes, table).tolist()
+            found[source] = boxes_of(Path(source), nothing, boxes, table, unclear).tolist()
         except ValueError:
             continue
     return shard._replace(boxes=found)

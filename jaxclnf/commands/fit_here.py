@@ -83,7 +83,13 @@ def _inputs(asked: PhotosAsked, resume: bool) -> Inputs:
     """Find the photos that arguments stand for; unless a run resumes, the first are looked at already."""
     from jaxclnf.batch.overlap import begun
     from jaxclnf.media.addresses import here
-    from jaxclnf.media.box_tables import boxes_of, boxes_without_photo, names_of_others, read_boxes
+    from jaxclnf.media.box_tables import (
+        boxes_of,
+        boxes_without_photo,
+        names_of_others,
+        read_boxes,
+        unclear_photos,
+    )
     from jaxclnf.media.inputs import find_photos
     from jaxclnf.media.read_and_detect import detected, look_at
 
@@ -93,7 +99,8 @@ def _inputs(asked: PhotosAsked, resume: bool) -> Inputs:
     if table is None:
         source, failures = detected(asked.only_largest, asked.fits.chosen_detector()), found.failures
     else:
-        source = partial(boxes_of, boxes=own, table=table)
+        unclear = unclear_photos(own, found.paths, table)
+        source = partial(boxes_of, boxes=own, table=table, unclear=unclear)
         failures = boxes_without_photo(own, table) + found.failures
         common.say_unused(names_of_others(own, found.paths, table), table)
     if resume:

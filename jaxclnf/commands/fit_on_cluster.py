@@ -48,18 +48,20 @@ def _plan(asked: PhotosAsked, extras: Extras, size: int, failures: list[Failure]
     from jaxclnf.cluster.places import copied
     from jaxclnf.cluster.shards import in_shards
     from jaxclnf.media.addresses import here, is_address
-    from jaxclnf.media.box_tables import boxes_without_photo, read_boxes
+    from jaxclnf.media.box_tables import boxes_without_photo, read_boxes, unclear_photos
 
-    shards = with_stems(in_shards(photo_sources(asked.arguments, failures), size), extras)
+    sources = photo_sources(asked.arguments, failures)
     if asked.boxes is None:
-        yield from shards
+        yield from with_stems(in_shards(sources, size), extras)
         return
     with copied(asked.boxes) as table:
         own = read_boxes(table, asked.only_largest)
-    place = Path(here(asked.boxes))
+    place, sources = Path(here(asked.boxes)), list(sources)  # in memory, as the boxes are
     if not is_address(asked.boxes):
         failures += boxes_without_photo(own, place)
-    yield from (with_boxes(shard, own, place) for shard in shards)
+    unclear = unclear_photos(own, map(Path, sources), place)
+    shards = with_stems(in_shards(sources, size), extras)
+    yield from (with_boxes(shard, own, place, unclear) for shard in shards)
 
 
 def _stages(asked: on_cluster.Asked) -> list[PoolStage]:

@@ -7,6 +7,7 @@ import os
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 
@@ -66,11 +67,21 @@ def _known_as(name: str, folder: Path) -> str:
     return str(Path(name))
 
 
-def boxes_of(path: Path, rgb: np.ndarray, boxes: Mapping[str, np.ndarray], table: Path) -> np.ndarray:
+def boxes_of(
+    path: Path,
+    rgb: np.ndarray,
+    boxes: Mapping[str, np.ndarray],
+    table: Path,
+    unclear: Mapping[Path, str] = MappingProxyType({}),
+) -> np.ndarray:
     """Look up the boxes that a table has of a photo.
 
     They are looked up by the photo's path as given, its path from the table's folder, and its bare name.
+    Raises ValueError if there are none, and for the photos that `unclear_photos` names.
     """
+    if path in unclear:
+        name = unclear[path]
+        raise ValueError(f"{path}: {name} in {table} may be another photo of the run; name its folder there")
     name = _name_in(boxes, path, table)
     if name is None:
         raise ValueError(f"{path} has no box in {table}")
@@ -78,8 +89,34 @@ def boxes_of(path: Path, rgb: np.ndarray, boxes: Mapping[str, np.ndarray], table
 
 
 def _name_in(boxes: Mapping[str, np.ndarray], path: Path, table: Path) -> str | None:
-    names = (str(path), _relative(path, table.parent), path.name)
-    return next((name for name in names if name in boxes), None)
+    return next((name for name in _names_of(path, table) if name in boxes), None)
+
+
+def _names_of(path: Path, table: Path) -> tuple[str, str, str]:
+    """List the names under which a table may have a photo, the surest first."""
+    return str(path), _relative(path, table.parent), path.name
+
+
+def unclear_photos(boxes: Mapping[str, np.ndarray], photos: Iterable[Path], table: Path) -> dict[Path, str]:
+    """Find photos whose name in a table may be another photo's, as a bare name's in several folders; with it.
+
+    A name that is the path of one of them is that photo's alone.
+    """
+    of_name: dict[str, list[Path]] = defaultdict(list)
+    for photo in photos:
+        if (name := _name_in(boxes, photo, table)) is not None:
+            of_name[name].append(photo)
+    shared = {name: each for name, each in of_name.items() if len(each) > 1}
+    return {
+        photo: name for name, each in shared.items() for photo in _without_the_one_meant(name, each, table)
+    }
+
+
+def _without_the_one_meant(name: str, photos: list[Path], table: Path) -> list[Path]:
+    """Drop the photo whose path a name is, if there is one, with links to it."""
+    surest = min(_names_of(photo, table).index(name) for photo in photos)
+    meant = {os.path.realpath(photo) for photo in photos if _names_of(photo, table).index(name) == surest}
+    return [photo for photo in photos if len(meant) > 1 or os.path.realpath(photo) not in meant]
 
 
 def names_of_others(boxes: Mapping[str, np.ndarray], photos: Iterable[Path], table: Path) -> list[str]:

@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from jaxclnf.media.box_tables import boxes_of, boxes_without_photo, read_boxes
+from jaxclnf.media.box_tables import boxes_of, boxes_without_photo, read_boxes, unclear_photos
 from jaxclnf.media.earlier_results import LIST
 from jaxclnf.media.inputs import find_photos
 
@@ -157,6 +157,19 @@ def test_boxes_are_found_by_path_and_by_name(folder: Path) -> None:
         boxes_of(Path("a.PNG"), GREY, boxes, table)
     boxes[str(Path("s3://bucket/far.jpg"))] = np.ones((1, 4))  # an address, of which nothing is known here
     assert [failure.source for failure in boxes_without_photo(boxes, table)] == ["er/gone.jpg"]
+
+
+def test_a_bare_name_of_several_photos_is_none_of_them(folder: Path) -> None:
+    (folder / "same.jpg").symlink_to("b.jpg")
+    table, box = Path("boxes.csv"), np.ones((1, 4))
+    boxes = {"i.jpg": box, "p1/j.jpg": box, "k.jpg": box, "b.jpg": box}
+    names_of = ["p1/i.jpg", "p2/i.jpg", "p1/j.jpg", "k.jpg", "p1/k.jpg", "b.jpg", "same.jpg", "p2/l.jpg"]
+    unclear = unclear_photos(boxes, [folder / name for name in names_of], table)
+    expected = {"p1/i.jpg": "i.jpg", "p2/i.jpg": "i.jpg", "p1/k.jpg": "k.jpg"}
+    assert unclear == {folder / photo: name for photo, name in expected.items()}
+    with pytest.raises(ValueError, match=r"p2/i.jpg: i.jpg in boxes.csv may be another .* name its folder"):
+        boxes_of(folder / "p2/i.jpg", GREY, boxes, table, unclear)
+    assert boxes_of(folder / "same.jpg", GREY, boxes, table, unclear) is box
 
 
 def test_numbers_in_names_count(tmp_path: Path, monkeypatch) -> None:

@@ -63,7 +63,8 @@ def evaluate(
     faces = _read(datasets, landmarks)
     names = model or [os.environ.get("JAXCLNF_MODEL") or ""]
     inputs = [*datasets, *(Path(name) for name in names if name)]
-    with common.results_in(out, inputs, ("faces.csv", "ced.png")):
+    with common.results_in(out, inputs, ("faces.csv", "ced.png", "refused.csv")):
+        _write_refused(out / "refused.csv", faces)
         models = {title: choices.use_model(name or None) for title, name in _titles(names).items()}
         presets = preset or [options.Preset.default]
         for each in models.values():
@@ -158,6 +159,16 @@ def _tables(
         ],
     }
     return {title: rows for title, rows in tables.items() if rows}
+
+
+def _write_refused(path: Path, faces: Faces) -> None:
+    """Write which annotated faces were left out, and why; where there are none there is no table."""
+    from jaxclnf.media.inputs import Failure
+    from jaxclnf.output.growing_table import write_failures
+
+    write_failures(path, [Failure(str(each.photo), each.reason) for each in faces.refused])
+    if faces.refused:
+        typer.echo(f"{path}: all that was refused")
 
 
 def _print(title: str, rows: list[tuple[str, str, Figures]]) -> None:

@@ -11,11 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
+from jaxclnf.data.pts_files import read_pts
 from jaxclnf.media.images import SUFFIXES
 from jaxclnf.models.memory_budget import Budget
 from jaxclnf.models.npz import read_arrays
-
-MAX_PTS_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -34,7 +33,7 @@ def read_annotations(source: Path) -> list[Annotation]:
         return _read_table(table)
     if not source.is_dir():
         raise ValueError(f"{source} is not a folder with photos and points.npz or .pts files.")
-    faces = [_read_pts_face(path) for path in sorted(source.glob("*.pts"))]
+    faces = _read_pts_faces(source)
     if not faces:
         raise ValueError(f"{source} holds neither points.npz nor .pts files; one of them is needed.")
     return faces
@@ -63,34 +62,20 @@ def _read_table(path: Path) -> list[Annotation]:
     ]
 
 
-def _read_pts_face(path: Path) -> Annotation:
-    photos = [path.with_suffix(s) for s in (*SUFFIXES, *map(str.upper, SUFFIXES))]
-    photo = next((p for p in photos if p.is_file()), None)
+def _read_pts_faces(folder: Path) -> list[Annotation]:
+    """Read the faces of a folder's ``.pts`` files, each with the photo of its name; suffixes in any case."""
+    files = sorted(folder.iterdir())
+    ranks = {suffix: rank for rank, suffix in enumerate(SUFFIXES)}
+    photos = [path for path in files if path.suffix.lower() in ranks and path.is_file()]
+    photos.sort(key=lambda path: ranks[path.suffix.lower()], reverse=True)
+    by_stem = {path.stem: path for path in photos}  # of photos of one name that of the first suffix
+    return [_read_pts_face(path, by_stem.get(path.stem)) for path in files if path.suffix.lower() == ".pts"]
+
+
+def _read_pts_face(path: Path, photo: Path | None) -> Annotation:
     if photo is None:
         return Annotation(path, None, None, "no photo beside the .pts file")
     try:
         return Annotation(photo, read_pts(path), None)
-    except ValueError:
-        return Annotation(path, None, None, "unreadable .pts file")
-
-
-def read_pts(path: Path) -> np.ndarray:
-    """Read the landmarks (n_points, 2) float32 of a ``.pts`` file, moved to 0-based pixels.
-
-    Such files (iBUG 300-W) count pixels from 1, as MATLAB does, so 1 is subtracted.
-    Raises ValueError if the file is not in that format.
-    """
-    try:
-        if path.stat().st_size > MAX_PTS_BYTES:
-            raise ValueError(f"{path} has {path.stat().st_size} bytes; .pts files are small texts.")
-        text = path.read_text(encoding="ascii")
-        header, _, rest = text.partition("{")
-        body, closing, _ = rest.partition("}")
-        fields = dict(line.split(":", 1) for line in header.lower().splitlines() if ":" in line)
-        rows = [[float(v) for v in line.split()] for line in body.splitlines() if line.strip()]
-        declared = int(fields.get("n_points", len(rows)))
-    except (OSError, UnicodeDecodeError):
-        raise ValueError(f"{path} is not a readable text file.") from None
-    if not closing or not rows or declared != len(rows) or any(len(r) != 2 for r in rows):
-        raise ValueError(f"{path} must hold n_points: N and N lines 'x y' between braces.")
-    return np.array(rows, np.float32) - np.float32(1)
+    except ValueError as error:
+        return Annotation(path, None, None, f"the .pts file {error}")

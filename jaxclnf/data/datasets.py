@@ -22,9 +22,9 @@ MIN_EXTENT = 8.0  # pixels; a face whose larger side is smaller shows nothing to
 
 @dataclass(frozen=True)
 class Refusal:
-    """A face that was left out, and why."""
+    """A face that was left out, and why: its photo, or its annotation where that cannot be used."""
 
-    photo: str
+    photo: Path
     reason: str
 
 
@@ -116,7 +116,7 @@ class Faces:
         """Summarise in a few lines what was read and what was refused."""
         lines = [f"{len(self)} faces of {self.n_points} landmarks read, {len(self.refused)} refused."]
         for reason, count in Counter(r.reason for r in self.refused).most_common():
-            names = [r.photo for r in self.refused if r.reason == reason]
+            names = [r.photo.name for r in self.refused if r.reason == reason]
             more = ", ..." if count > examples else ""
             lines.append(f"  {count} refused: {reason} ({', '.join(names[:examples])}{more})")
         return "\n".join(lines)
@@ -155,7 +155,7 @@ def read_faces(sources: Iterable[str | Path], n_points: int | None = None) -> Fa
         digest = b"" if image is None else photo_digest(image)
         reason = reason or _photo_problem(face, image, seen.setdefault(digest, []))
         if reason:
-            refused.append(Refusal(face.photo.name, reason))
+            refused.append(Refusal(face.photo, reason))
         else:
             kept.append(face)
             digests.append(digest)

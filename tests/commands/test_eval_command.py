@@ -47,6 +47,14 @@ def evaluate(run, *arguments: object):
     return run("eval", "faces", "--model", "model.npz", "--landmarks", "0-11", *SETTINGS, *arguments)
 
 
+def add_unusable(folder: Path) -> None:
+    """Annotate a photo that is not there."""
+    with np.load(folder / "faces/points.npz") as table:
+        arrays = {name: np.concatenate([table[name], table[name][:1]]) for name in table}
+    arrays["names"][-1] = "x.png"
+    np.savez(folder / "faces/points.npz", **arrays)
+
+
 def errors_by_hand(folder: Path) -> list[float]:
     """Of the same fits, made one by one."""
     with np.load(folder / "faces/points.npz") as table:
@@ -64,8 +72,11 @@ def errors_by_hand(folder: Path) -> list[float]:
 
 @pytest.mark.releases
 def test_table_chart_and_figures(run, folder: Path) -> None:
+    add_unusable(folder)
     outcome = evaluate(run, "--out", "out")
     assert outcome.status == 0, outcome.err
+    refused = read_table(folder / "out/refused.csv")
+    assert refused == [{"source": "faces/x.png", "reason": "photo missing"}]
     assert "By yaw" in outcome.out and " nan " not in outcome.out
     rows = read_table(folder / "out/faces.csv")
     assert [Path(row["photo"]).name for row in rows] == ["0.png", "1.png", "2.png"]

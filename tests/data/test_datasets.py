@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 import cv2
 import numpy as np
 import pytest
 
-from jaxclnf.data.annotations import read_pts
 from jaxclnf.data.datasets import read_faces
 from jaxclnf.data.markup import LANDMARKS_68, parse_groups
+from jaxclnf.data.pts_files import read_pts
 
 POINTS = np.array([[10, 10], [30, 10], [20, 30], [20, 20.0]], np.float32)
 
@@ -32,7 +34,7 @@ def write_table(folder, points, boxes=None, names=None):
 
 
 def reasons(faces):
-    return {r.photo: r.reason for r in faces.refused}
+    return {r.photo.name: r.reason for r in faces.refused}
 
 
 def test_table_is_read_with_boxes_and_photos(tmp_path):
@@ -78,12 +80,46 @@ def test_pts_folder_names_every_refusal(tmp_path):
         "tiny.png": "landmarks less than 8 pixels apart",
         "twin.png": "duplicate of another face",
         "lonely.pts": "no photo beside the .pts file",
-        "lying.pts": "unreadable .pts file",
-        "binary.pts": "unreadable .pts file",
+        "lying.pts": "the .pts file holds 4 x 'x y' between braces, but its n_points is 2147483648",
+        "binary.pts": "the .pts file is not UTF-8 text",
         "broken.png": "photo unreadable",
     }
     assert "1 faces of 4 landmarks read, 9 refused." in faces.summary()
-    assert "2 refused: unreadable .pts file (binary.pts, lying.pts)" in faces.summary()
+    assert "1 refused: landmarks outside the photo (outside.png)" in faces.summary()
+
+
+@pytest.mark.parametrize(
+    ("start", "names"),
+    [
+        (b"\xef\xbb\xbfversion: 1\nn_points: 4", ("a.pts", "a.png")),
+        ("# Gesicht für Übungen, 顔\nN_Points: 4".encode(), ("a.PTS", "a.PNG")),
+        (b"# caf\xe9\r\n", ("a.Pts", "a.Jpg")),
+    ],
+)
+def test_pts_files_of_any_origin_are_read(tmp_path, start, names):
+    rows = "".join(f"{x} {y}\r\n" for x, y in POINTS + 1)
+    (tmp_path / names[0]).write_bytes(start + b"\r\n{\r\n" + rows.encode() + b"}")
+    write_photo(tmp_path / "photo.png")
+    (tmp_path / "photo.png").rename(tmp_path / names[1])
+    faces = read_faces([tmp_path])
+    assert faces.photos == (tmp_path / names[1],)
+    np.testing.assert_array_equal(faces.points, POINTS[None])
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("1 2\n3 4\n", "has no lines 'x y' between braces { }"),
+        ("n_points: 3\n{\n1 2\n}", "holds 1 x 'x y' between braces, but its n_points is 3"),
+        ("{\n}", "holds 0 x 'x y' between braces"),
+        ("{\n1 2 3\n}", "has the line '1 2 3' where 'x y' was expected"),
+        ("{" + " " * 2**20, "has 1,048,577 bytes, more than any list of landmarks"),
+    ],
+)
+def test_what_is_wrong_in_a_pts_file_is_said(tmp_path, text, sentence):
+    (tmp_path / "a.pts").write_text(text)
+    with pytest.raises(ValueError, match=re.escape(sentence) + "$"):
+        read_pts(tmp_path / "a.pts")
 
 
 def test_two_faces_of_one_photo_are_no_duplicates_and_stay_together(tmp_path):

@@ -19,6 +19,7 @@ from jaxclnf.bench.cases import CONFIGS, OPENFACE, OURS, SHIPPED, WILD, fit_case
 from jaxclnf.bench.counted_work import ceilings, fit_work
 from jaxclnf.bench.synthetic import synthetic_faces, synthetic_model
 from jaxclnf.bench.timing import time_cases
+from jaxclnf.config import FitConfig
 from jaxclnf.models.network_presets import settings_for
 
 N_IMAGES = 256
@@ -34,12 +35,17 @@ def main() -> None:
     report |= {"model": model.provenance.name, "image": [options.side, options.side], "dtype": "uint8"}
     print(*(f"{key}: {value}" for key, value in report.items()), sep="\n", flush=True)
 
-    report["landmarks"] = _distances(model, images, boxes)
-    print("landmarks, GPU from CPU float32, pixels:", report["landmarks"], flush=True)
+    shipped = load_model()
+    compared = {OPENFACE: (model, CONFIGS[OPENFACE])}
+    compared |= {name: (shipped, settings_for(shipped, preset)) for preset, name in SHIPPED.items()}
+    report["landmarks"] = {}
+    for name, (own, config) in compared.items():
+        report["landmarks"][name] = apart = _distances(own, images, boxes, config)
+        print(f"{name}: landmarks, GPU from CPU float32, pixels:", apart, flush=True)
 
     cases = fit_cases(model, images, boxes, OPENFACE, options.batches, from_host=False)
     cases += fit_cases(model, images, boxes, OPENFACE, options.batches[-1:], from_host=True)
-    shipped = jax.device_put(load_model())
+    shipped = jax.device_put(shipped)
     for preset, name in SHIPPED.items():
         own = settings_for(shipped, preset)
         cases += fit_cases(shipped, images, boxes, name, options.batches, from_host=False, config=own)
@@ -78,12 +84,12 @@ def _numbers(text: str) -> tuple[int, ...]:
     return tuple(sorted(int(part) for part in text.split(",")))
 
 
-def _distances(model, images: np.ndarray, boxes: np.ndarray) -> dict[str, float]:
-    """How far landmarks on this device lie from those on the CPU, over OpenFace's default settings."""
+def _distances(model, images: np.ndarray, boxes: np.ndarray, config: FitConfig) -> dict[str, float]:
+    """How far landmarks on this device lie from those on the CPU."""
     cpu = jax.devices("cpu")[0]
     found = []
     for device in (jax.devices()[0], cpu):
-        arguments = jax.device_put((model, images, boxes, CONFIGS[OPENFACE]), device)
+        arguments = jax.device_put((model, images, boxes, config), device)
         found.append(np.asarray(fit_batch(*arguments).landmarks))
     distance = np.linalg.norm(found[0] - found[1], axis=-1)
     kinds = {"median": np.median, "95 %": lambda d: np.percentile(d, 95), "largest": np.max}

@@ -91,7 +91,10 @@ class Faces:
         """
         bad = [i for g in groups for i in g if not 0 <= i < self.n_points]
         if bad or not groups or not all(groups):
-            raise ValueError(f"Landmark groups must name landmarks 0 to {self.n_points - 1}; got {groups}.")
+            raise ValueError(
+                f"Landmark groups must name landmarks of the dataset, which has 0 to {self.n_points - 1}; "
+                f"got {groups}."
+            )
         points = np.stack([self.points[:, list(g)].mean(axis=1) for g in groups], axis=1)
         return replace(self, points=points, mirror=mirror_of_groups(self.mirror, groups))
 

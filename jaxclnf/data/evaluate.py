@@ -102,10 +102,16 @@ def start_boxes(faces: Faces) -> Float[np.ndarray, "n 4"]:
 
 def check_landmarks(model: Model, faces: Faces) -> None:
     """Raise ValueError if the dataset's landmarks are not the model's, or include no eyes to measure by."""
-    if model.pdm.n_points != faces.n_points:
+    n_points = model.pdm.n_points
+    if faces.n_points < n_points:
         raise ValueError(
-            f"the model has {model.pdm.n_points} landmarks and the dataset {faces.n_points}; "
-            "name the dataset's landmarks that the model was trained on"
+            f"the model has {n_points} landmarks and the faces are annotated with {faces.n_points}: "
+            "a model can be measured only where each of its landmarks is annotated"
+        )
+    if faces.n_points > n_points:
+        raise ValueError(
+            f"the model has {n_points} landmarks and the faces are annotated with {faces.n_points}; "
+            f"say by --landmarks which {n_points} of them, or means of several, are the model's"
         )
     if faces.eye_distances is None:
         raise ValueError(

@@ -114,9 +114,14 @@ def test_models_and_presets_side_by_side_whatever_files_are_called(run, folder: 
 def test_misuse_is_one_sentence(run, folder: Path) -> None:
     cases = {
         ("nowhere",): "nowhere is not a folder",
-        ("faces", "--landmarks", "0-4"): "the model has 12 landmarks and the dataset 5",
+        (
+            "faces",
+            "--landmarks",
+            "0-4",
+        ): "the model has 12 landmarks and the faces are annotated with 5: a model can be",
+        ("faces",): "with 68; say by --landmarks which 12 of them",
         ("faces", "--landmarks", "eyes"): "Landmarks must read like",
-        ("faces", "--landmarks", "0-99"): "must name landmarks 0 to 67",
+        ("faces", "--landmarks", "0-99"): "the dataset, which has 0 to 67",
     }
     (folder / "foreign").mkdir()
     (folder / "foreign/ced.png").touch()

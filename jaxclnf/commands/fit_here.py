@@ -35,6 +35,7 @@ def fit_here(
 
     inputs = background(_inputs, asked, resume)  # while JAX is imported, which is slow
     from jaxclnf.media.images import no_photo
+    from jaxclnf.media.text_files import no_file
     from jaxclnf.output.growing_table import unfinished_names, write_failures
     from jaxclnf.output.photo_files import Extras, PhotoFiles
     from jaxclnf.output.photo_pipeline import fit_loaded, photo_columns, with_cameras
@@ -43,7 +44,7 @@ def fit_here(
 
     found, looked, failures, passed_over = inputs.result()
     common.say_passed_over(passed_over)
-    missing = [Failure(str(path), no_photo(path)) for path in found if not path.is_file()]
+    missing = [Failure(str(path), no_photo(path)) for path in found if no_file(path)]
     common.require_one(len(found), missing, failures)
     own = filter(None, (asked.boxes, asked.fits.model, asked.fits.validator))
     with OutputFolder(place) as folder:

@@ -62,7 +62,7 @@ def _from_table(path: Path) -> dict[str, np.ndarray]:
 
 def _known_as(name: str, folder: Path) -> str:
     r"""A file's name as photos have it: without ``./``, and with ``/`` where Windows wrote ``\``."""
-    if "\\" in name and not (Path(name).exists() or (folder / name).exists()):
+    if "\\" in name and not (os.path.exists(name) or os.path.exists(folder / name)):
         name = name.replace("\\", "/")
     return str(Path(name))
 
@@ -134,7 +134,7 @@ def boxes_without_photo(boxes: Mapping[str, np.ndarray], table: Path) -> list[Fa
         Failure(name, f"{name} has a box in {table} but does not exist")
         for name in boxes
         if len(Path(name).parts) > 1 and "://" not in as_written(name)
-        if not Path(name).exists() and not (table.parent / name).exists()
+        if not os.path.exists(name) and not os.path.exists(table.parent / name)
     ]
 
 

@@ -62,7 +62,7 @@ def n_pixels(path: Path | str) -> float:
 def open_picture(path: Path | str) -> Iterator[Image.Image]:
     """Open a picture and read its header; any error within becomes a sentence that names the file."""
     path = Path(path)
-    if not path.is_file():
+    if no_file(path):
         raise ValueError(no_photo(path))
     try:
         with path.open("rb") as file:
@@ -78,7 +78,8 @@ def open_picture(path: Path | str) -> Iterator[Image.Image]:
     except _Plain as error:
         raise ValueError(str(error)) from None
     except Exception as error:  # decoders raise any error on broken data: SyntaxError, struct.error, ...
-        raise ValueError(f"{path} cannot be read: {error}") from None
+        said = getattr(error, "strerror", None) or error  # the system's own has the path in it
+        raise ValueError(f"{path} cannot be read: {said}") from None
 
 
 def _what_it_is_not(path: Path) -> str:

@@ -50,6 +50,12 @@ def failed(source: str, error: BaseException) -> Failure:
     )
 
 
+def unusable(source: str, error: ValueError | OSError) -> Failure:
+    """Make the failure of a source that cannot be used: of a closed folder, or as the error says."""
+    said = f"{source} cannot be read: {error.strerror}" if isinstance(error, OSError) else str(error)
+    return Failure(source, said)
+
+
 @dataclass
 class Found:
     """The sources that arguments stand for, the failures among them, and files of other kinds."""
@@ -72,8 +78,8 @@ def find_photos(arguments: Sequence[str]) -> Found:
     for argument in arguments:
         try:
             found.paths += _expand(argument, found)
-        except ValueError as error:
-            found.failures.append(Failure(argument, str(error)))
+        except (ValueError, OSError) as error:
+            found.failures.append(unusable(argument, error))
     each: dict[str, Path] = {}
     for path in found.paths:
         each.setdefault(os.path.abspath(path), path)
@@ -85,12 +91,12 @@ def _expand(argument: str, found: Found) -> list[Path]:
     argument = here(argument)
     check_no_address(argument, "read")
     path = Path(argument)
-    if path.is_dir():
+    if os.path.isdir(path):  # which takes a closed folder's for none; reading it says why
         return _in_folder(path, found)
     if is_list(path):
         return [as_path(line, path.parent) for line in listed_names(path)]
     if is_pattern(argument):
-        files = [p for p in matches(argument) if not p.is_dir() and not is_result(p)]
+        files = [p for p in matches(argument) if not os.path.isdir(p) and not is_result(p)]
         return files or _nothing(f"{argument} matches no file")
     return [path]  # reading it reports that it does not exist
 
@@ -117,7 +123,7 @@ def _in_folder(path: Path, found: Found) -> list[Path]:
 
 def is_list(path: Path) -> bool:
     """Tell whether a file is a list of photos."""
-    return path.suffix.lower() in (".txt", *input_tables.SUFFIXES) and path.is_file()
+    return path.suffix.lower() in (".txt", *input_tables.SUFFIXES) and os.path.isfile(path)
 
 
 def listed_names(path: Path) -> list[str]:

@@ -6,6 +6,7 @@ import codecs
 import json
 import os
 import re
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -45,10 +46,15 @@ def read_json(path: Path) -> Any:
 
 def no_file(path: Path) -> str:
     """Say, after its name, that a path is not that of a regular file; empty if it is."""
-    if path.is_file():
+    try:
+        mode = path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return "does not exist"
+    except OSError as error:
+        return f"cannot be reached: {error.strerror}"
+    if stat.S_ISREG(mode):
         return ""
-    what = "a folder" if path.is_dir() else "a pipe or a device"
-    return f"is not a file, but {what}" if path.exists() else "does not exist"
+    return f"is not a file, but {'a folder' if stat.S_ISDIR(mode) else 'a pipe or a device'}"
 
 
 def read_lines(path: Path) -> list[str]:

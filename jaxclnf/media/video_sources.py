@@ -20,8 +20,9 @@ from jaxclnf.media.container import SCHEMES, open_file, open_pipe, open_stream
 from jaxclnf.media.earlier_results import is_result
 from jaxclnf.media.frames import READ_AHEAD, READ_AHEAD_BYTES, Frame, Video
 from jaxclnf.media.images import SUFFIXES, n_pixels, open_picture, picture_pixels, read_photo
-from jaxclnf.media.inputs import Failure, Found, files_below, find_photos, matches
+from jaxclnf.media.inputs import Failure, Found, files_below, find_photos, matches, unusable
 from jaxclnf.media.patterns import is_pattern
+from jaxclnf.media.text_files import no_file
 from jaxclnf.media.video_encoder import VideoFile
 
 __all__ = ["Frame", "Video", "VideoFile", "find_videos", "is_live", "open_video"]
@@ -50,13 +51,13 @@ def find_videos(arguments: list[str]) -> Found:
     for argument in arguments:
         try:
             found.sources += _expand(argument, found)
-        except ValueError as error:
-            found.failures.append(Failure(argument, str(error)))
+        except (ValueError, OSError) as error:
+            found.failures.append(unusable(argument, error))
     return found
 
 
 def _expand(argument: str, found: Found) -> list[str]:
-    if Path(argument).is_dir():
+    if os.path.isdir(argument):
         files = list(files_below(Path(argument), found.failures))
         nothing = f"{argument} holds no photos and no videos"
     elif is_pattern(argument) and not _scheme(argument):
@@ -76,14 +77,15 @@ def _expand(argument: str, found: Found) -> list[str]:
 
 
 def _files(path: Path, found: Found) -> list[Path]:
-    if path.is_dir():
+    if os.path.isdir(path):
         return list(files_below(path, found.failures))
     return [] if is_result(path) else [path]
 
 
 def is_live(source: str) -> bool:
     """Tell whether a source gives other frames each time it is read: a camera, a pipe, a stream."""
-    return not Path(source).is_file() and not Path(source).is_dir() and not is_pattern(source)
+    there = os.path.isfile(source) or os.path.isdir(source)
+    return not there and not is_missing(source) and not is_pattern(source)
 
 
 def open_video(source: str | Path, fps: float | None = None) -> Video:
@@ -126,15 +128,19 @@ def _is_number(source: str) -> bool:
 
 
 def absence(source: str) -> str:
-    """Say that a source is missing."""
-    return f"{source} does not exist; give a video, a folder of pictures or a camera's number"
+    """Say that a source is missing, or in a closed folder."""
+    return f"{source} {no_file(Path(source))}; give a video, a folder of pictures or a camera's number"
 
 
 def _existing(source: str, path: Path, fps: float | None) -> Video:
     try:
-        mode = path.stat().st_mode
+        return _of_its_kind(source, path, fps)
     except OSError as error:
-        raise ValueError(f"{source} cannot be opened: {error.strerror}") from None
+        raise ValueError(f"{source} cannot be opened: {error.strerror or error}") from None
+
+
+def _of_its_kind(source: str, path: Path, fps: float | None) -> Video:
+    mode = path.stat().st_mode
     if stat.S_ISDIR(mode):
         return _sequence(source, fps or SEQUENCE_RATE)
     if stat.S_ISFIFO(mode):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import defaultdict
 from collections.abc import Sequence
 from contextlib import suppress
@@ -109,7 +110,7 @@ class PhotoFiles:
         if not isinstance(photo, Failure):
             _remove(*self._older_crops.get(stem, ()))
             return photo, self._extras.write(photo, source, stem, self._mean, self._folders)
-        if Path(source).is_file():
+        if os.path.isfile(source):
             tables = [self._folders.openface / f"{stem}.csv"] if self._extras.openface else []
             _remove(self._folders.pictures / f"{stem}.png", *tables, *self._older_crops.get(stem, ()))
         return photo, None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -179,9 +180,9 @@ def video_name(source: str) -> str:
 
 def _stamp(source: str) -> list[Any]:
     """Make a stamp to recognise a source by; empty for cameras and streams, which are never the same."""
-    if Path(source).is_file():
+    if os.path.isfile(source):
         return stamp(source)
-    if Path(source).is_dir() or is_pattern(source):
+    if os.path.isdir(source) or is_pattern(source):
         pictures = [[str(path), *stamp(path)] for path in find_photos([source]).paths]
         return [hashlib.sha256(json.dumps(pictures).encode()).hexdigest()] if pictures else []
     return []

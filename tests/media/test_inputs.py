@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +11,9 @@ import pytest
 
 from jaxclnf.media.box_tables import boxes_of, boxes_without_photo, read_boxes, unclear_photos
 from jaxclnf.media.earlier_results import LIST
+from jaxclnf.media.images import read_photo
 from jaxclnf.media.inputs import find_photos
+from jaxclnf.media.video_sources import absence, find_videos
 
 GREY = np.zeros((4, 4), np.uint8)
 
@@ -22,6 +26,21 @@ def folder(tmp_path: Path, monkeypatch) -> Path:
     (tmp_path / "folder.jpg").mkdir()
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+@pytest.fixture
+def closed(folder: Path) -> Iterator[Path]:
+    """A folder, and a list beside it, that may not be read, to somebody to whom that matters."""
+    place, listed, user = folder / "sets/closed", folder / "closed.txt", os.geteuid()
+    place.mkdir(parents=True)
+    for path in (place, listed):
+        path.touch()
+        path.chmod(0)
+    folder.chmod(0o755)
+    os.seteuid(user or 65534)
+    yield Path("sets/closed")
+    os.seteuid(user)
+    place.chmod(0o755)
 
 
 def names(photos: list[Path]) -> list[str]:
@@ -85,6 +104,17 @@ def test_what_stands_for_no_photo_is_named(folder: Path) -> None:
     for failure, sentence in zip(failures, expected, strict=True):
         assert sentence in failure.reason
         assert failure.source in failure.reason
+
+
+def test_what_may_not_be_read_is_named_and_the_rest_goes_on(closed: Path) -> None:
+    found = find_photos([f"{closed}/x.jpg", f"{closed}/list.txt", "closed.txt", "b.jpg"])
+    assert names(found.paths) == [f"{closed}/x.jpg", f"{closed}/list.txt", "b.jpg"]
+    assert [failure.reason for failure in found.failures] == ["closed.txt cannot be read: Permission denied"]
+    assert find_videos([f"{closed}/x.mp4", "b.mp4"]).sources == [f"{closed}/x.mp4", "b.mp4"]
+    assert absence(f"{closed}/x.mp4").startswith(f"{closed}/x.mp4 cannot be reached: Permission denied")
+    for path, said in ((closed / "x.jpg", "Permission denied"), (Path("a" * 300), "File name too long")):
+        with pytest.raises(ValueError, match=f"{path} cannot be reached: {said}; give a photo"):
+            read_photo(path)
 
 
 def test_boxes_from_csv_and_json_agree(tmp_path: Path) -> None:

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import mimetypes
 import os
-import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
 from jaxclnf.media import input_tables
 from jaxclnf.media.addresses import check_no_address, here
-from jaxclnf.media.earlier_results import LIST, is_result
+from jaxclnf.media.folders import files_below, in_order, matches
 from jaxclnf.media.images import SUFFIXES
-from jaxclnf.media.patterns import expanded, is_pattern
+from jaxclnf.media.patterns import is_pattern
 from jaxclnf.media.text_files import as_path, read_lines
 
 # Pictures that cannot be read, some of which no registry of types knows.
@@ -65,21 +65,34 @@ class Found:
     failures: list[Failure] = field(default_factory=list)
     passed_over: list[Path] = field(default_factory=list)
 
+    def unreadable(self, error: OSError) -> None:
+        """Add the failure of a folder that cannot be searched."""
+        name = str(error.filename)
+        self.failures.append(Failure(name, f"{name} cannot be searched: {error.strerror}"))
+
+
+def gathered(arguments: Sequence[str], expand: Callable[[str, Found], None]) -> Found:
+    """Add what each argument stands for by ``expand``; an argument that it cannot use becomes a failure."""
+    found = Found()
+    for argument in arguments:
+        try:
+            expand(argument, found)
+        except (ValueError, OSError) as error:
+            found.failures.append(unusable(argument, error))
+    found.failures = list(dict.fromkeys(found.failures))
+    return found
+
 
 def find_photos(arguments: Sequence[str]) -> Found:
     """Find the photos that arguments stand for, each once and in order.
 
     An argument is a photo, a folder (searched with its sub-folders, also linked ones), a list (a ``.txt``
     file with a path a line, a ``.csv`` or ``.parquet`` table with paths in its column ``file``) or, if no
-    file has that name, a pattern (``*.jpg``, ``**`` for folders at any depth). Photos come in the order of
-    their names, 2 before 10. Results of earlier runs are not taken from folders and patterns.
+    file has that name, a pattern (``*.jpg``, ``**`` for folders at any depth) of photos or folders. Photos
+    come in the order of their names, 2 before 10. Results of earlier runs are not taken from folders and
+    patterns.
     """
-    found = Found()
-    for argument in arguments:
-        try:
-            found.paths += _expand(argument, found)
-        except (ValueError, OSError) as error:
-            found.failures.append(unusable(argument, error))
+    found = gathered(arguments, lambda argument, found: found.paths.extend(_expand(argument, found)))
     each: dict[str, Path] = {}
     for path in found.paths:
         each.setdefault(os.path.abspath(path), path)
@@ -96,28 +109,38 @@ def _expand(argument: str, found: Found) -> list[Path]:
     if is_list(path):
         return [as_path(line, path.parent) for line in listed_names(path)]
     if is_pattern(argument):
-        files = [p for p in matches(argument) if not os.path.isdir(p) and not is_result(p)]
-        return files or _nothing(f"{argument} matches no file")
+        return _matched(argument, found)
     return [path]  # reading it reports that it does not exist
 
 
-def _nothing(sentence: str) -> list[Path]:
-    raise ValueError(sentence)
-
-
 def _in_folder(path: Path, found: Found) -> list[Path]:
-    photos, unreadable, others = [], [], []
-    for file in files_below(path, found.failures):
+    n_failures = len(found.failures)
+    photos = photos_among(files_below(path, found.unreadable), found)
+    if not photos and len(found.failures) == n_failures:
+        raise ValueError(f"{path} holds no photos ({', '.join(SUFFIXES)})")
+    return photos
+
+
+def _matched(pattern: str, found: Found) -> list[Path]:
+    n_failures = len(found.failures)
+    files, in_folders = matches(pattern, found.unreadable)
+    photos = in_order([*files, *photos_among(chain(*in_folders), found)])
+    if not photos and len(found.failures) == n_failures:
+        raise ValueError(f"{pattern} matches {'only folders without photos' if in_folders else 'no file'}")
+    return photos
+
+
+def photos_among(files: Iterable[Path], found: Found) -> list[Path]:
+    """Choose the photos; pictures of kinds that cannot be read are failures, other files are passed over."""
+    photos = []
+    for file in files:
         if file.suffix.lower() in SUFFIXES:
             photos.append(file)
         elif is_picture(file):
-            unreadable.append(Failure(str(file), f"{file} is a picture of a kind that cannot be read"))
+            reason = f"{file} is a picture of a kind that cannot be read"
+            found.failures.append(Failure(str(file), reason))
         else:
-            others.append(file)
-    found.failures += unreadable
-    if not photos and not unreadable:
-        raise ValueError(f"{path} holds no photos ({', '.join(SUFFIXES)})")
-    found.passed_over += others
+            found.passed_over.append(file)
     return photos
 
 
@@ -144,41 +167,3 @@ def is_picture(path: Path) -> bool:
     """Tell whether a file's name is that of a picture, readable or not."""
     kind = mimetypes.guess_type(path.name.lower())[0] or ""
     return path.suffix.lower() in (*SUFFIXES, *_RAW) or kind.startswith("image/")
-
-
-def matches(pattern: str) -> list[Path]:
-    """List the files and folders that a pattern matches, in the order of their names."""
-    return in_order(path for path in expanded(pattern) if path.name != LIST)
-
-
-def files_below(folder: Path, failures: list[Failure]) -> Iterator[Path]:
-    """List the files in a folder and its sub-folders, without a run's results; links are followed once.
-
-    Folders that cannot be read are added to ``failures``.
-    """
-
-    def unreadable(error: OSError) -> None:
-        failures.append(
-            Failure(str(error.filename), f"{error.filename} cannot be searched: {error.strerror}")
-        )
-
-    seen: set[tuple[int, int]] = set()
-    found = []
-    for place, folders, names in os.walk(folder, onerror=unreadable, followlinks=True):
-        status = os.stat(place)
-        if (status.st_dev, status.st_ino) in seen:
-            folders.clear()
-            continue
-        seen.add((status.st_dev, status.st_ino))
-        found += [Path(place, name) for name in names if name != LIST]
-    yield from in_order(path for path in found if not is_result(path))
-
-
-def in_order(paths: Iterable[Path]) -> list[Path]:
-    """Sort paths by name, with numbers by value: frame2 before frame10."""
-    return sorted(paths, key=lambda path: [_by_number(part) for part in path.parts])
-
-
-def _by_number(name: str) -> list[tuple[int, int, str]]:
-    parts = re.findall(r"[0-9]+|[^0-9]+", name)
-    return [(0, int(p), p) if p[0] in "0123456789" and len(p) < 1000 else (1, 0, p) for p in parts]

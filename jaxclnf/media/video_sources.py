@@ -17,10 +17,10 @@ import cv2
 
 from jaxclnf.batch.overlap import ahead
 from jaxclnf.media.container import SCHEMES, open_file, open_pipe, open_stream
-from jaxclnf.media.earlier_results import is_result
+from jaxclnf.media.folders import files_below, files_in, matches
 from jaxclnf.media.frames import READ_AHEAD, READ_AHEAD_BYTES, Frame, Video
 from jaxclnf.media.images import SUFFIXES, n_pixels, open_picture, picture_pixels, read_photo
-from jaxclnf.media.inputs import Failure, Found, files_below, find_photos, matches, unusable
+from jaxclnf.media.inputs import Failure, Found, gathered, photos_among
 from jaxclnf.media.patterns import is_pattern
 from jaxclnf.media.text_files import no_file
 from jaxclnf.media.video_encoder import VideoFile
@@ -44,42 +44,52 @@ _PIPE_TIMEOUT = 10.0  # seconds in which somebody should write to a pipe
 def find_videos(arguments: list[str]) -> Found:
     """Find the sources of frames that arguments stand for, each once.
 
-    A folder or pattern stands for the videos in it; one that holds pictures and no videos, for their
-    sequence.
+    A folder stands for the videos in it and in its sub-folders. Pictures stand for the sequence in their
+    folder, one for each folder, unless it or one around it holds videos. A pattern stands for the files and
+    folders that it matches.
     """
-    found = Found()
-    for argument in arguments:
-        try:
-            found.sources += _expand(argument, found)
-        except (ValueError, OSError) as error:
-            found.failures.append(unusable(argument, error))
+    found = gathered(arguments, lambda argument, found: found.sources.extend(_expand(argument, found)))
+    found.sources = list(dict.fromkeys(found.sources))
     return found
 
 
 def _expand(argument: str, found: Found) -> list[str]:
+    n_failures = len(found.failures)
     if os.path.isdir(argument):
-        files = list(files_below(Path(argument), found.failures))
+        sources = _sources_among(files_below(Path(argument), found.unreadable), found)
         nothing = f"{argument} holds no photos and no videos"
     elif is_pattern(argument) and not _scheme(argument):
-        files = [each for path in matches(argument) for each in _files(path, found)]
-        nothing = f"{argument} matches no file"
+        sources = _matched(argument, found)
+        nothing = f"{argument} matches no file that is a photo or a video"
     else:
         return [argument]
-    videos = [file for file in files if file.suffix.lower() in VIDEO_SUFFIXES]
-    pictures = [file for file in files if file.suffix.lower() in SUFFIXES]
-    if videos:
-        found.passed_over += [file for file in files if file not in set(videos)]
-        return [str(file) for file in videos]
-    if not pictures:
+    if not sources and len(found.failures) == n_failures:
         raise ValueError(nothing)
-    found.passed_over += [file for file in files if file not in set(pictures)]
-    return [argument]
+    return sources
 
 
-def _files(path: Path, found: Found) -> list[Path]:
-    if os.path.isdir(path):
-        return list(files_below(path, found.failures))
-    return [] if is_result(path) else [path]
+def _matched(pattern: str, found: Found) -> list[str]:
+    files, in_folders = matches(pattern, found.unreadable)
+    name = Path(pattern).name.replace("**", "*")  # which matches the pictures of one folder
+    sources = _sources_among(files, found, name)
+    for below in in_folders:
+        sources += _sources_among(below, found)
+    return sources
+
+
+def _sources_among(files: list[Path], found: Found, name: str = "") -> list[str]:
+    """Choose the videos, and the folders of pictures (with a pattern's ``name``) unless videos are about."""
+    videos = {file for file in files if file.suffix.lower() in VIDEO_SUFFIXES}
+    places = {video.parent for video in videos}
+    sources: dict[str, None] = {}
+    for file in files:
+        if file in videos:
+            sources[str(file)] = None
+        elif file.suffix.lower() in SUFFIXES and places.isdisjoint(file.parents):
+            sources[str(file.parent / name)] = None
+        else:
+            found.passed_over.append(file)
+    return list(sources)
 
 
 def is_live(source: str) -> bool:
@@ -91,10 +101,10 @@ def is_live(source: str) -> bool:
 def open_video(source: str | Path, fps: float | None = None) -> Video:
     """Open a source of frames, which are read one after the other.
 
-    It is a video file, a folder or pattern of photos (2 before 10), an animation, a stream's address, a pipe
-    or ``-`` (standard input), or a camera's number. What exists under the name ``source`` is that file,
-    whatever the name looks like. ``fps`` overrules a file's times; image sequences without it count 30
-    frames a second, as in OpenFace. Raises ValueError when nothing can be opened,
+    It is a video file, a folder (without its sub-folders) or pattern of photos (2 before 10), an animation, a
+    stream's address, a pipe or ``-`` (standard input), or a camera's number. What exists under the name
+    ``source`` is that file, whatever the name looks like. ``fps`` overrules a file's times; image sequences
+    without it count 30 frames a second, as in OpenFace. Raises ValueError when nothing can be opened,
     and for a rate that is not a positive number.
     """
     if fps is not None and not 0 < fps < float("inf"):
@@ -194,9 +204,29 @@ def _camera(number: int) -> Video:
     return Video(name, SEQUENCE_RATE, None, frames(), [])
 
 
+def sequence_photos(source: str) -> Found:
+    """Find the frames of one sequence: photos in a folder, without its sub-folders, or of a pattern."""
+    return gathered([source], lambda source, found: found.paths.extend(_frames_of(source, found)))
+
+
+def _frames_of(source: str, found: Found) -> list[Path]:
+    if not os.path.isdir(source):
+        matched = matches(source, found.unreadable).files
+        if not matched:
+            raise ValueError(f"{source} matches no file")
+        return [file for file in matched if file.suffix.lower() in SUFFIXES] or matched
+    files = files_in(Path(source), found.unreadable)
+    photos = photos_among(files, found)
+    if not photos and not found.failures:
+        deeper = _sources_among(files_below(Path(source), found.unreadable), Found())
+        follow = f" itself; give one of its sub-folders, as {deeper[0]}" if deeper else ""
+        raise ValueError(f"{source} holds no photos{follow}")
+    return photos
+
+
 def _sequence(source: str, fps: float) -> Video:
     """Yield photos in the order of their names; of those that cannot be read only the time passes."""
-    found = find_photos([source])
+    found = sequence_photos(source)
     paths, failures = found.paths, found.failures
     if not paths:
         raise ValueError(failures[0].reason)

@@ -11,8 +11,9 @@ from typing import Any, NamedTuple
 
 from jaxclnf.config import FitConfig
 from jaxclnf.media.frames import Video
-from jaxclnf.media.inputs import Failure, find_photos
+from jaxclnf.media.inputs import Failure
 from jaxclnf.media.patterns import is_pattern
+from jaxclnf.media.video_sources import sequence_photos
 from jaxclnf.output.film import Film
 from jaxclnf.output.growing_table import Table, stamp, unfinished_names
 from jaxclnf.output.openface_table import OpenFaceTables, VideoTable
@@ -183,6 +184,6 @@ def _stamp(source: str) -> list[Any]:
     if os.path.isfile(source):
         return stamp(source)
     if os.path.isdir(source) or is_pattern(source):
-        pictures = [[str(path), *stamp(path)] for path in find_photos([source]).paths]
+        pictures = [[str(path), *stamp(path)] for path in sequence_photos(source).paths]
         return [hashlib.sha256(json.dumps(pictures).encode()).hexdigest()] if pictures else []
     return []

@@ -13,7 +13,7 @@ from jaxclnf.media.box_tables import boxes_of, boxes_without_photo, read_boxes, 
 from jaxclnf.media.earlier_results import LIST
 from jaxclnf.media.images import read_photo
 from jaxclnf.media.inputs import find_photos
-from jaxclnf.media.video_sources import absence, find_videos
+from jaxclnf.media.video_sources import absence, find_videos, sequence_photos
 
 GREY = np.zeros((4, 4), np.uint8)
 
@@ -115,6 +115,57 @@ def test_what_may_not_be_read_is_named_and_the_rest_goes_on(closed: Path) -> Non
     for path, said in ((closed / "x.jpg", "Permission denied"), (Path("a" * 300), "File name too long")):
         with pytest.raises(ValueError, match=f"{path} cannot be reached: {said}; give a photo"):
             read_photo(path)
+
+
+@pytest.mark.parametrize("find", [find_photos, find_videos])
+def test_closed_folders_in_patterns_are_named(closed: Path, find) -> None:
+    for argument in ("sets/*/*.jpg", "**/*.jpg", "sets/*", "sets/*/deeper/*.jpg", "sets"):
+        reasons = [failure.reason for failure in find([argument]).failures]
+        place = "sets/closed/deeper" if "deeper" in argument else "sets/closed"
+        assert reasons == [f"{place} cannot be searched: Permission denied"]
+
+
+def test_folders_that_match_stand_for_their_photos(folder: Path) -> None:
+    (folder / "deep/link").symlink_to("er")
+    for argument in ("dee*", "d*p/", "deep/*", "deep/**/"):
+        assert names(find_photos([argument]).paths) == ["deep/er/c.jpeg"]
+    assert names(find_photos(["[bd]*"]).paths) == ["b.jpg", "deep/er/c.jpeg"]
+    (failure,) = find_photos(["*.jpg/"]).failures
+    assert failure.reason == "*.jpg/ matches only folders without photos"
+
+
+def test_every_folder_of_pictures_is_a_sequence(folder: Path) -> None:
+    for name in ("anna/f1.jpg", "anna/f2.jpg", "ben/f1.jpg", "ben/g1.jpg", "ben/notes.txt", "film/a.mp4"):
+        (folder / "seq" / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / "seq" / name).touch()
+    both = ["seq/anna", "seq/ben"]
+    assert find_videos(["seq/*"]).sources == [*both, "seq/film/a.mp4"]
+    assert find_videos(["seq/[ab]*/", "seq/anna"]).sources == both
+    assert find_videos(["seq/*/f*.jpg"]).sources == ["seq/anna/f*.jpg", "seq/ben/f*.jpg"]
+    assert find_videos(["seq"]).sources == [*both, "seq/film/a.mp4"]
+    assert names(sequence_photos("seq/ben").paths) == ["seq/ben/f1.jpg", "seq/ben/g1.jpg"]
+    (failure,) = sequence_photos("seq").failures
+    assert failure.reason == "seq holds no photos itself; give one of its sub-folders, as seq/anna"
+    (folder / "seq/c.jpg").touch()
+    assert find_videos(["seq"]).sources == [*both, "seq", "seq/film/a.mp4"]
+    (folder / "seq/b.mp4").touch()
+    found = find_videos(["seq"])  # pictures beside videos, also in sub-folders, as small copies of them
+    assert (found.sources, len(found.passed_over)) == (["seq/b.mp4", "seq/film/a.mp4"], 6)
+    (folder / "seq/b.mp4").unlink()
+    assert names(sequence_photos("seq").paths) == names(sequence_photos("seq/*").paths) == ["seq/c.jpg"]
+
+
+def test_what_systems_leave_on_disks_is_no_input(folder: Path) -> None:
+    for name in ("._b.jpg", ".Trashes/501/x.jpg", "__MACOSX/y.jpg", "$RECYCLE.BIN/z.jpg", ".DS_Store"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()
+    found = find_photos(["."])
+    assert names(found.paths) == ["a.PNG", "b.jpg", "deep/er/c.jpeg", "it's 顔.jpg", "out/b.png"]
+    assert names(found.passed_over) == ["notes.txt"]
+    assert "__MACOSX/y.jpg" not in names(find_photos(["*/*.jpg", "**/*.jpg", "*"]).paths)
+    assert names(find_photos([".Trashes"]).paths) == [".Trashes/501/x.jpg"]  # asked for by its name
+    assert find_videos(["."]).sources == [".", "deep/er", "out"]
+    assert names(sequence_photos(".").paths) == ["a.PNG", "b.jpg", "it's 顔.jpg"]
 
 
 def test_boxes_from_csv_and_json_agree(tmp_path: Path) -> None:

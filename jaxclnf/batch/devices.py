@@ -17,8 +17,8 @@ from jaxtyping import Array, Float, Num
 from jaxclnf.batch.forked import refuse_if_inherited
 from jaxclnf.config import FitConfig
 from jaxclnf.cores import n_cores
-from jaxclnf.fitting.arguments import check_brightness
-from jaxclnf.fitting.fit import fit_batch, fit_settings
+from jaxclnf.fitting.arguments import check_brightness, on_host
+from jaxclnf.fitting.fit import Rows, fit_batch, fit_settings
 from jaxclnf.types import FitResult, Model
 
 FACES = "faces"
@@ -33,8 +33,8 @@ _compiled_kinds: set[Any] = set()
 
 def fit_sharded(
     model: Model,
-    images: Num[Array | np.ndarray, "n_faces height width"],
-    boxes: Float[Array | np.ndarray, "n_faces 4"],
+    images: Num[Array | np.ndarray, "n_faces height width"] | Rows,
+    boxes: Float[Array | np.ndarray, "n_faces 4"] | Rows,
     config: FitConfig | None = None,
     devices: Sequence[Any] | None = None,
 ) -> FitResult:
@@ -44,7 +44,15 @@ def fit_sharded(
     results stay where they were computed. The number of faces must be a multiple of the number of devices.
     Several hosts all make the call, with arrays that span them: see docs/several-devices.md.
     """
-    devices = tuple(devices or jax.devices())
+    check_brightness(model, images)
+    return fit_canvases_sharded(model, on_host(images), on_host(boxes), config, devices or jax.devices())
+
+
+def fit_canvases_sharded(
+    model: Model, images: Any, boxes: Any, config: FitConfig | None, devices: Sequence[Any]
+) -> FitResult:
+    """Call `fit_sharded` with images whose grey is known to be from 0 to 255, however dark they are."""
+    devices = tuple(devices)
     if images.ndim != 3 or len(images) != len(boxes) or len(boxes) % len(devices):
         raise ValueError(
             f"expected an image and a box for every face, in a multiple of {len(devices)} devices; "
@@ -60,8 +68,8 @@ def fit_sharded(
 
 def fit_on_cores(
     model: Model,
-    images: Num[Array | np.ndarray, "n_faces height width"],
-    boxes: Float[Array | np.ndarray, "n_faces 4"],
+    images: Num[Array | np.ndarray, "n_faces height width"] | Rows,
+    boxes: Float[Array | np.ndarray, "n_faces 4"] | Rows,
     config: FitConfig | None = None,
     n_parts: int | None = None,
 ) -> FitResult:
@@ -71,6 +79,7 @@ def fit_on_cores(
     side by side do not: on two cores they take 0.6 of the time. By default there is a part for each core, or
     as many as keep each within `MOST_FACES`.
     """
+    images, boxes = on_host(images), on_host(boxes)
     n_faces = len(boxes)
     if images.ndim != 3 or len(images) != n_faces:
         raise ValueError(
@@ -104,7 +113,9 @@ def fit_settings_on_cores(
 ) -> list[FitResult]:
     """Call `jaxclnf.fit_settings` for several batches of images and boxes, one on each core at a time."""
     with ThreadPoolExecutor(n_cores()) as pool:
-        return list(pool.map(lambda p: _beside_others(fit_settings, model, *p, config, changes), photos))
+        return list(
+            pool.map(lambda p: _beside_others(fit_settings.unchecked, model, *p, config, changes), photos)
+        )
 
 
 def _beside_others(fit: Callable[..., FitResult], model: Model, images: Any, *rest: Any) -> FitResult:

@@ -14,7 +14,7 @@ import numpy as np
 
 from jaxclnf.batch.box_rows import box_rows
 from jaxclnf.batch.canvas import MIN_SIDE, Canvas
-from jaxclnf.batch.devices import fit_beside_others, fit_sharded, replicate
+from jaxclnf.batch.devices import fit_beside_others, fit_canvases_sharded, replicate
 from jaxclnf.batch.doubtful_fits import looks_again, with_second_looks
 from jaxclnf.batch.face_batches import Limits, in_batches, limits_of, padded_size, sizes_for
 from jaxclnf.batch.forked import fit_elsewhere, is_inherited
@@ -45,16 +45,25 @@ def fit_faces(
     pixels; an optional fifth column is their clockwise rotation about their middles, in radians. Rows follow
     the images, then their boxes.
     """
-    if len(images) and np.ndim(images[0]) == 1:
-        raise ValueError("expected a sequence of images; got one alone: give [image] and [boxes]")
-    if len(images) != len(boxes):
-        raise ValueError(f"expected boxes for every image; got {len(images)} images and {len(boxes)} boxes")
+    check_sequences(images, boxes)
     pairs = [(image, box) for image, rows in zip(images, boxes, strict=True) for box in box_rows(rows)]
     if not pairs:
         nothing = np.zeros((0, MIN_SIDE, MIN_SIDE), np.uint8), np.zeros((0, 4), np.float32)
         return jax.device_get(fit_batch(model, *nothing, config))
     results = fit_stream(model, pairs, config)
     return jax.tree.map(lambda *rows: np.stack(rows), *results)
+
+
+def check_sequences(images: Any, boxes: Any) -> None:
+    """Raise ValueError unless there are sequences of as many images as boxes."""
+    if not hasattr(images, "__len__") or not hasattr(boxes, "__len__"):
+        raise ValueError(
+            "expected sequences of images and boxes; fit_stream takes pairs of them as they come"
+        )
+    if len(images) and np.ndim(images[0]) == 1:
+        raise ValueError("expected a sequence of images; got one alone: give [image] and [boxes]")
+    if len(images) != len(boxes):
+        raise ValueError(f"expected boxes for every image; got {len(images)} images and {len(boxes)} boxes")
 
 
 def fit_stream(
@@ -149,7 +158,7 @@ def _fit_canvases(
         in_boxes = np.stack([boxes[i] for i in take]).astype(np.float32)
     devices = jax.local_devices()
     if len(devices) > 1:
-        return jax.device_get(fit_sharded(model, pixels, in_boxes, config, devices))
+        return jax.device_get(fit_canvases_sharded(model, pixels, in_boxes, config, devices))
     return fit_beside_others(model, pixels, in_boxes, config)
 
 

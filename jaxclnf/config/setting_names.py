@@ -46,11 +46,16 @@ def setting(config: FitFields, name: str) -> Any:
 
 
 def is_static(name: str) -> bool:
-    """Whether another value of a setting, or another number of start rotations, compiles anew."""
+    """Whether another value of a setting, or another number of start rotations, compiles anew.
+
+    Raises ValueError for an unknown name.
+    """
     if name.startswith("parts."):
         return is_static(name.split(".", 2)[-1])
     head = name.partition(".")[0]
-    field = COLUMNS.get(head) or WHOLE[head]
+    field = COLUMNS.get(head) or WHOLE.get(head)
+    if field is None:
+        raise unknown(name)
     return head in ("parts", "start_rotations") or bool(field.metadata.get("static"))
 
 

@@ -80,13 +80,24 @@ def check_one_start_an_image(images, params: FaceParams) -> None:
 
 def in_one_array(rows) -> Array:
     """Convert images or boxes, maybe given one by one, to an array; raises ValueError for unlike shapes."""
+    check_one_shape(rows)
+    return jnp.asarray(rows)
+
+
+def on_host(rows):
+    """Do as `in_one_array`, with an array of NumPy's; one of JAX's stays as it is."""
+    check_one_shape(rows)
+    return rows if isinstance(rows, jax.Array) else np.asarray(rows)
+
+
+def check_one_shape(rows) -> None:
+    """Raise ValueError for images or boxes, given one by one, of unlike shapes."""
     shapes = {np.shape(row): None for row in rows} if isinstance(rows, list | tuple) else {}
     if len(shapes) > 1:
         found = ", ".join(map(str, shapes))
         raise ValueError(
             f"expected arrays of one shape; got {found:.200}; fit_faces takes photos of any sizes"
         )
-    return jnp.asarray(rows)
 
 
 def in_one_dtype(model: Model, config: FitConfig | None) -> tuple[Model, FitConfig]:

@@ -1,6 +1,6 @@
 """Fitting one face or many: start rotations in every box, stages, parts of the face, the best try."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 import jax
@@ -25,6 +25,7 @@ from jaxclnf.fitting.choose import Chosen, choose
 from jaxclnf.fitting.face_params import box_from_params, in_full_precision
 from jaxclnf.fitting.network_sight import Sight
 from jaxclnf.fitting.parts import refine_parts
+from jaxclnf.fitting.stacked_changes import check_changes
 from jaxclnf.fitting.stages import fit_tries
 from jaxclnf.fitting.tries import Tries
 from jaxclnf.fitting.visibility import visibility
@@ -83,23 +84,31 @@ def _of_no_faces(model: Model, images: Array, config: FitConfig | None) -> FitRe
     return jax.tree.map(lambda a: jnp.zeros((0, *a.shape[1:]), a.dtype), one)
 
 
-@jax.jit
+def _check_settings(model: Model, images: object, boxes: object, config: object, changes: object) -> None:
+    check_kinds(model, config)
+    check_brightness(model, images)
+    check_changes(config if isinstance(config, FitConfig) else model.settings, changes)
+
+
+@keep_checked(_check_settings)
 def fit_settings(
     model: Model,
-    images: Num[Array | np.ndarray, "*n_images height width"],
-    boxes: Float[Array | np.ndarray, "n_faces 4"],
+    images: Num[Array | np.ndarray, "*n_images height width"] | Rows,
+    boxes: Float[Array | np.ndarray, "n_faces 4"] | Rows,
     config: FitConfig | None,
-    changes: dict[str, Float[Array | np.ndarray, "n_settings ..."]],
+    changes: Mapping[str, Num[Array | np.ndarray, "n_settings ..."] | Sequence],
 ) -> FitResult:
     """Fit many faces under many settings; leading axes of the result: settings, faces.
 
     ``changes`` holds settings that are not static, by the names of `FitConfig.changed`, with the values of
     each setting along a leading axis; ``config`` the others, None for the model's. Whatever does not depend
-    on the changes, as the first stage's response maps, is computed once.
+    on the changes, as the first stage's response maps, is computed once. Raises ValueError for static
+    settings, unlike numbers of values, and values that a setting cannot have.
     """
-    check_kinds(model, config)
+    images, boxes = in_one_array(images), in_one_array(boxes)
     config = model.settings if config is None else config
-    return jax.vmap(lambda change: fit_batch(model, images, boxes, config.changed(change)))(changes)
+    stacked = {name: in_one_array(rows) for name, rows in changes.items()}
+    return jax.vmap(lambda change: fit_batch(model, images, boxes, config.changed(change)))(stacked)
 
 
 @keep_checked(check_brightness)

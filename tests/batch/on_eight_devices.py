@@ -18,7 +18,7 @@ def main() -> None:
     images = np.stack([image for image, _ in faces])
     boxes = np.stack([box_of(model, params) for _, params in faces]).astype(np.float32)
     single = np.asarray(fit_batch(model, images, boxes, config).landmarks)
-    sharded = fit_sharded(model, images, boxes, config).landmarks
+    sharded = fit_sharded(model, list(images), list(boxes), config).landmarks
     streamed = fit_faces(model, list(images[:11]), list(boxes[:11]), config)
     told = {
         "devices": jax.device_count(),

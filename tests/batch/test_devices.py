@@ -39,7 +39,7 @@ def test_parts_of_a_batch_side_by_side_find_what_the_whole_does() -> None:
     )
     whole = jax.device_get(fit_batch(model, images, boxes, config))
     for n_parts in (5, 20):
-        parts = fit_on_cores(model, images, boxes, config, n_parts)
+        parts = fit_on_cores(model, list(images), list(boxes), config, n_parts)
         assert parts.landmarks.shape == whole.landmarks.shape
         np.testing.assert_allclose(parts.landmarks, whole.landmarks, atol=0.02)
         np.testing.assert_array_equal(parts.status, whole.status)

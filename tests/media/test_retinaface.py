@@ -42,7 +42,7 @@ def test_one_box_of_each_face_is_kept_and_doubtful_ones_are_not() -> None:
     steps, scores, points = told(0, [0, 0, 0, 0], [0] * 10, score=0.7)
     scores[[2, 40, 60]] = 0.9, 0.8, 0.4  # half a square aside, elsewhere, elsewhere but not sure
     steps[2, 0] = -4  # from its own middle, 8 pixels aside, nearly to that of the first
-    found = retinaface._best(retinaface.decoded(steps, scores, points, (HEIGHT, WIDTH)))
+    found = retinaface._best(retinaface.decoded(steps, scores, points, (HEIGHT, WIDTH)), retinaface.THRESHOLD)
     np.testing.assert_allclose(found.scores, [0.9, 0.8])
 
 

@@ -44,13 +44,14 @@ def is_installed() -> bool:
 
 def detect_libface(rgb: RGB) -> Detections:
     """Find all faces of 24 pixels and more."""
-    found = in_sizes(_look, rgb)
+    found = in_sizes(_look, rgb, THRESHOLD)
     return found._replace(boxes=_TO_LANDMARKS(found.boxes))
 
 
-def _look(rgb: RGB) -> Detections:
+def _look(rgb: RGB, least: float = THRESHOLD) -> Detections:
     if not hasattr(_local, "detector"):
         _local.detector = _detector()
+    _local.detector.setScoreThreshold(least)
     _local.detector.setInputSize(rgb.shape[1::-1])
     _, rows = _local.detector.detect(cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR))
     rows = np.zeros((0, 15), np.float32) if rows is None else rows[np.isfinite(rows).all(axis=1)]

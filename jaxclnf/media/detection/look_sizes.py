@@ -21,21 +21,48 @@ SECOND_LONGEST = 2560
 SMALL = 40
 """Pixels of a face in the first look, below which there may be smaller ones that only a second look shows."""
 
-Look = Callable[[RGB], Detections]
+MIDDLE = 0.7
+"""Share of the second look's size at which a photo with large faces alone is first searched for ..."""
+
+HINT = 0.2
+"""... what scores so much and may be a small face: only then is there a second look, of twice the time."""
+
+Look = Callable[[RGB, float], Detections]
+"""Function that finds what scores at least so much in a picture."""
 
 
-def in_sizes(look: Look, rgb: RGB, longest: int = LONGEST) -> Detections:
-    """Detect faces in a reduced photo, in one look or two; the first look's face counts if both show it."""
+def in_sizes(look: Look, rgb: RGB, least: float, longest: int = LONGEST) -> Detections:
+    """Detect faces that score at least so much in a reduced photo, in one look or more.
+
+    The second look is for small faces; of a face that both show, the first look's box counts.
+    """
     side = max(rgb.shape[:2])
     first, second = min(1.0, longest / side), min(SECOND, SECOND_LONGEST / side)
-    found = _seen(look, rgb, first)
-    if second > first and (not found or found.boxes[:, 2].min() * first < SMALL):
-        found = merged(found, _seen(look, rgb, second))
-    return found
+    seen = _seen(look, rgb, first, min(HINT, least))
+    found, small = _likely(seen, least), SMALL / first
+    if second <= first:
+        return found
+    if not found or _smaller(found, small):
+        return merged(found, _likely(_seen(look, rgb, second, least), least))
+    hints = _smaller(_elsewhere(seen, found), small)
+    if not hints and MIDDLE * second > first:
+        hints = _smaller(_elsewhere(_seen(look, rgb, MIDDLE * second, HINT), found), small)
+    if not hints:
+        return found
+    return merged(found, _smaller(_likely(_seen(look, rgb, second, least), least), small))
 
 
-def _seen(look: Look, rgb: RGB, scale: float) -> Detections:
-    return enlarged(look(reduced(rgb, scale)), scale)
+def _likely(found: Detections, least: float) -> Detections:
+    return found.take(np.flatnonzero(found.scores >= least))
+
+
+def _smaller(seen: Detections, width: float) -> Detections:
+    """Take those that are less pixels wide."""
+    return seen.take(np.flatnonzero(seen.boxes[:, 2] < width))
+
+
+def _seen(look: Look, rgb: RGB, scale: float, least: float) -> Detections:
+    return enlarged(look(reduced(rgb, scale), least), scale)
 
 
 def reduced(rgb: RGB, scale: float) -> np.ndarray:
@@ -61,12 +88,22 @@ def merged(first: Detections, second: Detections) -> Detections:
     """Merge detections, best first: all of the first, and those of the second that lie elsewhere."""
     if not first or not second:
         return first or second
-    other = second.take(np.flatnonzero(overlaps(second.boxes, first.boxes).max(axis=1) < 0.3))
+    other = _elsewhere(second, first)
     together = (
         None if a is None or b is None else np.concatenate([a, b]) for a, b in zip(first, other, strict=True)
     )
     both = Detections(*together)  # pyright: ignore[reportArgumentType]
     return both.take(np.argsort(-both.scores, kind="stable"))
+
+
+def _elsewhere(seen: Detections, found: Detections) -> Detections:
+    """Take what lies neither on a face that is found nor within it, as an eye or a mouth does."""
+    if not seen or not found:
+        return seen
+    middles = (seen.boxes[:, :2] + seen.boxes[:, 2:] / 2)[:, None]
+    off = np.abs(middles - (found.boxes[:, :2] + found.boxes[:, 2:] / 2)) / found.boxes[:, 2:]
+    outside = off.max(axis=2).min(axis=1) > 0.5
+    return seen.take(np.flatnonzero(outside & (overlaps(seen.boxes, found.boxes).max(axis=1) < 0.3)))
 
 
 def overlaps(a: np.ndarray, b: np.ndarray) -> np.ndarray:

@@ -46,16 +46,16 @@ class RetinaFace:
 
     def __call__(self, rgb: RGB) -> Detections:
         """Find all faces of 32 pixels and more, and most from 20 on."""
-        found = in_sizes(_look, rgb)
+        found = in_sizes(_look, rgb, THRESHOLD)
         return found._replace(boxes=_TO_LANDMARKS(found.boxes))
 
 
-def _look(rgb: RGB) -> Detections:
+def _look(rgb: RGB, least: float) -> Detections:
     if not hasattr(_local, "network"):
         _local.network = cv2.dnn.readNetFromONNX(_network())
     _local.network.setInput(cv2.dnn.blobFromImage(cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), mean=_MEAN))
     steps, scores, points = (values[0] for values in _local.network.forward(["loc", "conf", "landmarks"]))
-    return _best(decoded(steps, scores[:, 1], points, rgb.shape[:2]))
+    return _best(decoded(steps, scores[:, 1], points, rgb.shape[:2]), least)
 
 
 def decoded(
@@ -87,12 +87,12 @@ def _squares(
     return np.concatenate(middles), np.concatenate(sides)[:, None].astype(np.float64)
 
 
-def _best(found: Detections) -> Detections:
-    """Keep, best first, the boxes that are likely faces, one of each face."""
-    found = found.take(np.flatnonzero(found.scores >= THRESHOLD))
+def _best(found: Detections, least: float) -> Detections:
+    """Keep, best first, the boxes that score at least so much, one of each face."""
+    found = found.take(np.flatnonzero(found.scores >= least))
     if not found:
         return found
-    kept = cv2.dnn.NMSBoxes(found.boxes.tolist(), found.scores.tolist(), THRESHOLD, _SAME)
+    kept = cv2.dnn.NMSBoxes(found.boxes.tolist(), found.scores.tolist(), least, _SAME)
     return found.take(np.array(kept, int).reshape(-1))
 
 

@@ -36,21 +36,25 @@ class YuNet:
 
     def __call__(self, rgb: RGB) -> Detections:
         """Find all faces of 24 pixels and more."""
-        found = in_sizes(lambda picture: self.look([picture])[0], rgb)
+        found = in_sizes(lambda picture, least: self.look([picture], least)[0], rgb, self._threshold)
         return found._replace(boxes=_TO_LANDMARKS(found.boxes))
 
-    def look(self, photos: Sequence[RGB]) -> list[Detections]:
-        """Compute the network's own boxes in a batch of photos of one size, which are not reduced."""
+    def look(self, photos: Sequence[RGB], least: float | None = None) -> list[Detections]:
+        """Compute the network's own boxes in a batch of photos of one size, which are not reduced.
+
+        They score at ``least`` so much, or the detector's threshold.
+        """
         batch = np.stack([_padded(photo) for photo in photos])
         values = np.asarray(self._run(self._key, self._network.weights, batch))
-        return [self._faces(rows) for rows in values]
+        return [_faces(rows, self._threshold if least is None else least) for rows in values]
 
-    def _faces(self, rows: Float[np.ndarray, "n_cells 15"]) -> Detections:
-        rows = rows[rows[:, 14] >= self._threshold]
-        whole = rows[:, :4].astype(int).tolist()  # OpenCV compares boxes of whole pixels
-        kept = cv2.dnn.NMSBoxes(whole, rows[:, 14].tolist(), self._threshold, _SAME) if whole else ()
-        rows = rows[np.array(kept, int).reshape(-1)]
-        return Detections(rows[:, :4], rows[:, 14], rows[:, 4:14].reshape(-1, 5, 2))
+
+def _faces(rows: Float[np.ndarray, "n_cells 15"], least: float) -> Detections:
+    rows = rows[rows[:, 14] >= least]
+    whole = rows[:, :4].astype(int).tolist()  # OpenCV compares boxes of whole pixels
+    kept = cv2.dnn.NMSBoxes(whole, rows[:, 14].tolist(), least, _SAME) if whole else ()
+    rows = rows[np.array(kept, int).reshape(-1)]
+    return Detections(rows[:, :4], rows[:, 14], rows[:, 4:14].reshape(-1, 5, 2))
 
 
 class _Fixed:

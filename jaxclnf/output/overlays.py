@@ -21,7 +21,8 @@ from jaxclnf.output.tables import MeasuredFace, percent
 from jaxclnf.output.whole_files import write_whole
 from jaxclnf.types import Camera, HeadPose, usable
 
-LONGEST = 1600  # pixels of a picture's longer side; larger photos are shrunk
+LONGEST = 1600
+"""Pixels of a picture's longer side; larger ones are shrunk: 12 megapixels take 0.65 s and 20 MB as PNG."""
 
 
 def overlay(photo: Photo) -> RGB:

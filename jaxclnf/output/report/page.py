@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import base64
+import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import quote
 
 import cv2
 import numpy as np
@@ -29,9 +31,10 @@ class Card(NamedTuple):
     text: str
     confidence: float
     bad: bool
-    image: str  # JPEG in base64, empty where there is none
+    image: str  # its address, empty where there is none
     numbers: dict[str, str]
-    full: str = ""  # the picture in full size, beside the page
+    full: str = ""  # address of the picture as it was drawn, which may be larger
+    original: str = ""  # address of the photo itself
     time: float = 0.0  # of a frame, seconds
 
 
@@ -61,7 +64,7 @@ class VideoPlots:
     end: float  # ... and right
     faces: Sequence[Face]
     cards: Sequence[Card]
-    film: str = ""  # the annotated copy, beside the page
+    film: str = ""  # address of the annotated copy
 
 
 @dataclass(frozen=True)
@@ -76,6 +79,7 @@ class Page:
     courses: Sequence[VideoPlots] = ()
     cards: Iterable[Card] = ()
     left_out: int = 0
+    longest: int = 0  # pixels of the longer side, to which larger photos are shrunk before they are drawn
     span: tuple[float, float] = (0.0, 1.0)  # of a drawing's width that its times fill
 
 
@@ -95,14 +99,20 @@ def sure(confidence: float) -> str:
 
 
 def thumbnail(picture: RGB | None) -> str:
-    """Make a small copy of a picture for a `Card`."""
+    """Make a small copy of a picture, which its address holds."""
     if picture is None or not picture.size:
         return ""
     scale = min(1.0, THUMBNAIL / max(picture.shape[:2]))
     size = [max(1, round(scale * n)) for n in picture.shape[1::-1]]
     small = cv2.resize(np.ascontiguousarray(picture), size, interpolation=cv2.INTER_AREA)
     _, data = cv2.imencode(".jpg", small[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, 80])
-    return base64.b64encode(data.tobytes()).decode()
+    return "data:image/jpeg;base64," + base64.b64encode(data.tobytes()).decode()
+
+
+def address(file: str | Path, page: Path) -> str:
+    """Give the address of a file as seen from a page, so that both can be moved together."""
+    way = os.path.relpath(os.path.realpath(file), os.path.realpath(page.parent))
+    return quote(os.fsencode(way.replace(os.sep, "/")))
 
 
 def breakable(name: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -10,13 +11,28 @@ import numpy as np
 from jaxclnf.media.images import RGB, open_picture, read_photo
 from jaxclnf.media.inputs import Failure
 from jaxclnf.output.overlays import LONGEST
-from jaxclnf.output.report.page import Card, Line, Page, count, failure_lines, sure, thumbnail, write_page
+from jaxclnf.output.report.page import (
+    Card,
+    Line,
+    Page,
+    address,
+    count,
+    failure_lines,
+    sure,
+    thumbnail,
+    write_page,
+)
 from jaxclnf.output.report.rows import LOOKS, PHOTO, Row, is_bad, read_rows, shown_numbers, worth
 from jaxclnf.output.report.short_names import short_names
 from jaxclnf.output.tables import NO_FACE, STATUS_WORDS
 from jaxclnf.types import Status
 
-MOST_CARDS = 1000
+MOST_CARDS = 5000
+"""Faces with a card, the least sure ones: many more keep a browser busy for a minute."""
+
+MOST_HELD = 1000
+"""The least sure of them, whose small pictures are in the page; of the others it loads what is seen."""
+
 MOST_LISTED = 300  # faces that were not fitted, one by one
 
 _FITTED = (STATUS_WORDS[Status.OK], STATUS_WORDS[Status.NOT_CONVERGED])
@@ -35,7 +51,7 @@ def report_photos(
     unfitted = [
         Line(names[row["source"]], row["source"], _what(row)) for row in rows if row["status"] not in _FITTED
     ]
-    least_sure = sorted(range(len(rows)), key=lambda i: worth(rows[i]["confidence"]))[:MOST_CARDS]
+    least_sure = sorted(range(len(rows)), key=lambda i: worth(rows[i]["confidence"]))
     summary = [count(found, "face") + f" on {count(len(photos), 'photo')}"]
     summary += [f"{count(len(failures), 'photo')} could not be used"] if failures else []
     page = Page(
@@ -44,8 +60,9 @@ def report_photos(
         failures=failure_lines(failures, names),
         unfitted=unfitted[:MOST_LISTED],
         n_unfitted=len(unfitted),
-        cards=_cards(rows, sorted(least_sure), names, pictures),
-        left_out=len(rows) - len(least_sure),
+        cards=_cards(path, rows, least_sure, names, pictures),
+        left_out=max(len(rows) - MOST_CARDS, 0),
+        longest=LONGEST,
     )
     write_page(path, page)
 
@@ -56,37 +73,32 @@ def _what(row: Row) -> str:
 
 
 def _cards(
-    rows: list[Row], shown: Sequence[int], names: Mapping[str, str], pictures: Mapping[str, Path | None]
+    page: Path,
+    rows: list[Row],
+    least_sure: Sequence[int],
+    names: Mapping[str, str],
+    pictures: Mapping[str, Path | None],
 ) -> Iterator[Card]:
-    """Make the cards of these rows; their pictures are read one at a time."""
-    alone = _alone(rows)
+    """Make the cards of the least sure rows, in the table's order; pictures are read one at a time."""
+    alone, held = _alone(rows), set(least_sure[:MOST_HELD])
     before: tuple[str, RGB | None] = "", None
-    for i in shown:
+    for i in sorted(least_sure[:MOST_CARDS]):
         source = rows[i]["source"]
         place = pictures.get(source)
-        if before[0] != source:
-            before = source, read_photo(place) if place is not None and place.exists() else None
-        picture = before[1]
-        small = picture if picture is None or source in alone else _surroundings(picture, rows[i])
-        yield _card(i, rows[i], names[source], small, place.name if place is not None else "")
+        place = place if place is not None and place.exists() else None
+        drawn = address(place, page) if place else ""
+        original = address(source, page) if os.path.isfile(source) else ""
+        if i in held and before[0] != source:
+            before = source, read_photo(place) if place else None
+        image = thumbnail(_surroundings(before[1], rows[i], alone)) if i in held else drawn
+        yield _card(i, rows[i], names[source], image)._replace(full=drawn, original=original)
 
 
-def _card(order: int, row: Row, name: str, picture: RGB | None, full: str) -> Card:
+def _card(order: int, row: Row, name: str, image: str) -> Card:
     confidence = row["confidence"]
     text = NO_FACE if row["status"] == NO_FACE else f"face {row['face']}: {row['status']}, {sure(confidence)}"
     shown = {} if row["status"] == NO_FACE else {"face": str(row["face"])} | shown_numbers(row)
-    image = thumbnail(picture)
-    return Card(
-        order,
-        name,
-        row["source"],
-        text,
-        confidence,
-        is_bad(confidence),
-        image,
-        shown,
-        full if image else "",
-    )
+    return Card(order, name, row["source"], text, confidence, is_bad(confidence), image, shown)
 
 
 def _alone(rows: list[Row]) -> set[str]:
@@ -97,8 +109,10 @@ def _alone(rows: list[Row]) -> set[str]:
     return {source for source, n in seen.items() if n == 1}
 
 
-def _surroundings(picture: RGB, row: Row) -> RGB:
-    """Crop a face and its surroundings from a picture that may be smaller than its photo."""
+def _surroundings(picture: RGB | None, row: Row, alone: set[str]) -> RGB | None:
+    """Crop a face and its surroundings from a picture, perhaps smaller than its photo, that has others."""
+    if picture is None or row["source"] in alone:
+        return picture
     spans = np.array([row.get(name, np.nan) for name in _SPANS], float)
     low, high = spans[[0, 2]], spans[[1, 3]]
     low[1] = min(low[1], spans[4])

@@ -15,6 +15,7 @@ from jaxclnf.output.report.page import (
     Line,
     Page,
     VideoPlots,
+    address,
     count,
     failure_lines,
     sure,
@@ -37,7 +38,8 @@ def report_videos(path: Path, videos: dict[Path, Path], failures: Sequence[Failu
     tables = {table: read_rows(table, VIDEO, LOOKS) for table in videos if table.exists()}
     names = short_names(str(table.with_suffix("")) for table in tables)
     courses = [
-        _course(names[str(table.with_suffix(""))], rows, videos[table]) for table, rows in tables.items()
+        _course(path, names[str(table.with_suffix(""))], rows, videos[table])
+        for table, rows in tables.items()
     ]
     n_frames = sum(len({row["frame"] for row in rows}) for rows in tables.values())
     counts = count(len(tables), "video"), count(n_frames, "frame"), count(len(failures), "problem")
@@ -56,7 +58,7 @@ def report_videos(path: Path, videos: dict[Path, Path], failures: Sequence[Failu
     write_page(path, page)
 
 
-def _course(name: str, rows: list[Row], film: Path) -> VideoPlots:
+def _course(page: Path, name: str, rows: list[Row], film: Path) -> VideoPlots:
     times = [row["timestamp"] for row in rows] or [0.0]
     source = next((row["source"] for row in rows if row["source"]), name)
     return VideoPlots(
@@ -67,7 +69,7 @@ def _course(name: str, rows: list[Row], film: Path) -> VideoPlots:
         end=max(times),
         faces=faces_in(rows),
         cards=list(_frame_cards(source, rows, film)),
-        film=film.name if film.exists() else "",
+        film=address(film, page) if film.exists() else "",
     )
 
 

@@ -1,6 +1,7 @@
 const grid = document.getElementById("cards");
 const viewer = document.getElementById("viewer");
 const picture = viewer.querySelector("img"), film = viewer.querySelector("video");
+const links = {full: document.getElementById("drawn"), original: document.getElementById("original")};
 let shown = null;
 
 // Cards in the order of a property, and those alone whose names hold a text.
@@ -22,7 +23,7 @@ if (grid) {
   sortBy(buttons[0]);
 }
 
-// A card's picture in full size, or its video at that time, and the face's numbers.
+// A card's picture as it was drawn, or its video at that time, and the face's numbers.
 function show(card, time) {
   const course = card.closest(".course"), small = card.querySelector("img");
   document.querySelectorAll(".here").forEach(c => c.classList.remove("here"));
@@ -47,16 +48,19 @@ function show(card, time) {
   picture.hidden = Boolean(moves) || !still;
   if (moves) {
     film.poster = still;
-    if (film.dataset.of !== moves) { film.src = address(moves); film.dataset.of = moves; }
+    if (film.dataset.of !== moves) { film.src = moves; film.dataset.of = moves; }
     film.currentTime = Math.max(at - +course.dataset.start, 0) + 0.001;
   } else {
-    picture.src = card.dataset.full ? address(card.dataset.full) : still;
+    picture.src = card.dataset.full || still;
   }
+  for (const name of ["full", "original"]) {
+    links[name].hidden = Boolean(course) || !card.dataset[name];
+    links[name].href = card.dataset[name];
+  }
+  links.full.textContent = "as drawn";
   if (course) mark(course, at);
   if (!viewer.open) viewer.showModal();
 }
-
-const address = name => name.split("/").map(encodeURIComponent).join("/");
 
 function others() {
   const cards = [...(shown.closest(".strip") || grid).children].filter(card => !card.hidden);
@@ -68,6 +72,9 @@ function go(step) {
   if (cards[i + step]) { show(cards[i + step]); cards[i + step].scrollIntoView({block: "nearest", inline: "center"}); }
 }
 
+picture.addEventListener("load", () => {
+  links.full.textContent = `as drawn, ${picture.naturalWidth} × ${picture.naturalHeight} pixels`;
+});
 document.addEventListener("click", event => {
   const card = event.target.closest(".card");
   if (card) show(card);

@@ -26,9 +26,16 @@ _JITTER = 0.32
 _LEAP = 4.0
 """A face so far from where its last two places lead has leaped: it is believed to be where it is seen ..."""
 
+_LEAP_IN_PIXELS = 7.0
+"""... as one that is so many pixels off, if it is large, ..."""
+
+_UNUSUAL = 3.0
+"""... and so many times as far as it was of late, which its motion does not explain, ..."""
+
 _LANDING = 3
 """... for so many frames: it may be taken back to its place in several."""
 
+_OF_LATE = 5  # frames
 _FIRST_SPEED = 5.0  # standard deviation of a new face's velocity, a frame
 _ON = np.array([[1.0, 1.0], [0.0, 1.0]])  # place and velocity, a frame later
 
@@ -57,6 +64,7 @@ class _Moment(NamedTuple):
     before: _Belief | None  # None: the face has just come
     after: _Belief
     moved: Float[np.ndarray, "n_points 2"] | float = 0.0  # landmarks, since the frame before; pixels
+    usual: float = 0.0  # pixels by which they were off where their last two places led, of late
     landing: int = 0  # frames for which it is still believed to be where it is seen
 
 
@@ -99,12 +107,13 @@ def _moment(course: Course, how: Smoothing, before: _Moment | None, found: Track
         return _Moment(found, None, _Belief(still, np.diag([noise, _FIRST_SPEED**2])))
     expected = _expected(how, before.after)
     moved = np.asarray(found.result.landmarks) - np.asarray(before.found.result.landmarks)
-    leaped = _size(moved - before.moved, found) > _LEAP
-    landing = _LANDING if leaped else max(before.landing - 1, 0)
+    off = float(np.sqrt(((moved - before.moved) ** 2).sum(-1).mean()))
+    landing = _LANDING if _leaped(off, before.usual, found) else max(before.landing - 1, 0)
     if landing:
         expected = expected._replace(covariance=expected.covariance + np.diag([_LEAP**2, 0.0]))
     seen = said_of(course, found, expected.mean[0])
-    return _Moment(found, expected, _corrected(expected, seen, noise), moved, landing)
+    usual = before.usual + (off - before.usual) / _OF_LATE
+    return _Moment(found, expected, _corrected(expected, seen, noise), moved, usual, landing)
 
 
 def _expected(how: Smoothing, belief: _Belief) -> _Belief:
@@ -120,9 +129,9 @@ def _corrected(expected: _Belief, seen: Float[np.ndarray, " n"], noise: float) -
     return _Belief(mean, expected.covariance - np.outer(gain, expected.covariance[0]))
 
 
-def _size(change: Float[np.ndarray, "n_points 2"], found: Tracked) -> float:
-    """How far landmarks change (pixels), root mean square, in units of a face's model."""
-    return float(np.sqrt((change**2).sum(-1).mean()) / np.asarray(found.result.params.scale))
+def _leaped(off: float, usual: float, found: Tracked) -> bool:
+    """Tell whether a face's landmarks, ``off`` pixels from where they were expected, have leaped there."""
+    return off > _LEAP * float(found.result.params.scale) or off > max(_LEAP_IN_PIXELS, _UNUSUAL * usual)
 
 
 def _looked_back(course: Course, waiting: deque[_Waiting]) -> tuple:

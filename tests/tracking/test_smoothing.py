@@ -12,8 +12,9 @@ from engine import synthetic_face, synthetic_model
 
 from jaxclnf.ops.rotation import euler_to_matrix as _matrix
 from jaxclnf.ops.shape import shape_2d
+from jaxclnf.tracking import smoothing
 from jaxclnf.tracking.smoothing import OFFLINE, ONLINE, Smoothing, smoothed
-from jaxclnf.tracking.state_vector import nearest_angles, principal
+from jaxclnf.tracking.state_vector import USUAL_VARIANCE, nearest_angles, principal
 from jaxclnf.tracking.tracks import Tracked
 from jaxclnf.types import FitResult, Model
 
@@ -82,12 +83,22 @@ def test_a_step_of_ten_pixels_is_followed_within_three_frames(model: Model, how:
     assert np.abs(off[:19]).max() < 1.2 and np.abs(off[22:]).max() < 0.5  # of 10
 
 
-@pytest.mark.parametrize(("how", "most"), [(ONLINE, 1.0), (OFFLINE, 2.3)])
-def test_so_is_one_of_a_large_face_to_which_it_is_motion(model: Model, how: Smoothing, most: float) -> None:
-    places = np.where(np.arange(40)[:, None] < 20, [60.0, 60.0], [70.0, 60.0])
-    x = landmarks(smooth(model, [[face(model, translation=p, scale=4.0)] for p in places], how))
-    off = x[:, :, 0].mean(axis=1) - x[35, :, 0].mean()
-    assert abs(off[22]) < most
+@pytest.mark.parametrize("how", [ONLINE, OFFLINE])
+@pytest.mark.parametrize("scale", [2.6, 6.0])
+@pytest.mark.parametrize("doubt", [1.0, 16.0])
+def test_so_is_one_of_a_large_face_however_sure(model, how, scale: float, doubt: float, monkeypatch) -> None:
+    monkeypatch.setattr(smoothing, "variance_of", lambda found: doubt * USUAL_VARIANCE)
+    places = np.where(np.arange(30)[:, None] < 15, [60.0, 60.0], [70.0, 60.0])
+    frames = [[face(model, translation=place, scale=scale)] for place in places]
+    off = (landmarks(smooth(model, frames, how)) - landmarks(frames))[:, :, 0].mean(axis=1)
+    assert np.abs(off[:14]).max() < 1.2 and np.abs(off[17:]).max() < 0.5  # of 10
+
+
+def test_a_large_face_that_trembles_by_many_pixels_is_steadied(model: Model) -> None:
+    rng = np.random.default_rng(3)
+    frames = [[face(model, translation=p, scale=8.0)] for p in 200 + rng.normal(0, 4, (60, 2))]
+    before, after = landmarks(frames)[5:], landmarks(smooth(model, frames, ONLINE))[5:]
+    assert acceleration(after) < 0.5 * acceleration(before)
 
 
 def test_frames_come_late_by_what_is_looked_ahead_and_no_more(model: Model) -> None:

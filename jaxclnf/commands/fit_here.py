@@ -36,7 +36,8 @@ def fit_here(
     inputs = background(_inputs, asked, resume)  # while JAX is imported, which is slow
     from jaxclnf.media.images import no_photo
     from jaxclnf.media.text_files import no_file
-    from jaxclnf.output.growing_table import unfinished_names, write_failures
+    from jaxclnf.output.earlier_tables import check_shares
+    from jaxclnf.output.growing_table import goes_on, settings_of, unfinished_names, write_failures
     from jaxclnf.output.photo_files import Extras, PhotoFiles
     from jaxclnf.output.photo_pipeline import fit_loaded, photo_columns, with_cameras
     from jaxclnf.output.run_folder import RUN, OutputFolder
@@ -53,19 +54,24 @@ def fit_here(
         engine, config, judge, also = asked.fits.settled()
         extras = Extras(asked.pictures, asked.crops, asked.margin, also)
         told |= choices.run_description(engine, config) | extras.described()
+        told = {"folder": _base(found), **told}
+        path, finished = place / f"landmarks.{format}", _finished(folder, f"landmarks.{format}")
+        if not (resume and goes_on(path, finished, told)):
+            check_shares(path, "source", found, settings_of(finished).get("folder", ""))
         files = PhotoFiles(folder, found, engine, extras)
         folder.save()
         names = photo_columns(engine, config, asked.fits.certainty)
-        table = _table(folder, format, names, told, found, files, resume)
+        table = _table(path, names, told, found, files, resume, finished)
         todo = [path for path in found if path_cell(str(path)) not in table.done]
         fitted = begun(fit_loaded(engine, with_cameras(looked(todo), view), config, judge))
         page = background(_page, report)  # while programs load
         failures += _write(table, files, fitted, len(found) - len(todo), len(todo))
         failed = {path_cell(failure.source) for failure in failures}
-        folder.done[RUN] = {"table": table.path.name, **table.described(failed)}
-        folder.save()
+        if not table.is_kept:
+            folder.done[RUN] = {"table": table.path.name, **table.described(failed)}
+            folder.save()
         write_failures(place / "failures.csv", failures)
-        if write_page := page.result():
+        if (write_page := page.result()) and not table.is_kept:
             shown = {path_cell(str(path)): files.picture(str(path)) for path in found}
             failures += common.report_written(write_page, place / "report.html", table.path, shown, failures)
     common.report_failures(failures)
@@ -120,26 +126,37 @@ def _page(wanted: bool) -> Callable[..., None] | None:
     return report_photos
 
 
+def _base(photos: Sequence[Path]) -> str:
+    """Give the folder from which relative photos are named; empty if there are none."""
+    return os.getcwd() if any(not photo.is_absolute() for photo in photos) else ""
+
+
+def _finished(folder: OutputFolder, table: str) -> dict[str, Any]:
+    """Look up what is known of the run that made the table of this name; nothing of other tables."""
+    from jaxclnf.output.run_folder import RUN
+
+    before = folder.done.get(RUN, {})
+    return before if before.get("table") == table else {}
+
+
 def _table(
-    folder: OutputFolder,
-    format: str,
+    path: Path,
     names: list[str],
     told: dict,
     photos: Sequence[Path],
     files: PhotoFiles,
     resume: bool,
+    finished: dict[str, Any],
 ) -> Table:
     """Open the run's table, which recognises each photo by its size and time of change."""
     from jaxclnf.output.growing_table import Table, stamp
-    from jaxclnf.output.run_folder import RUN
     from jaxclnf.output.whole_files import path_cell
 
-    path, before = folder.path / f"landmarks.{format}", folder.done.get(RUN, {})
-    finished = before if before.get("table") == path.name else None
-    here = os.getcwd() if any(not photo.is_absolute() for photo in photos) else ""
     stamps = {path_cell(str(photo)): stamp(photo) for photo in photos}
-    again = {path_cell(str(photo)) for photo in photos if resume and files.lacks(str(photo))}
-    return Table(path, names, "source", {"folder": here, **told}, resume, stamps, finished, again)
+    at = [names.index(name) for name in ("source", "face", "status")]
+    return Table(
+        path, names, "source", told, resume, stamps, finished, lambda row: files.lacks(*(row[i] for i in at))
+    )
 
 
 def _write(
@@ -172,10 +189,23 @@ def _write(
         table.finish()
     finally:
         table.close()
-    typer.echo(f"{table.path}: {_photos_in(table)}")
+    typer.echo(_said_of(table))
     if n_faces:
         typer.echo(_faces_on(n_faces, n_done))
     return failures
+
+
+def _said_of(table: Table) -> str:
+    """Say what a table holds, and what it holds or lacks of an earlier run that was asked for more."""
+    if table.is_kept:
+        return f"{table.path} stays as it was: none of these photos can be used"
+    lines = [f"{table.path}: {_photos_in(table)}"]
+    if table.n_unasked:
+        lines.append(f"{common.counted(table.n_unasked, 'photo')} in it not asked for now: kept")
+    if table.n_missing:
+        missing = common.counted(table.n_missing, "photo")
+        lines.append(f"{missing} of the earlier run not in it: name them, too, with --resume")
+    return "\n".join(lines)
 
 
 def _photos_in(table: Table) -> str:

@@ -10,14 +10,16 @@ from __future__ import annotations
 import csv
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, TextIO, cast
 
 from jaxclnf.media.inputs import Failure
 from jaxclnf.media.text_files import read_json
+from jaxclnf.output.earlier_tables import has_rows
 from jaxclnf.output.formats import convert_back, convert_rows
+from jaxclnf.output.row_order import reorder
 from jaxclnf.output.whole_files import csv_text, named, path_cell, write_whole, written_whole
 
 Stamp = list[int]
@@ -42,9 +44,12 @@ class Table:
     """A table that grows by whole photos or frames and survives a broken run.
 
     ``done`` holds the values of the ``key`` column that a resumed run need not do again; the last one of a
-    broken run is not among them, since its rows may be missing. Nor are those to do ``again``, and those
-    whose ``stamps`` have changed since. ``finished`` is what `described` gave of the run that made the table
-    that is there; with ``resume`` and the same settings it is gone on with.
+    broken run is not among them, since its rows may be missing. Nor are those of a row that ``lacks`` a file,
+    and those whose ``stamps`` have changed since. ``finished`` is what `described` gave of the run that made
+    the table that is there; with ``resume`` and the same settings it is gone on with.
+
+    The finished table has the keys in the order of ``stamps``, then the others of the earlier run. If none of
+    the ``stamps`` has rows, the table that is there stays.
     """
 
     def __init__(
@@ -56,14 +61,16 @@ class Table:
         resume: bool,
         stamps: Mapping[str, Stamp] | None = None,
         finished: Mapping[str, Any] | None = None,
-        again: Set[str] = frozenset(),
+        lacks: Callable[[Sequence[str]], bool] = lambda row: False,
     ) -> None:
         self.path = path
         self.columns = list(columns)
         self.unfinished = path.with_suffix(_ROWS)
         self.done: set[str] = set()
-        self._n_added = 0
-        self._at = self.columns.index(key)
+        self.is_kept = False  # the table that was there, by a run that has no rows
+        self._keys: list[str] = []  # in the order of their rows
+        self._key, self._at = key, self.columns.index(key)
+        self._lacks, self._lacking = lacks, set[str]()
         self._settings_path = path.with_suffix(_SETTINGS)
         self._file: TextIO | None = None
         self._whole: int | None = None  # bytes of the unfinished file that are whole photos or frames
@@ -75,15 +82,16 @@ class Table:
             before = self._said()
             self._check_same(before.get("settings"), now["settings"])
             self._reload(is_whole=False)
-        elif resume and finished and finished.get("settings") == now["settings"] and path.exists():
+        elif resume and finished and _is_same(finished, settings) and path.exists():
             before = finished
             self._reopen()
         else:
             write_whole(self.unfinished, csv_text([columns]).encode())
         stamped = _table(before, "stamps")
         changed = {key for key, stamp in now["stamps"].items() if stamp != stamped.get(key)}
-        self._leave_out(self.done & (changed | again))
-        self._description = now | {"stamps": stamped | now["stamps"]}
+        self._leave_out(self.done & (changed | self._lacking))
+        self._asked = now["stamps"].keys()
+        self._description = now | {"stamps": now["stamps"] | _without(stamped, self._asked)}
         write_whole(self._settings_path, json.dumps(self._description).encode())
 
     @classmethod
@@ -134,12 +142,19 @@ class Table:
                 self._is_as_before = False
                 break
             elif row[self._at] != last:
-                self.done |= set() if last is None else {last}
+                self._note_done(last)
                 last, self._whole = row[self._at], start
+            if row != self.columns and self._lacks(row):
+                self._lacking.add(row[self._at])
         else:
             if is_whole:
-                self.done |= set() if last is None else {last}
+                self._note_done(last)
                 self._whole = self.unfinished.stat().st_size
+
+    def _note_done(self, key: str | None) -> None:
+        if key is not None:
+            self.done.add(key)
+            self._keys.append(key)
 
     def _rows(self) -> Iterator[tuple[list[str], int]]:
         """Yield the rows of the unfinished file and where they start; the last may be cut off anywhere."""
@@ -160,6 +175,7 @@ class Table:
         write_whole(self.unfinished, text)
         self._whole = len(text)
         self.done -= keys
+        self._keys = [key for key in self._keys if key not in keys]
         self._is_as_before = False
 
     def add(self, rows: Sequence[Sequence[str]]) -> None:
@@ -168,13 +184,23 @@ class Table:
             file = self._opened()
             file.write(csv_text(rows))
             file.flush()
-        self._n_added += 1
+        self._keys.append(rows[0][self._at])
         self._is_as_before = False
 
     @property
     def count(self) -> int:
         """Count the photos or frames in the table."""
-        return len(self.done) + self._n_added
+        return len(self._keys)
+
+    @property
+    def n_unasked(self) -> int:
+        """Count those of an earlier run that have no stamp in this one."""
+        return len(self.done - self._asked)
+
+    @property
+    def n_missing(self) -> int:
+        """Count those that the earlier run had still to do, and this one was not asked for."""
+        return len(self._description["stamps"].keys() - self._asked - self.done)
 
     def _opened(self) -> TextIO:
         """Open the unfinished file, without the rows that a broken run left incomplete."""
@@ -185,10 +211,13 @@ class Table:
         return self._file
 
     def finish(self) -> None:
-        """Turn the rows into the finished table, unless they are those of the table that is there."""
-        if self._is_as_before:
+        """Turn the rows into the finished table, unless they are those that it has, or none."""
+        self.is_kept = bool(self._asked) and not self._keys and has_rows(self.path, self._key)
+        if self._is_as_before or self.is_kept:
+            self._is_as_before = True
             return self.close()
         self._opened().close()
+        self._put_in_order()
         if self.path.suffix == ".csv":
             os.replace(self.unfinished, self.path)
         else:
@@ -196,6 +225,15 @@ class Table:
                 convert_rows(self.unfinished, part, self.path.suffix)
             self.unfinished.unlink()
         self._settings_path.unlink()
+
+    def _put_in_order(self) -> None:
+        """Order the rows as the stamps are; those of other photos come last."""
+        ranks = {key: rank for rank, key in enumerate(self._description["stamps"])}
+        now = [ranks.get(key, len(ranks)) for key in self._keys]
+        if now == sorted(now):
+            return
+        parts = [(-1, 0)] + [(ranks.get(row[self._at], len(ranks)), at) for row, at in self._rows() if at]
+        reorder(self.unfinished, parts)
 
     def described(self, failed: Set[str]) -> dict[str, Any]:
         """Describe the finished table for a later run to go on with, which does again what has ``failed``."""
@@ -212,6 +250,20 @@ class Table:
                 path.unlink(missing_ok=True)
 
 
+def goes_on(path: Path, finished: Mapping[str, Any], settings: dict) -> bool:
+    """Tell whether a resumed run goes on with the table of a run that broke off, or that has ``finished``."""
+    return path.with_suffix(_ROWS).exists() or _is_same(finished, settings)
+
+
+def settings_of(finished: Mapping[str, Any]) -> dict[str, Any]:
+    """Take the settings out of what is known of a run that ended; none if nothing is known."""
+    return _table(finished, "settings")
+
+
+def _is_same(finished: Mapping[str, Any], settings: dict) -> bool:
+    return finished.get("settings") == json.loads(json.dumps(settings))
+
+
 def differing(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """Name the settings that two runs do not have in common."""
     return sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name))
@@ -220,6 +272,10 @@ def differing(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
 def _table(said: Mapping[str, Any], name: str) -> dict:
     table = said.get(name)
     return table if isinstance(table, dict) else {}
+
+
+def _without(table: dict, names: Set[str]) -> dict:
+    return {name: value for name, value in table.items() if name not in names}
 
 
 def write_failures(path: Path, failures: Sequence[Failure]) -> None:

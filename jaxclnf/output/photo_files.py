@@ -6,6 +6,7 @@ import os
 from collections import defaultdict
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,10 +17,14 @@ from jaxclnf.output.openface_table import OpenFaceTables
 from jaxclnf.output.overlays import overlay, save_crops, save_picture
 from jaxclnf.output.photo_pipeline import Photo
 from jaxclnf.output.run_folder import OutputFolder
-from jaxclnf.types import Model
+from jaxclnf.output.whole_files import path_cell
+from jaxclnf.types import STATUS_WORDS, Model, usable
 
 CROPS, OPENFACE = "crops", "openface"
 """Folders of an output folder."""
+
+CUT_OUT = {words for status, words in STATUS_WORDS.items() if usable(int(status))}
+"""The states of faces, in the words of tables, that are cut out."""
 
 
 class Folders(NamedTuple):
@@ -91,12 +96,23 @@ class PhotoFiles:
         """Give the path of a photo's picture, written or not; None if the run draws none."""
         return self._folders.pictures / f"{self._stems[source]}.png" if self._extras.pictures else None
 
-    def lacks(self, source: str) -> bool:
-        """Tell whether a photo has not the picture, or not OpenFace's table, that the run writes of each."""
-        stem = self._stems.get(source)
+    def lacks(self, cell: str, face: str, status: str) -> bool:
+        """Tell whether a row's photo has not the picture, the crop or OpenFace's table that the run writes.
+
+        The row is that of a face, by its number and the words of its status; ``cell`` names its photo.
+        """
+        stem = self._stems_by_cell.get(cell)
+        if stem is None:  # of a photo that the run was not asked for, or no files at all
+            return False
         pictures = [self._folders.pictures / f"{stem}.png"] if self._extras.pictures else []
         tables = [self._folders.openface / f"{stem}.csv"] if self._extras.openface else []
-        return not all(path.exists() for path in (*pictures, *tables))
+        is_cut_out = self._extras.crops and status in CUT_OUT
+        crops = [self._folders.crops / f"{stem}_{face}.png"] if is_cut_out else []
+        return not all(path.exists() for path in (*pictures, *tables, *crops))
+
+    @cached_property
+    def _stems_by_cell(self) -> dict[str, str]:
+        return {path_cell(source): stem for source, stem in self._stems.items()}
 
     def write(self, photo: Photo | Failure) -> tuple[Photo | Failure, Failure | None]:
         """Write a photo's files; returns the photo with any failure, which costs no row of the table.

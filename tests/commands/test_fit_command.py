@@ -190,7 +190,7 @@ def test_a_run_that_ended_does_what_failed_again_and_no_more(run, faces: Path) -
     photo, table = faces / "photos/plain.png", faces / "out/landmarks.csv"
     image = photo.read_bytes()
     photo.write_bytes(b"broken")
-    asked = "photos/plain.png", "photos/with space.png", "--out", "out", "--no-report"
+    asked = "photos/plain.png", "photos/with space.png", "--out", "out", "--no-report", "--crops", "32"
     assert fit(run, *asked).status == 1
     before = table.stat().st_mtime_ns
     outcome = fit(run, *asked, "--resume")
@@ -200,11 +200,31 @@ def test_a_run_that_ended_does_what_failed_again_and_no_more(run, faces: Path) -
     outcome = fit(run, *asked, "--resume")
     assert outcome.status == 0, outcome.err
     assert "2 photos, 1 of them done before\n1 face on the 1 done now" in outcome.out
-    (faces / "out/plain.png").unlink()
-    assert "1 of them done before" in fit(run, *asked, "--resume").out
-    outcome = fit(run, *asked, "--resume")
-    assert "2 photos, all of them done before" in outcome.out and "face" not in outcome.out
-    assert sorted(row["source"] for row in read_table(table)) == list(asked[:2])
+    for name in ("plain.png", "crops/plain_0.png"):
+        (faces / "out" / name).unlink()
+        assert "1 of them done before" in fit(run, *asked, "--resume").out
+        assert (faces / "out" / name).exists()
+    outcome = fit(run, *asked[1:], "--resume")
+    assert "2 photos, all of them done before\n1 photo in it not asked for now" in outcome.out
+    assert "face" not in outcome.out
+    assert [row["source"] for row in read_table(table)] == list(asked[:2])
+
+
+def test_the_table_of_other_photos_is_not_replaced(run, faces: Path) -> None:
+    (faces / "text.jpg").write_text("no photo")
+    asked = "--out", "out", "--no-report", "--no-pictures"
+    assert fit(run, "photos/plain.png", *asked).status == 0
+    table, listed = faces / "out/landmarks.csv", faces / "out/jaxclnf.json"
+    before = table.read_bytes(), listed.read_bytes()
+    for other in ("photos/with space.png", "text.jpg"):
+        for more in ((), ("--resume", "--set", "sigma=2")):
+            outcome = fit(run, other, *asked, *more)
+            assert outcome.status == 1
+            assert "out/landmarks.csv holds 1 other photo and would be lost; choose another" in outcome.err
+    (faces / "photos/plain.png").write_text("no photo")
+    outcome = fit(run, "photos/plain.png", *asked)
+    assert outcome.status == 1 and "landmarks.csv stays as it was" in outcome.out
+    assert (table.read_bytes(), listed.read_bytes()) == before
 
 
 def test_a_broken_run_is_not_gone_on_with_for_other_files(run, faces: Path, monkeypatch) -> None:

@@ -1,0 +1,50 @@
+"""Tables of earlier runs: a run that has nothing in common with one does not replace it."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from jaxclnf.output.formats import FORMATS
+from jaxclnf.output.whole_files import path_cell
+
+
+def check_shares(table: Path, key: str, sources: Iterable[Path], folder: str = "") -> None:
+    """Raise ValueError for a table that has rows, none of which is of one of these sources.
+
+    ``key`` is the column of the sources; ``folder`` is where the relative ones among them were named.
+    """
+    if not table.exists():
+        return
+    now = {_absolute(path_cell(str(source)), "") for source in sources}
+    others = set()
+    for source in _column(table, key):
+        if _absolute(source, folder) in now:
+            return
+        others.add(source)
+    if others:
+        photos = f"{len(others):,} other photo{'' if len(others) == 1 else 's'}"
+        raise ValueError(f"{table} holds {photos} and would be lost; choose another --out")
+
+
+def has_rows(table: Path, key: str) -> bool:
+    """Tell whether a file is a table with at least one row."""
+    return table.exists() and next(_column(table, key), None) is not None
+
+
+def _absolute(source: str, folder: str) -> str:
+    return os.path.abspath(os.path.join(folder, source))
+
+
+def _column(table: Path, key: str) -> Iterator[str]:
+    """Yield the values of a column; nothing of what cannot be read."""
+    if table.suffix != ".csv":
+        with suppress(Exception):  # of polars, which has many for damaged files
+            yield from FORMATS[table.suffix].read(table).select(key).collect()[key]
+        return
+    with table.open(encoding="utf-8", errors="surrogateescape", newline="") as file, suppress(csv.Error):
+        for row in csv.DictReader(file):
+            yield row.get(key) or ""

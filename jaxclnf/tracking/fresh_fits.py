@@ -14,6 +14,9 @@ from jaxclnf.tracking.tracks import Track, TrackConfig, Tracked, fits, judged
 from jaxclnf.types import FitResult, Model, usable
 
 MAX_SETTLING = 20
+MORE = 3
+"""Detections that are fitted in place of others that turn out to be no faces, largest first."""
+
 SETTLED = 0.005
 """Pixels; a new face is at rest when no landmark moves by more in another fit of its frame."""
 
@@ -35,8 +38,32 @@ def fresh_fits(
     tracks: list[Track],
     of_track: dict[int, int],
 ) -> list[Fresh]:
-    """Fit the detections that no followed face explains, those of known faces first."""
-    chosen = _chosen(config, detections, tracks, of_track)
+    """Fit the detections that no followed face explains, those of known faces first.
+
+    Are there more than there is room for, the largest count that succeed; with OpenFace's settings, the
+    largest.
+    """
+    chosen, spare = _chosen(config, detections, tracks, of_track)
+    fresh = _fitted(model, config, frame, detections, chosen)
+    while spare and (failed := sum(_may_be_replaced(config, each) for each in fresh)):
+        fresh = [each for each in fresh if not _may_be_replaced(config, each)]
+        fresh += _fitted(model, config, frame, detections, spare[:failed])
+        spare = spare[failed:]
+    return fresh
+
+
+_Chosen = list[tuple[int, int | None]]
+"""Detections, and the lost tracks that they are of."""
+
+
+def _may_be_replaced(config: TrackConfig, fresh: Fresh) -> bool:
+    """Tell whether a fit failed that another detection's may replace, as not that of a known face may."""
+    return not fresh.found.success and (fresh.track is None or config.max_faces == 1)
+
+
+def _fitted(
+    model: Model, config: TrackConfig, frame: np.ndarray, detections: np.ndarray, chosen: _Chosen
+) -> list[Fresh]:
     if not chosen:
         return []
     boxes = detections[[j for j, _ in chosen]]
@@ -49,17 +76,20 @@ def fresh_fits(
 
 def _chosen(
     config: TrackConfig, detections: np.ndarray, tracks: list[Track], of_track: dict[int, int]
-) -> list[tuple[int, int | None]]:
-    """Choose detections to fit, the largest if there are too many, and the lost tracks that they are of."""
-    sizes = detections[:, 2:4].prod(axis=1)
+) -> tuple[_Chosen, _Chosen]:
+    """Choose detections to fit, the largest if there are too many, and those that may replace them."""
+    by_size = np.argsort(-detections[:, 2:4].prod(axis=1), kind="stable").tolist()
+    more = MORE if config.anticipates else 0
     if config.max_faces == 1 and len(detections) and any(track.lost for track in tracks):
-        return [(int(sizes.argmax()), 0)]  # the only face there can be, wherever it is
+        one: _Chosen = [(j, 0) for j in by_size[: 1 + more]]  # the only face there can be, wherever it is
+        return one[:1], one[1:]
     followed = [track.box for track in tracks if not track.lost]
-    known: list[tuple[int, int | None]] = [(j, i) for i, j in of_track.items() if tracks[i].lost]
-    others = [j for j in range(len(detections)) if j not in of_track.values()]
+    known: _Chosen = [(j, i) for i, j in of_track.items() if tracks[i].lost]
+    others = [j for j in by_size if j not in of_track.values()]
     others = [j for j in others if all(overlap(detections[j, :4], box) <= 0.2 for box in followed)]
     room = max(config.max_faces - len(followed) - len(known), 0)
-    return known + [(j, None) for j in sorted(sorted(others, key=lambda j: -sizes[j])[:room])]
+    spare: _Chosen = [(j, None) for j in others[room : room + more]] if room else []
+    return known + [(j, None) for j in sorted(others[:room])], spare
 
 
 def _begun(

@@ -232,6 +232,18 @@ def test_where_there_is_room_for_one_it_is_the_largest() -> None:
         assert x < found.result.landmarks[:, 0].mean() < x + w
 
 
+def test_a_larger_box_that_holds_no_face_gives_way_to_one_that_does() -> None:
+    image, boxes, _ = scene((0, 90, 80))
+    boxes = np.float32([[220, 10, 120, 130], boxes[0]])
+    one = replace(CONFIG, max_faces=1)
+    state, tracked = run(TrackerState(), image, boxes, one)
+    assert ids(tracked) == [0]
+    lost = state._replace(tracks=(state.tracks[0]._replace(lost=2),))
+    assert ids(run(lost, image, boxes, one)[1]) == [0]
+    as_openface = replace(one, fit=replace(CONFIG.fit, kernel="grid"))
+    assert ids(run(TrackerState(), image, boxes, as_openface)[1]) == []  # which has the largest alone
+
+
 def test_a_fast_face_is_followed_where_its_motion_leads_and_detections_correct_it() -> None:
     """A third of its width a frame: without its motion or detections it would be lost at once."""
     image, boxes, _ = scene((0, 40, 80))

@@ -21,7 +21,10 @@ VARIABLE = "JAXCLNF_CACHE_DIR"
 """The environment variable that names another folder; with ``off`` or an empty value nothing is kept."""
 
 MOST_BYTES = 2**29
-"""Limit in bytes of all entries together; the least recently used are removed first."""
+"""Limit in bytes of all entries together; the least recently used of a kind are removed first."""
+
+LARGE = "model-"
+"""How the names of large entries begin; these leave at least half of the place to all others."""
 
 _PART = ".part"
 _STALE = 3600  # seconds after which an unfinished file is abandoned
@@ -100,14 +103,28 @@ def write(name: str, parts: Sequence[bytes | memoryview]) -> None:
 
 
 def shrink(folder: Path, most: int) -> None:
-    """Remove the least recently used files of a folder until the rest take at most ``most`` bytes."""
-    files = sorted(_files(folder), key=lambda file: -file[1].st_mtime)
+    """Remove the least recently used files of a folder until the rest take at most ``most`` bytes.
+
+    Large entries, such as models, never drive out the others, which take seconds to make anew and little
+    place: the others may take up half of ``most``, and large ones whatever the others leave.
+    """
+    small, large = [], []
+    for file in sorted(_files(folder), key=lambda file: -file[1].st_mtime):
+        (large if file[0].name.startswith(LARGE) else small).append(file)
+    left = most - _shrunk(small, most // 2 if large else most)
+    _shrunk(large, left)
+
+
+def _shrunk(files: list[tuple[Path, os.stat_result]], most: int) -> int:
+    """Keep what fits into ``most`` bytes, the first files first, and remove the rest; returns bytes kept."""
     total = 0
     for path, status in files:
-        total += status.st_size
-        if total > most:
-            with suppress(OSError):
-                path.unlink()
+        if total + status.st_size <= most:
+            total += status.st_size
+            continue
+        with suppress(OSError):
+            path.unlink()
+    return total
 
 
 def _files(folder: Path) -> Iterator[tuple[Path, os.stat_result]]:

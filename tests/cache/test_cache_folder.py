@@ -121,6 +121,18 @@ def test_entries_not_used_for_longest_go_first(place: Path, monkeypatch: pytest.
     assert {path.name for path in place.iterdir()} == {"new", "old", "last"}
 
 
+def test_models_leave_half_of_the_place_to_programs(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cache_folder, "MOST_BYTES", 9000)
+    for age, name in enumerate(("program-old", "program-new", *(f"model-{i}" for i in range(9)))):
+        cache.write(name, [bytes(1000)])
+        os.utime(place / name, (age, age))
+    kept = {path.name for path in place.iterdir()}
+    assert kept == {"program-old", "program-new", *(f"model-{i}" for i in range(3, 9))}
+    for i in range(9):  # and programs no more than half, where there are models
+        cache.write(f"program-{i}", [bytes(1000)])
+    assert sorted(path.name[:-1] for path in place.iterdir()) == 4 * ["model-"] + 4 * ["program-"]
+
+
 def test_what_a_killed_writer_left_goes_when_it_is_old(place: Path) -> None:
     cache.write("entry", PARTS)
     for name, age in (("fresh.part", 0), ("stale.part", 2 * 3600)):

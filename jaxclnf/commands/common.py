@@ -129,6 +129,6 @@ def _some(names: Sequence[object]) -> str:
     return ", ".join(str(name) for name in names[:5]) + (", ..." if len(names) > 5 else "")
 
 
-def counted(n: int, what: str) -> str:
-    """Count things in words: ``1 photo``, ``2,000 photos``."""
-    return f"{n:,} {what}{'' if n == 1 else 's'}"
+def counted(n: int, what: str, several: str = "") -> str:
+    """Count things in words: ``1 photo``, ``2,000 photos``, ``2 boxes``."""
+    return f"{n:,} {what if n == 1 else several or f'{what}s'}"

@@ -13,6 +13,7 @@ import typer
 from jaxclnf.commands import choices, common
 from jaxclnf.commands.asked import PhotosAsked
 from jaxclnf.commands.interrupt import on_interrupt
+from jaxclnf.commands.said_of_photos import SaidOfPhotos
 
 if TYPE_CHECKING:
     from jaxclnf.media.inputs import Failure
@@ -171,7 +172,7 @@ def _write(
 
     on_interrupt(f"stopped; {table.unfinished} holds what is done, --resume goes on")
     failures: list[Failure] = []
-    n_faces: list[int] = []  # of each photo
+    said = SaidOfPhotos()
     try:
         with common.progress("photos") as bar:
             task = bar.add_task("fitting", total=n_done + n_left, completed=n_done)
@@ -182,7 +183,7 @@ def _write(
                     failures.append(photo)
                 else:
                     table.add(photo_rows(table.columns, photo, str(photo.path)))
-                    n_faces.append(len(photo.faces))
+                    said.add(photo)
                     failures += [failure] if failure else []
                 bar.advance(task)
                 del photo
@@ -190,8 +191,8 @@ def _write(
     finally:
         table.close()
     typer.echo(_said_of(table))
-    if n_faces:
-        typer.echo(_faces_on(n_faces, n_done))
+    if faces := said.faces(n_done):
+        typer.echo(faces)
     return failures
 
 
@@ -214,13 +215,3 @@ def _photos_in(table: Table) -> str:
     of_them = "all" if n_before == table.count else f"{n_before:,}"
     before = f", {of_them} of them done before" if n_before else ""
     return common.counted(table.count, "photo") + before
-
-
-def _faces_on(n_faces: Sequence[int], n_done: int) -> str:
-    """Say how many faces photos show, and how many show none; nothing of those that were done before."""
-    now = f" on the {len(n_faces):,} done now" if n_done else ""
-    none = n_faces.count(0)
-    if none == len(n_faces):
-        return f"no face{now}"
-    without = f", none on {common.counted(none, 'photo')}" if none else ""
-    return f"{common.counted(sum(n_faces), 'face')}{now}{without}"

@@ -56,6 +56,7 @@ def evaluate(
     """
     from jaxclnf.data.charts import draw_cumulative_errors
     from jaxclnf.data.evaluate import check_landmarks, errors_of, learned_warning, not_learned, true_yaws
+    from jaxclnf.output.earlier_tables import check_shares
 
     there = on_cluster.given(cluster, workers=workers)
     if there is not None:
@@ -64,6 +65,7 @@ def evaluate(
     names = model or [os.environ.get("JAXCLNF_MODEL") or ""]
     inputs = [*datasets, *(Path(name) for name in names if name)]
     with common.results_in(out, inputs, ("faces.csv", "ced.png", "refused.csv")):
+        check_shares(out / "faces.csv", "photo", faces.photos)
         _write_refused(out / "refused.csv", faces)
         models = {title: choices.use_model(name or None) for title, name in _titles(names).items()}
         presets = preset or [options.Preset.default]

@@ -88,6 +88,10 @@ def test_table_chart_and_figures(run, folder: Path) -> None:
     assert mean == pytest.approx(np.mean(expected), abs=2e-3)
     assert median == pytest.approx(np.median(expected), abs=2e-3)
     assert (folder / "out/ced.png").stat().st_size > 1000
+    (folder / "faces").rename(folder / "other")
+    outcome = run("eval", "other", "--model", "model.npz", "--landmarks", "0-11", "--out", "out")
+    assert outcome.status == 1 and "out/faces.csv holds 3 other photos and would be lost" in outcome.err
+    assert read_table(folder / "out/faces.csv") == rows
 
 
 def renamed(folder: Path, old: str, new: str) -> None:

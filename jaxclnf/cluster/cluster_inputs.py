@@ -15,7 +15,7 @@ from jaxclnf.media.folders import in_order
 from jaxclnf.media.images import SUFFIXES
 from jaxclnf.media.inputs import Failure, find_photos, is_list, listed_names
 from jaxclnf.media.patterns import is_pattern
-from jaxclnf.media.text_files import as_path
+from jaxclnf.media.text_files import as_path, without_quotes
 from jaxclnf.media.video_sources import VIDEO_SUFFIXES, find_videos, is_live
 
 
@@ -36,8 +36,9 @@ def video_sources(arguments: Sequence[str], failures: list[Failure]) -> Iterator
 def _photos_here(argument: str, failures: list[Failure]) -> Iterator[str]:
     path = Path(argument)
     if is_list(path):
-        lines = listed_names(path)
-        yield from (line if is_address(line) else str(as_path(line, path.parent)) for line in lines)
+        for line in listed_names(path):
+            bare = without_quotes(line.strip())
+            yield bare if is_address(bare) else str(as_path(line, path.parent))
         return
     found = find_photos([argument])
     failures += found.failures
@@ -99,6 +100,7 @@ def _in_order(paths: Iterable[str], system, suffixes: Sequence[str]) -> list[str
 
 
 def _in_list(line: str, address: str) -> str:
+    line = without_quotes(line)
     if is_address(line) or line.startswith("/"):
         return line
     folder = here(address).rpartition("/")[0]

@@ -63,7 +63,17 @@ def read_lines(path: Path) -> list[str]:
 
 
 def as_path(name: str, folder: Path) -> Path:
-    r"""The file that a line names: as it stands, seen from here or ``folder``, or with ``\`` for ``/``."""
-    names = (name, name.strip(), name.strip().replace("\\", "/"))
+    r"""The file that a line names: as it stands, without quotes around it, or with ``\`` for ``/``.
+
+    It is seen from here or from ``folder``.
+    """
+    bare = without_quotes(name.strip())
+    names = dict.fromkeys((name, name.strip(), bare, bare.replace("\\", "/")))
     places = [Path(base, each) for each in names for base in ("", folder)]
-    return next((place for place in places if os.path.lexists(place)), Path(name))
+    return next((place for place in places if os.path.lexists(place)), Path(bare))
+
+
+def without_quotes(name: str) -> str:
+    """Strip the quotes around a name, which Windows copies with a path."""
+    is_quoted = len(name) > 2 and name[0] == name[-1] and name[0] in "\"'"
+    return name[1:-1] if is_quoted else name

@@ -43,7 +43,7 @@ def test_files_here_are_those_of_a_run_here(tmp_path: Path, monkeypatch, bucket:
     (tmp_path / "photos").mkdir()
     for i in (10, 9):
         Image.new("RGB", (8, 8)).save(f"photos/{i}.png")
-    (tmp_path / "list.txt").write_text(f"photos/10.png\n{bucket}/2.png\n")
+    (tmp_path / "list.txt").write_text(f'photos/10.png\n"{bucket}/2.png"\n')
     assert sources("photos") == (["photos/9.png", "photos/10.png"], [])
     assert sources(f"file://{tmp_path}/photos")[0] == [f"{tmp_path}/photos/{i}.png" for i in (9, 10)]
     assert sources("list.txt")[0] == ["photos/10.png", f"{bucket}/2.png"]

@@ -286,6 +286,11 @@ def test_pictures_that_cannot_be_read_are_named(folder: Path) -> None:
 def test_lists_and_boxes_from_windows(folder: Path, encoding: str, end: str) -> None:
     (folder / "list.txt").write_bytes(end.join(["it's 顔.jpg", "", "deep\\er\\c.jpeg"]).encode(encoding))
     assert names(find_photos(["list.txt"]).paths) == ["it's 顔.jpg", "deep/er/c.jpeg"]
+    (folder / "'b.jpg'").touch()
+    quoted = ['"b.jpg"', ' "deep\\er\\c.jpeg" ', "'b.jpg'", "'a.PNG'", '"gone.jpg"', '"']
+    (folder / "quoted.txt").write_bytes(end.join(quoted).encode(encoding))
+    expected = ["b.jpg", "deep/er/c.jpeg", "'b.jpg'", "a.PNG", "gone.jpg", '"']
+    assert names(find_photos(["quoted.txt"]).paths) == expected
     tables = {
         "a.csv": ["file,x,y,w,h", ".\\b.jpg,1.5,2,3,4", "deep\\er\\c.jpeg,5,6,7,8"],
         "b.csv": ["file;x;y;w;h", ".\\b.jpg;1,5;2;3;4", "deep\\er\\c.jpeg;5;6;7;8"],

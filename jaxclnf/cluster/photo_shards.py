@@ -109,7 +109,8 @@ def _finished(share: Share, shard: Shard, loading: Iterable[tuple[Photo | Failur
             yield photo
 
     def batches() -> Iterator[list[list[str]]]:
-        for n, photo in enumerate(fit_loaded(model, loaded(), config, validator)):
+        fitted = fit_loaded(model, loaded(), config, validator, job.only_largest)
+        for n, photo in enumerate(fitted):
             if isinstance(photo, Failure):
                 reason = photo.reason.replace(photo.source, sources[n])  # a copy's, if the fit failed
                 failures.append(Failure(sources[n], reason))

@@ -64,7 +64,8 @@ def fit_here(
         names = photo_columns(engine, config, asked.fits.certainty)
         table = _table(path, names, told, found, files, resume, finished)
         todo = [path for path in found if path_cell(str(path)) not in table.done]
-        fitted = begun(fit_loaded(engine, with_cameras(looked(todo), view), config, judge))
+        loaded = with_cameras(looked(todo), view)
+        fitted = begun(fit_loaded(engine, loaded, config, judge, asked.only_largest))
         page = background(_page, report)  # while programs load
         failures += _write(table, files, fitted, len(found) - len(todo), len(todo))
         failed = {path_cell(failure.source) for failure in failures}

@@ -17,6 +17,10 @@ from jaxclnf.media.inputs import Failure, failed
 PIXELS_AHEAD = 32e6  # of photos read before they are taken; a larger one is read alone
 
 
+CANDIDATES = 3
+"""Largest boxes of a photo, of which only the largest face is wanted: the first may be of no face."""
+
+
 class Looked(NamedTuple):
     """A photo that was read, and the boxes of its faces."""
 
@@ -30,12 +34,15 @@ BoxSource = Callable[[Path, np.ndarray], np.ndarray]
 
 
 def detected(only_largest: bool, detector: Detector | str | None = None) -> BoxSource:
-    """Make the function that finds boxes by a named face detector, or the default one."""
+    """Make the function that finds boxes by a named face detector, or the default one.
+
+    For ``only_largest``, which `fit_loaded` then chooses, those that may be it, the largest first.
+    """
     find = detector if callable(detector) else named_detector(detector)
 
     def boxes(path: Path, rgb: np.ndarray) -> np.ndarray:
         found = detect_faces(rgb, find)
-        return (largest(found) if only_largest else found).tilted
+        return (largest(found, CANDIDATES) if only_largest else found).tilted
 
     return boxes
 

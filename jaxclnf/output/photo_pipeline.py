@@ -30,7 +30,10 @@ from jaxclnf.output.tables import (
     photo_row,
     tells_certainty,
 )
-from jaxclnf.types import EYES, Camera, FitResult, Model, Validator
+from jaxclnf.types import EYES, Camera, FitResult, Model, Validator, usable
+
+NO_FACE = 0.05
+"""Confidence below which a detection is taken for no face, where one that is smaller may be the face."""
 
 GROUP_PIXELS = 32e6  # of photos that are fitted together, which bounds the memory
 
@@ -66,12 +69,32 @@ def with_cameras(looked: Iterable[Looked | Failure], camera: Camera | None) -> I
 
 
 def fit_loaded(
-    model: Model, loaded: Iterable[Photo | Failure], config: FitConfig, validator: Validator | None = None
+    model: Model,
+    loaded: Iterable[Photo | Failure],
+    config: FitConfig,
+    validator: Validator | None = None,
+    only_largest: bool = False,
 ) -> Iterator[Photo | Failure]:
-    """Fit the faces of photos that were read; confidences are the ``validator``'s or the calibration's."""
+    """Fit the faces of photos that were read; confidences are the ``validator``'s or the calibration's.
+
+    With ``only_largest``, boxes come the largest first, and each photo keeps the first that is of a face.
+    """
     for group in in_groups(loaded, _weight, 1.0):
-        yield from _fit_or_name(model, group, config, validator)
+        for photo in _fit_or_name(model, group, config, validator):
+            yield _with_largest(photo) if only_largest and isinstance(photo, Photo) else photo
         group.clear()  # frees this group's pictures while the next group is waited for
+
+
+def _with_largest(photo: Photo) -> Photo:
+    """Keep the first of a photo's fits that may be of a face, or the first fit if none may."""
+    believed = (i for i, face in enumerate(photo.faces) if _may_be_face(face))
+    i = next(believed, 0)
+    return photo._replace(boxes=photo.boxes[i : i + 1], faces=photo.faces[i : i + 1])
+
+
+def _may_be_face(face: MeasuredFace) -> bool:
+    """Tell whether a fit can be used and its confidence, unless unknown, is not that of a non-face."""
+    return usable(int(face.result.status)) and not face.confidence < NO_FACE
 
 
 def photo_columns(model: Model, config: FitConfig, certainty: bool = False) -> list[str]:

@@ -61,6 +61,6 @@ def nothing() -> Detections:
     return Detections(np.zeros((0, 4), np.float32), np.zeros(0, np.float32))
 
 
-def largest(found: Detections) -> Detections:
-    """Keep only the face with the largest box, if there is any."""
-    return found.take(np.argsort(-found.boxes[:, 2] * found.boxes[:, 3])[:1])
+def largest(found: Detections, most: int = 1) -> Detections:
+    """Keep the faces with the largest boxes, the largest first, if there are any."""
+    return found.take(np.argsort(-found.boxes[:, 2] * found.boxes[:, 3], kind="stable")[:most])

@@ -116,16 +116,17 @@ def results_in(
 def say_passed_over(paths: Sequence[Path]) -> None:
     """Print the names of files in folders that are not of the kind looked for."""
     if paths:
-        typer.echo(f"passed over {counted(len(paths), 'file')} of other kinds: {_some(paths)}")
+        typer.echo(f"passed over {counted(len(paths), 'file')} of other kinds: {some(paths)}")
 
 
 def say_unused(names: Sequence[str], boxes: Path) -> None:
     """Print the names in a table of boxes that belong to no photo of the run."""
     if names:
-        typer.echo(f"{boxes} has boxes of {counted(len(names), 'file')} not among the photos: {_some(names)}")
+        typer.echo(f"{boxes} has boxes of {counted(len(names), 'file')} not among the photos: {some(names)}")
 
 
-def _some(names: Sequence[object]) -> str:
+def some(names: Sequence[object]) -> str:
+    """List the first names."""
     return ", ".join(str(name) for name in names[:5]) + (", ..." if len(names) > 5 else "")
 
 

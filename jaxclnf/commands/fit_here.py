@@ -192,8 +192,8 @@ def _write(
     finally:
         table.close()
     typer.echo(_said_of(table))
-    if faces := said.faces(n_done):
-        typer.echo(faces)
+    for line in filter(None, (said.faces(n_done), said.pages())):
+        typer.echo(line)
     return failures
 
 

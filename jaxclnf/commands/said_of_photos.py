@@ -11,19 +11,30 @@ if TYPE_CHECKING:
 
 
 class SaidOfPhotos:
-    """Counts of the faces that were fitted on photos, and of the boxes in which none could be."""
+    """Counts of the faces that were fitted on photos, and of boxes and pictures in which none was."""
 
     def __init__(self) -> None:
         self._n_fitted: list[int] = []  # on each photo
         self._n_without = 0
+        self._with_more: list[str] = []
 
     def add(self, photo: Photo) -> None:
-        """Count a photo's faces."""
+        """Count a photo's faces, and note its name if its file holds other pictures."""
         from jaxclnf.types import usable
 
         n_fitted = sum(usable(int(face.result.status)) for face in photo.faces)
         self._n_fitted.append(n_fitted)
         self._n_without += len(photo.faces) - n_fitted
+        if photo.has_more:
+            self._with_more.append(str(photo.path))
+
+    def pages(self) -> str:
+        """Say which files hold pictures that were not looked at."""
+        if not self._with_more:
+            return ""
+        files = common.counted(len(self._with_more), "file")
+        names = common.some(self._with_more)
+        return f"{files} with more than one picture, of which the first was fitted: {names}"
 
     def faces(self, n_done: int) -> str:
         """Say how many faces were fitted, and how many photos have none; nothing of those done before."""

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -34,6 +34,7 @@ _FORMATS = ("JPEG", "PNG", "BMP", "DIB", "GIF", "TIFF", "WEBP", "PPM", "JPEG2000
 _OTHERWISE = (SyntaxError, IndexError, TypeError, KeyError, EOFError, struct.error)  # not of this format
 _HEIC = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1")
 _ORIENTATION = 0x0112  # in EXIF
+_KIND_OF_PAGE = 254  # in TIFFs: 1 is a smaller copy of another page
 _STRIP = 4_000_000  # pixels that are converted at a time
 
 
@@ -45,8 +46,31 @@ def read_photo(path: Path | str) -> RGB:
     first picture. Raises ValueError, naming the file, when it is missing, empty, broken, not a picture or
     larger than `MAX_PIXELS`.
     """
+    return read_first(path).rgb
+
+
+class First(NamedTuple):
+    """The first picture in a file, and whether it holds others: pages, or pictures of an animation."""
+
+    rgb: RGB
+    has_more: bool
+
+
+def read_first(path: Path | str) -> First:
+    """Read the first picture in a file, as `read_photo` does, and look for others."""
     with open_picture(path) as image:
-        return picture_pixels(image)
+        return First(picture_pixels(image), _has_more(image))
+
+
+def _has_more(image: Image.Image) -> bool:
+    """Tell whether another picture follows, which is no smaller copy of the first."""
+    if image.format in ("JPEG", "MPO") or not getattr(image, "is_animated", False):
+        return False  # phones' JPEGs hold previews
+    try:
+        image.seek(1)
+    except Exception:  # whatever a decoder raises: the first picture was read
+        return False
+    return not getattr(image, "tag_v2", {}).get(_KIND_OF_PAGE, 0) & 1
 
 
 def n_pixels(path: Path | str) -> float:

@@ -11,7 +11,7 @@ import numpy as np
 from jaxclnf.batch.overlap import ahead
 from jaxclnf.cores import n_cores
 from jaxclnf.media.detection import Detector, detect_faces, largest, named_detector
-from jaxclnf.media.images import RGB, n_pixels, read_photo
+from jaxclnf.media.images import RGB, n_pixels, read_first
 from jaxclnf.media.inputs import Failure, failed
 
 PIXELS_AHEAD = 32e6  # of photos read before they are taken; a larger one is read alone
@@ -27,6 +27,7 @@ class Looked(NamedTuple):
     path: Path
     rgb: RGB
     boxes: np.ndarray  # (k, 4) or, tilted, (k, 5), as `fit_faces` takes them
+    has_more: bool = False  # pictures in the file, after the first, which is this
 
 
 BoxSource = Callable[[Path, np.ndarray], np.ndarray]
@@ -52,8 +53,8 @@ def look_at(paths: Iterable[Path], boxes: BoxSource) -> Generator[Looked | Failu
 
     def look(path: Path) -> Looked | Failure:
         try:
-            rgb = read_photo(path)
-            return Looked(path, rgb, boxes(path, rgb))
+            rgb, has_more = read_first(path)
+            return Looked(path, rgb, boxes(path, rgb), has_more)
         except ValueError as error:
             return Failure(str(path), str(error))
         except Exception as error:  # whatever error one photo causes in a library, the others go on

@@ -46,6 +46,7 @@ class Photo(NamedTuple):
     camera: Camera
     boxes: np.ndarray  # (k, 4) or, tilted, (k, 5), as `fit_faces` takes them
     faces: tuple[MeasuredFace, ...] = ()
+    has_more: bool = False  # pictures in the file, after the first, which is this
 
 
 def load_photos(paths: Iterable[Path], boxes: BoxSource, camera: Camera | None) -> Iterator[Photo | Failure]:
@@ -62,7 +63,7 @@ def with_cameras(looked: Iterable[Looked | Failure], camera: Camera | None) -> I
     for each in looked:
         if isinstance(each, Looked):
             own = camera or Camera.default(*each.rgb.shape[1::-1])
-            yield Photo(each.path, each.rgb, own, each.boxes)
+            yield Photo(each.path, each.rgb, own, each.boxes, has_more=each.has_more)
         else:
             yield each
         del each

@@ -15,7 +15,9 @@ from shared_data import shared
 
 from jaxclnf.commands.choices import asked_config
 from jaxclnf.commands.options import Preset
+from jaxclnf.commands.said_of_photos import SaidOfPhotos
 from jaxclnf.models.manifest import read_manifest
+from jaxclnf.output.photo_pipeline import Photo, load_photos
 from jaxclnf.types import Part, Provenance
 
 NAMES = ["plain.png", "with space.png", 'it\'s "quoted", 顔.png', "new\nline.png", "deep/plain.png"]
@@ -78,6 +80,19 @@ def test_nothing_to_do_is_a_sentence(run, faces: Path) -> None:
     assert outcome.status == 1
     assert "bare holds no photos" in outcome.err
     assert not Path("out").exists()
+
+
+def test_further_pictures_in_a_file_are_told(tmp_path: Path) -> None:
+    pages = [Image.new("RGB", (8, 8), colour) for colour in ("red", "blue")]
+    pages[0].save(tmp_path / "two.tif", save_all=True, append_images=pages[1:])
+    pages[0].save(tmp_path / "one.tif")
+    paths = [tmp_path / "one.tif", tmp_path / "two.tif"]
+    said = SaidOfPhotos()
+    for photo in load_photos(paths, lambda path, rgb: np.zeros((0, 4)), None):
+        assert isinstance(photo, Photo)
+        said.add(photo)
+    assert said.faces(0) == "no face"
+    assert said.pages() == f"1 file with more than one picture, of which the first was fitted: {paths[1]}"
 
 
 @pytest.mark.parametrize("flags", [[], ["--resume"]])

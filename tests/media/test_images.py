@@ -12,7 +12,7 @@ from PIL import Image, ImageOps
 from shared_data import golden, shared
 
 from jaxclnf.media import images
-from jaxclnf.media.images import read_photo, to_grey
+from jaxclnf.media.images import read_first, read_photo, to_grey
 
 RAMP = np.linspace(0, 255, 40 * 30 * 3).reshape(40, 30, 3).astype(np.uint8)
 
@@ -35,6 +35,26 @@ def test_grey_and_sixteen_bits_become_three_channels(tmp_path: Path) -> None:
     sixteen = grey.astype(np.uint16) * 257
     for name, pixels in (("8.png", grey), ("16.png", sixteen), ("16.tif", sixteen), ("16.pgm", sixteen)):
         np.testing.assert_array_equal(read_photo(save(tmp_path / name, pixels)), expected, err_msg=name)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "expected"),
+    [
+        ("scan.tif", {}, True),
+        ("scan.gif", {}, True),
+        ("scan.png", {}, True),
+        ("small_copy.tif", {"tiffinfo": {254: 1}}, False),
+        ("phone.mpo", {}, False),  # its others are previews
+    ],
+)
+def test_files_with_further_pictures_are_known(tmp_path: Path, name: str, options, expected: bool) -> None:
+    first, second = Image.fromarray(RAMP), Image.fromarray(RAMP[::-1])
+    second.encoderinfo = options
+    first.save(tmp_path / name, save_all=True, append_images=[second])
+    found = read_first(tmp_path / name)
+    assert found.has_more is expected
+    assert np.abs(found.rgb.astype(int) - RAMP).mean() < 10
+    assert not read_first(save(tmp_path / f"alone{Path(name).suffix}", RAMP)).has_more
 
 
 def test_transparent_pixels_are_white(tmp_path: Path) -> None:

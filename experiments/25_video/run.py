@@ -16,10 +16,11 @@ import numpy as np
 import jaxclnf
 from jaxclnf.config import FitConfig
 from jaxclnf.fitting.headpose import head_pose, weak_head_pose
-from jaxclnf.media.detection import detect_faces
+from jaxclnf.media.detection import detect_faces, named_detector
 from jaxclnf.media.images import to_grey
 from jaxclnf.media.video_sources import open_video
 from jaxclnf.tracking import TrackConfig, Tracked, TrackerState, step, wants_detections
+from jaxclnf.tracking.host_loop import FrameLoop
 from jaxclnf.tracking.smoothing import OFFLINE, ONLINE, smoothed
 from jaxclnf.types import Camera, FaceParams, Model
 
@@ -38,20 +39,11 @@ def as_params(rigid: np.ndarray, shape: np.ndarray, dtype=np.float32) -> FacePar
     return FaceParams(rigid[..., 0], rigid[..., 1:4], rigid[..., 4:6], shape.astype(dtype))
 
 
-def steps(
-    model: Model, config: TrackConfig, frames: list[np.ndarray], detector: str | None = "hog"
-) -> list[list[Tracked]]:
-    """What the tracker says of each frame; ``detector`` None is the one that `jaxclnf track` takes."""
-    state, found = TrackerState(), []
-    for grey in frames:
-        boxes = (
-            detect_faces(np.stack([grey] * 3, -1), detector).boxes
-            if wants_detections(config, state)
-            else NONE
-        )
-        state, seen = step(model, config, state, grey, boxes)
-        found.append(seen)
-    return found
+def as_users_get(model: Model, video: str, max_faces: int) -> list[list[Tracked]]:
+    """What `jaxclnf track` says of each frame: its loop and its detector, on pictures in colour."""
+    config = TrackConfig(model.settings, max_faces=max_faces)
+    frames = islice(open_video(str(SHARED / "samples" / video)).frames, N_FRAMES)
+    return [seen for _, seen in FrameLoop(model, config, named_detector(None)).run(frames)]
 
 
 def landmarks(found: list[list[Tracked]]) -> list[dict[int, np.ndarray]]:
@@ -59,24 +51,50 @@ def landmarks(found: list[list[Tracked]]) -> list[dict[int, np.ndarray]]:
     return [{t.face_id: np.asarray(t.result.landmarks) for t in seen if t.success} for seen in found]
 
 
-def tracked(
-    model: Model, config: TrackConfig, frames: list[np.ndarray], detector: str | None = "hog"
-) -> list[dict[int, np.ndarray]]:
-    return landmarks(steps(model, config, frames, detector))
+def tracked(model: Model, config: TrackConfig, frames: list[np.ndarray]) -> list[dict[int, np.ndarray]]:
+    """The landmarks that the tracker's steps give alone, from HOG's detections as OpenFace's are, on grey."""
+    state, found = TrackerState(), []
+    for grey in frames:
+        wanted = wants_detections(config, state)
+        boxes = detect_faces(np.stack([grey] * 3, -1), "hog").boxes if wanted else NONE
+        state, seen = step(model, config, state, grey, boxes)
+        found.append(seen)
+    return landmarks(found)
 
 
-def steadier() -> None:
-    """What smoothing does to faces of the sample videos that are in view for long."""
+def the_model_that_ships() -> None:
+    """What users get of the sample videos, and what smoothing does to it."""
     model = jaxclnf.load_model()
-    for video, n_faces in (("default.wmv", 1), ("multi_face.avi", 8)):
-        found = steps(model, TrackConfig(model.settings, max_faces=n_faces), greys(video))
+    for video, max_faces in (("default.wmv", 1), ("multi_face.avi", 8)):
+        found = as_users_get(model, video, max_faces)
         rough = landmarks(found)
-        if n_faces == 1:
-            whose_acceleration(greys(video), np.array([frame[0] for frame in rough]))
-        for i in sorted({i for frame in rough for i in frame}):
-            run = longest_run([i in frame for frame in rough])
-            if len(run) >= 60:
-                print(f"{video}, face {i}, {len(run)} frames: {compared(model, found, i, run)}")
+        say_faces(f"{video}, the model that ships, as `jaxclnf track` follows", rough)
+        if max_faces == 1 and all(rough):
+            points = np.array([frame[0] for frame in rough])
+            print(f"    acceleration {acceleration(points):.3f} px")
+            whose_acceleration(greys(video), points)
+        steadier(model, video, found)
+
+
+def say_faces(what: str, rough: list[dict[int, np.ndarray]]) -> None:
+    """Print the numbers of the faces, the frames in which each is seen, and its largest step between two."""
+    ids = sorted({i for frame in rough for i in frame})
+    print(f"{what}: {len(ids)} faces, {ids}")
+    for i in ids:
+        seen = [t + 1 for t, frame in enumerate(rough) if i in frame]
+        middles = np.array([frame[i].mean(axis=0) for frame in rough if i in frame])
+        jump = np.linalg.norm(np.diff(middles, axis=0), axis=1).max(initial=0)
+        said = f"{len(seen)} of {len(rough)} frames from frame {seen[0]} on"
+        print(f"    face {i}: {said}, largest step {jump:.1f} px")
+
+
+def steadier(model: Model, video: str, found: list[list[Tracked]]) -> None:
+    """Print what smoothing does to faces that are in view for long."""
+    rough = landmarks(found)
+    for i in sorted({i for frame in rough for i in frame}):
+        run = longest_run([i in frame for frame in rough])
+        if len(run) >= 60:
+            print(f"{video}, face {i}, {len(run)} frames: {compared(model, found, i, run)}")
 
 
 def compared(model: Model, found: list[list[Tracked]], face: int, run: range) -> str:
@@ -176,14 +194,8 @@ def against_the_main_model(model: Model) -> None:
         for t in range(1, N_FRAMES)
     ]
     print(f"default.wmv, each frame from OpenFace's frame before: {distances(np.array(forced), theirs[1:])}")
-    own = jaxclnf.load_model()
-    for name, followed, settings in (
-        ("OpenFace's settings", model, FitConfig.openface()),
-        ("default settings", model, FitConfig()),
-        ("the model that ships", own, own.settings),
-    ):
-        detector = None if followed is own else "hog"
-        found = tracked(followed, TrackConfig(settings, max_faces=1), frames, detector)
+    for name, settings in (("OpenFace's settings", FitConfig.openface()), ("default settings", FitConfig())):
+        found = tracked(model, TrackConfig(settings, max_faces=1), frames)
         lost = sum(not frame for frame in found)
         ours = np.array([frame[0] for frame in found if frame])
         print(f"default.wmv, {name}: {N_FRAMES - lost} of {N_FRAMES} frames succeed")
@@ -212,12 +224,7 @@ def head_poses(model: Model) -> None:
 
 def many_faces(model: Model) -> None:
     found = tracked(model, TrackConfig(FitConfig()), greys("multi_face.avi"))
-    ids = sorted({i for frame in found for i in frame})
-    print(f"multi_face.avi: faces {ids}")
-    for i in ids:
-        middles = np.array([frame[i].mean(axis=0) for frame in found if i in frame])
-        jump = np.linalg.norm(np.diff(middles, axis=0), axis=1).max()
-        print(f"    face {i}: {len(middles)} frames, largest step between two {jump:.1f} px")
+    say_faces("multi_face.avi, OpenFace's model and HOG", found)
 
 
 def a_still_photo(model: Model) -> None:
@@ -237,7 +244,7 @@ def main() -> None:
     a_still_photo(model)
     many_faces(model)
     head_poses(model)
-    steadier()
+    the_model_that_ships()
 
 
 if __name__ == "__main__":

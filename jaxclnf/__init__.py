@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from jaxclnf.media.images import read_photo, to_grey
     from jaxclnf.media.video_sources import open_video
     from jaxclnf.models.calibration import confidences
+    from jaxclnf.models.changed_experts import with_sigma
     from jaxclnf.models.openface import convert_openface
     from jaxclnf.models.openface.validator_files import load_validator
     from jaxclnf.models.storage import load_model, save_model
@@ -88,6 +89,7 @@ __all__ = [
     "track_frame",
     "validate",
     "wants_detections",
+    "with_sigma",
 ]
 
 # Loaded when they are asked for: JAX takes a second, in which the command line already has to hear Ctrl-C.
@@ -105,6 +107,7 @@ _HOMES = {
     "media.images": ("read_photo", "to_grey"),
     "media.video_sources": ("open_video",),
     "models.calibration": ("confidences",),
+    "models.changed_experts": ("with_sigma",),
     "models.openface": ("convert_openface",),
     "models.openface.validator_files": ("load_validator",),
     "models.storage": ("load_model", "save_model"),

@@ -17,6 +17,7 @@ import numpy as np
 from jax.typing import DTypeLike
 
 from jaxclnf.models import stored_networks
+from jaxclnf.models.changed_experts import check_sigma
 from jaxclnf.models.from_arrays import DAMAGE, DIGEST_BYTES, TEXTS, build_model
 from jaxclnf.models.known_calibrations import known_calibration
 from jaxclnf.models.laid_out import laid_out
@@ -38,7 +39,8 @@ def save_model(model: Model, path: str | Path, weights_dtype: DTypeLike | None =
     """Write a model to one file, whole or not at all.
 
     ``weights_dtype`` float16 halves the file: it rounds the neurons' weights, and those of networks to eight
-    bits, and nothing else.
+    bits, and nothing else. Smoothing matrices are not stored, and computed anew by `load_model`. Raises
+    ValueError for numbers that are not finite, and for experts that were changed without `with_sigma`.
     """
     header = json.dumps({"format": _FORMAT, "version": _VERSION, **_description(model)}).encode()
     if len(header) > _MAX_HEADER:
@@ -146,6 +148,7 @@ def _arrays(model: Model, weights_dtype: DTypeLike | None) -> dict[str, np.ndarr
     if model.learned:
         digests = b"".join(sorted(model.learned))
         arrays["learned"] = np.frombuffer(digests, np.uint8).reshape(-1, DIGEST_BYTES)
+    check_sigma(model)
     return arrays
 
 

@@ -13,7 +13,8 @@ class PatchExperts:
 
     Experts with fewer than ``n_neurons`` neurons are padded with neurons of alpha 0. ``sigma`` holds,
     for each window size that has edge terms, the distinct smoothing matrices in row-major order of the
-    window; ``sigma_index`` says which one a view's landmark uses.
+    window; ``sigma_index`` says which one a view's landmark uses. Both are derived from ``alpha``, ``betas``
+    and ``edges``: where those are replaced, `jaxclnf.with_sigma` computes them anew.
     """
 
     patch_scale: Float[Array, ""]  # pixels per model unit of the reference frame

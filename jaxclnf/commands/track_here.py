@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from jaxclnf.types import Camera
 
 
+Begin = Callable[["VideoFiles", "Video", list[int]], Iterator["Followed"]]
+"""Function that begins a video's files and follows its faces; it appends counts of those seen to the list."""
+
+
 def track_here(asked: VideosAsked, told: dict[str, Any], place: Path, report: bool, resume: bool) -> None:
     """Follow faces through videos into a folder: a table and an annotated copy of each, a report."""
     from jaxclnf.media.inputs import Failure
@@ -62,9 +66,7 @@ def track_here(asked: VideosAsked, told: dict[str, Any], place: Path, report: bo
     common.report_failures(failures)
 
 
-def _beginning(
-    asked: VideosAsked, settled: Settled, view: Camera | None
-) -> Callable[[VideoFiles, Video], Iterator[Followed]]:
+def _beginning(asked: VideosAsked, settled: Settled, view: Camera | None) -> Begin:
     """Make the function that begins a video's files and follows its faces, with what all videos share."""
     import cv2
     import jax
@@ -78,23 +80,25 @@ def _beginning(
     cv2.setNumThreads(max(1, n_cores() // 2))  # as many as serve it best beside the threads of a run
     tracking = TrackConfig(config, max_faces=asked.max_faces).validated(judge)
 
-    def begin(files: VideoFiles, video: Video) -> Iterator[Followed]:
+    def begin(files: VideoFiles, video: Video, n_seen: list[int]) -> Iterator[Followed]:
         files.begin(model, config, video, asked.fits.certainty)
-        return islice(follow(model, tracking, video, view, detector, asked.smoothing), asked.frames)
+        run = follow(model, tracking, video, view, detector, asked.smoothing, n_seen.append)
+        return islice(run, asked.frames)
 
     return begin
 
 
-def _follow(
-    files: VideoFiles, asked: VideosAsked, begin: Callable[[VideoFiles, Video], Iterator[Followed]]
-) -> list[Failure]:
+def _follow(files: VideoFiles, asked: VideosAsked, begin: Begin) -> list[Failure]:
     """Follow faces through a video; whatever error it causes in a library, the others go on."""
     from jaxclnf.media.inputs import Failure, failed
     from jaxclnf.media.video_sources import open_video
 
+    n_seen: list[int] = []  # faces, whenever a frame is searched for them
     try:
         video = open_video(files.source, asked.fps)
-        return _write(video, begin(files, video), files, asked.frames)
+        failures = _write(video, begin(files, video, n_seen), files, asked.frames)
+        _say_others(files, max(n_seen, default=0), asked.max_faces)
+        return failures
     except ValueError as error:
         failure = Failure(files.source, str(error))
     except Exception as error:
@@ -119,6 +123,13 @@ def _write(video: Video, run: Iterator[Followed], files: VideoFiles, most: int |
     failures = files.finish(video)
     typer.echo(f"{files.table}: {common.counted(files.n_frames, 'frame')}")
     return failures
+
+
+def _say_others(files: VideoFiles, n_seen: int, most: int) -> None:
+    """Say that faces were seen that are not followed, unless one alone was asked for."""
+    if n_seen > most > 1:
+        seen = f"{n_seen} faces were seen in a frame, and {most} at most are followed"
+        typer.echo(f"{files.table}: {seen}; --faces says how many")
 
 
 def _least(*counts: int | None) -> int | None:

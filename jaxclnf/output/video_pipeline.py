@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
 from typing import NamedTuple
@@ -55,10 +55,12 @@ def follow(
     camera: Camera | None,
     detector: Detector | str | None = None,
     smoothing: Smoothing | None = None,
+    note: Callable[[int], object] | None = None,
 ) -> Iterator[Followed]:
     """Follow the faces of a video; by default OpenFace's guess of the camera, and our own detector.
 
-    With a ``smoothing`` each frame comes as many frames late as it looks ahead.
+    With a ``smoothing`` each frame comes as many frames late as it looks ahead. ``note`` is told how many
+    faces are detected whenever a frame is searched for them.
     """
     find = detector if callable(detector) else named_detector(detector)
 
@@ -67,7 +69,7 @@ def follow(
         own = camera or Camera.default(*frame.rgb.shape[1::-1])
         return Followed(frame, own, tuple(_measured(model, tracked, own)))
 
-    with closing(FrameLoop(model, config, find).run(video.frames)) as seen:
+    with closing(FrameLoop(model, config, find, note).run(video.frames)) as seen:
         steady = seen if smoothing is None else smoothed(model, seen, smoothing)
         with closing(ahead(told, steady, depth=BESIDE, gives_way=True)) as all_told:
             yield from all_told

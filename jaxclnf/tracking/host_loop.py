@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
 from threading import Lock
 from typing import NamedTuple
@@ -37,10 +37,16 @@ class _Ready(NamedTuple):
 
 
 class FrameLoop:
-    """A tracker on its way through a film."""
+    """A tracker on its way through a film; ``note``, if any, is told how many faces each look shows."""
 
-    def __init__(self, model: Model, config: TrackConfig, detector: Detector) -> None:
-        self._model, self._config, self._detector = model, config, detector
+    def __init__(
+        self,
+        model: Model,
+        config: TrackConfig,
+        detector: Detector,
+        note: Callable[[int], object] | None = None,
+    ) -> None:
+        self._model, self._config, self._detector, self._note = model, config, detector, note
         self._one_at_a_time = Lock()  # a detector of somebody's own need not know threads
         self._state = TrackerState()
 
@@ -83,7 +89,10 @@ class FrameLoop:
     def _boxes(self, ready: _Ready) -> Float[np.ndarray, "n_faces 5"]:
         """Give a frame's faces: those detected in advance, unless another size of it is to be looked at."""
         scale = look_scale(self._config, self._state)
-        return ready.boxes if scale == ready.scale else self._detected(ready.frame.rgb, scale)
+        boxes = ready.boxes if scale == ready.scale else self._detected(ready.frame.rgb, scale)
+        if self._note:
+            self._note(len(boxes))
+        return boxes
 
     def _detected(self, rgb: RGB, scale: float) -> Float[np.ndarray, "n_faces 5"]:
         with self._one_at_a_time:

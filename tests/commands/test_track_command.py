@@ -10,6 +10,7 @@ from command_line import interrupted, read_table, write_model
 from shared_data import shared
 from video_files import N_FRAMES, write_broken_video, write_video
 
+from jaxclnf.media.detection import Detections, DetectorName, named_detectors
 from jaxclnf.media.video_sources import open_video
 
 SETTINGS = ["--set", "windows=7,5", "--set", "start_rotations=0,0,0", "--model", "model.npz"]
@@ -33,6 +34,18 @@ def test_every_frame_has_its_row_also_without_a_face(run, folder: Path) -> None:
     np.testing.assert_allclose([float(row["timestamp"]) for row in rows], np.arange(N_FRAMES) / 12.5)
     assert {(row["success"], row["confidence"], row["status"]) for row in rows} == {("0", "0", "no face")}
     assert sorted(os.listdir(folder / "out")) == ["a.csv", "a.mp4", "jaxclnf.json", "report.html"]
+
+
+def test_that_more_faces_were_seen_than_are_followed_is_said_once(run, folder: Path, monkeypatch) -> None:
+    boxes = np.float32([[20 * i, 5, 15, 15] for i in range(3)])
+    crowd = Detections(boxes, np.ones(3, np.float32))
+    monkeypatch.setitem(named_detectors._MAKERS, DetectorName.hog, lambda: lambda rgb: crowd)
+    few = ["--no-pictures", "--no-report", "--detector", "hog", "--frames", "2"]
+    outcome = run("track", "a.mp4", *SETTINGS, *few, "--faces", "2")
+    assert outcome.status == 0, outcome.err
+    said = "out/a.csv: 3 faces were seen in a frame, and 2 at most are followed; --faces says how many"
+    assert outcome.out.splitlines().count(said) == 1
+    assert "were seen" not in run("track", "a.mp4", *SETTINGS, *few, "--faces", "3").out
 
 
 def test_a_mistyped_video_leaves_earlier_results_alone(run, tmp_path: Path, monkeypatch) -> None:

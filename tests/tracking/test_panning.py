@@ -38,7 +38,7 @@ def panned(
         yield cv2.warpAffine(scene, to, (WIDTH, HEIGHT), flags=flags), x
 
 
-@pytest.mark.parametrize("speed", [0.08, 0.15, 0.3])
+@pytest.mark.parametrize("speed", [0.08, 0.15, 0.22, 0.3])
 def test_a_panned_portrait_is_followed(speed: float) -> None:
     """``speed`` in distances of the outer eye corners a frame."""
     if not libface.is_installed():

@@ -36,6 +36,7 @@ def check_images(images, ndim: int) -> None:
     if images.ndim != ndim or 0 in images.shape[-2:]:
         raise ValueError(
             f"expected grey images (height, width) that have pixels; got an array of shape {images.shape}"
+            + ("; jaxclnf.to_grey makes them of RGB" if images.shape[2:] == (3,) else "")
         )
 
 

@@ -8,15 +8,19 @@ their numbers stay until a cut.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import jax
 import numpy as np
 from jax.typing import ArrayLike
-from jaxtyping import Float, UInt8
+from jaxtyping import Array, Float, Num, UInt8
 
+from jaxclnf.media.detection.detector_protocol import Detections
 from jaxclnf.tracking.association import UNLIKELY, Box, assigned, distance, landmark_box, middle, overlap
 from jaxclnf.tracking.following import Expected, usual_reduction
+from jaxclnf.tracking.frame_arguments import detected_boxes, grey_frame
 from jaxclnf.tracking.fresh_fits import Fresh, fresh_fits
 from jaxclnf.tracking.reappearance import places_again, with_latest
 from jaxclnf.tracking.shots import Sketch, is_cut, sketch
@@ -80,14 +84,16 @@ def track_frame(
     model: Model,
     config: TrackConfig,
     state: TrackerState,
-    frame: UInt8[np.ndarray, "height width"],
-    detections: Float[np.ndarray, "n_faces box"],
+    frame: Num[Array | np.ndarray, "height width"],
+    detections: Detections | Sequence[Any] | Num[Array | np.ndarray, "..."],
 ) -> tuple[TrackerState, list[Tracked]]:
-    """Follow every face into ``frame`` (grey) and take in what was detected there.
+    """Follow every face into ``frame`` (grey, 0..255) and take in what was detected there.
 
-    ``detections`` are boxes x, y, w, h and, tilted, a roll, as `fit_faces` takes them. Returns the next state
-    and each face's fit, lost faces with ``success`` False.
+    ``detections`` are what `jaxclnf.detect_faces` gives, or boxes x, y, w, h and, tilted, a roll, as
+    `fit_faces` takes them; none are ``[]``. Returns the next state and each face's fit, lost faces with
+    ``success`` False. Raises ValueError for frames that are not grey and for other boxes.
     """
+    frame, detections = grey_frame(frame), detected_boxes(detections)
     now = sketch(frame)
     tracks = [] if _cut(state, now) else list(state.tracks)
     of_track = _matches(tracks, detections)

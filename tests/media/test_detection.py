@@ -7,6 +7,7 @@ from shared_data import shared
 
 from jaxclnf.data.harder_photos import beside_large
 from jaxclnf.media.detection import Detections, DetectorName, detect_faces, libface, named_detector
+from jaxclnf.media.detection.detector_protocol import as_detections
 from jaxclnf.media.detection.look_sizes import merged, overlaps
 from jaxclnf.media.detection.tilted import roll_of, with_rolls
 from jaxclnf.media.detection.yunet import YuNet
@@ -149,6 +150,18 @@ def test_functions_of_one_s_own_are_detectors() -> None:
     )
     np.testing.assert_array_equal(found.boxes, boxes)
     assert found.scores[0] == 3  # grey photos come in three channels
+
+
+def test_functions_of_one_s_own_may_give_plain_boxes() -> None:
+    photo = np.zeros((50, 60, 3), np.uint8)
+    for given in ([[1, 2, 30, 40]], np.array([1, 2, 30, 40])):
+        np.testing.assert_array_equal(
+            detect_faces(photo, lambda _, given=given: given).tilted, [[1, 2, 30, 40, 0]]
+        )
+    assert not detect_faces(photo, lambda _: [])
+    for given in (None, [[1, 2, 3]], {"faces": 1}, Detections(np.zeros((1, 3)), np.ones(1))):
+        with pytest.raises(ValueError, match=r"the detector gave .*, expected Detections, or rows x, y, w"):
+            as_detections(given)
 
 
 def test_of_two_looks_each_face_counts_once() -> None:

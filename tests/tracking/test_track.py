@@ -8,9 +8,11 @@ import pytest
 from engine import box_of, draw_face, synthetic_config, synthetic_face, synthetic_model
 
 from jaxclnf.config import setting
+from jaxclnf.media.detection import Detections
 from jaxclnf.models.calibration import by_likelihood
 from jaxclnf.ops.shape import shape_2d
 from jaxclnf.tracking.association import assigned, overlap
+from jaxclnf.tracking.frame_arguments import detected_boxes, grey_frame
 from jaxclnf.tracking.shots import is_cut, sketch
 from jaxclnf.tracking.tracker import track_frame, wants_detections
 from jaxclnf.tracking.tracks import TrackConfig, TrackerState, too_small
@@ -41,7 +43,7 @@ def scene(*places: tuple[int, float, float]) -> tuple[np.ndarray, np.ndarray, li
 def run(
     state: TrackerState,
     image: np.ndarray,
-    boxes: np.ndarray = NONE,
+    boxes: np.ndarray | list | Detections = NONE,
     config: TrackConfig = CONFIG,
     calibration: Calibration | None = SURE,
 ):
@@ -63,6 +65,22 @@ def test_a_moving_face_is_followed_without_detections() -> None:
         assert ids(tracked) == [0]
         assert np.linalg.norm(tracked[0].result.landmarks - points, axis=1).mean() < 4
     assert state.frame == 20
+
+
+def test_frames_and_boxes_in_other_forms() -> None:
+    image, boxes, _ = scene((0, 90, 80))
+    state, tracked = run(TrackerState(), image, boxes)
+    for same in (boxes.tolist(), boxes[0], Detections(boxes, np.ones(1, np.float32))):
+        again, seen = run(TrackerState(), image, same)
+        np.testing.assert_array_equal(seen[0].result.landmarks, tracked[0].result.landmarks)
+    assert run(TrackerState(), image, [])[1] == []
+    for bad in (boxes[:, :3], [[1, 2], [3]], "face"):
+        with pytest.raises(ValueError, match=r"detections = .*, expected rows x, y, width, height and maybe"):
+            detected_boxes(bad)
+    with pytest.raises(ValueError, match=r"shape \(160, 400, 3\); jaxclnf.to_grey makes them of RGB"):
+        grey_frame(np.stack([image] * 3, axis=-1))
+    with pytest.raises(ValueError, match="grey from 0 to 255; got float32 up to"):
+        run(state, (image / np.float32(255)).astype(np.float32))
 
 
 def test_a_step_is_pure() -> None:

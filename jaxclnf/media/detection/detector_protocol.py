@@ -8,6 +8,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, UInt8
 
+from jaxclnf.batch.box_rows import box_rows
+
 RGB = UInt8[np.ndarray, "height width 3"]
 
 
@@ -41,7 +43,24 @@ class Detections(NamedTuple):
 
 
 Detector = Callable[[RGB], Detections]
-"""Function that finds faces in a photo: a built-in detector, or your own."""
+"""Function that finds faces in a photo: a built-in detector, or your own, which may give plain boxes, too."""
+
+
+def as_detections(found: object) -> Detections:
+    """Check what a detector gave; plain boxes x, y, w, h become detections of one score.
+
+    Raises ValueError for anything else, since a detector may be anybody's own.
+    """
+    boxes = found.boxes if isinstance(found, Detections) else found
+    try:
+        rows = box_rows(np.asarray(boxes, np.float32))
+    except (TypeError, ValueError):
+        rows = np.zeros((0, 0))
+    if rows.ndim != 2 or rows.shape[1] != 4:
+        raise ValueError(
+            f"the detector gave {found!r:.200}, expected Detections, or rows x, y, width, height in pixels"
+        )
+    return found if isinstance(found, Detections) else Detections(rows, np.ones(len(rows), np.float32))
 
 
 class BoxMap(NamedTuple):

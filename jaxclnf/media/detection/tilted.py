@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from jaxtyping import Float
 
-from jaxclnf.media.detection.detector_protocol import RGB, Detections, Detector
+from jaxclnf.media.detection.detector_protocol import RGB, Detections, Detector, as_detections
 
 TILTED = np.radians(15)
 """Faces that roll less start from level boxes, which is slightly better for them."""
@@ -58,7 +58,7 @@ def with_rolls(detector: Detector, rgb: RGB, any_side: bool = False) -> Detectio
 
     If ``any_side`` of the photo may be the upper one, faces that are not seen clearly are looked at from all.
     """
-    found = detector(rgb)
+    found = as_detections(detector(rgb))
     rolls = np.zeros(len(found.boxes), np.float32)
     boxes, scores = found.boxes.copy(), found.scores.copy()
     for i, points in enumerate(() if found.points is None else found.points):

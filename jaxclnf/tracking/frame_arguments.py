@@ -1,0 +1,35 @@
+"""What a caller gives to a step of the tracker: a frame and boxes, checked and in one form."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Num
+
+from jaxclnf.batch.box_rows import box_rows
+from jaxclnf.fitting.arguments import check_brightness, check_images
+from jaxclnf.media.detection.detector_protocol import Detections
+
+
+def grey_frame(frame: Any) -> Num[np.ndarray, "height width"]:
+    """Convert a frame to NumPy's array; raises ValueError unless it is grey from 0 to 255."""
+    pixels = np.asarray(frame)
+    check_images(pixels, 2)
+    check_brightness(images=pixels)
+    return pixels
+
+
+def detected_boxes(detections: Any) -> Float[np.ndarray, "n_faces box"]:
+    """Lay out detections or boxes as rows x, y, width, height and maybe a roll; others are a ValueError."""
+    try:
+        given = detections.tilted if isinstance(detections, Detections) else detections
+        rows = box_rows(np.asarray(given, np.float32))
+    except (TypeError, ValueError):
+        rows = np.zeros((0, 0))
+    if rows.ndim != 2 or rows.shape[1] not in (4, 5):
+        raise ValueError(
+            f"detections = {detections!r:.200}, expected rows x, y, width, height and maybe a roll; "
+            "or what jaxclnf.detect_faces gives"
+        )
+    return rows

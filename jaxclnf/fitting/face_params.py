@@ -11,7 +11,7 @@ from jaxtyping import Array, Bool, Float
 from jaxclnf.ops.gauss_newton import basis_products, gauss_newton_step, normal_equations
 from jaxclnf.ops.rotation import euler_to_matrix
 from jaxclnf.ops.shape import shape_2d, update
-from jaxclnf.types import PDM, FaceParams
+from jaxclnf.types import PDM, FaceParams, Model
 
 MAX_ITERATIONS = 1000
 
@@ -40,11 +40,16 @@ def in_full_precision(function: Callable) -> Callable:
 
 
 @in_full_precision
-def landmarks(model, params: FaceParams) -> Float[Array, "*batch n_points 2"]:
+def landmarks(model: Model | PDM, params: FaceParams) -> Float[Array, "*batch n_points 2"]:
     """Compute the landmarks of the parameters of one face or of many, in image pixels."""
     if jnp.ndim(params.scale):
         return jax.vmap(partial(landmarks, model))(params)
-    return shape_2d(model.pdm, jax.tree.map(jnp.asarray, params))
+    return shape_2d(pdm_of(model), jax.tree.map(jnp.asarray, params))
+
+
+def pdm_of(model: Model | PDM) -> PDM:
+    """Give the PDM of a model, or the one that is given."""
+    return model.pdm if isinstance(model, Model) else model
 
 
 @in_full_precision

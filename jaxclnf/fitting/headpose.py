@@ -13,11 +13,11 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
-from jaxclnf.fitting.face_params import in_full_precision
+from jaxclnf.fitting.face_params import in_full_precision, pdm_of
 from jaxclnf.ops.camera import project, resect
 from jaxclnf.ops.rotation import euler_to_matrix, matrix_to_euler
 from jaxclnf.ops.shape import shape_2d, shape_3d
-from jaxclnf.types import PDM, Camera, FaceParams, HeadPose
+from jaxclnf.types import PDM, Camera, FaceParams, HeadPose, Model
 
 Tree = TypeVar("Tree")
 
@@ -35,11 +35,15 @@ def weak_head_pose(params: FaceParams, camera: Camera) -> HeadPose:
 
 
 @in_full_precision
-def head_pose(pdm: PDM, params: FaceParams, camera: Camera) -> HeadPose:
+def head_pose(model: Model | PDM, params: FaceParams, camera: Camera) -> HeadPose:
     """Compute the pose under full perspective, by fitting the face's 3D shape to its landmarks.
 
-    One face; ``vmap`` for more. Computed in the precision of the model. Source: OpenFace's `GetPose`.
+    One face or many, seen by one camera. Computed in the precision of the model. Source: OpenFace's
+    `GetPose`.
     """
+    if jnp.ndim(params.scale):
+        return jax.vmap(lambda face: head_pose(model, face, camera))(params)
+    pdm = pdm_of(model)
     pdm, params, camera = _as((pdm, params, camera), pdm.mean.dtype)
     start = weak_head_pose(params, camera)
     rotation, translation = resect(

@@ -10,6 +10,8 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Num
 
 FREEDOM = 4
@@ -20,14 +22,16 @@ HALVINGS = 30
 
 
 def certain_radius(
-    covariance: Num[Array | np.ndarray, "*batch 2 2"], share: float | Float[Array, ""] = 0.9
+    covariance: Num[Array | np.ndarray, "*batch 2 2"] | None, share: float | Float[Array, ""] = 0.9
 ) -> Float[Array, "*batch"]:
     """Radius in pixels of the circle about a landmark that holds its true place with a given probability.
 
     ``covariance`` is that of its error, in pixels squared, as `FitResult.covariance` has it, ``share`` the
     probability, above 0 and below 1. The Gaussian's mass beyond a circle is a mean over directions, and the
-    radius is found by bisection. It is NaN where the covariance is.
+    radius is found by bisection. It is NaN where the covariance is. Raises ValueError for other shares, and
+    for the covariance None of a fit without networks.
     """
+    _check(covariance, share)
     covariance = jnp.asarray(covariance)
     if not jnp.issubdtype(covariance.dtype, jnp.floating):
         covariance = covariance.astype(float)
@@ -52,6 +56,15 @@ def certain_radius(
     bounds = jnp.zeros_like(longest), longest * jnp.sqrt(certain_square(jnp.asarray(share, xx.dtype)))
     low, high = jax.lax.fori_loop(0, HALVINGS, halve, bounds)
     return jnp.where(jnp.isfinite(longest), (low + high) / 2, jnp.nan)
+
+
+def _check(covariance: object, share: ArrayLike) -> None:
+    if covariance is None:
+        raise ValueError(
+            "the covariance is None: only models with networks, as the one that ships, give landmarks one"
+        )
+    if not isinstance(share, Tracer) and not (np.greater(share, 0) & np.less(share, 1)).all():
+        raise ValueError(f"share = {share!r:.60}, expected a probability above 0 and below 1, as 0.9")
 
 
 def certain_square(share: Float[Array, "*batch"] | float) -> Float[Array, "*batch"]:

@@ -103,7 +103,9 @@ class FitResult:
             raise ImportError("to_frame makes a polars data frame: `pip install polars` first") from error
         if np.ndim(self.status) > 1:
             raise ValueError(
-                f"expected the result of one face or of a row of faces, got {np.shape(self.status)}"
+                f"expected the result of one face or of a row of faces, got {np.shape(self.status)}; "
+                "take one row by jax.tree.map(lambda a: a[0], result), or all in one by "
+                f"jax.tree.map(lambda a: a.reshape(-1, *a.shape[{np.ndim(self.status)}:]), result)"
             )
         status = np.atleast_1d(self.status)
         names = point_columns(self.landmarks.shape[-2], "xy") + param_columns(self.params.shape.shape[-1])

@@ -59,7 +59,7 @@ class TestOpenFace:
         dtype, _, tolerance = precision
         arrays, params, camera = video(name, dtype)
         pdm = main_pdm(dtype)
-        pose = over_frames(lambda p: head_pose(pdm, p, camera), params)
+        pose = jax.jit(head_pose)(pdm, params, camera)
         turns = np.asarray(jax.vmap(euler_to_matrix)(pose.rotation), np.float64)
         axes = np.stack([cv2.Rodrigues(turn)[0].ravel() for turn in turns])
         np.testing.assert_allclose(pose.translation, arrays["pose_corrected_world"][:, :3], atol=tolerance)
@@ -104,3 +104,15 @@ def test_axes_of_a_frontal_face() -> None:
     np.testing.assert_allclose(x - origin, [50, 0], atol=1e-3)
     np.testing.assert_allclose(y - origin, [0, 50], atol=1e-3)
     assert (z < origin).all()  # nearer to the camera is farther from the middle
+
+
+def test_a_model_or_its_pdm_places_one_face_or_many() -> None:
+    model = synthetic_model(np.float32)
+    face = params_from_box(model.pdm, jnp.array([60.0, 40, 80, 80]), jnp.array([0.1, 0.2, 0]))
+    camera = Camera.default(200, 160)
+    one = head_pose(model, face, camera)
+    faces = jax.tree.map(lambda a: jnp.stack([jnp.stack([a, a])]), face)
+    many = head_pose(model.pdm, faces, camera)
+    assert many.translation.shape == (1, 2, 3)
+    np.testing.assert_allclose(many.rotation, np.broadcast_to(one.rotation, (1, 2, 3)), atol=1e-4)
+    np.testing.assert_array_equal(landmarks(model.pdm, face), landmarks(model, face))

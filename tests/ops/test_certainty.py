@@ -38,6 +38,17 @@ def test_whole_numbers_are_covariances_too() -> None:
         np.testing.assert_array_equal(certain_radius(covariance), of_floats)
 
 
+@pytest.mark.parametrize("share", [0, 1.0, 90, np.nan])
+def test_a_share_that_is_no_probability_is_refused(share: float) -> None:
+    with pytest.raises(ValueError, match=r"share = .*, expected a probability above 0 and below 1"):
+        certain_radius(np.eye(2), share)
+
+
+def test_a_fit_without_networks_has_no_covariances() -> None:
+    with pytest.raises(ValueError, match="the covariance is None: only models with networks"):
+        certain_radius(None)
+
+
 def test_what_is_not_known_has_no_radius() -> None:
     covariance = jnp.stack([jnp.eye(2), jnp.full((2, 2), jnp.nan)])
     assert np.isfinite(certain_radius(covariance)).tolist() == [True, False]

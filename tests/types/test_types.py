@@ -69,8 +69,11 @@ def test_one_face_is_a_row_and_none_are_no_rows() -> None:
 
 def test_what_cannot_be_a_frame_is_refused() -> None:
     settings = jax.tree.map(lambda a: a[None], result(Status.OK))
-    with pytest.raises(ValueError, match=r"one face or of a row of faces, got \(1, 1\)"):
+    with pytest.raises(ValueError, match=r"one face or of a row of faces, got \(1, 1\)") as refused:
         settings.to_frame()
+    assert "jax.tree.map(lambda a: a.reshape(-1, *a.shape[2:]), result)" in str(refused.value)
+    all_in_one = jax.tree.map(lambda a: a.reshape(-1, *a.shape[2:]), settings)
+    assert all_in_one.to_frame().equals(result(Status.OK).to_frame())
 
 
 def test_without_polars_a_sentence_says_what_to_install(monkeypatch) -> None:

@@ -47,7 +47,7 @@ class Smoothing(NamedTuple):
     agility: float
 
 
-ONLINE, OFFLINE = Smoothing(look_ahead=1, agility=0.1), Smoothing(look_ahead=8, agility=0.043)
+ONLINE, OFFLINE = Smoothing(look_ahead=1, agility=0.1), Smoothing(look_ahead=8, agility=0.038)
 
 
 class _Belief(NamedTuple):

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from jaxclnf.models.changed_experts import with_sigma
     from jaxclnf.models.openface import convert_openface
     from jaxclnf.models.openface.validator_files import load_validator
+    from jaxclnf.models.preset_settings import preset_settings
     from jaxclnf.models.storage import load_model, save_model
     from jaxclnf.ops.certainty import certain_radius
     from jaxclnf.output.one_photo import draw, fit_photo
@@ -83,6 +84,7 @@ __all__ = [
     "load_model",
     "load_validator",
     "open_video",
+    "preset_settings",
     "read_photo",
     "save_model",
     "to_grey",
@@ -110,6 +112,7 @@ _HOMES = {
     "models.changed_experts": ("with_sigma",),
     "models.openface": ("convert_openface",),
     "models.openface.validator_files": ("load_validator",),
+    "models.preset_settings": ("preset_settings",),
     "models.storage": ("load_model", "save_model"),
     "ops.certainty": ("certain_radius",),
     "output.one_photo": ("draw", "fit_photo"),

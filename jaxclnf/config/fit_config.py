@@ -27,7 +27,8 @@ class FitConfig(Presets):
     Changing a static setting compiles anew; changing any other does not. The default is the best that
     experiments/20_settings found for OpenFace's general model at no more than three times the cost of
     OpenFace's own default. A fit without settings takes those of its model, which fit best
-    where it has networks, as the one that ships.
+    where it has networks, as the one that ships; `jaxclnf.preset_settings` gives its presets, "best" and
+    "fast".
     """
 
     # settings of the parts (inner face, eyes) to fit after the whole, by name; a model may lack some

@@ -9,12 +9,11 @@ import pytest
 from engine import synthetic_config, synthetic_model
 from openface_files import write_cen_model
 
-from jaxclnf import load_model
+from jaxclnf import load_model, preset_settings
 from jaxclnf.commands.eval import _run_name
 from jaxclnf.config import FitConfig
 from jaxclnf.models.network_presets import settings_for
 from jaxclnf.models.openface import convert_openface
-from jaxclnf.models.preset_settings import preset_settings
 from jaxclnf.sweeps.spec import Spec, check_settings
 from jaxclnf.types import Model, Provenance
 

@@ -14,11 +14,11 @@ from typing import Any, Generic, ParamSpec, TypeVar
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.core import Tracer
 from jax.experimental import serialize_executable
 from jax.experimental.compilation_cache.compilation_cache import reset_cache
 
 from jaxclnf.cache import cache_folder
+from jaxclnf.cache.flat import ArgumentKind, first_device, flat
 from jaxclnf.cache.program_key import machine_key
 
 P = ParamSpec("P")
@@ -37,17 +37,30 @@ def keep(function: Callable[P, R]) -> Kept[P, R]:
     return Kept(function)
 
 
-def keep_checked(check: Callable[..., None]) -> Callable[[Callable[P, R]], Kept[P, R]]:
-    """Do as `keep`, and have ``check`` see the arguments of each call, which may refuse their values."""
-    return lambda function: Kept(function, check)
+def keep_checked(
+    check: Callable[..., None], alike: Callable[..., tuple] | None = None
+) -> Callable[[Callable[P, R]], Kept[P, R]]:
+    """Do as `keep`, and have ``check`` see the arguments of each call, which may refuse their values.
+
+    ``alike`` takes the arguments, in order, and returns those that mean the same and are alike in more calls,
+    so that these share a program.
+    """
+    return lambda function: Kept(function, check, alike)
 
 
 class Kept(Generic[P, R]):
     """A function compiled by `keep`; otherwise it behaves as one compiled by `jax.jit`."""
 
-    def __init__(self, function: Callable[P, R], check: Callable[..., None] | None = None) -> None:
+    def __init__(
+        self,
+        function: Callable[P, R],
+        check: Callable[..., None] | None = None,
+        alike: Callable[..., tuple] | None = None,
+    ) -> None:
         update_wrapper(self, function)
-        self._jitted = jax.jit(function)
+        self._jitted: Callable[..., Any] = jax.jit(function)
+        self._signature = signature(function)
+        self._alike = alike
         self._programs: dict[Any, Callable[..., R]] = {}
         self._check_values = check
 
@@ -58,57 +71,71 @@ class Kept(Generic[P, R]):
 
     def unchecked(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call the function with arguments whose values are known to be fine."""
-        leaves, structure = jax.tree.flatten((args, kwargs))
-        if len(leaves) > _MOST_LEAVES:
-            self._check(args, kwargs)
+        found = self._in_order(args, kwargs)
+        if found is None:  # which the function itself refuses best
+            return self._jitted(*args, **kwargs)
+        given = self._alike(*found) if self._alike else found
+        flats = [flat(each) for each in given]
+        if sum(each.n_leaves for each in flats) > _MOST_LEAVES:
+            self._check(found)
         try:
-            return self._called(leaves, structure, args, kwargs)
+            return self._called(given, tuple(each.kind for each in flats))
         except TypeError:
-            self._check(args, kwargs)
+            self._check(found)
             raise
 
-    def _called(self, leaves: list, structure: Any, args: tuple, kwargs: dict) -> R:
-        if _is_unusual() or not _all_here(leaves):
-            return self._jitted(*args, **kwargs)
-        kind = structure, tuple((a.shape, a.dtype, getattr(a, "weak_type", False)) for a in leaves)
-        kind = *kind, _told_apart()
-        if program := self._programs.get(kind):
-            return program(*args, **kwargs)
-        if cache_folder.place() is None:
-            return self._jitted(*args, **kwargs)
-        return self._first(kind, args, kwargs)
+    def _in_order(self, args: tuple, kwargs: dict) -> tuple | None:
+        """All arguments by position; None if they are not those of the function."""
+        if not kwargs and len(args) == len(self._signature.parameters):
+            return args
+        try:
+            bound = self._signature.bind(*args, **kwargs)
+        except TypeError:
+            return None
+        bound.apply_defaults()
+        return bound.args if not bound.kwargs else None
 
-    def _check(self, args: tuple, kwargs: dict) -> None:
+    def _called(self, args: tuple, kinds: tuple[ArgumentKind | None, ...]) -> R:
+        if None in kinds or _is_unusual():
+            return self._jitted(*args)
+        kind = kinds, _told_apart()
+        if program := self._programs.get(kind):
+            return program(*args)
+        if cache_folder.place() is None:
+            return self._jitted(*args)
+        return self._first(kind, args)
+
+    def _check(self, args: tuple) -> None:
         """Raise ValueError for an argument that is no array of numbers that JAX has."""
-        for name, value in signature(self).bind(*args, **kwargs).arguments.items():
+        for name, value in zip(self._signature.parameters, args, strict=True):
             problem = next(filter(None, map(_no_array, jax.tree.leaves(value))), "")
             if isinstance(value, list) and value and isinstance(value[0], list):
                 problem = "lists of lists"
             if problem:
                 raise ValueError(f"{self.__name__}: {name} holds {problem}, expected arrays of real numbers")
 
-    def _first(self, kind: Any, args: tuple, kwargs: dict) -> R:
+    def _first(self, kind: Any, args: tuple) -> R:
         """Make the first call of its kind: read the program from the cache, or compile and keep it."""
         with _compiling:  # threads that ask for the same program wait for it
             if kind in self._programs:
-                return self._programs[kind](*args, **kwargs)
+                return self._programs[kind](*args)
             name = self._name(kind)
             with suppress(Exception):  # the entry is missing, or unusable for any reason
-                program = _restored(name, kind[0])
-                result = jax.block_until_ready(program(*args, **kwargs))
+                program = _restored(name, jax.tree.structure((args, {})))
+                result = jax.block_until_ready(program(*args))
                 self._programs[kind] = program
                 return result
-            program = self._compiled(name, args, kwargs)
+            program = self._compiled(name, args)
             self._programs[kind] = program
-            return program(*args, **kwargs)
+            return program(*args)
 
     def _name(self, kind: Any) -> str:
         function = f"{self.__module__}.{self.__qualname__}"
         told = hashlib.sha256(f"{function} {kind} {machine_key()}".encode()).hexdigest()
         return f"program-{self.__name__}-{told[:40]}"
 
-    def _compiled(self, name: str, args: tuple, kwargs: dict) -> Callable[..., R]:
-        lowered = self._jitted.lower(*args, **kwargs)
+    def _compiled(self, name: str, args: tuple) -> Callable[..., R]:
+        lowered = self.lower(*args)  # type: ignore[call-arg]
         with _without_jax_cache():
             program = lowered.compile()
         _store(name, program)
@@ -134,19 +161,6 @@ class Kept(Generic[P, R]):
         return self._jitted.eval_shape(*args, **kwargs)
 
 
-def _all_here(leaves: list) -> bool:
-    """Whether all arguments are arrays in this host's memory."""
-    here = {_device()}
-
-    def is_here(leaf: Any) -> bool:
-        if isinstance(leaf, (np.ndarray, np.generic)):  # noqa: UP038, which takes longer
-            return True
-        is_array = isinstance(leaf, jax.Array) and not isinstance(leaf, Tracer)
-        return is_array and leaf.sharding.device_set == here
-
-    return all(map(is_here, leaves))
-
-
 def _no_array(leaf: Any) -> str:
     """Say what an argument is instead of an array of numbers; empty if it is one."""
     if isinstance(leaf, np.ndarray | np.generic):
@@ -154,10 +168,6 @@ def _no_array(leaf: Any) -> str:
         return "" if known and leaf.dtype.isnative else f"an array of {leaf.dtype.str}"
     is_number = isinstance(leaf, int | float) or hasattr(leaf, "dtype") or hasattr(leaf, "__jax_array__")
     return "" if is_number else f"a {type(leaf).__name__}"
-
-
-def _device() -> Any:
-    return jax.local_devices()[0]
 
 
 def _is_unusual() -> bool:
@@ -207,7 +217,7 @@ def _restored(name: str, in_tree: Any) -> Any:
     if b"lapack_" in content:
         _find_lapack()
     load = serialize_executable.deserialize_and_load
-    return load(content, in_tree, out_tree, execution_devices=[_device()])
+    return load(content, in_tree, out_tree, execution_devices=[first_device()])
 
 
 def _find_lapack() -> None:

@@ -10,6 +10,7 @@ from jaxtyping import Array, Float, Int, Num
 
 from jaxclnf.cache import keep_checked
 from jaxclnf.config import FitConfig
+from jaxclnf.fitting.alike import alike
 from jaxclnf.fitting.arguments import (
     check_batch,
     check_brightness,
@@ -35,7 +36,7 @@ Rows = Sequence[Num[Array | np.ndarray, "..."]]
 """Images or boxes one by one, of one shape."""
 
 
-@keep_checked(check_brightness)
+@keep_checked(check_brightness, alike)
 def fit(
     model: Model,
     image: Num[Array | np.ndarray, "height width"],
@@ -54,7 +55,7 @@ def fit(
     return _first(fit_batch(model, image[None], box[None], config))
 
 
-@keep_checked(check_brightness)
+@keep_checked(check_brightness, alike)
 @in_full_precision
 def fit_batch(
     model: Model,
@@ -111,7 +112,7 @@ def fit_settings(
     return jax.vmap(lambda change: fit_batch(model, images, boxes, config.changed(change)))(stacked)
 
 
-@keep_checked(check_brightness)
+@keep_checked(check_brightness, alike)
 def fit_from(
     model: Model,
     image: Num[Array | np.ndarray, "height width"],
@@ -128,7 +129,7 @@ def fit_from(
     return _first(fit_batch_from(model, image[None], start, config))
 
 
-@keep_checked(check_brightness)
+@keep_checked(check_brightness, alike)
 @in_full_precision
 def fit_batch_from(
     model: Model,

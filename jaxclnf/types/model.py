@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -105,6 +106,10 @@ class Model:
     calibration: Calibration | None = None  # None: the confidence of fits is unknown
     early_termination: EarlyTermination | None = None  # None: tries are compared by their likelihoods
     visibility: Visibility | None = None  # None: whether landmarks are visible is unknown
+
+    flat_once: ClassVar[bool] = (
+        True  # for `jaxclnf.cache`: hundreds of arrays are looked at once, not at each call
+    )
 
     @property
     def learned(self) -> frozenset[bytes]:

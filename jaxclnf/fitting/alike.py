@@ -1,0 +1,60 @@
+"""Arguments of fits that mean the same, made alike, so that they share a compiled program."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxclnf.by_identity import ByIdentity
+from jaxclnf.cache.flat import no_tracers
+from jaxclnf.config import FitConfig
+from jaxclnf.types import FaceParams, Model, Provenance
+
+_NO_SETTINGS = FitConfig(parts={})
+
+
+def alike(model: Any, images: Any, start: Any, config: Any = None) -> tuple:
+    """Fill in the model's settings, leave out what fits do not use of it, and make arrays of lists.
+
+    ``start`` is a box, boxes or parameters. Arguments of other kinds stay as they are, for checks to refuse.
+    """
+    if not isinstance(model, Model) or not isinstance(config, FitConfig | None):
+        return model, images, start, config
+    config = model.settings if config is None else config
+    start = start if isinstance(start, FaceParams) else _boxes(start, model)
+    return _used(model), _images(images), start, config
+
+
+def _without_unused(model: Model) -> Model:
+    """Leave out what fits do not use: a model's origin, the settings that were filled in, calibration."""
+    parts = tuple(replace(part, model=_without_unused(part.model)) for part in model.parts)
+    return replace(model, parts=parts, provenance=Provenance(), settings=_NO_SETTINGS, calibration=None)
+
+
+_used = ByIdentity(_without_unused, no_tracers)
+
+
+def _boxes(boxes: Any, model: Model) -> Any:
+    """Make boxes that are numbers of NumPy's or Python's an array in the model's precision."""
+    if not all(isinstance(leaf, np.ndarray | np.generic | int | float) for leaf in jax.tree.leaves(boxes)):
+        return boxes
+    try:
+        array = np.asarray(boxes)
+    except ValueError:  # of unlike lengths, which the fit refuses
+        return boxes
+    if array.dtype.kind not in "iuf" or not array.dtype.isnative:
+        return boxes
+    with np.errstate(over="ignore"):  # such a box fails, with a status
+        return array.astype(model.pdm.mean.dtype)
+
+
+def _images(images: Any) -> Any:
+    """Stack images that are given one by one, if they are NumPy's and of one kind."""
+    if not isinstance(images, list | tuple) or not images:
+        return images
+    if not all(isinstance(image, np.ndarray) for image in images):
+        return images
+    return np.stack(images) if len({(image.shape, image.dtype) for image in images}) == 1 else images

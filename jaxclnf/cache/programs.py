@@ -83,6 +83,13 @@ class Kept(Generic[P, R]):
         except TypeError:
             self._check(found)
             raise
+        except Exception as error:
+            if type(error).__name__ != "ShardingTypeError":  # which JAX does not export
+                raise
+            raise ValueError(
+                f"{self.__name__} within a function of JAX, of arrays on a mesh with explicit axes: use "
+                "jaxclnf.fit_sharded, or jax.make_mesh(..., axis_types=(jax.sharding.AxisType.Auto,))"
+            ) from error
 
     def _in_order(self, args: tuple, kwargs: dict) -> tuple | None:
         """All arguments by position; None if they are not those of the function."""

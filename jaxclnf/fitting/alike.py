@@ -11,21 +11,26 @@ import numpy as np
 from jaxclnf.by_identity import ByIdentity
 from jaxclnf.cache.flat import no_tracers
 from jaxclnf.config import FitConfig
+from jaxclnf.fitting.mesh_axes import is_explicit, on_auto_axes
 from jaxclnf.types import FaceParams, Model, Provenance
 
 _NO_SETTINGS = FitConfig(parts={})
 
 
-def alike(model: Any, images: Any, start: Any, config: Any = None) -> tuple:
+def alike(model: Any, images: Any, start: Any, config: Any = None, *rest: Any) -> tuple:
     """Fill in the model's settings, leave out what fits do not use of it, and make arrays of lists.
 
+    Arrays on meshes with explicit axes go on, where they are, to meshes whose axes XLA looks after.
     ``start`` is a box, boxes or parameters. Arguments of other kinds stay as they are, for checks to refuse.
     """
     if not isinstance(model, Model) or not isinstance(config, FitConfig | None):
-        return model, images, start, config
+        return model, images, start, config, *rest
     config = model.settings if config is None else config
     start = start if isinstance(start, FaceParams) else _boxes(start, model)
-    return _used(model), _images(images), start, config
+    images, used = _images(images), _used(model)
+    if is_explicit(used.pdm.mean) or any(map(is_explicit, jax.tree.leaves((images, start)))):
+        return on_auto_axes((used, images, start, config, *rest))
+    return used, images, start, config, *rest
 
 
 def _without_unused(model: Model) -> Model:

@@ -91,7 +91,7 @@ def _check_settings(model: Model, images: object, boxes: object, config: object,
     check_changes(config if isinstance(config, FitConfig) else model.settings, changes)
 
 
-@keep_checked(_check_settings)
+@keep_checked(_check_settings, alike)
 def fit_settings(
     model: Model,
     images: Num[Array | np.ndarray, "*n_images height width"] | Rows,

@@ -7,8 +7,9 @@ import json
 import jax
 import numpy as np
 from engine import box_of, synthetic_config, synthetic_face, synthetic_model
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
-from jaxclnf import fit_batch, fit_faces
+from jaxclnf import fit, fit_batch, fit_faces
 from jaxclnf.batch.devices import fit_sharded
 
 
@@ -31,6 +32,15 @@ def main() -> None:
         fit_sharded(model, images[:9], boxes[:9], config)
     except ValueError as error:
         told["error"] = str(error)
+    mesh = jax.make_mesh((8,), ("any",), axis_types=(AxisType.Explicit,))
+    spread, their_boxes = jax.device_put((images, boxes), NamedSharding(mesh, PartitionSpec("any")))
+    explicit = fit_batch(model, spread, their_boxes, config).landmarks
+    told["explicit"] = float(np.abs(np.asarray(explicit) - single).max())
+    told["explicit_shards"] = sorted(s.data.shape[0] for s in explicit.addressable_shards)
+    try:
+        jax.vmap(fit, (None, 0, 0, None))(model, spread, their_boxes, config)
+    except ValueError as error:
+        told["explicit_error"] = str(error)
     print(json.dumps(told))
 
 

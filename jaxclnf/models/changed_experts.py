@@ -15,20 +15,24 @@ from jaxtyping import Array, Float
 from jaxclnf.models.sigma import smoothing_matrices
 from jaxclnf.types import ConvExperts, Experts, Model, PatchExperts
 
-AnyExperts = TypeVar("AnyExperts", bound=Experts | ConvExperts)
+Changed = TypeVar("Changed", bound=Model | Experts | ConvExperts)
 
 _STALE = 1e-3
 """Share by which smoothing matrices may miss their inverses; rounding to float32 makes them miss 1e-7."""
 
 
-def with_sigma(experts: AnyExperts) -> AnyExperts:
-    """Compute the smoothing matrices of a scale's experts anew, which follow from ``alpha`` and ``betas``.
+def with_sigma(experts: Changed) -> Changed:
+    """Compute the smoothing matrices of a scale's experts, or of a whole model's and its parts', anew.
 
-    Fits use `PatchExperts.sigma` as it is: call this where you replace what it derives from, as in
-    ``with_sigma(replace(experts, betas=2 * experts.betas))``. Experts without a random field are returned
-    unchanged. Within `jax.grad` and `jax.jit` each landmark of a view has its own matrix, in the experts'
-    precision, that can be differentiated. Raises ValueError as `jaxclnf.models.sigma.smoothing_matrices`.
+    They follow from ``alpha``, ``betas`` and ``edges``, and fits use `PatchExperts.sigma` as it is: call this
+    where you replace one of those, as in ``with_sigma(replace(experts, betas=2 * experts.betas))``. Experts
+    without a random field are returned unchanged. Within `jax.grad` and `jax.jit` each landmark of a view has
+    its own matrix, in the experts' precision, that can be differentiated. Raises ValueError as
+    `jaxclnf.models.sigma.smoothing_matrices`.
     """
+    if isinstance(experts, Model):
+        parts = tuple(replace(part, model=with_sigma(part.model)) for part in experts.parts)
+        return replace(experts, experts=tuple(map(with_sigma, experts.experts)), parts=parts)
     if not isinstance(experts, PatchExperts) or not experts.edges:
         return experts
     terms = experts.alpha, experts.betas, experts.visibility, experts.edges

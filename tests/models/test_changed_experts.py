@@ -29,7 +29,7 @@ def test_changed_experts_are_what_they_are_after_saving_and_loading(tmp_path) ->
     stale = changed(synthetic_model(np.float32), 5)
     with pytest.raises(ValueError, match=r"experts of the model have other .*: call jaxclnf.with_sigma on"):
         save_model(stale, tmp_path / "model.npz")
-    anew = replace(stale, experts=tuple(map(with_sigma, stale.experts)))
+    anew = with_sigma(stale)
     save_model(anew, tmp_path / "model.npz")
     loaded = load_model(tmp_path / "model.npz")
     jax.tree.map(np.testing.assert_array_equal, loaded.experts, anew.experts)

@@ -80,6 +80,7 @@ def train_command(
     run, before, used = _identity(faces, recipe), None, checkpoints(out, networks)
     if from_ is None:
         typer.echo(f"{common.counted(len(learned), 'face')} to learn from; {len(held_back)} held back.")
+        _check_enough(learned, held_back, recipe)
         used.append(out.with_suffix(".checkpoint.npz"))
         model = _learn(faces, learned, held_back, recipe, used[-1])
         model = with_networks(model, learned, networks, out, run) if networks else model
@@ -96,6 +97,17 @@ def train_command(
     _save(model, out, _texts(name or out.stem, source, licence, before), learned, held_back)
     for path in used:
         path.unlink(missing_ok=True)
+
+
+def _check_enough(learned: Faces, held_back: Faces, recipe: Recipe) -> None:
+    """Raise ValueError, which names the settings that matter, if there are too few faces to learn from."""
+    from jaxclnf.training.pdm import check_enough_faces
+
+    try:
+        check_enough_faces(len(learned), recipe.modes, "--set modes")
+    except ValueError as error:
+        held = f" {len(held_back)} more are held back, none with --set held_back=0." if len(held_back) else ""
+        raise ValueError(f"{error}{held}") from None
 
 
 def _patches_further(model: Model, learned: Faces, recipe: Recipe, checkpoint: Checkpoint) -> Model:
@@ -176,7 +188,7 @@ def _learn(faces: Faces, learned: Faces, held_back: Faces, recipe: Recipe, path:
 
     checkpoint = Checkpoint(path, _identity(faces, recipe))
     with common.progress("steps") as bar:
-        pdm = _learn_pdm(learned, bar)
+        pdm = _learn_pdm(learned, recipe.modes or None, bar)
         tests = gather(held_back, pdm, with_mirrored=False) if len(held_back) else None
         task = Task(recipe, pdm, faces.mirror, gather(learned, pdm), tests)
         line = bar.add_task("experts", total=recipe.n_steps)
@@ -193,7 +205,7 @@ def _learn(faces: Faces, learned: Faces, held_back: Faces, recipe: Recipe, path:
     return model
 
 
-def _learn_pdm(faces: Faces, bar: Any) -> PDM:
+def _learn_pdm(faces: Faces, modes: int | None, bar: Any) -> PDM:
     from jaxclnf.training.pdm import learn_pdm
 
     line = bar.add_task("point distribution model", total=None)
@@ -201,7 +213,7 @@ def _learn_pdm(faces: Faces, bar: Any) -> PDM:
     def on_step(done: int, total: int) -> None:
         bar.update(line, completed=done, total=total)
 
-    return learn_pdm(faces.points, mirror=faces.mirror, eye_distances=faces.eye_distances, on_step=on_step)
+    return learn_pdm(faces.points, modes, faces.mirror, faces.eye_distances, on_step=on_step)
 
 
 def _identity(faces: Faces, recipe: Recipe) -> str:

@@ -11,14 +11,15 @@ from jaxclnf.config import FitConfig, Stage
 
 @dataclass(frozen=True)
 class Recipe:
-    """Settings of the training of patch experts; the defaults made those of the model that ships, but for
-    the number of steps in which they learned further (its card).
+    """Settings of the training of the PDM and the patch experts; the defaults made those of the model that
+    ships, but for the number of steps in which they learned further (its card).
 
     A round teaches the scales in turn, coarse to fine, each from where the fit on the scale before it
     ends. The first round learns response maps; later ones also the landmark error after the stage's
     own iterations, through which the gradient runs.
     """
 
+    modes: int = 0  # of the PDM; 0: half as many as landmarks, and no more than faces to learn from
     scales: tuple[float, ...] = (0.25, 0.35, 0.5, 0.75)  # pixels per model unit
     windows: tuple[int, ...] = (13, 13, 11, 11)
     support: int = 11  # pixels a side
@@ -51,6 +52,8 @@ class Recipe:
         counts = self.neurons, self.batch, self.iterations, self.further_steps, *self.steps
         if min(counts) < 1 or 0.0 in self.yaws:
             raise ValueError("neurons, batch, iterations and steps must be at least 1, and yaws not 0")
+        if self.modes < 0:
+            raise ValueError("modes must be at least 1, or 0 for as many as landmarks and faces allow")
 
     @property
     def n_steps(self) -> int:

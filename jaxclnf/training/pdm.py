@@ -20,6 +20,9 @@ from jaxclnf.training.nrsfm import Factors, structure_from_motion
 from jaxclnf.types import PDM
 
 EYE_DISTANCE_MM = 90.0  # between an adult's outer eye corners; Farkas 1994 has 88 (women) and 91 (men)
+LEAST_FACES = 20
+"""Faces from which a PDM can be learned, however few modes it has."""
+
 HALF_WIDTH_MM = 50.0  # RMS radius of the frontal shape, for markups without known eye corners
 
 
@@ -33,20 +36,20 @@ def learn_pdm(
 ) -> PDM:
     """Learn a PDM from faces' landmarks (n, n_points, 2), in pixels, y down.
 
-    ``n_modes`` defaults to half the number of landmarks. ``mirror`` is the markup's mirror table; without
-    it faces are not mirrored. ``eye_distances`` (n,), in pixels, give model units of a millimetre; without
-    them the mean's frontal RMS radius is set to 50. ``steps`` are the EM steps with all modes, after some
-    with none and some with a quarter of them. ``on_step`` is told (steps done, steps in all).
+    ``n_modes`` defaults to half the number of landmarks, or the number of faces if that is less. ``mirror``
+    is the markup's mirror table; without it faces are not mirrored. ``eye_distances`` (n,), in pixels, give
+    model units of a millimetre; without them the mean's frontal RMS radius is set to 50. ``steps`` are the
+    EM steps with all modes, after some with none and some with a quarter of them. ``on_step`` is told
+    (steps done, steps in all).
     Nothing is random. The result is float32, its basis orthonormal, its modes sorted by variance.
 
     Raises ValueError if there are too few landmarks, faces or too many modes.
     """
     n, n_points, _ = points.shape
-    modes = n_points // 2 if n_modes is None else n_modes
+    modes = min(n_points // 2, n) if n_modes is None else n_modes
     if n_points < 4 or not 1 <= modes <= 3 * n_points - 7:
         raise ValueError(f"{n_points} landmarks cannot carry {modes} modes; at least 4 landmarks are needed.")
-    if n < max(20, modes):
-        raise ValueError(f"{n} faces are too few for {modes} modes; at least {max(20, modes)} are needed.")
+    check_enough_faces(n, modes)
     if mirror is not None:
         points = np.concatenate([points, mirrored(points, mirror)])
         eye_distances = None if eye_distances is None else np.tile(eye_distances, 2)
@@ -57,6 +60,14 @@ def learn_pdm(
             jnp.asarray(shapes), modes, steps, on_step or (lambda done, total: None)
         )
         return _in_standard_frame(state, points, eye_distances)
+
+
+def check_enough_faces(n: int, modes: int, setting: str = "n_modes") -> None:
+    """Raise ValueError for fewer faces than a PDM of so many modes needs; ``setting`` is their name."""
+    if n < LEAST_FACES:
+        raise ValueError(f"{n} faces are too few to learn a PDM from; at least {LEAST_FACES} are needed.")
+    if n < modes:
+        raise ValueError(f"{n} faces are too few for {modes} modes; give more, or {setting} of at most {n}.")
 
 
 def mirrored(points: np.ndarray, mirror: Sequence[int]) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""``jaxclnf train --from``: what stays of the model that it goes on from, and the files beside it."""
+"""``jaxclnf train``: how many faces it needs; with ``--from``, what stays of the model, files beside it."""
 
 from __future__ import annotations
 
@@ -66,3 +66,39 @@ def test_the_checkpoint_of_another_run_stays(run, folder: Path) -> None:
     outcome = further(run, "--out", "n.npz")
     assert outcome.status == 0, outcome.err
     assert another.exists() and not own.exists()
+
+
+def many_faces(n: int) -> None:
+    """Write a dataset of ``n`` small photos."""
+    rng = np.random.default_rng(0)
+    points = np.load("faces/points.npz")["points"][:1] + rng.normal(0, 1, (n, 1, 1))
+    names = [f"many-{i}.png" for i in range(n)]
+    for name in names:
+        Image.fromarray(rng.integers(0, 256, (160, 200)).astype(np.uint8)).save(f"faces/{name}")
+    np.savez("faces/points.npz", names=names, points=points)
+
+
+def test_too_few_faces_are_told_with_what_to_set(run, folder: Path) -> None:
+    many_faces(21)
+    outcome = run("train", "faces", "--out", "n.npz")
+    assert outcome.status == 1
+    sentence = (
+        "19 faces are too few to learn a PDM from; at least 20 are needed. 2 more are held back, none with"
+    )
+    assert f"{sentence} --set held_back=0." in " ".join(outcome.err.split())
+    outcome = run("train", "faces", "--out", "n.npz", "--set", "held_back=0", "--set", "modes=30")
+    assert "21 faces are too few for 30 modes; give more, or --set modes of at most 21." in outcome.err
+
+
+def test_the_number_of_modes_can_be_set(run, folder: Path, monkeypatch) -> None:
+    many_faces(20)
+    asked: list = []
+
+    def stop(points, modes, *_, **__):
+        asked.append(modes)
+        raise ValueError("enough")
+
+    monkeypatch.setattr("jaxclnf.training.pdm.learn_pdm", stop)
+    for setting in ("modes=8", "modes=0"):
+        run("train", "faces", "--out", "n.npz", "--set", "held_back=0", "--set", setting)
+    assert asked == [8, None]

@@ -28,7 +28,7 @@ from jaxclnf.fitting.network_sight import Sight
 from jaxclnf.fitting.parts import refine_parts
 from jaxclnf.fitting.stacked_changes import check_changes
 from jaxclnf.fitting.stages import fit_tries
-from jaxclnf.fitting.tries import Tries
+from jaxclnf.fitting.tries import Tries, all_finite
 from jaxclnf.fitting.visibility import visibility
 from jaxclnf.types import PDM, FaceParams, FitResult, Model, Status
 
@@ -210,9 +210,8 @@ def _result(
 def _status(best: Tries, n_stages: int) -> Int[Array, " n_faces"]:
     """Tell how the fits ended."""
     untried = Status.FACE_TOO_SMALL if n_stages else Status.NO_STAGE
-    finite = jnp.isfinite(best.params.scale) & jnp.isfinite(best.params.shape).all(-1)
     # A map that is NaN moves nothing, but makes the likelihood NaN.
-    finite &= ~jnp.isnan(best.log_likelihood)
+    finite = all_finite(best.params) & ~jnp.isnan(best.log_likelihood)
     found = jnp.where(best.astray, Status.NOT_CONVERGED, Status.OK)
     found = jnp.where(best.too_small, Status.FACE_TOO_SMALL, found)
     found = jnp.where(jnp.isneginf(best.log_likelihood), untried, found)  # no stage took the face

@@ -12,7 +12,7 @@ from jaxclnf.fitting.network_stage import look_at_whole, with_sight
 from jaxclnf.fitting.nurlms import StageSettings
 from jaxclnf.fitting.patch_stage import look_at_patches
 from jaxclnf.fitting.ranking import promising
-from jaxclnf.fitting.tries import Tries, untried, where
+from jaxclnf.fitting.tries import Tries, all_finite, untried, where
 from jaxclnf.types import PDM, ConvExperts, Experts, FaceParams, Model
 
 
@@ -34,7 +34,7 @@ def _through(
     """Take tries through stage ``i``; faces that are too small for it, or no faces, stay as they are."""
     stage = config.stages[i]
     settings = _settings(config, stage, tries.view.shape)
-    skipped = tries.too_small | ~_is_face(tries.params)
+    skipped = tries.too_small | ~(all_finite(tries.params) & (tries.params.scale > 0))
     if isinstance(experts, ConvExperts):
         tries = with_sight(tries)
         seen = tries._replace(params=_stand_ins(skipped, tries.params))
@@ -46,12 +46,6 @@ def _through(
         after = look_at_patches(pdm, experts, images, seen, stage, settings, config)
     after = after._replace(iterations=tries.iterations.at[:, :, i].set(after.iterations))
     return jax.tree.map(partial(where, skipped), tries, after)
-
-
-def _is_face(params: FaceParams) -> Bool[Array, "n_images n_tries"]:
-    """Tell whether parameters are finite and of a face of some size."""
-    finite = [jnp.isfinite(a.reshape(*params.scale.shape, -1)).all(-1) for a in jax.tree.leaves(params)]
-    return jnp.stack(finite).all(0) & (params.scale > 0)
 
 
 def _stand_ins(skipped: Bool[Array, "n_images n_tries"], params: FaceParams) -> FaceParams:

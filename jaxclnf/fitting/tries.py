@@ -46,6 +46,12 @@ def untried(starts: FaceParams, n_points: int, config: FitConfig) -> Tries:
     )
 
 
+def all_finite(params: FaceParams) -> Bool[Array, "*batch"]:
+    """Tell of each face whether all its parameters are finite."""
+    finite = [jnp.isfinite(a.reshape(*params.scale.shape, -1)).all(-1) for a in jax.tree.leaves(params)]
+    return jnp.stack(finite).all(0)
+
+
 def taken(tree: T, which: Int[Array, "n_faces n_kept"], n_starts: int) -> T:
     """Take tries by their numbers among those of each face, which are ``n_starts`` in a row."""
 

@@ -1,7 +1,7 @@
 """Boxes of a photo's faces as rows; it needs NumPy alone, since boxes are read while JAX is imported."""
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from numpy.typing import ArrayLike
 
 
@@ -11,6 +11,15 @@ def box_rows(boxes: ArrayLike) -> Float[np.ndarray, "n_faces box"]:
     return np.atleast_2d(rows) if rows.size else np.zeros((0, 4), np.float32)
 
 
-def largest_row(rows: Float[np.ndarray, "n_faces box"]) -> Float[np.ndarray, "n_kept box"]:
-    """Keep only the largest of a photo's boxes x, y, width, height, if there is any."""
-    return rows[np.argsort(-np.maximum(rows[:, 2:4], 0).prod(axis=1), kind="stable")[:1]]
+def checked_rows(boxes: object, columns: tuple[int, ...]) -> Float[np.ndarray, "n_faces box"] | None:
+    """Lay out what may be boxes as float32 rows; None unless they have one of these numbers of columns."""
+    try:
+        rows = box_rows(np.asarray(boxes, np.float32))
+    except (TypeError, ValueError):
+        return None
+    return rows if rows.ndim == 2 and rows.shape[1] in columns else None
+
+
+def by_size(rows: Float[np.ndarray, "n_faces box"]) -> Int[np.ndarray, " n_faces"]:
+    """Number a photo's boxes x, y, width, height by their areas, the largest first."""
+    return np.argsort(-np.maximum(rows[:, 2:4], 0).prod(axis=1), kind="stable")

@@ -23,8 +23,8 @@ VARIABLE = "JAXCLNF_CACHE_DIR"
 MOST_BYTES = 2**29
 """Limit in bytes of all entries together; the least recently used of a kind are removed first."""
 
-LARGE = "model-"
-"""How the names of large entries begin; these leave at least half of the place to all others."""
+MODEL = "model-"
+"""How the names of models begin, large entries that leave at least half of the place to all others."""
 
 _PART = ".part"
 _STALE = 3600  # seconds after which an unfinished file is abandoned
@@ -110,7 +110,7 @@ def shrink(folder: Path, most: int) -> None:
     """
     small, large = [], []
     for file in sorted(_files(folder), key=lambda file: -file[1].st_mtime):
-        (large if file[0].name.startswith(LARGE) else small).append(file)
+        (large if file[0].name.startswith(MODEL) else small).append(file)
     left = most - _shrunk(small, most // 2 if large else most)
     _shrunk(large, left)
 

@@ -37,12 +37,12 @@ def _through(
     skipped = tries.too_small | ~(all_finite(tries.params) & (tries.params.scale > 0))
     if isinstance(experts, ConvExperts):
         tries = with_sight(tries)
-        seen = tries._replace(params=_stand_ins(skipped, tries.params))
+    elif not config.as_openface2:
+        skipped |= ~has_pixels(experts, tries.params, config)
+    seen = tries._replace(params=_stand_ins(skipped, tries.params))
+    if isinstance(experts, ConvExperts):
         after = look_at_whole(pdm, experts, images, seen, stage, settings, config)
     else:
-        if not config.as_openface2:
-            skipped |= ~has_pixels(experts, tries.params, config)
-        seen = tries._replace(params=_stand_ins(skipped, tries.params))
         after = look_at_patches(pdm, experts, images, seen, stage, settings, config)
     after = after._replace(iterations=tries.iterations.at[:, :, i].set(after.iterations))
     return jax.tree.map(partial(where, skipped), tries, after)

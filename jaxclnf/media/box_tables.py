@@ -11,7 +11,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from jaxclnf.batch.box_rows import box_rows, largest_row
+from jaxclnf.batch.box_rows import box_rows, by_size
 from jaxclnf.media.addresses import as_written
 from jaxclnf.media.input_tables import column_cells
 from jaxclnf.media.inputs import Failure
@@ -42,7 +42,7 @@ def read_boxes(path: Path, only_largest: bool = False) -> dict[str, np.ndarray]:
     for name, rows in boxes.items():
         known[_known_as(name, path.parent)].append(rows)
     whole = {name: np.concatenate(each) for name, each in known.items()}
-    return {name: largest_row(rows) for name, rows in whole.items()} if only_largest else whole
+    return {name: rows[by_size(rows)[:1]] for name, rows in whole.items()} if only_largest else whole
 
 
 def _from_json(path: Path) -> dict[str, np.ndarray]:

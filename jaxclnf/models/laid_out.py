@@ -15,6 +15,7 @@ import jax
 import numpy as np
 
 from jaxclnf import cache
+from jaxclnf.cache.cache_folder import MODEL
 from jaxclnf.cache.program_key import sources
 from jaxclnf.types import Model
 
@@ -36,7 +37,7 @@ def _name(path: Path, dtype: np.dtype) -> str:
     told = hashlib.sha256(f"{dtype} {np.__version__} {sources()}".encode())
     with path.open("rb") as file:
         told.update(hashlib.file_digest(file, "sha256").digest())
-    return f"model-{told.hexdigest()[:40]}"
+    return f"{MODEL}{told.hexdigest()[:40]}"
 
 
 def _read(name: str) -> Model | None:

@@ -18,13 +18,10 @@ from jaxclnf.output.overlays import overlay, save_crops, save_picture
 from jaxclnf.output.photo_pipeline import Photo
 from jaxclnf.output.run_folder import OutputFolder
 from jaxclnf.output.whole_files import path_cell
-from jaxclnf.types import STATUS_WORDS, Model, usable
+from jaxclnf.types import USABLE_WORDS, Model
 
 CROPS, OPENFACE = "crops", "openface"
 """Folders of an output folder."""
-
-CUT_OUT = {words for status, words in STATUS_WORDS.items() if usable(int(status))}
-"""The states of faces, in the words of tables, that are cut out."""
 
 
 class Folders(NamedTuple):
@@ -106,7 +103,7 @@ class PhotoFiles:
             return False
         pictures = [self._folders.pictures / f"{stem}.png"] if self._extras.pictures else []
         tables = [self._folders.openface / f"{stem}.csv"] if self._extras.openface else []
-        is_cut_out = self._extras.crops and status in CUT_OUT
+        is_cut_out = self._extras.crops and status in USABLE_WORDS
         crops = [self._folders.crops / f"{stem}_{face}.png"] if is_cut_out else []
         return not all(path.exists() for path in (*pictures, *tables, *crops))
 

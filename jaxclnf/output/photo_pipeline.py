@@ -32,7 +32,7 @@ from jaxclnf.output.tables import (
 )
 from jaxclnf.types import EYES, Camera, FitResult, Model, Validator, usable
 
-NO_FACE = 0.05
+UNLIKELY = 0.05
 """Confidence below which a detection is taken for no face, where one that is smaller may be the face."""
 
 GROUP_PIXELS = 32e6  # of photos that are fitted together, which bounds the memory
@@ -95,7 +95,7 @@ def _with_largest(photo: Photo) -> Photo:
 
 def _may_be_face(face: MeasuredFace) -> bool:
     """Tell whether a fit can be used and its confidence, unless unknown, is not that of a non-face."""
-    return usable(int(face.result.status)) and not face.confidence < NO_FACE
+    return usable(int(face.result.status)) and not face.confidence < UNLIKELY
 
 
 def photo_columns(model: Model, config: FitConfig, certainty: bool = False) -> list[str]:

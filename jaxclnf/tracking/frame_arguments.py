@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Num
 
-from jaxclnf.batch.box_rows import box_rows
+from jaxclnf.batch.box_rows import checked_rows
 from jaxclnf.fitting.arguments import check_brightness, check_images
 from jaxclnf.media.detection.detector_protocol import Detections
 
@@ -22,12 +22,9 @@ def grey_frame(frame: Any) -> Num[np.ndarray, "height width"]:
 
 def detected_boxes(detections: Any) -> Float[np.ndarray, "n_faces box"]:
     """Lay out detections or boxes as rows x, y, width, height and maybe a roll; others are a ValueError."""
-    try:
-        given = detections.tilted if isinstance(detections, Detections) else detections
-        rows = box_rows(np.asarray(given, np.float32))
-    except (TypeError, ValueError):
-        rows = np.zeros((0, 0))
-    if rows.ndim != 2 or rows.shape[1] not in (4, 5):
+    given = detections.tilted if isinstance(detections, Detections) else detections
+    rows = checked_rows(given, (4, 5))
+    if rows is None:
         raise ValueError(
             f"detections = {detections!r:.200}, expected rows x, y, width, height and maybe a roll; "
             "or what jaxclnf.detect_faces gives"

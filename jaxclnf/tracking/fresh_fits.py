@@ -7,6 +7,7 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
+from jaxclnf.batch.box_rows import by_size
 from jaxclnf.batch.many_faces import fit_faces
 from jaxclnf.tracking.association import landmark_box, overlap
 from jaxclnf.tracking.following import Expected, usual_reduction
@@ -78,14 +79,16 @@ def _chosen(
     config: TrackConfig, detections: np.ndarray, tracks: list[Track], of_track: dict[int, int]
 ) -> tuple[_Chosen, _Chosen]:
     """Choose detections to fit, the largest if there are too many, and those that may replace them."""
-    by_size = np.argsort(-detections[:, 2:4].prod(axis=1), kind="stable").tolist()
+    largest_first = by_size(detections).tolist()
     more = MORE if config.anticipates else 0
     if config.max_faces == 1 and len(detections) and any(track.lost for track in tracks):
-        one: _Chosen = [(j, 0) for j in by_size[: 1 + more]]  # the only face there can be, wherever it is
+        one: _Chosen = [
+            (j, 0) for j in largest_first[: 1 + more]
+        ]  # the only face there can be, wherever it is
         return one[:1], one[1:]
     followed = [track.box for track in tracks if not track.lost]
     known: _Chosen = [(j, i) for i, j in of_track.items() if tracks[i].lost]
-    others = [j for j in by_size if j not in of_track.values()]
+    others = [j for j in largest_first if j not in of_track.values()]
     others = [j for j in others if all(overlap(detections[j, :4], box) <= 0.2 for box in followed)]
     room = max(config.max_faces - len(followed) - len(known), 0)
     spare: _Chosen = [(j, None) for j in others[room : room + more]] if room else []

@@ -26,6 +26,7 @@ from jaxclnf.types.model import (
 )
 from jaxclnf.types.result import (
     STATUS_WORDS,
+    USABLE_WORDS,
     FaceParams,
     FitResult,
     PartFit,
@@ -39,6 +40,7 @@ __all__ = [
     "EYES",
     "PDM",
     "STATUS_WORDS",
+    "USABLE_WORDS",
     "CENExperts",
     "Calibration",
     "Camera",

@@ -107,9 +107,8 @@ class Model:
     early_termination: EarlyTermination | None = None  # None: tries are compared by their likelihoods
     visibility: Visibility | None = None  # None: whether landmarks are visible is unknown
 
-    flat_once: ClassVar[bool] = (
-        True  # for `jaxclnf.cache`: hundreds of arrays are looked at once, not at each call
-    )
+    # for `jaxclnf.cache`: hundreds of arrays are looked at once, not at each call
+    flat_once: ClassVar[bool] = True
 
     @property
     def learned(self) -> frozenset[bytes]:

@@ -59,6 +59,10 @@ def usable(status: int) -> bool:
     return status in (Status.OK, Status.NOT_CONVERGED)
 
 
+USABLE_WORDS = frozenset(words for status, words in STATUS_WORDS.items() if usable(status))
+"""The words of tables for fits with usable landmarks."""
+
+
 @pytree
 class PartFit:
     """The fit of a part of a face; where the face is too small for it, what follows from the whole face."""

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from jaxclnf.batch.box_rows import box_rows
+from jaxclnf.batch.box_rows import by_size, checked_rows
 
 RGB = UInt8[np.ndarray, "height width 3"]
 
@@ -52,11 +52,8 @@ def as_detections(found: object) -> Detections:
     Raises ValueError for anything else, since a detector may be anybody's own.
     """
     boxes = found.boxes if isinstance(found, Detections) else found
-    try:
-        rows = box_rows(np.asarray(boxes, np.float32))
-    except (TypeError, ValueError):
-        rows = np.zeros((0, 0))
-    if rows.ndim != 2 or rows.shape[1] != 4:
+    rows = checked_rows(boxes, (4,))
+    if rows is None:
         raise ValueError(
             f"the detector gave {found!r:.200}, expected Detections, or rows x, y, width, height in pixels"
         )
@@ -82,4 +79,4 @@ def nothing() -> Detections:
 
 def largest(found: Detections, most: int = 1) -> Detections:
     """Keep the faces with the largest boxes, the largest first, if there are any."""
-    return found.take(np.argsort(-found.boxes[:, 2] * found.boxes[:, 3], kind="stable")[:most])
+    return found.take(by_size(found.boxes)[:most])

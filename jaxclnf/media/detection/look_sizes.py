@@ -39,21 +39,17 @@ def in_sizes(look: Look, rgb: RGB, least: float, longest: int = LONGEST) -> Dete
     side = max(rgb.shape[:2])
     first, second = min(1.0, longest / side), min(SECOND, SECOND_LONGEST / side)
     seen = _seen(look, rgb, first, min(HINT, least))
-    found, small = _likely(seen, least), SMALL / first
+    found, small = seen.take(np.flatnonzero(seen.scores >= least)), SMALL / first
     if second <= first:
         return found
     if not found or _smaller(found, small):
-        return merged(found, _likely(_seen(look, rgb, second, least), least))
+        return merged(found, _seen(look, rgb, second, least))
     hints = _smaller(_elsewhere(seen, found), small)
     if not hints and MIDDLE * second > first:
         hints = _smaller(_elsewhere(_seen(look, rgb, MIDDLE * second, HINT), found), small)
     if not hints:
         return found
-    return merged(found, _smaller(_likely(_seen(look, rgb, second, least), least), small))
-
-
-def _likely(found: Detections, least: float) -> Detections:
-    return found.take(np.flatnonzero(found.scores >= least))
+    return merged(found, _smaller(_seen(look, rgb, second, least), small))
 
 
 def _smaller(seen: Detections, width: float) -> Detections:

@@ -24,8 +24,8 @@ from jaxclnf.output.report.page import (
 )
 from jaxclnf.output.report.rows import LOOKS, PHOTO, Row, is_bad, read_rows, shown_numbers, worth
 from jaxclnf.output.report.short_names import short_names
-from jaxclnf.output.tables import NO_FACE, STATUS_WORDS
-from jaxclnf.types import Status
+from jaxclnf.output.tables import NO_FACE
+from jaxclnf.types import USABLE_WORDS
 
 MOST_CARDS = 5000
 """Faces with a card, the least sure ones: many more keep a browser busy for a minute."""
@@ -35,7 +35,6 @@ MOST_HELD = 1000
 
 MOST_LISTED = 300  # faces that were not fitted, one by one
 
-_FITTED = (STATUS_WORDS[Status.OK], STATUS_WORDS[Status.NOT_CONVERGED])
 _ABOUT = 0.8  # of a face's size is shown on each of its sides, where a photo has several
 _SPANS = ("x_0", "x_16", "y_19", "y_8", "y_24")  # landmarks about which a face lies
 
@@ -49,7 +48,9 @@ def report_photos(
     photos = dict.fromkeys(row["source"] for row in rows)
     names = short_names([*photos, *(failure.source for failure in failures)])
     unfitted = [
-        Line(names[row["source"]], row["source"], _what(row)) for row in rows if row["status"] not in _FITTED
+        Line(names[row["source"]], row["source"], _what(row))
+        for row in rows
+        if row["status"] not in USABLE_WORDS
     ]
     least_sure = sorted(range(len(rows)), key=lambda i: worth(rows[i]["confidence"]))
     summary = [count(found, "face") + f" on {count(len(photos), 'photo')}"]

@@ -25,12 +25,12 @@ from jaxclnf.output.report.page import (
 from jaxclnf.output.report.rows import LOOKS, VIDEO, Row, is_bad, read_rows, shown_numbers, worth
 from jaxclnf.output.report.short_names import short_names
 from jaxclnf.output.report.video_plots import SPAN, course, faces_in
-from jaxclnf.output.tables import LOST, NO_FACE, STATUS_WORDS
-from jaxclnf.types import Status
+from jaxclnf.output.tables import LOST, NO_FACE
+from jaxclnf.types import USABLE_WORDS
 
 FRAMES_SHOWN = 24  # of a video
 
-_SEEN = (STATUS_WORDS[Status.OK], STATUS_WORDS[Status.NOT_CONVERGED], NO_FACE)
+_SEEN = USABLE_WORDS | {NO_FACE}
 
 
 def report_videos(path: Path, videos: dict[Path, Path], failures: Sequence[Failure]) -> None:

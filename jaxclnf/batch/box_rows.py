@@ -20,6 +20,12 @@ def checked_rows(boxes: object, columns: tuple[int, ...]) -> Float[np.ndarray, "
     return rows if rows.ndim == 2 and rows.shape[1] in columns else None
 
 
+def tight_box(landmarks: ArrayLike) -> Float[np.ndarray, "*n_faces 4"]:
+    """Compute the box x, y, width, height about the landmarks (n_points, 2) of a face, or of each of many."""
+    points = np.asarray(landmarks)
+    return np.concatenate([points.min(axis=-2), np.ptp(points, axis=-2)], axis=-1)
+
+
 def by_size(rows: Float[np.ndarray, "n_faces box"]) -> Int[np.ndarray, " n_faces"]:
     """Number a photo's boxes x, y, width, height by their areas, the largest first."""
     return np.argsort(-np.maximum(rows[:, 2:4], 0).prod(axis=1), kind="stable")

@@ -48,14 +48,12 @@ def dataset_faces(folders: Sequence[Path], n: int = 256, model: Model | None = N
     With a ``model`` large ones are reduced as its settings say.
     """
     from jaxclnf.data.datasets import read_faces
+    from jaxclnf.data.evaluate import start_boxes
 
     faces = read_faces(folders)
     faces = faces.take(range(min(n, len(faces))))
-    boxes = faces.boxes
-    if boxes is None:
-        boxes = np.concatenate([faces.points.min(1), np.ptp(faces.points, axis=1)], axis=1)
     names = ", ".join(folder.name for folder in folders)
-    return _canvases(faces.images(), boxes, f"{len(faces)} faces of {names}", model)
+    return _canvases(faces.images(), start_boxes(faces), f"{len(faces)} faces of {names}", model)
 
 
 def _canvases(

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float
 
+from jaxclnf.batch.box_rows import tight_box
 from jaxclnf.batch.many_faces import fit_stream
 from jaxclnf.config import FitConfig
 from jaxclnf.data.datasets import Faces
@@ -94,10 +95,7 @@ def true_yaws(pdm: PDM, points: Float[np.ndarray, "n n_points 2"]) -> Float[np.n
 
 def start_boxes(faces: Faces) -> Float[np.ndarray, "n 4"]:
     """Give the boxes of the dataset; if it has none, boxes tight around the true landmarks."""
-    if faces.boxes is not None:
-        return faces.boxes
-    low = faces.points.min(axis=1)
-    return np.concatenate([low, faces.points.max(axis=1) - low], axis=1)
+    return tight_box(faces.points) if faces.boxes is None else faces.boxes
 
 
 def check_landmarks(model: Model, faces: Faces) -> None:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
+from jaxclnf.batch.box_rows import tight_box
 from jaxclnf.batch.overlap import ahead
 from jaxclnf.config import FitConfig
 from jaxclnf.fitting.gaze import n_eye_points
@@ -31,7 +32,6 @@ from jaxclnf.output.tables import (
     video_row,
 )
 from jaxclnf.tracking import TrackConfig, Tracked
-from jaxclnf.tracking.association import landmark_box
 from jaxclnf.tracking.host_loop import FrameLoop
 from jaxclnf.tracking.smoothing import Smoothing, smoothed
 from jaxclnf.types import Camera, FitResult, Model
@@ -119,6 +119,6 @@ def annotated(followed: Followed) -> RGB:
     for i, face, seen in followed.faces:
         if seen:
             draw_face(picture, face, followed.camera, i)
-            place = landmark_box(face.result.landmarks)[:2] - 8
+            place = tight_box(face.result.landmarks)[:2] - 8
             draw_name(picture, f"{i}: {percent(face.confidence)}", place)
     return picture

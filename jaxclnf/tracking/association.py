@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from jax.typing import ArrayLike
 from jaxtyping import Float
 
 Box = Float[np.ndarray, "4"]
@@ -13,12 +12,6 @@ Box = Float[np.ndarray, "4"]
 
 UNLIKELY = 1.5
 """Largest `distance` of two boxes of one face."""
-
-
-def landmark_box(landmarks: ArrayLike) -> Box:
-    """Compute the tight box x, y, w, h of landmarks (n, 2)."""
-    points = np.asarray(landmarks)
-    return np.concatenate([points.min(axis=0), np.ptp(points, axis=0)])
 
 
 def overlap(a: Box, b: Box) -> float:

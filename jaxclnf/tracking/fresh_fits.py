@@ -7,9 +7,9 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from jaxclnf.batch.box_rows import by_size
+from jaxclnf.batch.box_rows import by_size, tight_box
 from jaxclnf.batch.many_faces import fit_faces
-from jaxclnf.tracking.association import landmark_box, overlap
+from jaxclnf.tracking.association import overlap
 from jaxclnf.tracking.following import Expected, usual_reduction
 from jaxclnf.tracking.tracks import Track, TrackConfig, Tracked, fits, judged
 from jaxclnf.types import FitResult, Model, usable
@@ -109,7 +109,7 @@ def _begun(
     for _ in range(MAX_SETTLING):
         before = [found[i].result for i in moving]
         starts = [
-            Expected(result.params, landmark_box(result.landmarks), reductions[i])
+            Expected(result.params, tight_box(result.landmarks), reductions[i])
             for i, result in zip(moving, before, strict=True)
         ]
         for i, face in zip(moving, fits(model, config, frame, starts), strict=True):

@@ -17,8 +17,9 @@ import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Num, UInt8
 
+from jaxclnf.batch.box_rows import tight_box
 from jaxclnf.media.detection.detector_protocol import Detections
-from jaxclnf.tracking.association import UNLIKELY, Box, assigned, distance, landmark_box, middle, overlap
+from jaxclnf.tracking.association import UNLIKELY, Box, assigned, distance, middle, overlap
 from jaxclnf.tracking.following import Expected, usual_reduction
 from jaxclnf.tracking.frame_arguments import detected_boxes, grey_frame
 from jaxclnf.tracking.fresh_fits import Fresh, fresh_fits
@@ -143,7 +144,7 @@ def _followed(
     seen = [_absent(track) for track in tracks]
     for i, found in zip(here, results, strict=True):
         detection = said[i]
-        place = landmark_box(found.result.landmarks)
+        place = tight_box(found.result.landmarks)
         overruled = detection is not None and _off(tracks[i], detection, place) > OVERRULES
         seen[i] = found._replace(face_id=tracks[i].face_id, success=found.success and not overruled)
     return seen
@@ -186,7 +187,7 @@ def _after(model: Model, config: TrackConfig, track: Track, found: Tracked) -> T
     """Update a track after its fit: it is found, or lost for one frame longer."""
     if not found.success:
         return track._replace(lost=track.lost + 1, age=0)
-    box = landmark_box(found.result.landmarks)
+    box = tight_box(found.result.landmarks)
     velocity = np.zeros(2) if track.lost else middle(box) - middle(track.box)
     speed = float(np.linalg.norm(velocity) / box[2])
     return track._replace(
@@ -211,7 +212,7 @@ def _beside(track: Track, detection: np.ndarray) -> Track:
 
 def _without_doubles(tracks: list[Track], seen: list[Tracked]) -> list[Tracked]:
     """Drop, of two tracks that ended up on one face, the one that came farther."""
-    boxes = [landmark_box(found.result.landmarks) for found in seen]
+    boxes = [tight_box(found.result.landmarks) for found in seen]
     came = [distance(_predicted_box(track), box) for track, box in zip(tracks, boxes, strict=True)]
     kept: list[int] = []
     for i in sorted(range(len(seen)), key=lambda i: came[i]):
@@ -230,7 +231,7 @@ def _take_in(
     next_id: int,
 ) -> None:
     """Give a fresh fit to its track, or make a new track of it, unless another face is followed there."""
-    box = landmark_box(fresh.found.result.landmarks)
+    box = tight_box(fresh.found.result.landmarks)
     if not fresh.found.success or any(not t.lost and overlap(t.box, box) > 0.2 for t in tracks):
         return
     if fresh.track is None:

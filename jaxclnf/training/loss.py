@@ -12,11 +12,11 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxclnf.fitting.map_frames import map_frame
-from jaxclnf.fitting.nurlms import StageSettings, iterate, positions_in_maps
+from jaxclnf.fitting.nurlms import StageSettings, positions_in_maps
 from jaxclnf.ops import ccnf
 from jaxclnf.ops.shape import shape_2d
 from jaxclnf.training.patch_crops import TrainingPhotos, sample_face
-from jaxclnf.training.starts import Starts
+from jaxclnf.training.starts import Starts, stage_end
 from jaxclnf.types import PDM, FaceParams, PatchExperts
 
 MAX_NOISE = 6.0  # grey values, standard deviation
@@ -117,14 +117,6 @@ def cross_entropy(
     log_maps = jnp.log(maps + 1e-6) - jnp.log(jnp.sum(maps + 1e-6, (-2, -1), keepdims=True))
     entropy = -jnp.sum(target * log_maps, (-2, -1))
     return jnp.sum(entropy * inside) / jnp.maximum(inside.sum(), 1).astype(maps.dtype)
-
-
-def stage_end(
-    pdm: PDM, face, maps: Array, params: FaceParams, settings: StageSettings, iterations: int
-) -> FaceParams:
-    """Do the stage's iterations on these maps, with a derivative by the maps."""
-    run = partial(iterate, pdm, face, maps, max_iterations=iterations, kernel="exact", settings=settings)
-    return run(run(params, rigid=True).params, rigid=False).params
 
 
 def landmark_error(

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, UInt8
 
+from jaxclnf.batch.box_rows import tight_box
 from jaxclnf.batch.canvas import Canvas, cut
 from jaxclnf.data.datasets import Faces
 from jaxclnf.fitting.face_params import params_from_landmarks
@@ -51,7 +52,7 @@ def gather(
     crops = [_crop(faces.image(i), faces.points[i], float(sizes[i])) for i in range(len(faces))]
     points = np.stack([crop.of_photo(face) for crop, face in zip(crops, faces.points, strict=True)])
     if faces.boxes is None:
-        boxes = _tight_boxes(points)
+        boxes = tight_box(points)
     else:
         boxes = np.stack([crop.box(box) for crop, box in zip(crops, faces.boxes, strict=True)])
     pixels = np.stack([crop.pixels for crop in crops])
@@ -89,7 +90,7 @@ def sample_face(
 
 def _crop(image: np.ndarray, points: np.ndarray, resolution: float) -> Canvas:
     """Cut out a face that has ``resolution`` pixels per model unit in its photo, with a margin around it."""
-    box = np.concatenate([points.min(0), np.ptp(points, axis=0)])
+    box = tight_box(points)
     room = SIDE / (float(box[2:].max()) * (1 + 2 * MARGIN))
     return cut(image, box, 0.0, SIDE, min(1.0, MAX_RESOLUTION / resolution, room))
 
@@ -98,11 +99,6 @@ def _crop(image: np.ndarray, points: np.ndarray, resolution: float) -> Canvas:
 def _explain(pdm: PDM, points: Float[Array, "n_faces n_points 2"]) -> FaceParams:
     with jax.default_matmul_precision("highest"):
         return jax.vmap(partial(params_from_landmarks, pdm))(points)
-
-
-def _tight_boxes(points):
-    low = points.min(1)
-    return np.concatenate([low, points.max(1) - low], axis=1)
 
 
 def _mirror_points(points):

@@ -96,7 +96,9 @@ def train(
 
 def trained_config(task: Task) -> FitConfig:
     """Give the settings of the fit that the experts are trained for."""
-    return replace(task.recipe.fit_config(), box_correction=box_correction(task.photos))
+    return replace(
+        task.recipe.fit_config(), box_correction=box_correction(task.photos.boxes, task.photos.points)
+    )
 
 
 def assemble(task: Task, neurons: list[Neurons]) -> Model:

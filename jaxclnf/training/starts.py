@@ -62,11 +62,13 @@ def box_starts(pdm: PDM, photos: TrainingPhotos, config: FitConfig) -> Starts:
     return flat.take(jnp.flatnonzero((away < REACH) | (away == nearest)))
 
 
-def box_correction(photos: TrainingPhotos) -> Float[Array, "4"]:
+def box_correction(
+    boxes: Float[Array, "n_faces 4"], points: Float[Array, "n_faces n_points 2"]
+) -> Float[Array, "4"]:
     """Find the `FitConfig.box_correction` that makes boxes tight around their landmarks on average."""
-    low, high = photos.points.min(1), photos.points.max(1)
-    size = photos.boxes[:, 2:]
-    shift = ((low + high) / 2 - photos.boxes[:, :2] - size / 2) / size
+    low, high = points.min(1), points.max(1)
+    size = boxes[:, 2:]
+    shift = ((low + high) / 2 - boxes[:, :2] - size / 2) / size
     growth = jnp.log((high - low) / size)
     return jnp.concatenate([shift.mean(0), growth.mean(0)])
 
@@ -116,15 +118,20 @@ def _advance_block(
     starts: Starts,
     settings: StageSettings,
 ) -> FaceParams:
-    def one(face, maps, params):
-        run = partial(iterate, pdm, face, maps, max_iterations=iterations, kernel="exact", settings=settings)
-        return run(run(params, rigid=True).params, rigid=False).params
-
+    end = partial(stage_end, pdm, settings=settings, iterations=iterations)
     with jax.default_matmul_precision("highest"):
         faces = jax.vmap(partial(map_frame, pdm, experts))(starts.params)
         crop = partial(sample_face, photos, size=window + experts.support[0] - 1)
         patches = jax.vmap(crop)(starts.face, faces.base, faces.img_from_ref)
-        return jax.vmap(one)(faces, batch_responses(experts, faces.view, patches), starts.params)
+        return jax.vmap(end)(faces, batch_responses(experts, faces.view, patches), starts.params)
+
+
+def stage_end(
+    pdm: PDM, face, maps: Array, params: FaceParams, settings: StageSettings, iterations: int
+) -> FaceParams:
+    """Do the stage's iterations on these maps, with a derivative by the maps."""
+    run = partial(iterate, pdm, face, maps, max_iterations=iterations, kernel="exact", settings=settings)
+    return run(run(params, rigid=True).params, rigid=False).params
 
 
 def _fields(params: FaceParams) -> tuple[Array, ...]:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
+from jaxclnf.batch.box_rows import tight_box
 from jaxclnf.data.datasets import Faces
 from jaxclnf.data.evaluate import start_boxes
 from jaxclnf.data.harder_photos import SIDES, Change, blurred, covered, darkened, shrunk, turned, unchanged
@@ -52,7 +53,7 @@ def trials(faces: Faces, seed: int = 0) -> Iterator[Trial]:
         grey = to_grey(rgb)
         for _ in range(N_DISTURBED):
             yield Trial("disturbed", grey, disturbed(boxes[i], rng), points, unit)
-        occupied = np.concatenate([detect_faces(rgb).boxes, boxes[i][None], _tight(points)[None]])
+        occupied = np.concatenate([detect_faces(rgb).boxes, boxes[i][None], tight_box(points)[None]])
         for box in beside(grey.shape, occupied, rng, N_BESIDE):
             yield Trial("beside", grey, box, None)
 
@@ -103,15 +104,11 @@ def _box_of(picture: RGB, points: np.ndarray, moved: np.ndarray, box: Box, scale
     """Give the detector's box of a face or, if it finds none, the dataset's in the changed photo."""
     found = detect_faces(picture)
     if found:
-        at = overlaps(found.boxes, _tight(moved)[None])[:, 0]
+        at = overlaps(found.boxes, tight_box(moved)[None])[:, 0]
         if at.max() > _SAME:
             return found.tilted[at.argmax()]
     middle = moved.mean(0) + scale * (box[:2] + box[2:] / 2 - points.mean(0))
     return np.concatenate([middle - scale * box[2:] / 2, scale * box[2:]]).astype(np.float32)
-
-
-def _tight(points: np.ndarray) -> Box:
-    return np.concatenate([points.min(axis=0), np.ptp(points, axis=0)])
 
 
 def _one_after_the_other(first: Change, second: Change) -> Change:

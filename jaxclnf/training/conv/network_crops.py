@@ -8,13 +8,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxclnf.batch.box_rows import tight_box
 from jaxclnf.batch.canvas import Canvas, cut
 from jaxclnf.data.datasets import Faces
+from jaxclnf.data.evaluate import start_boxes
 from jaxclnf.fitting.box_starts import corrected_boxes
 from jaxclnf.fitting.face_params import params_from_box, params_from_landmarks
 from jaxclnf.fitting.network_sight import window_on
 from jaxclnf.training.conv.augmentation import Crops
 from jaxclnf.training.conv.network_recipe import ConvRecipe
+from jaxclnf.training.starts import box_correction
 from jaxclnf.training.warped_crops import CroppedFaces, with_warped
 from jaxclnf.types import PDM, ConvExperts
 
@@ -53,13 +56,8 @@ def gather_crops(faces: Faces, pdm: PDM, experts: ConvExperts, recipe: ConvRecip
 
 
 def _tight(faces: Faces) -> jax.Array:
-    low, high = faces.points.min(1), faces.points.max(1)
-    if faces.boxes is None:
-        return jnp.asarray(np.concatenate([low, high - low], 1), jnp.float32)
-    size = faces.boxes[:, 2:]
-    shift = ((low + high) / 2 - faces.boxes[:, :2] - size / 2) / size
-    correction = np.concatenate([shift.mean(0), np.log((high - low) / size).mean(0)])
-    return corrected_boxes(jnp.asarray(faces.boxes, jnp.float32), jnp.asarray(correction[None], jnp.float32))
+    boxes, points = (jnp.asarray(a, jnp.float32) for a in (start_boxes(faces), faces.points))
+    return corrected_boxes(boxes, box_correction(boxes, points)[None])
 
 
 def _frame(pdm: PDM, experts: ConvExperts, params) -> jax.Array:
@@ -71,5 +69,5 @@ def _crop(
     image: np.ndarray, points: np.ndarray, scale: float, patch_scale: float, recipe: ConvRecipe
 ) -> Canvas:
     """Cut out a square about a face that has ``scale`` pixels per model unit in its photo."""
-    box = np.concatenate([points.min(0), np.ptp(points, axis=0)])
+    box = tight_box(points)
     return cut(image, box, 0.0, round(ROOM * recipe.side), min(1.0, RESOLUTION * patch_scale / scale))

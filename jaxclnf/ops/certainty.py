@@ -7,6 +7,8 @@ learned from follow Student's t of four degrees of freedom, whatever was done to
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -28,13 +30,14 @@ def certain_radius(
 
     ``covariance`` is that of its error, in pixels squared, as `FitResult.covariance` has it, ``share`` the
     probability, above 0 and below 1. The Gaussian's mass beyond a circle is a mean over directions, and the
-    radius is found by bisection. It is NaN where the covariance is. Raises ValueError for other shares, and
-    for the covariance None of a fit without networks.
+    radius, which can be differentiated, is found by bisection. It is NaN where the covariance is. Raises
+    ValueError for other shares, and for the covariance None of a fit without networks.
     """
     _check(covariance, share)
     covariance = jnp.asarray(covariance)
     if not jnp.issubdtype(covariance.dtype, jnp.floating):
         covariance = covariance.astype(float)
+    share = jnp.asarray(share, covariance.dtype)
     angles = jnp.pi * (jnp.arange(DIRECTIONS, dtype=covariance.dtype) + 0.5) / DIRECTIONS
     angles = angles.reshape((1,) * (covariance.ndim - 2) + (DIRECTIONS,))
     cos, sin = jnp.cos(angles), jnp.sin(angles)
@@ -43,19 +46,30 @@ def certain_radius(
     precision = (yy * cos**2 - 2 * xy * cos * sin + xx * sin**2) / determinant
     weight = 1 / (precision * jnp.sqrt(determinant))
 
-    def halve(_, bounds):
-        low, high = bounds
-        middle = (low + high) / 2
-        square = middle[..., None] ** 2 * precision
+    def excess(radius: Array) -> Array:
+        square = radius[..., None] ** 2 * precision
         beyond = (weight * (1 + square / (FREEDOM - 2)) ** (-FREEDOM / 2)).mean(-1)
-        inside = beyond > 1 - share
-        return jnp.where(inside, middle, low), jnp.where(inside, high, middle)
+        return beyond - (1 - share)
 
     # An error along the longest axis alone stays within less than one of both: that bounds the radius.
     longest = jnp.sqrt((xx + yy)[..., 0])
-    bounds = jnp.zeros_like(longest), longest * jnp.sqrt(certain_square(jnp.asarray(share, xx.dtype)))
-    low, high = jax.lax.fori_loop(0, HALVINGS, halve, bounds)
-    return jnp.where(jnp.isfinite(longest), (low + high) / 2, jnp.nan)
+    most = longest * jnp.sqrt(certain_square(share))
+    # The derivative is that of the root; that of the bisection is another.
+    radius = jax.lax.custom_root(excess, most, _bisected, lambda slope, y: y / slope(jnp.ones_like(y)))
+    return jnp.where(jnp.isfinite(longest), radius, jnp.nan)
+
+
+def _bisected(excess: Callable[[Array], Array], most: Float[Array, "*batch"]) -> Float[Array, "*batch"]:
+    """Find where a function that falls from above zero, between 0 and ``most``, is zero."""
+
+    def halve(_, bounds):
+        low, high = bounds
+        middle = (low + high) / 2
+        above = excess(middle) > 0
+        return jnp.where(above, middle, low), jnp.where(above, high, middle)
+
+    low, high = jax.lax.fori_loop(0, HALVINGS, halve, (jnp.zeros_like(most), most))
+    return (low + high) / 2
 
 
 def _check(covariance: object, share: ArrayLike) -> None:

@@ -63,6 +63,7 @@ def fit_here(
         folder.save()
         names = photo_columns(engine, config, asked.fits.certainty)
         table = _table(path, names, told, found, files, resume, finished)
+        failures += [each for each in missing if path_cell(each.source) in table.done]
         todo = [path for path in found if path_cell(str(path)) not in table.done]
         loaded = with_cameras(looked(todo), view)
         fitted = begun(fit_loaded(engine, loaded, config, judge, asked.only_largest))

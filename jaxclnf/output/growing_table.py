@@ -45,7 +45,7 @@ class Table:
 
     ``done`` holds the values of the ``key`` column that a resumed run need not do again; the last one of a
     broken run is not among them, since its rows may be missing. Nor are those of a row that ``lacks`` a file,
-    and those whose ``stamps`` have changed since. ``finished`` is what `described` gave of the run that made
+    and those whose ``stamps`` have changed since; rows of what is gone, its stamp empty, stay. ``finished`` is what `described` gave of the run that made
     the table that is there; with ``resume`` and the same settings it is gone on with.
 
     The finished table has the keys in the order of ``stamps``, then the others of the earlier run. If none of
@@ -88,8 +88,10 @@ class Table:
         else:
             write_whole(self.unfinished, csv_text([columns]).encode())
         stamped = _table(before, "stamps")
+        gone = {key for key, stamp in now["stamps"].items() if not stamp and key in stamped}
+        now["stamps"] |= {key: stamped[key] for key in gone}
         changed = {key for key, stamp in now["stamps"].items() if stamp != stamped.get(key)}
-        self._leave_out(self.done & (changed | self._lacking))
+        self._leave_out(self.done & (changed | self._lacking - gone))
         self._asked = now["stamps"].keys()
         self._description = now | {"stamps": now["stamps"] | _without(stamped, self._asked)}
         write_whole(self._settings_path, json.dumps(self._description).encode())
@@ -237,7 +239,8 @@ class Table:
 
     def described(self, failed: Set[str]) -> dict[str, Any]:
         """Describe the finished table for a later run to go on with, which does again what has ``failed``."""
-        stamps = {key: stamp for key, stamp in self._description["stamps"].items() if key not in failed}
+        again = failed - self.done
+        stamps = {key: stamp for key, stamp in self._description["stamps"].items() if key not in again}
         return self._description | {"stamps": stamps}
 
     def close(self) -> None:

@@ -224,6 +224,15 @@ def test_a_run_that_ended_does_what_failed_again_and_no_more(run, faces: Path) -
     assert "2 photos, all of them done before\n1 photo in it not asked for now" in outcome.out
     assert "face" not in outcome.out
     assert [row["source"] for row in read_table(table)] == list(asked[:2])
+    photo.rename(faces / "elsewhere.png")  # as of a disk that is not there now
+    (faces / "out/plain.png").unlink()
+    for _ in range(2):
+        outcome = fit(run, *asked, "--resume")
+        assert outcome.status == 1 and "plain.png does not exist" in outcome.err
+        assert "2 photos, all of them done before" in outcome.out
+    (faces / "elsewhere.png").rename(photo)
+    assert "1 face on the 1 done now" in fit(run, *asked, "--resume").out  # for its picture
+    assert [row["source"] for row in read_table(table)] == list(asked[:2])
 
 
 def test_the_table_of_other_photos_is_not_replaced(run, faces: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -35,8 +36,12 @@ def check_writable(option: str, path: Path, inputs: Iterable[Path] = ()) -> None
             raise ValueError(f"{option} {path} is an input and would be written over; choose another name")
     if path.name == "points.npz" and path.exists():
         raise ValueError(f"{option} {path} holds a dataset's points and would be lost; choose another name")
-    if path.suffix != ".npz" or not path.parent.is_dir():
+    if path.suffix != ".npz" or path.is_dir() or not path.parent.is_dir():
         raise ValueError(f"{option} {path}: expected a file name ending in .npz, in a folder that exists")
+    try:
+        tempfile.TemporaryFile(dir=path.parent).close()
+    except OSError as error:
+        raise ValueError(f"{option} {path}: no file can be written there: {error.strerror}") from None
 
 
 def progress(unit: str, every: float | None = None) -> Progress:

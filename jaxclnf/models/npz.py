@@ -29,7 +29,7 @@ _MEMBER = 1000  # bytes that a member costs beside its content
 def write_arrays(path: Path, arrays: Mapping[str, np.ndarray], compress: bool = True) -> None:
     """Write arrays and their checksum to one file, whole or not at all.
 
-    Raises ValueError if the folder does not exist.
+    Raises ValueError if the folder does not exist, and OSError, which names the file, as of a full disk.
     """
     if not path.parent.is_dir() or path.is_dir():
         raise ValueError(f"{path}: not a place for a file, expected a file name in a folder that exists")
@@ -40,6 +40,8 @@ def write_arrays(path: Path, arrays: Mapping[str, np.ndarray], compress: bool = 
         with unfinished.open("xb") as file:  # x: never through a planted link
             write(file, **arrays, checksum=np.array(checksum(arrays)))  # type: ignore[arg-type]
         unfinished.replace(path)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from None
     finally:
         unfinished.unlink(missing_ok=True)
 

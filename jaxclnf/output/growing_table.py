@@ -45,8 +45,9 @@ class Table:
 
     ``done`` holds the values of the ``key`` column that a resumed run need not do again; the last one of a
     broken run is not among them, since its rows may be missing. Nor are those of a row that ``lacks`` a file,
-    and those whose ``stamps`` have changed since; rows of what is gone, its stamp empty, stay. ``finished`` is what `described` gave of the run that made
-    the table that is there; with ``resume`` and the same settings it is gone on with.
+    and those whose ``stamps`` have changed since; rows of what is gone, whose stamp is empty, stay.
+    ``finished`` is what `described` gave of the run that made the table that is there; with ``resume`` and
+    the same settings it is gone on with.
 
     The finished table has the keys in the order of ``stamps``, then the others of the earlier run. If none of
     the ``stamps`` has rows, the table that is there stays.

@@ -18,6 +18,7 @@ CASES = {
     ("fit", "faces", "--cluster", "local", "--gpus", "nan"): "--gpus",
     ("convert", "main.txt", "faces/0.png"): "OUT faces/0.png: expected a file name ending in .npz",
     ("convert", "main.txt", "nowhere/a.npz"): "in a folder that exists",
+    ("convert", "main.txt", "/proc/a.npz"): "OUT /proc/a.npz: no file can be written there",
     ("calibrate", "faces", "--out", "model.npz", "--model", "model.npz"): "model.npz is an input",
     ("calibrate", "faces", "--out", "link.npz", "--model", "model.npz"): "link.npz is an input",
     ("sweep", "nowhere.toml"): "nowhere.toml does not exist; give a TOML file",

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
+import os
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -101,7 +103,7 @@ def test_nothing_is_pickled(saved: Path) -> None:
         assert all(file[name].dtype != object for name in file.files)
 
 
-def test_a_failed_save_leaves_the_old_file_and_no_other(model: Model, saved: Path) -> None:
+def test_a_failed_save_leaves_the_old_file_and_no_other(model: Model, saved: Path, monkeypatch) -> None:
     before = saved.read_bytes()
     pdm = replace(model.pdm, mean=model.pdm.mean * np.nan)
     with pytest.raises(ValueError, match="pdm/mean holds numbers that are not finite"):
@@ -109,7 +111,14 @@ def test_a_failed_save_leaves_the_old_file_and_no_other(model: Model, saved: Pat
     with pytest.raises(ValueError, match="not finite in float16"):
         weights = model.experts[0].weights * 1e6
         save_model(replace(model, experts=(replace(model.experts[0], weights=weights),)), saved, np.float16)
+    monkeypatch.setattr(np, "savez_compressed", fails_as_on_a_full_disk)
+    with pytest.raises(OSError, match=f"No space left on device: '{saved}'"):
+        save_model(model, saved)
     assert saved.read_bytes() == before and list(saved.parent.iterdir()) == [saved]
+
+
+def fails_as_on_a_full_disk(*_, **__) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # as of a write, without a name
 
 
 def test_a_place_that_is_none_is_refused(model: Model, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from jaxclnf.batch.canvas import Canvas, cut
 from jaxclnf.batch.placed_faces import in_photo
 from jaxclnf.config import FitConfig
 from jaxclnf.models.calibration import confidences
-from jaxclnf.types import ConvExperts, FitResult, Model, usable
+from jaxclnf.types import ConvExperts, FitResult, Model
 
 DOUBTFUL, CONVINCING = 0.3, 0.5
 """Confidences below which there is a second look, and from which on its result is taken."""
@@ -47,9 +47,9 @@ def with_second_looks(
     ``boxes`` are those of the faces on their canvases, ``result`` holds at least a row for each.
     """
     found = [jax.tree.map(lambda a, i=i: a[i], result) for i in range(len(result.status))]
-    sure = confidences(model, result, config)
+    sure, usable = confidences(model, result, config), np.asarray(result.usable)
     for roll in ROLLS:
-        doubtful = [i for i in range(len(canvases)) if sure[i] < DOUBTFUL and usable(int(result.status[i]))]
+        doubtful = [i for i in range(len(canvases)) if sure[i] < DOUBTFUL and usable[i]]
         if not doubtful:
             break
         turned = [_turned(canvases[i], boxes[i], roll) for i in doubtful]

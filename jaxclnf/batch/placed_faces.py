@@ -1,6 +1,6 @@
 """A face on its way from a photo to a canvas, and its fit on the way back into the photo."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import NamedTuple, TypeVar
 
@@ -29,24 +29,45 @@ class PlacedFace(NamedTuple):
 def on_canvas(
     index: int, image: np.ndarray, box: np.ndarray, reduced: Callable[[np.ndarray], float]
 ) -> PlacedFace:
+    """Place a face on a canvas that suits its box, of which ``reduced`` says how much smaller it is there.
+
+    Raises ValueError for what is no grey image from 0 to 255, or no box.
+    """
     _check(image, box)
     check_brightness(images=image)
     least = MIN_SIDE / (MARGIN * max(image.shape))  # for a face that fills its photo or more
-    return surroundings(index, image, box, reduction=max(reduced(_numbers(box)), min(least, 1.0)))
+    by = max(reduced(_numbers(box)), min(least, 1.0))
+    canvas = _surroundings(image, box, _side(image, box, by), by)
+    return PlacedFace(index, canvas, _in_float32(box), np.array(image.shape[::-1]))
 
 
-def surroundings(
-    index: int, image: np.ndarray, box: np.ndarray, side: int | None = None, reduction: float = 1.0
-) -> PlacedFace:
-    """Cut a face's surroundings out of its photo, onto a canvas of ``side`` or a side that suits the box."""
-    _check(image, box)
-    with np.errstate(over="ignore"):  # a size beyond float32 becomes infinite, which makes the box invalid
-        own = box[:4].astype(np.float32).astype(np.float64)
-    # An invalid box is replaced by zeros; the status of its result says that it is invalid.
+def on_canvases(
+    images: Sequence[np.ndarray],
+    boxes: Sequence[np.ndarray] | np.ndarray,
+    reduced: Callable[[np.ndarray], float],
+    side: int | None = None,
+) -> list[Canvas]:
+    """Cut faces out of their photos onto canvases of one side: by default the largest that one needs."""
+    faces = [(image, box, reduced(box)) for image, box in zip(images, boxes, strict=True)]
+    side = side or max(_side(*face) for face in faces)
+    return [_surroundings(image, box, side, by) for image, box, by in faces]
+
+
+def _side(image: np.ndarray, box: np.ndarray, reduction: float) -> int:
+    """Choose the canvas's side for a face's surroundings, ``reduction`` times as large as in the photo."""
+    return usual_side(image, _numbers(_in_float32(box)), reduction)
+
+
+def _surroundings(image: np.ndarray, box: np.ndarray, side: int, reduction: float) -> Canvas:
+    """Cut a face's surroundings out of its photo; the result's status says that an invalid box is one."""
     roll = float(_numbers(box)[4]) if len(box) == 5 else 0.0
-    usable = _numbers(own)
-    canvas = cut(image, usable, roll, side or usual_side(image, usable, reduction), reduction)
-    return PlacedFace(index, canvas, own, np.array(image.shape[::-1]))
+    return cut(image, _numbers(_in_float32(box)), roll, side, reduction)
+
+
+def _in_float32(box: np.ndarray) -> np.ndarray:
+    """Round a box to what a fit takes; a size beyond float32 becomes infinite, which makes it invalid."""
+    with np.errstate(over="ignore"):
+        return box[:4].astype(np.float32).astype(np.float64)
 
 
 def _check(image: np.ndarray, box: np.ndarray) -> None:
@@ -62,12 +83,8 @@ def _check(image: np.ndarray, box: np.ndarray) -> None:
 
 
 def _numbers(box: np.ndarray) -> np.ndarray:
+    """Put zeros in the place of numbers that are not finite."""
     return np.nan_to_num(box.astype(np.float64), posinf=0, neginf=0)
-
-
-def canvas_side(image: np.ndarray, box: np.ndarray, reduction: float = 1.0) -> int:
-    """Choose the canvas's side for a face's surroundings, ``reduction`` times as large as in the photo."""
-    return usual_side(image, _numbers(box), reduction)
 
 
 def in_photo(canvas: Canvas, found: FitResult) -> FitResult:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from jaxclnf.batch.placed_faces import surroundings
+from jaxclnf.batch.placed_faces import on_canvases
 from jaxclnf.batch.reductions import reduction_by
 from jaxclnf.types import Model
 
@@ -61,8 +61,7 @@ def _canvases(
 ) -> BenchFaces:
     boxes = np.asarray(boxes)
     reduced = reduction_by(model, model.settings) if model else lambda box: 1.0
-    by = [reduced(box) for box in boxes]
-    cut = [surroundings(i, image, boxes[i], SIDE, by[i]).canvas for i, image in enumerate(images)]
-    on_each = [canvas.box(box) for canvas, box in zip(cut, boxes, strict=True)]
-    pixels = np.stack([canvas.pixels for canvas in cut])
+    canvases = on_canvases(images, boxes, reduced, SIDE)
+    on_each = [canvas.box(box) for canvas, box in zip(canvases, boxes, strict=True)]
+    pixels = np.stack([canvas.pixels for canvas in canvases])
     return BenchFaces(pixels, np.stack(on_each).astype(np.float32), source)

@@ -20,9 +20,7 @@ class SaidOfPhotos:
 
     def add(self, photo: Photo) -> None:
         """Count a photo's faces, and note its name if its file holds other pictures."""
-        from jaxclnf.types import usable
-
-        n_fitted = sum(usable(int(face.result.status)) for face in photo.faces)
+        n_fitted = sum(bool(face.result.usable) for face in photo.faces)
         self._n_fitted.append(n_fitted)
         self._n_without += len(photo.faces) - n_fitted
         if photo.has_more:

@@ -20,7 +20,7 @@ from jaxclnf.batch.many_faces import fit_stream
 from jaxclnf.config import FitConfig
 from jaxclnf.data.datasets import Faces
 from jaxclnf.fitting.face_params import params_from_landmarks
-from jaxclnf.types import PDM, FitResult, Model, Status
+from jaxclnf.types import PDM, FitResult, Model
 
 LARGE_ERROR = 10.0  # percent
 AREA_LIMIT = 8.0  # percent, the right end of the area under the curve
@@ -188,4 +188,4 @@ def _landmarks(results: Sequence[FitResult]) -> Float[np.ndarray, "n n_points 2"
 
 
 def _fitted(results: Sequence[FitResult]) -> Bool[np.ndarray, " n"]:
-    return np.array([int(r.status) in (Status.OK, Status.NOT_CONVERGED) for r in results])
+    return np.array([r.usable for r in results], bool)

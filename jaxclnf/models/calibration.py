@@ -8,7 +8,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Float
 
 from jaxclnf.config import FitConfig
-from jaxclnf.types import Calibration, ConvExperts, FitResult, Model, usable
+from jaxclnf.types import Calibration, ConvExperts, FitResult, Model
 
 SIGNS = ("likelihood", "spread", "widest", "shape", "size")
 """The signs that tell good fits from bad ones, in the order of a calibration's slopes: see `signs`."""
@@ -35,8 +35,7 @@ def confidences(
     if len(batch) != 1:
         row = jax.tree.map(lambda a: np.reshape(a, (-1, *np.shape(a)[len(batch) :])), result)
         return confidences(model, row, config).reshape(batch)
-    ok = np.array([usable(int(status)) for status in result.status], bool)
-    ok &= ~np.isneginf(np.asarray(result.log_likelihood))
+    ok = np.asarray(result.usable) & ~np.isneginf(np.asarray(result.log_likelihood))
     if model.calibration is None:
         return np.where(ok, np.nan, 0.0)
     ending = int(ends_with_network(model, config))

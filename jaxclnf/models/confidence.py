@@ -10,7 +10,7 @@ from jaxtyping import Float
 from jaxclnf.config import FitConfig
 from jaxclnf.fitting.validate import certainties
 from jaxclnf.models.calibration import confidences
-from jaxclnf.types import FitResult, Model, Validator, usable
+from jaxclnf.types import FitResult, Model, Validator
 
 
 def how_sure(
@@ -23,6 +23,5 @@ def how_sure(
     """Compute the validator's certainty of each fit of a batch, or without a validator the confidence."""
     if validator is None:
         return confidences(model, result, config)
-    ok = np.array([usable(int(status)) for status in result.status], bool)
-    params = result.params
-    return np.where(ok, certainties(validator, images, result.landmarks, params.rotation), 0.0)
+    certain = certainties(validator, images, result.landmarks, result.params.rotation)
+    return np.where(result.usable, certain, 0.0)

@@ -10,7 +10,7 @@ from jaxclnf.config import FitConfig
 from jaxclnf.media.detection import Detector, detect_faces
 from jaxclnf.media.images import RGB, to_grey
 from jaxclnf.output.draw import colour_of, draw_landmarks
-from jaxclnf.types import FitResult, Model, usable
+from jaxclnf.types import FitResult, Model
 
 
 def fit_photo(
@@ -31,8 +31,8 @@ def draw(photo: RGB, result: FitResult) -> Image.Image:
     head axes are drawn by ``jaxclnf fit``.
     """
     picture = np.array(photo)
-    points, status = np.asarray(result.landmarks, np.float64), np.atleast_1d(result.status)
-    for i, face in enumerate(points.reshape(len(status), *points.shape[-2:])):
-        if usable(int(status[i])):
+    points, usable = np.asarray(result.landmarks, np.float64), np.atleast_1d(result.usable)
+    for i, face in enumerate(points.reshape(len(usable), *points.shape[-2:])):
+        if usable[i]:
             draw_landmarks(picture, face, colour_of(i))
     return Image.fromarray(picture)

@@ -19,7 +19,7 @@ from jaxclnf.output.draw import colour_of, draw_axes, draw_box, draw_gaze, draw_
 from jaxclnf.output.photo_pipeline import Photo
 from jaxclnf.output.tables import MeasuredFace, percent
 from jaxclnf.output.whole_files import write_whole
-from jaxclnf.types import Camera, HeadPose, usable
+from jaxclnf.types import Camera, HeadPose
 
 LONGEST = 1600
 """Pixels of a picture's longer side; larger ones are shrunk: 12 megapixels take 0.65 s and 20 MB as PNG."""
@@ -40,7 +40,7 @@ def overlay(photo: Photo) -> RGB:
 
 def draw_face(picture: RGB, face: MeasuredFace, camera: Camera, number: int, scale: float = 1.0) -> None:
     """Draw a face's landmarks and axes into a picture ``scale`` times the photo's size."""
-    if usable(int(face.result.status)):
+    if face.result.usable:
         draw_landmarks(picture, scale * np.asarray(face.result.landmarks, np.float64), colour_of(number))
         if face.gaze is not None:
             ends = _rays(face.gaze.landmarks_camera, face.gaze.directions, camera)
@@ -73,6 +73,6 @@ def save_crops(folder: Path, name: str, photo: Photo, mean: np.ndarray, size: in
     """Write each usable face of a photo, aligned with the mean face, as ``<name>_<number>.png``."""
     folder.mkdir(exist_ok=True)
     for i, face in enumerate(photo.faces):
-        if usable(int(face.result.status)):
+        if face.result.usable:
             crop = aligned_crop(photo.rgb, np.asarray(face.result.landmarks), mean, size, margin)
             save_picture(folder / f"{name}_{i}.png", crop)

@@ -30,7 +30,7 @@ from jaxclnf.output.tables import (
     photo_row,
     tells_certainty,
 )
-from jaxclnf.types import EYES, Camera, FitResult, Model, Validator, usable
+from jaxclnf.types import EYES, Camera, FitResult, Model, Validator
 
 UNLIKELY = 0.05
 """Confidence below which a detection is taken for no face, where one that is smaller may be the face."""
@@ -95,7 +95,7 @@ def _with_largest(photo: Photo) -> Photo:
 
 def _may_be_face(face: MeasuredFace) -> bool:
     """Tell whether a fit can be used and its confidence, unless unknown, is not that of a non-face."""
-    return usable(int(face.result.status)) and not face.confidence < UNLIKELY
+    return bool(face.result.usable) and not face.confidence < UNLIKELY
 
 
 def photo_columns(model: Model, config: FitConfig, certainty: bool = False) -> list[str]:

@@ -24,7 +24,7 @@ from jaxclnf.config import FitConfig
 from jaxclnf.models.network_presets import uses_network
 from jaxclnf.ops.certainty import certain_radius
 from jaxclnf.output.whole_files import path_cell
-from jaxclnf.types import STATUS_WORDS, EyeGaze, FitResult, Model, Status, usable
+from jaxclnf.types import STATUS_WORDS, EyeGaze, FitResult, Model, Status
 from jaxclnf.types.array_columns import param_columns, point_columns
 
 PHOTO = ("face", "confidence")
@@ -154,7 +154,7 @@ def _values(found: MeasuredFace, trusted: bool, certainty: bool) -> list[str]:
     if certainty:
         values = np.concatenate([values, np.asarray(_certainty(found.result.covariance)).ravel()])
         values = np.concatenate([values, _visible(found.result)])
-    trusted = trusted and usable(int(found.result.status))
+    trusted = trusted and bool(found.result.usable)
     return _numbers(values if trusted else np.full_like(values, np.nan))
 
 
@@ -165,7 +165,7 @@ def _visible(result: FitResult) -> Float[np.ndarray, " n_points"]:
 
 
 def _own(source: str, found: MeasuredFace, success: bool) -> list[str]:
-    ended = usable(int(found.result.status))
+    ended = found.result.usable
     status = LOST if ended and not success else STATUS_WORDS[Status(int(found.result.status))]
     likelihood = float(found.result.log_likelihood) if ended else math.nan
     return [path_cell(source), status, _number(likelihood)]

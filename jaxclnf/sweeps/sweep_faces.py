@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jaxclnf.batch.placed_faces import canvas_side, surroundings
+from jaxclnf.batch.placed_faces import on_canvases
 from jaxclnf.batch.reductions import reduction_by
 from jaxclnf.data.datasets import Faces
 from jaxclnf.data.evaluate import not_learned, start_boxes
@@ -42,11 +42,8 @@ def draw_photos(faces: Faces, spec: Spec, model: Model | None = None) -> Canvase
     if spec.faces is not None and spec.faces > len(faces):
         raise ValueError(f"faces = {spec.faces}, but there are {len(faces)} of them")
     faces = faces.take(order[: spec.faces])
-    boxes, images = start_boxes(faces), faces.images()
-    reduced = _reduction(spec, model)
-    by = [reduced(box) for box in boxes]
-    side = max(canvas_side(images[i], boxes[i], by[i]) for i in range(len(faces)))
-    canvases = [surroundings(i, images[i], boxes[i], side, by[i]).canvas for i in range(len(faces))]
+    boxes = start_boxes(faces)
+    canvases = on_canvases(faces.images(), boxes, _reduction(spec, model))
     assert faces.eye_distances is not None
     on_each = list(zip(canvases, boxes, faces.points, faces.eye_distances, strict=True))
     return Canvases(

@@ -16,7 +16,7 @@ from jaxclnf.fitting.fit import fit_batch
 from jaxclnf.sweeps.results import TriedSetting, key_of
 from jaxclnf.sweeps.spec import Setting, Spec, changed_values, configure, static_part
 from jaxclnf.sweeps.sweep_faces import Canvases
-from jaxclnf.types import Model, Status
+from jaxclnf.types import USABLE, Model
 
 SETTINGS_AT_ONCE = 8
 FACES_AT_ONCE = 25
@@ -99,7 +99,7 @@ def _outcomes(bench: TrialSetup, trial: SweepTrial) -> list[TriedSetting]:
     outcomes = []
     for setting, *fits in zip(chunk, *_fitted(bench, trial), strict=True):
         landmarks, status, likelihood, iterations = fits
-        found = np.isin(status, (Status.OK, Status.NOT_CONVERGED))
+        found = np.isin(status, USABLE)
         errors = point_errors(landmarks, points, eyes, found).mean(axis=1)
         errors = np.where(np.isfinite(errors), np.minimum(errors, LOST), LOST)
         rounded = [round(float(e), 4) for e in errors]

@@ -12,7 +12,7 @@ from jaxclnf.batch.many_faces import fit_faces
 from jaxclnf.tracking.association import overlap
 from jaxclnf.tracking.following import Expected, usual_reduction
 from jaxclnf.tracking.tracks import Track, TrackConfig, Tracked, fits, judged
-from jaxclnf.types import FitResult, Model, usable
+from jaxclnf.types import FitResult, Model
 
 MAX_SETTLING = 20
 MORE = 3
@@ -105,7 +105,7 @@ def _begun(
     batch = fit_faces(model, [frame], [boxes], config.fit)
     results = [jax.tree.map(lambda a, i=i: a[i], batch) for i in range(len(boxes))]
     found = judged(model, config, config.fit, frame, results, config.appears)
-    moving = [i for i, face in enumerate(found) if usable(int(face.result.status))]
+    moving = [i for i, face in enumerate(found) if face.result.usable]
     for _ in range(MAX_SETTLING):
         before = [found[i].result for i in moving]
         starts = [

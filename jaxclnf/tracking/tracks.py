@@ -16,7 +16,7 @@ from jaxclnf.models.confidence import how_sure
 from jaxclnf.tracking.association import Box
 from jaxclnf.tracking.following import Expected, fit_expected
 from jaxclnf.tracking.shots import Sketch
-from jaxclnf.types import FaceParams, FitResult, Model, Validator, usable
+from jaxclnf.types import FaceParams, FitResult, Model, Validator
 
 FAST = 0.03
 """Speed in widths per frame above which a face's motion is predicted, and twice that ..."""
@@ -173,6 +173,6 @@ def judged(
     batch = jax.tree.map(lambda *rows: np.stack(rows), *results)
     sure = how_sure(model, batch, settings, config.validator, [frame] * len(results))
     return [
-        Tracked(-1, result, float(p), usable(int(result.status)) and not p < least)
+        Tracked(-1, result, float(p), bool(result.usable) and not p < least)
         for result, p in zip(results, sure, strict=True)
     ]

@@ -16,7 +16,7 @@ from jaxclnf.data.evaluate import check_landmarks
 from jaxclnf.models.calibration import SIGNS, ends_with_network, signs
 from jaxclnf.models.network_presets import has_network, settings_for
 from jaxclnf.training.trials import Trial, trials
-from jaxclnf.types import Calibration, Model, usable
+from jaxclnf.types import Calibration, Model
 
 GOOD = 5.0
 """Percent of the outer eye corners' distance; a confidence is the probability of a mean error below it."""
@@ -88,7 +88,7 @@ def _curve(parts: list[FittedTrials]) -> Curve:
 def outcomes(model: Model, met: list[Trial], config: FitConfig) -> tuple[FittedTrials, list[int]]:
     """Fit trials; returns what became of them, and which they were, without fits that came to nothing."""
     results = list(fit_stream(model, ((trial.grey, trial.box) for trial in met), config))
-    kept = [i for i, result in enumerate(results) if usable(int(result.status))]
+    kept = [i for i, result in enumerate(results) if result.usable]
     if not kept:
         return FittedTrials(np.zeros((0, len(SIGNS))), np.zeros(0)), kept
     batch = jax.tree.map(lambda *rows: np.stack(rows), *(results[i] for i in kept))

@@ -17,7 +17,7 @@ from jaxclnf.data.harder_photos import SIDES, Change, covered, painted, patched
 from jaxclnf.fitting.visibility import hidden_sign, log_area
 from jaxclnf.media.images import read_photo, to_grey
 from jaxclnf.models.network_presets import uses_network
-from jaxclnf.types import FitResult, Model, Visibility, usable
+from jaxclnf.types import FitResult, Model, Visibility
 
 MOST_FACES = 200
 """Faces that are fitted for it, each as it is and covered twice."""
@@ -43,7 +43,7 @@ def learn_visibility(model: Model, faces: Faces) -> Visibility | None:
                 yield to_grey(picture), boxes[i]
 
     results = list(fit_stream(model, pictures()))
-    kept = np.array([usable(int(r.status)) and r.covariance is not None for r in results])
+    kept = np.array([r.usable and r.covariance is not None for r in results])
     plain = kept & (np.arange(len(results)) % 3 == 0)
     if not plain.any():
         return None

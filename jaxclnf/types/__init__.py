@@ -26,12 +26,12 @@ from jaxclnf.types.model import (
 )
 from jaxclnf.types.result import (
     STATUS_WORDS,
+    USABLE,
     USABLE_WORDS,
     FaceParams,
     FitResult,
     PartFit,
     Status,
-    usable,
 )
 from jaxclnf.types.space import Camera, EyeGaze, HeadPose
 from jaxclnf.types.validator import Validation, Validator
@@ -40,6 +40,7 @@ __all__ = [
     "EYES",
     "PDM",
     "STATUS_WORDS",
+    "USABLE",
     "USABLE_WORDS",
     "CENExperts",
     "Calibration",
@@ -64,5 +65,4 @@ __all__ = [
     "Validator",
     "Visibility",
     "check_dtype",
-    "usable",
 ]

@@ -54,12 +54,10 @@ STATUS_WORDS = {
 """Each `Status` in the words of the tables."""
 
 
-def usable(status: int) -> bool:
-    """Tell whether a fit with this status has usable landmarks."""
-    return status in (Status.OK, Status.NOT_CONVERGED)
+USABLE = (Status.OK, Status.NOT_CONVERGED)
+"""How fits end that have usable landmarks: see `FitResult.usable`."""
 
-
-USABLE_WORDS = frozenset(words for status, words in STATUS_WORDS.items() if usable(status))
+USABLE_WORDS = frozenset(STATUS_WORDS[status] for status in USABLE)
 """The words of tables for fits with usable landmarks."""
 
 
@@ -91,6 +89,11 @@ class FitResult:
     # probability that nothing hides each landmark, by how far those maps spread; None where that is unknown
     visibility: Float[Array, "*batch n_points"] | None = None
 
+    @property
+    def usable(self) -> Bool[Array | np.ndarray, "*batch"]:
+        """Tell of each face whether its landmarks can be used."""
+        return (self.status == Status.OK) | (self.status == Status.NOT_CONVERGED)
+
     def to_frame(self) -> pl.DataFrame:
         """Convert one face or a batch to a polars data frame with a row for each face.
 
@@ -113,7 +116,7 @@ class FitResult:
             )
         status = np.atleast_1d(self.status)
         names = point_columns(self.landmarks.shape[-2], "xy") + param_columns(self.params.shape.shape[-1])
-        trusted = np.array([usable(s) for s in status], bool)
+        trusted = np.atleast_1d(self.usable)
         values = np.where(trusted[:, None], self._numbers(), np.nan).T
         return pl.DataFrame(
             {

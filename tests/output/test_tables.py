@@ -15,7 +15,7 @@ from jaxclnf.ops.certainty import FREEDOM
 from jaxclnf.output.photo_pipeline import photo_columns
 from jaxclnf.output.tables import OWN, PHOTO, VIDEO, MeasuredFace, columns, empty_row, photo_row, video_row
 from jaxclnf.output.video_pipeline import video_columns
-from jaxclnf.types import FaceParams, FitResult, Status, usable
+from jaxclnf.types import FaceParams, FitResult, Status
 
 N_POINTS, N_MODES = 5, 3
 
@@ -125,7 +125,7 @@ def test_a_fit_that_came_to_nothing_has_no_numbers() -> None:
     values = read(names, photo_row("a.jpg", 0, found(Status.BOX_OUTSIDE)))
     assert values["status"] == "box outside the photo"
     assert all(np.isnan(values[name]) for name in (*names[2:-3], "log_likelihood"))
-    assert [usable(s) for s in Status] == [True, True] + [False] * (len(Status) - 2)
+    assert [bool(found(s).result.usable) for s in Status] == [True, True] + [False] * (len(Status) - 2)
 
 
 def test_a_frame_without_a_face_has_its_row() -> None:

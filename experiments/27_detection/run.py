@@ -17,6 +17,7 @@ from typing import NamedTuple
 import numpy as np
 
 import jaxclnf
+from jaxclnf.batch.box_rows import overlaps, tight_box
 from jaxclnf.data.evaluate import true_yaws
 from jaxclnf.data.harder_photos import (
     SIDES,
@@ -32,7 +33,6 @@ from jaxclnf.data.harder_photos import (
     unchanged,
 )
 from jaxclnf.media.detection import DetectorName, detect_faces, named_detector
-from jaxclnf.media.detection.look_sizes import overlaps
 from jaxclnf.media.images import read_photo, to_grey
 from jaxclnf.models.calibration import confidences
 
@@ -118,8 +118,7 @@ def of_photo(
     boxes: np.ndarray, landmarks: np.ndarray, sure: np.ndarray, truth: np.ndarray
 ) -> tuple[bool, float, int, int]:
     """Whether the annotated face was found, its error, and how many detections are elsewhere, and false."""
-    tight = np.concatenate([truth.min(axis=0), np.ptp(truth, axis=0)])
-    at = overlaps(boxes[:, :4], tight[None])[:, 0]
+    at = overlaps(boxes[:, :4], tight_box(truth)[None])[:, 0]
     others = at <= FOUND
     counts = int(others.sum()), int((others & (sure < DOUBTED)).sum())
     if others.all():

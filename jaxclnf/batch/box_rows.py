@@ -29,3 +29,12 @@ def tight_box(landmarks: ArrayLike) -> Float[np.ndarray, "*n_faces 4"]:
 def by_size(rows: Float[np.ndarray, "n_faces box"]) -> Int[np.ndarray, " n_faces"]:
     """Number a photo's boxes x, y, width, height by their areas, the largest first."""
     return np.argsort(-np.maximum(rows[:, 2:4], 0).prod(axis=1), kind="stable")
+
+
+def overlaps(a: Float[np.ndarray, "n 4"], b: Float[np.ndarray, "m 4"]) -> Float[np.ndarray, "n m"]:
+    """Divide the area that each box shares with each of the others by that of their union."""
+    corner = np.maximum(a[:, None, :2], b[None, :, :2])
+    end = np.minimum((a[:, :2] + a[:, 2:])[:, None], (b[:, :2] + b[:, 2:])[None])
+    shared = np.maximum(end - corner, 0).prod(axis=2)
+    both = a[:, 2:].prod(axis=1)[:, None] + b[:, 2:].prod(axis=1)[None] - shared
+    return np.where(both > 0, shared / np.where(both > 0, both, 1), 0.0)

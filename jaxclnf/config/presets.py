@@ -1,7 +1,7 @@
 """Settings that belong together, by name.
 
-A new preset is a method here, a word in ``PRESETS`` and, for the command line, a word in its ``Preset``.
-`jaxclnf.models.preset_settings` says which settings a name stands for with which model.
+A new preset is a method here, a name in `jaxclnf.models.preset_settings`, which says what the name stands for
+with which model, and a word in the command line's ``Preset``.
 """
 
 from __future__ import annotations
@@ -13,9 +13,6 @@ from typing import Any, Self
 import numpy as np
 
 from jaxclnf.config.settings import FitFields, Stage, degrees
-
-PRESETS = ("default", "best", "openface", "openface-wild", "openface2")
-"""Names of the presets; all but the default are methods of `Presets`, with ``_`` for ``-``."""
 
 # Heads on photos nod a little; few are turned further than these starts lead to.
 _MORE_YAWS = ((0, 15, 0), (0, -15, 0), (20, -35, 0), (20, 35, 0), (0, 50, 0), (0, -50, 0))
@@ -40,13 +37,6 @@ EYES = ("left_eye_28", "right_eye_28")
 
 class Presets(FitFields):
     """The settings of a fit with presets: class methods that make settings."""
-
-    @classmethod
-    def named(cls, name: str) -> Self:
-        """Make the settings of one of `PRESETS`; raises ValueError for another name."""
-        if name not in PRESETS:
-            raise ValueError(f"there is no preset {name!r:.200}; presets are {', '.join(PRESETS)}")
-        return cls() if name == "default" else getattr(cls, name.replace("-", "_"))()
 
     @classmethod
     def best(cls) -> Self:

@@ -21,9 +21,9 @@ class MapFrame(NamedTuple):
     confidence: Float[Array, "*batch n_points"]
 
 
-def nearest_view(experts: Experts, rotation: Float[Array, "3"]) -> Int[Array, ""]:
+def nearest_view(view_centres: Float[Array, "n_views 3"], rotation: Float[Array, "3"]) -> Int[Array, ""]:
     """Find the view whose centre is nearest to Euler angles (Euclidean); the first wins a tie."""
-    distances = jnp.sum((experts.view_centres - rotation[None]) ** 2, axis=1)
+    distances = jnp.sum((view_centres - rotation[None]) ** 2, axis=1)
     return jnp.argmin(distances).astype(jnp.int32)
 
 
@@ -43,7 +43,7 @@ def map_frame(pdm: PDM, experts: Experts, params: FaceParams) -> MapFrame:
     """Compute the frame of the response maps about a face's current landmarks."""
     base = shape_2d(pdm, params)
     ref_from_img = similarity(base, reference_shape(pdm, params.shape, experts.patch_scale))
-    view = nearest_view(experts, params.rotation)
+    view = nearest_view(experts.view_centres, params.rotation)
     return MapFrame(
         base=base,
         ref_from_img=ref_from_img,

@@ -9,9 +9,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
-from jaxtyping import Array, Float, Int, Num
+from jaxtyping import Array, Float, Num
 
 from jaxclnf.fitting.face_params import in_full_precision
+from jaxclnf.fitting.map_frames import nearest_view
 from jaxclnf.ops.convolution import column_major, correlate, max_pool, mean_pool
 from jaxclnf.ops.warp import region, warp
 from jaxclnf.types import Validation, Validator
@@ -32,7 +33,7 @@ def validate(
 
     ``vmap`` for more faces.
     """
-    view = nearest(validator, rotation)
+    view = nearest_view(validator.view_centres, rotation)
     seen: Validator = jax.tree.map(lambda a: a[view], validator)
     picture = warp(image, landmarks, seen.triangles, seen.alpha, seen.beta, seen.triangle_of, seen.origin)
     scores = network(seen, normalised_face(seen, picture))
@@ -46,11 +47,6 @@ def _certainty(validator: Validator, scores: Float[Array, " n_scores"]) -> Float
     if validator.older:
         return jax.nn.sigmoid(-scores[0])
     return 0.975 - 0.05 * jnp.argmax(scores).astype(scores.dtype)
-
-
-def nearest(validator: Validator, rotation: Float[Array, "3"]) -> Int[Array, ""]:
-    """Find the validator's view whose centre is nearest to Euler angles; the first wins a tie."""
-    return jnp.argmin(jnp.sum((validator.view_centres - rotation[None]) ** 2, axis=1)).astype(jnp.int32)
 
 
 def normalised_face(seen: Validator, picture: Float[Array, "rows cols"]) -> Float[Array, "rows cols"]:

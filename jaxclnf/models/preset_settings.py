@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from jaxclnf.config import PRESETS, FitConfig
+from jaxclnf.config import FitConfig
 from jaxclnf.models.network_presets import has_cen, has_network, settings_for
 from jaxclnf.models.openface import is_openfaces
 from jaxclnf.types import EYES, Model
 
-MODEL_PRESETS = (*PRESETS, "fast")
+PRESETS = ("default", "best", "fast", "openface", "openface-wild", "openface2")
 """Names of the presets that a model may have."""
 
 
@@ -21,7 +21,7 @@ def preset_settings(
     parts: Sequence[str] | None = None,
     gaze: bool = False,
 ) -> FitConfig:
-    """Give the settings of one of `MODEL_PRESETS` for a model.
+    """Give the settings of one of `PRESETS` for a model.
 
     ``multi_view`` tries more start rotations: OpenFace's five, OpenFace 2's eleven, or those of the preset if
     it has more. OpenFace's presets fit these ``parts``, the eyes for ``gaze`` too; without names OpenFace 2's
@@ -56,8 +56,8 @@ def named_as_used(model: Model, name: str) -> str:
 
 
 def _check(model: Model, name: str) -> None:
-    if name not in MODEL_PRESETS:
-        raise ValueError(f"there is no preset {name!r:.200}; presets are {', '.join(MODEL_PRESETS)}")
+    if name not in PRESETS:
+        raise ValueError(f"there is no preset {name!r:.200}; presets are {', '.join(PRESETS)}")
     if name == "fast" and not has_network(model):
         raise ValueError(
             "the preset fast is for models with convolutional experts, as the one that ships; choose another"

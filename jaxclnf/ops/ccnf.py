@@ -14,7 +14,6 @@ from jaxtyping import Array, Float
 MIN_ALPHA = 1e-4
 """Neurons with a smaller alpha are left out of a map, as in OpenFace."""
 
-
 ALIGNED = 16
 """Matrix products run up to twice as fast when the rows of their results have a multiple of this length."""
 

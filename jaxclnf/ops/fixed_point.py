@@ -14,22 +14,13 @@ from jaxclnf.ops.sample import pixels_at
 STEPS, FINE = 32, 1024
 """Steps of a pixel: coordinates are rounded to `STEPS`, the summands of a row and a column to `FINE`."""
 
-
 TAPS = np.array([[0, 0], [1, 0], [0, 1], [1, 1]], np.int32)
 """Offsets, x and y, of the four pixels around a value."""
 
 
-def remap(
-    image: Num[Array, "height width"], x: Float[Array, "*grid"], y: Float[Array, "*grid"]
-) -> Float[Array, "*grid"]:
-    """Read ``image`` at coordinates that are rounded to 1/32 pixel, with ties to even."""
-    low, high = whole_of(image)
-    return read_in_steps(image[None], jnp.uint32(0), steps_of(x), steps_of(y), low, high, x.dtype)
-
-
-def whole_of(image: Num[Array, "*n height width"]) -> tuple[Int[Array, "2"], Int[Array, "2"]]:
-    """Give the first pixel of an image (x, y) and the one after its last."""
-    return jnp.zeros(2, jnp.int32), jnp.array(image.shape[:-3:-1], jnp.int32)
+def whole_of(images: Num[Array, "n_images height width"]) -> tuple[Int[Array, "2"], Int[Array, "2"]]:
+    """Give the first pixel of images (x, y) and the one after their last."""
+    return jnp.zeros(2, jnp.int32), jnp.array(images.shape[:-3:-1], jnp.int32)
 
 
 def read_in_steps(

@@ -7,9 +7,10 @@ from collections.abc import Iterable
 
 import cv2
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 
-RGB = UInt8[np.ndarray, "height width 3"]
+from jaxclnf.media.images import RGB
+
 Points = Float[np.ndarray, "n_points 2"]
 
 # The curves of the 68-point (iBUG) scheme: first and last landmark, and whether the curve closes.

@@ -38,10 +38,10 @@ from pydantic.dataclasses import dataclass
 from jaxclnf.config import FitConfig, from_plain, is_static
 from jaxclnf.config import setting as value_of
 from jaxclnf.media.text_files import no_file, read_text
-from jaxclnf.models.preset_settings import MODEL_PRESETS, preset_settings
+from jaxclnf.models.preset_settings import PRESETS, preset_settings
 from jaxclnf.types import Model
 
-BASES = ("model", *MODEL_PRESETS)
+BASES = ("model", *PRESETS)
 MOST_SETTINGS = 10_000
 """Limit of a sweep's settings, beyond which it would never end."""
 

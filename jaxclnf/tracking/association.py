@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float
 
+from jaxclnf.batch.box_rows import overlaps
+
 Box = Float[np.ndarray, "4"]
 """x, y, width, height in pixels."""
 
@@ -16,10 +18,7 @@ UNLIKELY = 1.5
 
 def overlap(a: Box, b: Box) -> float:
     """Divide the area that two boxes share by the area of their union."""
-    shared = np.minimum(a[:2] + a[2:], b[:2] + b[2:]) - np.maximum(a[:2], b[:2])
-    area = float(np.prod(np.maximum(shared, 0)))
-    both = float(a[2] * a[3] + b[2] * b[3]) - area
-    return area / both if both > 0 else 0.0
+    return float(overlaps(a[None], b[None])[0, 0])
 
 
 def distance(a: Box, b: Box) -> float:

@@ -8,12 +8,11 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from jaxclnf.batch.box_rows import tight_box
+from jaxclnf.batch.box_rows import overlaps, tight_box
 from jaxclnf.data.datasets import Faces
 from jaxclnf.data.evaluate import start_boxes
 from jaxclnf.data.harder_photos import SIDES, Change, blurred, covered, darkened, shrunk, turned, unchanged
 from jaxclnf.media.detection import detect_faces
-from jaxclnf.media.detection.look_sizes import overlaps
 from jaxclnf.media.images import RGB, read_photo, to_grey
 
 DISTURBANCES = (0.1, 0.2, 0.35, 0.5)

@@ -115,10 +115,6 @@ class Model:
         """Digests of the photos that the model and its parts were trained on."""
         return self.provenance.learned.union(*(part.model.learned for part in self.parts))
 
-    @property
-    def patch_scales(self) -> tuple[Float[Array, ""], ...]:
-        return tuple(e.patch_scale for e in self.experts)
-
     def astype(self, dtype: DTypeLike) -> Model:
         """Convert the model to JAX arrays, with floating-point numbers in ``dtype``.
 

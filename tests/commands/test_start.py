@@ -10,7 +10,7 @@ import pytest
 
 from jaxclnf.cli import main
 from jaxclnf.commands.options import Format, Preset
-from jaxclnf.models.preset_settings import MODEL_PRESETS
+from jaxclnf.models.preset_settings import PRESETS
 from jaxclnf.output.formats import FORMATS
 
 SECONDS = 10
@@ -30,7 +30,7 @@ def test_the_import_is_quick_and_leaves_the_host_side_alone() -> None:
 def test_words_of_options_are_those_that_the_rooms_know() -> None:
     """The command line names presets and formats itself, so that `--help` imports neither JAX nor polars."""
     assert {f".{word.value}" for word in Format} == set(FORMATS)
-    assert {word.value for word in Preset} == set(MODEL_PRESETS)
+    assert {word.value for word in Preset} == set(PRESETS)
 
 
 STREAMS = """

@@ -12,14 +12,21 @@ import numpy as np
 import pytest
 from described_settings import row
 
-from jaxclnf.config import PRESETS, FitConfig, Stage, from_plain, from_text, is_static, setting
+from jaxclnf.config import FitConfig, Stage, from_plain, from_text, is_static, setting
 from jaxclnf.config.setting_names import NAMES
 
-EVERY = {name: FitConfig.named(name) for name in PRESETS}
+EVERY = {
+    "default": FitConfig(),
+    "best": FitConfig.best(),
+    "openface": FitConfig.openface(),
+    "openface-wild": FitConfig.openface_wild(),
+    "openface2": FitConfig.openface2(),
+}
 
 
 def test_equal_settings_are_equal() -> None:
-    assert all(FitConfig.named(name) == EVERY[name] for name in PRESETS)
+    assert FitConfig() == EVERY["default"] and FitConfig.best() == EVERY["best"]
+    assert FitConfig.openface2() == EVERY["openface2"] != FitConfig.openface2(cen=True)
     assert FitConfig() != FitConfig.best() and FitConfig() != FitConfig().changed(tolerance=0.02)
     assert FitConfig() != FitConfig().changed({"parts.inner.sigma.0": 1.2})
     assert Stage(7, 0, sigma=2) == Stage(7, 0, sigma=np.float32(2)) != Stage(7, 1, sigma=2)

@@ -31,6 +31,7 @@ from jaxclnf.fitting.arguments import (
     check_params,
     windows_on_networks,
 )
+from jaxclnf.models.preset_settings import preset_settings
 from jaxclnf.types import FaceParams
 
 IMAGE, BOX = np.zeros((40, 50), np.float32), np.array([10, 10, 20, 20], np.float32)
@@ -179,7 +180,7 @@ def test_a_model_has_one_of_two_precisions(dtype: object) -> None:
 
 def test_a_preset_that_is_none_and_values_without_end_are_said_shortly() -> None:
     with pytest.raises(ValueError, match="there is no preset 'x'; presets are default"):
-        FitConfig.named("x")
+        preset_settings(synthetic_model(np.float32), "x")
     with pytest.raises(ValueError, match="expected one value, or 4, for 4 stages") as error:
         FitConfig().changed(sigma=[1.0] * 10_000)
     assert len(str(error.value)) < 300

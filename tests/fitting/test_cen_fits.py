@@ -75,7 +75,7 @@ def test_what_the_files_say(model: Model) -> None:
     expected = golden("cen_golden", "early_term_")
     np.testing.assert_allclose(early.cutoffs, expected["cutoffs"], rtol=1e-6)
     np.testing.assert_allclose(early.biases, expected["biases"], rtol=1e-6)
-    np.testing.assert_allclose(model.patch_scales, [0.25, 0.35, 0.5, 1])
+    np.testing.assert_allclose([e.patch_scale for e in model.experts], [0.25, 0.35, 0.5, 1])
     assert model.settings == FitConfig.openface2(cen=True)
     with pytest.raises(ValueError, match="not stored"):
         jaxclnf.save_model(model, Path("never.npz"))

@@ -15,7 +15,7 @@ import jaxclnf
 from jaxclnf.config import FitConfig
 from jaxclnf.fitting.face_params import OPENFACE2, params_from_landmarks
 from jaxclnf.fitting.gaze import gaze
-from jaxclnf.ops.fixed_point import remap, sample_in_steps_of
+from jaxclnf.ops.fixed_point import read_in_steps, sample_in_steps_of, steps_of, whole_of
 from jaxclnf.ops.shape import clamp, shape_2d
 from jaxclnf.types import EYES, Camera, FaceParams
 
@@ -43,7 +43,9 @@ def test_parameters_from_landmarks(name: str, case: str, source: str) -> None:
 def test_pixels_are_read_in_steps_and_are_0_beyond_the_border() -> None:
     image = jnp.asarray(np.add.outer(10.0 * np.arange(4), np.arange(5.0)), jnp.float32)
     x, y = jnp.array([1.0, 1 + 0.49 / 32, 2.5, -0.5, 4.5, 9.0]), jnp.array([1.0, 1.0, 1.0, 0.0, 0.0, 9.0])
-    np.testing.assert_allclose(remap(image, x, y), [11, 11, 12.5, 0, 2, 0], atol=1e-6)
+    places = steps_of(x), steps_of(y), *whole_of(image[None])
+    found = read_in_steps(image[None], jnp.uint32(0), *places, jnp.float32)
+    np.testing.assert_allclose(found, [11, 11, 12.5, 0, 2, 0], atol=1e-6)
 
 
 def test_an_upright_patch_is_a_piece_of_the_image() -> None:

@@ -177,12 +177,12 @@ def test_maps_on_images_are_those_of_each_face(n_images: int, n_tries: int, dtyp
 def test_the_nearest_view_and_the_first_of_equals(dtype) -> None:
     experts = synthetic_model(dtype).experts[0]
     angles = [[0.0, 0, 0], [0, 0.38, 0], [0, 0.40, 0], [0.3, -0.5, 0], [0, -1.5, 1]]
-    views = [int(nearest_view(experts, jnp.asarray(a, dtype))) for a in angles]
+    views = [int(nearest_view(experts.view_centres, jnp.asarray(a, dtype))) for a in angles]
     assert views == [0, 0, 1, 2, 2]
     halfway = experts.view_centres.at[1].set(experts.view_centres[2])
     tied = jax.tree.map(lambda a: a, experts)
     object.__setattr__(tied, "view_centres", halfway)
-    assert int(nearest_view(tied, halfway[2])) == 1
+    assert int(nearest_view(tied.view_centres, halfway[2])) == 1
 
 
 def angles(*yaws: float) -> jax.Array:
@@ -192,7 +192,7 @@ def angles(*yaws: float) -> jax.Array:
 def test_the_second_views_share_grows_to_half_midway() -> None:
     experts = synthetic_model(np.float32).experts[0]  # yaws 0, 45, -45
     rotations = angles(0, 9, 22, 23, 45, 60, -9, -36)
-    nearest = jax.vmap(nearest_view, (None, 0))(experts, rotations)
+    nearest = jax.vmap(nearest_view, (None, 0))(experts.view_centres, rotations)
     second, share = jax.vmap(second_view, (None, 0, 0))(experts, rotations, nearest)
     np.testing.assert_array_equal(nearest[1:], [0, 0, 1, 1, 1, 0, 2])
     np.testing.assert_array_equal(second[1:], [1, 1, 0, 0, 0, 2, 0])

@@ -14,7 +14,8 @@ from openface_files import write_validator
 from shared_data import SHARED, golden, shared
 
 import jaxclnf
-from jaxclnf.fitting.validate import BOUNDARY, face_of, nearest, network, normalised_face, validate
+from jaxclnf.fitting.map_frames import nearest_view
+from jaxclnf.fitting.validate import BOUNDARY, face_of, network, normalised_face, validate
 from jaxclnf.models.confidence import how_sure
 from jaxclnf.models.openface.validator_files import load_validator
 from jaxclnf.ops.convolution import column_major, correlate, max_pool
@@ -74,7 +75,7 @@ def test_regions_and_views(validator: Validator, cases) -> None:
         image, landmarks, rotation = case(cases, i)
         low, high = region(jnp.asarray(landmarks), image.shape)
         np.testing.assert_array_equal([low[0], high[0], low[1], high[1]], cases["roi_x0_x1_y0_y1"][i])
-        assert nearest(validator, jnp.asarray(rotation)) == cases["view"][i]
+        assert nearest_view(validator.view_centres, jnp.asarray(rotation)) == cases["view"][i]
 
 
 def test_warps(validator: Validator, cases) -> None:

@@ -5,10 +5,11 @@ import numpy as np
 import pytest
 from shared_data import shared
 
+from jaxclnf.batch.box_rows import overlaps
 from jaxclnf.data.harder_photos import beside_large
 from jaxclnf.media.detection import Detections, DetectorName, detect_faces, libface, named_detector
 from jaxclnf.media.detection.detector_protocol import as_detections
-from jaxclnf.media.detection.look_sizes import merged, overlaps
+from jaxclnf.media.detection.look_sizes import merged
 from jaxclnf.media.detection.tilted import roll_of, with_rolls
 from jaxclnf.media.detection.yunet import YuNet
 from jaxclnf.media.images import checked_pixels, read_photo

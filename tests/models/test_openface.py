@@ -66,7 +66,7 @@ def test_pdm_is_openfaces(general: Model, name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_tables_are_openfaces(general: Model, name: str) -> None:
     model, tables = _named(general, name), golden("response_golden", f"tables/{name}/")
-    np.testing.assert_allclose(model.patch_scales, tables["patch_scaling"], FLOAT32)
+    np.testing.assert_allclose([e.patch_scale for e in model.experts], tables["patch_scaling"], FLOAT32)
     for i, experts in enumerate(model.experts):
         np.testing.assert_allclose(experts.view_centres, tables[f"centers_rad_scale{i}"], FLOAT32)
         np.testing.assert_array_equal(experts.visibility, tables[f"visibility_scale{i}"] != 0)
@@ -152,7 +152,7 @@ def test_multi_pie_experts_are_read_without_a_text_file_of_their_own(tmp_path: P
     text = tmp_path / "clnf_multi_pie.txt"
     text.write_text("\n".join([f"PDM {pdm}", *(f"PatchesCCNF {scale}" for scale in scales)]))
     model = convert_openface(text)
-    assert [float(s) for s in model.patch_scales] == [0.25, 0.5]
+    assert [float(e.patch_scale) for e in model.experts] == [0.25, 0.5]
     assert (model.pdm.n_points, model.pdm.n_modes) == (68, read_pdm(pdm).n_modes)
     for experts, alone in zip(model.experts, read_experts(scales, dtype=np.float32), strict=True):
         _assert_shapes(experts, 68)

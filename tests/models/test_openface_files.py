@@ -55,7 +55,7 @@ def test_experts_come_back(main: Path) -> None:
 
 def test_model_and_part_come_back(main: Path) -> None:
     model = convert_openface(main)
-    assert [float(s) for s in model.patch_scales] == [0.25, 0.5]
+    assert [float(e.patch_scale) for e in model.experts] == [0.25, 0.5]
     (part,) = model.parts
     assert (part.name, part.main_points, part.part_points) == ("nose", (1, 2), (0, 1))
     assert part.model.experts[0].sigma == {} and part.model.experts[0].betas.shape == (2, 3, 0)

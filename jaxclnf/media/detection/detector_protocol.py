@@ -6,11 +6,10 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 
 from jaxclnf.batch.box_rows import by_size, checked_rows
-
-RGB = UInt8[np.ndarray, "height width 3"]
+from jaxclnf.media.images import RGB
 
 
 class Detections(NamedTuple):
@@ -70,11 +69,6 @@ class BoxMap(NamedTuple):
         corner, size = boxes[:, :2], boxes[:, 2:]
         moved = np.concatenate([corner + self.shift * size, size * self.stretch], axis=1)
         return moved.astype(np.float32)
-
-
-def nothing() -> Detections:
-    """Make the result without faces."""
-    return Detections(np.zeros((0, 4), np.float32), np.zeros(0, np.float32))
 
 
 def largest(found: Detections, most: int = 1) -> Detections:

@@ -8,7 +8,8 @@ import cv2
 import numpy as np
 from jaxtyping import UInt8
 
-from jaxclnf.media.detection.detector_protocol import RGB, Detections
+from jaxclnf.media.detection.detector_protocol import Detections
+from jaxclnf.media.images import RGB
 
 # From OpenFace's DetectFacesHOG: the photo is enlarged to find smaller faces, weak detections count, and
 # the detector's box, which cuts through the forehead, is moved to span the 68 landmarks.

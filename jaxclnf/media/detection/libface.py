@@ -18,9 +18,10 @@ from typing import Any
 import cv2
 import numpy as np
 
-from jaxclnf.media.detection.detector_protocol import RGB, BoxMap, Detections
+from jaxclnf.media.detection.detector_protocol import BoxMap, Detections
 from jaxclnf.media.detection.libface_network import onnx_of
 from jaxclnf.media.detection.look_sizes import in_sizes
+from jaxclnf.media.images import RGB
 
 THRESHOLD = 0.5
 

@@ -7,7 +7,9 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 
-from jaxclnf.media.detection.detector_protocol import RGB, Detections
+from jaxclnf.batch.box_rows import overlaps
+from jaxclnf.media.detection.detector_protocol import Detections
+from jaxclnf.media.images import RGB
 
 LONGEST = 640
 """Pixels of a photo's longer side for networks; larger photos are reduced."""
@@ -100,12 +102,3 @@ def _elsewhere(seen: Detections, found: Detections) -> Detections:
     off = np.abs(middles - (found.boxes[:, :2] + found.boxes[:, 2:] / 2)) / found.boxes[:, 2:]
     outside = off.max(axis=2).min(axis=1) > 0.5
     return seen.take(np.flatnonzero(outside & (overlaps(seen.boxes, found.boxes).max(axis=1) < 0.3)))
-
-
-def overlaps(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Divide the area that each box (n, 4) shares with each of the others (m, 4) by that of their union."""
-    corner = np.maximum(a[:, None, :2], b[None, :, :2])
-    end = np.minimum((a[:, :2] + a[:, 2:])[:, None], (b[:, :2] + b[:, 2:])[None])
-    shared = np.maximum(end - corner, 0).prod(axis=2)
-    both = a[:, 2:].prod(axis=1)[:, None] + b[:, 2:].prod(axis=1)[None] - shared
-    return np.where(both > 0, shared / np.where(both > 0, both, 1), 0.0)

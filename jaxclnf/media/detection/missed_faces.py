@@ -10,9 +10,10 @@ import cv2
 import numpy as np
 from jaxtyping import Float
 
-from jaxclnf.media.detection.detector_protocol import RGB, Detections, Detector
+from jaxclnf.media.detection.detector_protocol import Detections, Detector
 from jaxclnf.media.detection.look_sizes import LONGEST, enlarged, reduced
 from jaxclnf.media.detection.tilted import with_rolls
+from jaxclnf.media.images import RGB
 
 _CLEARER = ((LONGEST // 2, 1.0), (LONGEST, 2.0))
 """Longest sides of brighter pictures, and the standard deviation of their blur, in pixels."""

@@ -18,8 +18,9 @@ import cv2
 import numpy as np
 from jaxtyping import Float
 
-from jaxclnf.media.detection.detector_protocol import RGB, BoxMap, Detections
+from jaxclnf.media.detection.detector_protocol import BoxMap, Detections
 from jaxclnf.media.detection.look_sizes import in_sizes
+from jaxclnf.media.images import RGB
 
 THRESHOLD = 0.5
 ANCHORS = {8: (16, 32), 16: (64, 128), 32: (256, 512)}

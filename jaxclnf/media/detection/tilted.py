@@ -8,7 +8,9 @@ import cv2
 import numpy as np
 from jaxtyping import Float
 
-from jaxclnf.media.detection.detector_protocol import RGB, Detections, Detector, as_detections
+from jaxclnf.batch.canvas import turn
+from jaxclnf.media.detection.detector_protocol import Detections, Detector, as_detections
+from jaxclnf.media.images import RGB
 
 TILTED = np.radians(15)
 """Faces that roll less start from level boxes, which is slightly better for them."""
@@ -119,8 +121,8 @@ def _turned(rgb: RGB, box: Float[np.ndarray, "4"], roll: float) -> _Turned:
         size = np.maximum(np.round(reduction * (high - low)), 1).astype(int)
         part = cv2.resize(part, size.tolist(), interpolation=cv2.INTER_AREA)
     here = (middle - low + 0.5) * reduction - 0.5
-    turn = scale / reduction * _rotation(-roll)
-    to = np.concatenate([turn, (_SIDE / 2 - turn @ here)[:, None]], axis=1)
+    to_picture = scale / reduction * turn(-roll)
+    to = np.column_stack([to_picture, _SIDE / 2 - to_picture @ here])
     picture = cv2.warpAffine(part, to, (_SIDE, _SIDE), flags=cv2.INTER_LINEAR)
     return _Turned(picture, middle, scale)
 
@@ -138,11 +140,5 @@ def _in_photo(box: Float[np.ndarray, "4"], turned: _Turned, roll: float) -> Floa
     """Take an upright box of the turned picture to the photo, where its roll is still to be applied."""
     size = box[2:] / turned.scale
     middle = box[:2] + (box[2:] - 1) / 2 - _SIDE / 2
-    middle = turned.middle + _rotation(roll) @ middle / turned.scale
+    middle = turned.middle + turn(roll) @ middle / turned.scale
     return np.concatenate([middle - (size - 1) / 2, size]).astype(np.float32)
-
-
-def _rotation(angle: float) -> Float[np.ndarray, "2 2"]:
-    """Clockwise as seen, where y points down."""
-    c, s = np.cos(angle), np.sin(angle)
-    return np.array([[c, -s], [s, c]])

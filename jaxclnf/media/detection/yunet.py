@@ -16,9 +16,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from jaxclnf.media.detection.detector_protocol import RGB, BoxMap, Detections
+from jaxclnf.media.detection.detector_protocol import BoxMap, Detections
 from jaxclnf.media.detection.look_sizes import in_sizes
 from jaxclnf.media.detection.onnx_network import Network, Weights, read_network
+from jaxclnf.media.images import RGB
 
 STRIDES = (8, 16, 32)
 _TO_LANDMARKS = BoxMap(shift=(-0.016, 0.244), stretch=(1.033, 0.762))

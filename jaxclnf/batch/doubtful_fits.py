@@ -29,9 +29,8 @@ FitCanvases = Callable[[Sequence[Canvas], Sequence[Float[np.ndarray, "4"]]], Fit
 
 def looks_again(model: Model, config: FitConfig) -> bool:
     """Tell whether these fits begin with a network whose confidence is known."""
-    stages = config.stages_on(len(model.experts))
-    first = bool(stages) and isinstance(model.experts[stages[0][1].scale], ConvExperts)
-    return first and model.calibration is not None
+    stages = model.stages_of(config)
+    return bool(stages) and isinstance(stages[0][2], ConvExperts) and model.calibration is not None
 
 
 def with_second_looks(

@@ -47,9 +47,8 @@ def fit_work(model: Model, config: FitConfig) -> Work:
     """Count the work of one face that goes through all stages."""
     total, starts = np.zeros(3), len(config.start_rotations)
     banded = not maps_in_c(model)
-    for _, stage in config.stages_on(len(model.experts)):
+    for _, stage, experts in model.stages_of(config):
         starts = min(starts, stage.keep or starts)
-        experts = model.experts[stage.scale]
         if isinstance(experts, ConvExperts):
             total += starts * np.array(_network_work(experts, 1 + stage.mirrored))
             continue

@@ -128,8 +128,8 @@ def check_config(model: Model, config: FitConfig) -> None:
 
 def _check_windows(model: Model, config: FitConfig) -> None:
     """Raise ValueError for patch experts without a window; networks look at the whole face and need none."""
-    for i, stage in config.stages_on(len(model.experts)):
-        if stage.window is None and not isinstance(model.experts[stage.scale], ConvExperts):
+    for i, stage, experts in model.stages_of(config):
+        if stage.window is None and not isinstance(experts, ConvExperts):
             raise ValueError(
                 f"stage {i} has no window, but scale {stage.scale} of the model has patch experts: expected "
                 "the side of their response maps in pixels"
@@ -138,5 +138,5 @@ def _check_windows(model: Model, config: FitConfig) -> None:
 
 def windows_on_networks(model: Model, config: FitConfig) -> bool:
     """Tell whether settings are for patch experts where the model has networks, which ignore windows."""
-    stages = config.stages_on(len(model.experts))
-    return any(s.window is not None and isinstance(model.experts[s.scale], ConvExperts) for _, s in stages)
+    stages = model.stages_of(config)
+    return any(stage.window is not None and isinstance(experts, ConvExperts) for _, stage, experts in stages)

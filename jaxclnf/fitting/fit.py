@@ -174,7 +174,7 @@ def _fit_starts(
     refined = refine_parts(model, images, tries, config)
     chosen = choose(model.pdm, refined, config, n_faces)
     seen = _seen(model, chosen.best.sight, chosen.best.params)
-    return _result(chosen, seen, status, len(config.stages_on(len(model.experts))))
+    return _result(chosen, seen, status, len(model.stages_of(config)))
 
 
 def _seen(model: Model, sight: Sight | None, params: FaceParams) -> Float[Array, "n_faces n_points"] | None:

@@ -19,12 +19,12 @@ from jaxclnf.types import PDM, ConvExperts, Experts, FaceParams, Model
 def fit_tries(model: Model, images: Array, starts: FaceParams, config: FitConfig, n_starts: int = 1) -> Tries:
     """Take all tries through the stages, as far as each gets; ``n_starts`` tries in a row are of one face."""
     tries = untried(starts, model.pdm.n_points, config)
-    for nth, (i, stage) in enumerate(config.stages_on(len(model.experts))):
+    for nth, (i, stage, experts) in enumerate(model.stages_of(config)):
         if nth > 0:
             n_kept = min(n_starts, stage.keep or n_starts)
             early = model.early_termination if nth == 1 else None
             tries, n_starts = promising(model.pdm, early, tries, config, n_starts, n_kept), n_kept
-        tries = _through(model.pdm, model.experts[stage.scale], images, tries, config, i)
+        tries = _through(model.pdm, experts, images, tries, config, i)
     return tries
 
 

@@ -60,8 +60,8 @@ def by_likelihood(centre: ArrayLike, slope: ArrayLike) -> Calibration:
 
 def ends_with_network(model: Model, config: FitConfig) -> bool:
     """Tell whether a convolutional expert is the last to look at a face under these settings."""
-    stages = config.stages_on(len(model.experts))
-    return bool(stages) and isinstance(model.experts[stages[-1][1].scale], ConvExperts)
+    stages = model.stages_of(config)
+    return bool(stages) and isinstance(stages[-1][2], ConvExperts)
 
 
 def signs(model: Model, result: FitResult, config: FitConfig) -> Float[np.ndarray, "n_faces n_signs"]:
@@ -86,7 +86,7 @@ def _likelihood(model: Model, result: FitResult, config: FitConfig) -> Float[np.
     likelihood = np.asarray(result.log_likelihood, np.float64)
     if ends_with_network(model, config):
         return likelihood
-    _, last = config.stages_on(len(model.experts))[-1]
+    _, last, _ = model.stages_of(config)[-1]
     return likelihood - 2 * np.log(np.asarray(last.sigma))
 
 

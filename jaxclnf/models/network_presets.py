@@ -26,8 +26,7 @@ def has_network(model: Model) -> bool:
 
 def uses_network(model: Model, config: FitConfig) -> bool:
     """Tell whether fits with these settings look with a convolutional expert, and so have covariances."""
-    looked = (stage.scale for _, stage in config.stages_on(len(model.experts)))
-    return any(isinstance(model.experts[k], ConvExperts) for k in looked)
+    return any(isinstance(experts, ConvExperts) for _, _, experts in model.stages_of(config))
 
 
 def has_cen(model: Model) -> bool:

@@ -153,8 +153,7 @@ def too_small(model: Model, config: TrackConfig, params: FaceParams) -> bool:
     following = config.fit.tracking()
     if following is config.fit:
         return False
-    stages = following.stages_on(len(model.experts))
-    scales = [float(model.experts[stage.scale].patch_scale) for _, stage in stages]
+    scales = [float(experts.patch_scale) for _, _, experts in model.stages_of(following)]
     return not scales or float(following.scale_margin) * min(scales) > float(params.scale)
 
 

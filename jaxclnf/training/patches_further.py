@@ -72,8 +72,8 @@ def recipe_for(recipe: Recipe, experts: PatchExperts) -> Recipe:
 
 def network_ends(model: Model, photos: TrainingPhotos) -> Starts:
     """Fit every face by the stages of the model's network alone."""
-    stages = [stage for _, stage in model.settings.stages_on(len(model.experts))]
-    whole = tuple(stage for stage in stages if isinstance(model.experts[stage.scale], ConvExperts))
+    stages = model.stages_of(model.settings)
+    whole = tuple(stage for _, stage, experts in stages if isinstance(experts, ConvExperts))
     if not whole:
         raise ValueError("patch experts learn further from where a network ends; this model has none")
     fits = list(fit_stream(model, _seen(photos), replace(model.settings, stages=whole)))

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
-from jaxclnf.config import FitConfig
+from jaxclnf.config import FitConfig, Stage
 from jaxclnf.pytrees import pytree, static
 from jaxclnf.types.experts import ConvExperts, Experts
 
@@ -114,6 +114,10 @@ class Model:
     def learned(self) -> frozenset[bytes]:
         """Digests of the photos that the model and its parts were trained on."""
         return self.provenance.learned.union(*(part.model.learned for part in self.parts))
+
+    def stages_of(self, config: FitConfig) -> list[tuple[int, Stage, Experts | ConvExperts]]:
+        """List the stages of settings on the model's scales: number among all stages, stage, its experts."""
+        return [(i, stage, self.experts[stage.scale]) for i, stage in config.stages_on(len(self.experts))]
 
     def astype(self, dtype: DTypeLike) -> Model:
         """Convert the model to JAX arrays, with floating-point numbers in ``dtype``.

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from jaxclnf.media.images import RGB, read_photo
+from jaxclnf.media.portrait import portrait_file
 from jaxclnf.media.video_encoder import VideoFile
 
 PHOTO = 640, 480  # width, height
@@ -52,9 +53,7 @@ def write_film(path: Path, n_frames: int, n_faces: int = 3, seed: int = 0) -> Pa
 
 
 def _head() -> RGB:
-    from matplotlib import cbook
-
-    return read_photo(cbook.get_sample_data("grace_hopper.jpg", asfileobj=False))[_FACE]
+    return read_photo(portrait_file())[_FACE]
 
 
 def _clouds(rng: np.random.Generator, size: tuple[int, int]) -> RGB:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import subprocess
 import sys
-import time
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -16,9 +14,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jaxclnf.bench.cases import OPENFACE, OURS
+from jaxclnf.bench.child_processes import TOOL, children_timed, last_words
 from jaxclnf.bench.timed_faces import BenchFaces
-from jaxclnf.bench.whole_runs import last_words
 from jaxclnf.cache.cache_folder import VARIABLE
+from jaxclnf.media.portrait import portrait_file
 from jaxclnf.models.storage import save_model
 from jaxclnf.types import Model
 
@@ -51,8 +50,8 @@ def first_landmarks(model: Model, faces: BenchFaces, named: str | None = None) -
         first = _fresh(tool, Path(folder) / "tool")
         repeated = {
             ARRAY: [sys.executable, "-c", ARRAY],
-            HELP: [*_TOOL, "--help"],
-            DETECTION: [sys.executable, "-m", "jaxclnf.bench.detection_process", _photo()],
+            HELP: [*TOOL, "--help"],
+            DETECTION: [sys.executable, "-m", "jaxclnf.bench.detection_process", str(portrait_file())],
             FIT: tool,
         }
         found: Starts = {name: {"": run} for name, run in _in_turn(repeated, Path(folder) / "tool").items()}
@@ -100,27 +99,17 @@ def _prepare(folder: Path, model: Model, faces: BenchFaces) -> list[str]:
     return [sys.executable, "-m", "jaxclnf.bench.fit_process", str(folder)]
 
 
-_TOOL = [sys.executable, "-c", "from jaxclnf.cli import program; program()"]
-
-
 def _command_line(named: str | None, folder: Path) -> list[str]:
-    return [*_TOOL, "fit", _photo(), *(["--model", named] if named else []), "--out", str(folder / "out")]
-
-
-def _photo() -> str:
-    from matplotlib import cbook
-
-    return str(cbook.get_sample_data("grace_hopper.jpg", asfileobj=False))
+    model = ["--model", named] if named else []
+    return [*TOOL, "fit", str(portrait_file()), *model, "--out", str(folder / "out")]
 
 
 def _fresh(arguments: list[str], cache: Path) -> RunProcess:
     environment = {name: value for name, value in os.environ.items() if name != "JAX_COMPILATION_CACHE_DIR"}
     environment[VARIABLE] = str(cache)
-    before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-    done = subprocess.run(arguments, env=environment, capture_output=True, text=True)
-    wall, after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
+    with children_timed() as cost:
+        done = subprocess.run(arguments, env=environment, capture_output=True, text=True)
     if done.returncode:
         raise ValueError(f"a fresh process failed: {last_words(done.stderr)}")
-    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     said = json.loads(done.stdout) if done.stdout.startswith("{") else {}
-    return RunProcess(wall, cpu, said)
+    return RunProcess(cost.wall_s, cost.cpu_s, said)

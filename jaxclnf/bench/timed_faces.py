@@ -29,13 +29,11 @@ def sample_faces(n: int = 64, seed: int = 0, model: Model | None = None) -> Benc
 
     With a ``model`` large faces are reduced as its settings say.
     """
-    from matplotlib import cbook
-
     from jaxclnf.media.detection import detect_faces
     from jaxclnf.media.images import read_photo, to_grey
+    from jaxclnf.media.portrait import portrait_file
 
-    photo = Path(cbook.get_sample_data("grace_hopper.jpg", asfileobj=False))
-    grey = to_grey(read_photo(photo))
+    grey = to_grey(read_photo(portrait_file()))
     x, y, w, h = detect_faces(grey, "hog").boxes[0]
     jitter = np.random.default_rng(seed).normal(0, 0.03, (n, 4))
     boxes = np.array([x, y, w, h]) + jitter * np.array([w, h, w, h])

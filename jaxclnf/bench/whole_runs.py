@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-import resource
 import subprocess
-import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
+
+from jaxclnf.bench.child_processes import TOOL, children_timed, last_words
 
 
 @dataclass
@@ -36,25 +36,19 @@ class WholeRun:
 
 def run_tool(name: str, unit: str, n: int, arguments: list[str], start_s: float = 0.0) -> WholeRun:
     """Run the command line, which is known to take so long to start; raises ValueError if it fails."""
-    command = [sys.executable, "-c", "from jaxclnf.cli import program; program()", *arguments]
-    before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     memory: list[float] = []
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+    with children_timed() as cost, _begun(arguments) as process:
         while process.poll() is None:
             memory.append(_memory_mb(process.pid))
             time.sleep(0.1)
         said = process.stderr.read() if process.stderr else ""
-    wall, after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
     if process.returncode:
         raise ValueError(f"a run of the command line failed: {last_words(said)}")
-    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return WholeRun(name, unit, n, wall, cpu, [mb for mb in memory if mb], start_s)
+    return WholeRun(name, unit, n, cost.wall_s, cost.cpu_s, [mb for mb in memory if mb], start_s)
 
 
-def last_words(said: str) -> str:
-    """Take the last line of words that a failed process printed, which tells its error; frames fall off."""
-    lines = [line.strip(" │") for line in said.splitlines() if re.search(r"\w", line)]
-    return lines[-1] if lines else "it said nothing"
+def _begun(arguments: list[str]) -> subprocess.Popen[str]:
+    return subprocess.Popen([*TOOL, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
 
 
 def _memory_mb(pid: int) -> float:

@@ -18,15 +18,13 @@ def demo(
     ] = Path("demo"),
 ) -> None:
     """Find the landmarks of Rear Admiral Grace Hopper, on the photo that comes with matplotlib."""
-    from matplotlib import cbook
-
+    from jaxclnf.media.portrait import portrait_file
     from jaxclnf.models.install import installed
     from jaxclnf.models.manifest import read_manifest
 
     with_eyes = "openface-general"
     gaze = model is None and with_eyes in installed(read_manifest())
-    photo = str(cbook.get_sample_data("grace_hopper.jpg", asfileobj=False))
-    fit_command([photo], model=with_eyes if gaze else model, out=str(out), gaze=gaze)
+    fit_command([str(portrait_file())], model=with_eyes if gaze else model, out=str(out), gaze=gaze)
     if model is None and not gaze:
         typer.echo("gaze needs OpenFace's models, for research: `jaxclnf models install`, then again")
     typer.echo(f"{out / 'grace_hopper.png'}: the picture")

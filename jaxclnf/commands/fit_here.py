@@ -36,13 +36,13 @@ def fit_here(
 
     inputs = background(_inputs, asked, resume)  # while JAX is imported, which is slow
     from jaxclnf.media.images import no_photo
-    from jaxclnf.media.text_files import no_file
     from jaxclnf.output.earlier_tables import check_shares
     from jaxclnf.output.growing_table import goes_on, settings_of, unfinished_names, write_failures
     from jaxclnf.output.photo_files import Extras, PhotoFiles
     from jaxclnf.output.photo_pipeline import fit_loaded, photo_columns, with_cameras
     from jaxclnf.output.run_folder import RUN, OutputFolder
     from jaxclnf.output.whole_files import path_cell
+    from jaxclnf.regular_files import no_file
 
     found, looked, failures, passed_over = inputs.result()
     common.say_passed_over(passed_over)

@@ -16,7 +16,7 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from jaxclnf.media.deep_photos import deep_pixels, eight_bits
-from jaxclnf.media.text_files import no_file
+from jaxclnf.regular_files import no_file
 
 RGB = UInt8[np.ndarray, "height width 3"]
 Grey = UInt8[np.ndarray, "height width"]

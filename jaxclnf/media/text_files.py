@@ -6,9 +6,10 @@ import codecs
 import json
 import os
 import re
-import stat
 from pathlib import Path
 from typing import Any
+
+from jaxclnf.regular_files import no_file
 
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
@@ -42,19 +43,6 @@ def read_json(path: Path) -> Any:
         return json.loads(read_text(path))
     except (OSError, RecursionError) as error:
         raise ValueError(str(error)) from None
-
-
-def no_file(path: Path) -> str:
-    """Say, after its name, that a path is not that of a regular file; empty if it is."""
-    try:
-        mode = path.stat().st_mode
-    except (FileNotFoundError, NotADirectoryError, ValueError):
-        return "does not exist"
-    except OSError as error:
-        return f"cannot be reached: {error.strerror}"
-    if stat.S_ISREG(mode):
-        return ""
-    return f"is not a file, but {'a folder' if stat.S_ISDIR(mode) else 'a pipe or a device'}"
 
 
 def read_lines(path: Path) -> list[str]:

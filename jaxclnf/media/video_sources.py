@@ -22,8 +22,8 @@ from jaxclnf.media.frames import READ_AHEAD, READ_AHEAD_BYTES, Frame, Video
 from jaxclnf.media.images import SUFFIXES, n_pixels, open_picture, picture_pixels, read_photo
 from jaxclnf.media.inputs import Failure, Found, gathered, photos_among
 from jaxclnf.media.patterns import is_pattern
-from jaxclnf.media.text_files import no_file
 from jaxclnf.media.video_encoder import VideoFile
+from jaxclnf.regular_files import no_file
 
 __all__ = ["Frame", "Video", "VideoFile", "find_videos", "is_live", "open_video"]
 

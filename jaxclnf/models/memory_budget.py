@@ -36,8 +36,3 @@ class Budget:
                 f"{what} would take {n_bytes} bytes of memory, files of this size have {self.left} left"
             )
         self.left -= n_bytes
-
-
-def no_such_file(path: Path) -> str:
-    """Say what stands in the place of a file that cannot be read as one."""
-    return "a folder, a pipe or a device, not a file" if path.exists() else "no such file"

@@ -68,7 +68,7 @@ def read_arrays(path: Path, budget: Budget) -> dict[str, np.ndarray]:
             budget.take(sum(m.file_size + _MEMBER for m in members), "its arrays")
             return {m.filename.removesuffix(".npy"): _array(_content(archive, m)) for m in members}
     except Exception as error:  # damaged zip files and headers raise errors of any kind
-        raise ValueError(_sentence(error)) from None
+        raise ValueError(in_one_line(str(error) or type(error).__name__)) from None
 
 
 def checksum(arrays: Mapping[str, np.ndarray]) -> str:
@@ -119,7 +119,7 @@ def _valid(array: np.ndarray) -> np.ndarray:
     return array
 
 
-def _sentence(error: BaseException) -> str:
-    """What an error says, as one short line."""
-    text = " ".join(str(error).split()) or type(error).__name__
+def in_one_line(text: str) -> str:
+    """Make one short line of what an error says."""
+    text = " ".join(text.split())
     return f"{text[:200]} ..." if len(text) > 200 else text

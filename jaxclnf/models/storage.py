@@ -21,9 +21,10 @@ from jaxclnf.models.changed_experts import check_sigma
 from jaxclnf.models.from_arrays import DAMAGE, DIGEST_BYTES, TEXTS, build_model
 from jaxclnf.models.known_calibrations import known_calibration
 from jaxclnf.models.laid_out import laid_out
-from jaxclnf.models.memory_budget import Budget, no_such_file
-from jaxclnf.models.npz import read_checked, write_arrays
+from jaxclnf.models.memory_budget import Budget
+from jaxclnf.models.npz import in_one_line, read_checked, write_arrays
 from jaxclnf.models.stored_experts import KINDS, kind_of
+from jaxclnf.regular_files import no_file
 from jaxclnf.types import Model, check_dtype
 
 _FORMAT, _VERSION = "jaxclnf model", 3
@@ -68,8 +69,8 @@ def load_model(path: str | Path | None = None, dtype: DTypeLike = np.float32) ->
     would take more memory than its size justifies.
     """
     path = _shipped() if path is None else Path(path)
-    if not path.is_file():
-        raise ValueError(f"{path}: {no_such_file(path)}, expected a model that save_model wrote")
+    if problem := no_file(path):
+        raise ValueError(f"{path} {problem}; expected a model that save_model wrote")
     check_dtype(dtype)
     return laid_out(path, np.dtype(dtype), lambda: _read_model(path, dtype))
 
@@ -169,6 +170,6 @@ def _refuse(constant: str) -> None:
 
 def _reason(error: BaseException) -> str:
     """Reduce an error's message to one short line."""
-    text = f"{error.args[0]!r} is missing" if isinstance(error, KeyError) and error.args else str(error)
-    text = " ".join(text.split())
-    return f"{text[:200]} ..." if len(text) > 200 else text
+    return in_one_line(
+        f"{error.args[0]!r} is missing" if isinstance(error, KeyError) and error.args else str(error)
+    )

@@ -19,7 +19,7 @@ from jaxclnf.types import CENExperts, ConvExperts, PatchExperts
 Tree = dict[str, Any]
 """Arrays by field; a field that is a dictionary has its arrays by key."""
 
-_MAX_SUPPORT = 63  # pixels of a neuron's side
+MAX_SUPPORT = 63  # pixels of a neuron's side
 _DERIVED = ("sigma", "sigma_index")
 
 
@@ -62,8 +62,8 @@ def check_ccnf(arrays: Mapping[str, Any]) -> None:
     scale, support = float(arrays["patch_scale"]), arrays["weights"].shape[-2:]
     if not 1e-3 <= scale <= 1e3:
         raise ValueError(f"patch_scale is {scale:g}, expected 0.001 to 1000")
-    if not 1 <= min(support) <= max(support) <= _MAX_SUPPORT:
-        raise ValueError(f"neurons of {support} pixels, expected 1 to {_MAX_SUPPORT} a side")
+    if not 1 <= min(support) <= max(support) <= MAX_SUPPORT:
+        raise ValueError(f"neurons of {support} pixels, expected 1 to {MAX_SUPPORT} a side")
     strengths = arrays["alpha"].sum(-1)[arrays["visibility"]]
     if strengths.size == 0 or not strengths.min() > 0:
         raise ValueError("a visible landmark has no neurons of alpha above 0, or none is visible")

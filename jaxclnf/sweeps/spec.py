@@ -37,8 +37,9 @@ from pydantic.dataclasses import dataclass
 
 from jaxclnf.config import FitConfig, from_plain, is_static
 from jaxclnf.config import setting as value_of
-from jaxclnf.media.text_files import no_file, read_text
+from jaxclnf.media.text_files import read_text
 from jaxclnf.models.preset_settings import PRESETS, preset_settings
+from jaxclnf.regular_files import no_file
 from jaxclnf.types import Model
 
 BASES = ("model", *PRESETS)

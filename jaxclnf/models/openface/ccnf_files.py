@@ -13,12 +13,11 @@ from jax.typing import DTypeLike
 from jaxclnf.models.memory_budget import Budget
 from jaxclnf.models.openface.untrusted_files import ByteReader, about, cast
 from jaxclnf.models.sigma import MAX_WINDOW, smoothing_matrices
-from jaxclnf.models.stored_experts import check_ccnf
+from jaxclnf.models.stored_experts import MAX_SUPPORT, check_ccnf
 from jaxclnf.types import PatchExperts
 
 _CCNF, _NEURON, _CORRELATION, _FLOAT = 5, 2, 0, 5  # codes of an expert, a neuron, its kind, a float matrix
 _MAX_COUNT = 2**31 - 1  # for counts that the bytes left in the file bound anyway
-_MAX_SUPPORT = 63  # pixels
 _EXPERT = 500  # bytes that an expert costs while it is read, beside its neurons
 
 
@@ -96,7 +95,7 @@ def _neuron_dtype(height: int, width: int) -> np.dtype:
 
 def _read_expert(file: ByteReader, n_edges: int) -> _Expert:
     file.integer("code of a CCNF expert", _CCNF, _CCNF)
-    width, height = (file.integer("size of a neuron", 0, _MAX_SUPPORT) for _ in range(2))
+    width, height = (file.integer("size of a neuron", 0, MAX_SUPPORT) for _ in range(2))
     count = file.integer("number of neurons", 0, _MAX_COUNT)
     if count == 0:
         file.take("end of an empty expert", "<i4")

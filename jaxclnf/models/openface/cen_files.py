@@ -15,9 +15,10 @@ from jax.typing import DTypeLike
 
 from jaxclnf.models.memory_budget import Budget
 from jaxclnf.models.openface.untrusted_files import ByteReader, cast, read_openface_text
+from jaxclnf.models.stored_experts import MAX_SUPPORT
 from jaxclnf.types import CENExperts, EarlyTermination
 
-_CEN, _SUPPORT = 6, 63
+_CEN = 6
 _MOST_LAYERS, _MOST_WIDE, _MOST_VIEWS = 16, 2**16, 64
 _LAYER = 1000  # bytes that a layer costs while it is read, beside its weights
 
@@ -107,7 +108,7 @@ def _indices(file: ByteReader, name: str, n: int) -> np.ndarray:
 def _read_expert(file: ByteReader) -> tuple[list[_Layer], int]:
     """Read an expert's layers and the side of its patches."""
     file.integer("code of a CEN expert", _CEN, _CEN)
-    width, height = (file.integer("size of a window", 0, _SUPPORT) for _ in range(2))
+    width, height = (file.integer("size of a window", 0, MAX_SUPPORT) for _ in range(2))
     layers = [_read_layer(file) for _ in range(file.integer("number of layers", 0, _MOST_LAYERS))]
     inputs = 1 + width * height
     for layer in layers:

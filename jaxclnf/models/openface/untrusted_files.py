@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from jax.typing import DTypeLike
 
-from jaxclnf.models.memory_budget import Budget, no_such_file
+from jaxclnf.models.memory_budget import Budget
+from jaxclnf.regular_files import no_file
 
 _FACTOR = 32
 """Memory granted for each byte of a file: OpenFace's models need up to 28, mostly for smoothing matrices."""
@@ -42,8 +43,8 @@ def map_bytes(path: Path, budget: Budget) -> np.ndarray:
 def _readable(path: Path, most: int) -> Iterator[None]:
     """Refuse anything but a regular file of at most ``most`` bytes, and say why reading it failed."""
     try:
-        if not path.is_file():
-            raise ValueError(f"{path}: {no_such_file(path)}, expected a file of an OpenFace model")
+        if problem := no_file(path):
+            raise ValueError(f"{path} {problem}; expected a file of an OpenFace model")
         if path.stat().st_size > most:
             raise ValueError(f"{path}: {path.stat().st_size} bytes, expected at most {most}")
         yield

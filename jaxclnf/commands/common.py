@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -116,6 +117,14 @@ def results_in(
         folder.claim(*names, replace=replace)
         folder.save()
         yield folder.path
+
+
+def base_folder(names: Iterable[str | Path]) -> str:
+    """Give the folder from which relative names of files count; empty if none is relative."""
+    from jaxclnf.media.addresses import here, is_address
+
+    relative = [each for each in map(str, names) if not is_address(each) and not os.path.isabs(here(each))]
+    return os.getcwd() if relative else ""
 
 
 def say_passed_over(paths: Sequence[Path]) -> None:

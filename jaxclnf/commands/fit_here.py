@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -18,9 +17,9 @@ from jaxclnf.commands.said_of_photos import SaidOfPhotos
 if TYPE_CHECKING:
     from jaxclnf.media.inputs import Failure
     from jaxclnf.media.read_and_detect import Looked
-    from jaxclnf.output.growing_table import Table
     from jaxclnf.output.photo_files import PhotoFiles
     from jaxclnf.output.photo_pipeline import Photo
+    from jaxclnf.output.resumable_table import ResumableTable, TableRun
     from jaxclnf.output.run_folder import OutputFolder
 
 
@@ -37,9 +36,10 @@ def fit_here(
     inputs = background(_inputs, asked, resume)  # while JAX is imported, which is slow
     from jaxclnf.media.images import no_photo
     from jaxclnf.output.earlier_tables import check_shares
-    from jaxclnf.output.growing_table import goes_on, settings_of, unfinished_names, write_failures
+    from jaxclnf.output.failures_table import write_failures
     from jaxclnf.output.photo_files import Extras, PhotoFiles
     from jaxclnf.output.photo_pipeline import fit_loaded, photo_columns, with_cameras
+    from jaxclnf.output.resumable_table import TableRun, unfinished_names
     from jaxclnf.output.run_folder import RUN, OutputFolder
     from jaxclnf.output.whole_files import path_cell
     from jaxclnf.regular_files import no_file
@@ -52,21 +52,21 @@ def fit_here(
     with OutputFolder(place) as folder:
         folder.protect([*asked.arguments, *found, *own])
         folder.claim(f"landmarks.{format}", *unfinished_names("landmarks"), "failures.csv", "report.html")
-        engine, config, judge, also = asked.fits.settled()
-        extras = Extras(asked.pictures, asked.crops, asked.margin, also)
-        told |= choices.run_description(engine, config) | extras.described()
-        told = {"folder": _base(found), **told}
-        path, finished = place / f"landmarks.{format}", _finished(folder, f"landmarks.{format}")
-        if not (resume and goes_on(path, finished, told)):
-            check_shares(path, "source", found, settings_of(finished).get("folder", ""))
-        files = PhotoFiles(folder, found, engine, extras)
+        model, config, validator, openface = asked.fits.settled()
+        extras = Extras(asked.pictures, asked.crops, asked.margin, openface)
+        told |= choices.run_description(model, config) | extras.described()
+        told = {"folder": common.base_folder(found), **told}
+        path = place / f"landmarks.{format}"
+        run = TableRun(told, resume, _finished(folder, path.name))
+        if not run.goes_on(path):
+            check_shares(path, "source", found, run.settings_before.get("folder", ""))
+        files = PhotoFiles(folder, found, model, extras)
         folder.save()
-        names = photo_columns(engine, config, asked.fits.certainty)
-        table = _table(path, names, told, found, files, resume, finished)
+        table = _table(path, photo_columns(model, config, asked.fits.certainty), run, found, files)
         failures += [each for each in missing if path_cell(each.source) in table.done]
         todo = [path for path in found if path_cell(str(path)) not in table.done]
         loaded = with_cameras(looked(todo), view)
-        fitted = begun(fit_loaded(engine, loaded, config, judge, asked.only_largest))
+        fitted = begun(fit_loaded(model, loaded, config, validator, asked.only_largest))
         page = background(_page, report)  # while programs load
         failures += _write(table, files, fitted, len(found) - len(todo), len(todo))
         failed = {path_cell(failure.source) for failure in failures}
@@ -129,11 +129,6 @@ def _page(wanted: bool) -> Callable[..., None] | None:
     return report_photos
 
 
-def _base(photos: Sequence[Path]) -> str:
-    """Give the folder from which relative photos are named; empty if there are none."""
-    return os.getcwd() if any(not photo.is_absolute() for photo in photos) else ""
-
-
 def _finished(folder: OutputFolder, table: str) -> dict[str, Any]:
     """Look up what is known of the run that made the table of this name; nothing of other tables."""
     from jaxclnf.output.run_folder import RUN
@@ -143,27 +138,19 @@ def _finished(folder: OutputFolder, table: str) -> dict[str, Any]:
 
 
 def _table(
-    path: Path,
-    names: list[str],
-    told: dict,
-    photos: Sequence[Path],
-    files: PhotoFiles,
-    resume: bool,
-    finished: dict[str, Any],
-) -> Table:
+    path: Path, names: list[str], run: TableRun, photos: Sequence[Path], files: PhotoFiles
+) -> ResumableTable:
     """Open the run's table, which recognises each photo by its size and time of change."""
-    from jaxclnf.output.growing_table import Table, stamp
+    from jaxclnf.output.resumable_table import ResumableTable, stamp
     from jaxclnf.output.whole_files import path_cell
 
     stamps = {path_cell(str(photo)): stamp(photo) for photo in photos}
     at = [names.index(name) for name in ("source", "face", "status")]
-    return Table(
-        path, names, "source", told, resume, stamps, finished, lambda row: files.lacks(*(row[i] for i in at))
-    )
+    return ResumableTable(path, names, "source", run, stamps, lambda row: files.lacks(*(row[i] for i in at)))
 
 
 def _write(
-    table: Table, files: PhotoFiles, fitted: Iterator[Photo | Failure], n_done: int, n_left: int
+    table: ResumableTable, files: PhotoFiles, fitted: Iterator[Photo | Failure], n_done: int, n_left: int
 ) -> list[Failure]:
     """Write rows and pictures as photos are fitted; returns the failures."""
     from jaxclnf.batch.overlap import ahead
@@ -198,7 +185,7 @@ def _write(
     return failures
 
 
-def _said_of(table: Table) -> str:
+def _said_of(table: ResumableTable) -> str:
     """Say what a table holds, and what it holds or lacks of an earlier run that was asked for more."""
     if table.is_kept:
         return f"{table.path} stays as it was: none of these photos can be used"
@@ -211,7 +198,7 @@ def _said_of(table: Table) -> str:
     return "\n".join(lines)
 
 
-def _photos_in(table: Table) -> str:
+def _photos_in(table: ResumableTable) -> str:
     """Say how many photos a table holds, and how many of them were done before."""
     n_before = len(table.done)
     of_them = "all" if n_before == table.count else f"{n_before:,}"

@@ -97,16 +97,9 @@ def settle(
 ) -> tuple[Settled, dict[str, Any]]:
     """Settle a run's model, settings and description, after making sure that Ray is installed."""
     check_ray()
-    engine = settled()
-    return engine, told | {"folder": base_folder(arguments)} | choices.run_description(*engine[:2])
-
-
-def base_folder(arguments: Sequence[str]) -> str:
-    """Give the folder to which relative arguments refer; empty if there are none."""
-    from jaxclnf.media.addresses import here, is_address
-
-    relative = [each for each in arguments if not is_address(each) and not os.path.isabs(here(each))]
-    return os.getcwd() if relative else ""
+    run = settled()
+    told = told | {"folder": common.base_folder(arguments)}
+    return run, told | choices.run_description(run.model, run.config)
 
 
 class FolderRun(NamedTuple):

@@ -31,7 +31,7 @@ def track_here(asked: VideosAsked, told: dict[str, Any], place: Path, report: bo
     """Follow faces through videos into a folder: a table and an annotated copy of each, a report."""
     from jaxclnf.media.inputs import Failure
     from jaxclnf.media.video_sources import absence, find_videos, is_missing
-    from jaxclnf.output.growing_table import write_failures
+    from jaxclnf.output.failures_table import write_failures
     from jaxclnf.output.report import report_videos
     from jaxclnf.output.run_folder import OutputFolder
     from jaxclnf.output.video_files import BESIDE_VIDEOS, plan_videos

@@ -15,9 +15,10 @@ from jaxclnf.media.inputs import Failure
 from jaxclnf.media.patterns import is_pattern
 from jaxclnf.media.video_sources import sequence_photos
 from jaxclnf.output.film import Film
-from jaxclnf.output.growing_table import Table, stamp, unfinished_names
+from jaxclnf.output.growing_table import ROWS, Table
 from jaxclnf.output.openface_table import OpenFaceTables, VideoTable
 from jaxclnf.output.photo_files import OPENFACE
+from jaxclnf.output.resumable_table import stamp
 from jaxclnf.output.run_folder import OutputFolder, source_key
 from jaxclnf.output.video_pipeline import Followed, frame_rows, openface_lines, video_columns
 from jaxclnf.types import Model
@@ -43,7 +44,7 @@ class VideoFiles:
         self.source = source
         self.table = folder.path / f"{stem}.{format}"
         self.film = folder.path / f"{stem}.mp4"
-        self.unfinished = folder.path / f"{stem}.unfinished.csv"
+        self.unfinished = self.table.with_suffix(ROWS)
         self.is_finished = False
         self.n_frames = 0
         self._folder, self._told, self._extras = folder, told, extras
@@ -168,9 +169,8 @@ def plan_videos(
 
 
 def video_endings(format: str, pictures: bool) -> list[str]:
-    """List the endings of a video's files: its table, unfinished ones, and its annotated copy."""
-    endings = [f".{format}", *unfinished_names("")]
-    return endings + ([".mp4", ".unfinished.mp4"] if pictures else [])
+    """List the endings of a video's files: its table and its annotated copy, and those of unfinished ones."""
+    return [f".{format}", ROWS, *([".mp4", ".unfinished.mp4"] if pictures else [])]
 
 
 def video_name(source: str) -> str:

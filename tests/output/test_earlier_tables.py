@@ -13,7 +13,7 @@ from jaxclnf.output.growing_table import Table
 
 def written(path: Path, *sources: str) -> Path:
     """Write a table with two rows of each source."""
-    table = Table(path, ["face", "source", "status"], "source", {}, resume=False)
+    table = Table.afresh(path, ["face", "source", "status"])
     for source in sources:
         table.add([[str(face), source, "ok"] for face in (0, 1)])
     table.finish()

@@ -9,7 +9,8 @@ import polars as pl
 import pytest
 
 from jaxclnf.media.inputs import Failure
-from jaxclnf.output.growing_table import Table, write_failures
+from jaxclnf.output.failures_table import write_failures
+from jaxclnf.output.resumable_table import ResumableTable, TableRun
 from jaxclnf.output.run_folder import make_folder
 from jaxclnf.output.whole_files import path_cell, write_whole
 
@@ -21,8 +22,8 @@ def rows(source: str, n: int = 2) -> list[list[str]]:
     return [[str(i), f"{i}.25", source, "ok"] for i in range(n)]
 
 
-def table(folder: Path, suffix: str = "csv", resume: bool = False, **settings) -> Table:
-    return Table(folder / f"landmarks.{suffix}", COLUMNS, "source", settings, resume)
+def table(folder: Path, suffix: str = "csv", resume: bool = False, **settings) -> ResumableTable:
+    return ResumableTable(folder / f"landmarks.{suffix}", COLUMNS, "source", TableRun(settings, resume))
 
 
 def whole(path: Path) -> list[list[str]]:
@@ -145,11 +146,13 @@ def test_a_resumed_run_that_is_killed_before_its_first_photo_loses_nothing(tmp_p
 
 def test_a_photo_that_has_changed_is_done_again(tmp_path: Path) -> None:
     stamps = {source: [1, 2] for source in SOURCES}
-    out = Table(tmp_path / "landmarks.csv", COLUMNS, "source", {}, False, stamps)
+    out = ResumableTable(tmp_path / "landmarks.csv", COLUMNS, "source", TableRun({}), stamps)
     for source in SOURCES:
         out.add(rows(source))
     out.close()
-    again = Table(tmp_path / "landmarks.csv", COLUMNS, "source", {}, True, stamps | {"a.jpg": [1, 3]})
+    again = ResumableTable(
+        tmp_path / "landmarks.csv", COLUMNS, "source", TableRun({}, True), stamps | {"a.jpg": [1, 3]}
+    )
     assert again.done == {*SOURCES[1:-1]}
     again.finish()
     assert {row[2] for row in whole(tmp_path / "landmarks.csv")[1:]} == {*SOURCES[1:-1]}
@@ -160,21 +163,23 @@ def test_a_run_that_ended_is_gone_on_with(tmp_path: Path, suffix: str) -> None:
     """What failed, has changed or is asked for again is done anew; with other settings everything is."""
     path, names = tmp_path / f"landmarks.{suffix}", ["a\rb.jpg", *SOURCES]
     stamps = {name: [1, 2] for name in names}
-    out = Table(path, COLUMNS, "source", {"sigma": 1}, False, stamps)
+    out = ResumableTable(path, COLUMNS, "source", TableRun({"sigma": 1}), stamps)
     for name in names:
         out.add(rows(name, 1))
     out.finish()
     told, data, written = out.described({"d.jpg"}), path.read_bytes(), path.stat().st_mtime_ns
-    assert Table(path, COLUMNS, "source", {"sigma": 2}, True, stamps, told).done == set()
+    assert ResumableTable(path, COLUMNS, "source", TableRun({"sigma": 2}, True, told), stamps).done == set()
     out.unfinished.unlink()
-    for end in (Table.finish, Table.close):
-        whole = Table(path, COLUMNS, "source", {"sigma": 1}, True, {"a.jpg": [1, 2]}, told)
+    for end in (ResumableTable.finish, ResumableTable.close):
+        whole = ResumableTable(path, COLUMNS, "source", TableRun({"sigma": 1}, True, told), {"a.jpg": [1, 2]})
         assert whole.done == set(names)
         end(whole)
         assert (path.read_bytes(), path.stat().st_mtime_ns) == (data, written)
         assert os.listdir(tmp_path) == [path.name]
     changed = stamps | {"a.jpg": [9]}
-    again = Table(path, COLUMNS, "source", {"sigma": 1}, True, changed, told, lambda row: row[2] == names[2])
+    again = ResumableTable(
+        path, COLUMNS, "source", TableRun({"sigma": 1}, True, told), changed, lambda row: row[2] == names[2]
+    )
     assert again.done == {names[0], names[3]}
     for name in (names[1], names[2], names[4]):
         again.add(rows(name, 1))
@@ -186,11 +191,11 @@ def test_a_run_that_ended_is_gone_on_with(tmp_path: Path, suffix: str) -> None:
 
 def test_photos_of_a_broken_run_that_are_not_asked_for_again_are_counted(tmp_path: Path) -> None:
     path, stamps = tmp_path / "landmarks.csv", {name: [1, 2] for name in "abcde"}
-    out = Table(path, COLUMNS, "source", {}, False, stamps)
+    out = ResumableTable(path, COLUMNS, "source", TableRun({}), stamps)
     for name in "abc":
         out.add(rows(name))
     out.close()  # of c some rows may be missing
-    out = Table(path, COLUMNS, "source", {}, True, {"d": [1, 2], "a": [1, 2]})
+    out = ResumableTable(path, COLUMNS, "source", TableRun({}, True), {"d": [1, 2], "a": [1, 2]})
     assert (out.done, out.n_unasked, out.n_missing) == ({"a", "b"}, 1, 2)
     out.add(rows("d"))
     out.finish()

@@ -13,10 +13,12 @@ from jaxclnf.commands import choices, common, on_cluster, options
 from jaxclnf.commands.faces_on_cluster import fit_faces_on_cluster
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy as np
 
     from jaxclnf.config import FitConfig
-    from jaxclnf.data.datasets import Faces
+    from jaxclnf.data.datasets import Faces, Refusal
     from jaxclnf.data.evaluate import Figures
     from jaxclnf.types import FitResult, Model
 
@@ -61,12 +63,12 @@ def evaluate(
     there = on_cluster.given(cluster, workers=workers)
     if there is not None:
         on_cluster.check_ray()
-    faces = _read(datasets, landmarks)
+    faces = _read(datasets, landmarks, out)
     names = model or [os.environ.get("JAXCLNF_MODEL") or ""]
     inputs = [*datasets, *(Path(name) for name in names if name)]
     with common.results_in(out, inputs, ("faces.csv", "ced.png", "refused.csv")):
         check_shares(out / "faces.csv", "photo", faces.photos)
-        _write_refused(out / "refused.csv", faces)
+        _write_refused(out / "refused.csv", faces.refused)
         models = {title: choices.use_model(name or None) for title, name in _titles(names).items()}
         presets = preset or [options.Preset.default]
         for each in models.values():
@@ -92,11 +94,17 @@ def evaluate(
         typer.echo(f"{out / 'faces.csv'}: every face; {out / 'ced.png'}: cumulative errors")
 
 
-def _read(datasets: list[Path], landmarks: str | None) -> Faces:
-    from jaxclnf.data.datasets import read_faces
+def _read(datasets: list[Path], landmarks: str | None, out: Path) -> Faces:
+    """Read the datasets; if no face of theirs can be used, at least why is written."""
+    from jaxclnf.data.datasets import NoUsableFace, read_faces
     from jaxclnf.data.markup import parse_groups
 
-    faces = read_faces(datasets)
+    try:
+        faces = read_faces(datasets)
+    except NoUsableFace as error:
+        with common.results_in(out, datasets, ("refused.csv",)):
+            _write_refused(out / "refused.csv", error.refused)
+        raise
     typer.echo(faces.summary())
     if faces.boxes is None:
         typer.echo("The dataset has no boxes: fits start from boxes tight around the true landmarks.")
@@ -146,7 +154,7 @@ def _moved(fits: dict[str, list[FitResult]], faces: Faces) -> list[tuple[str, st
 def _tables(
     errors: dict[str, np.ndarray], yaws: np.ndarray, n_points: int
 ) -> dict[str, list[tuple[str, str, Figures]]]:
-    """Print rows of (run, part, figures) under a title each."""
+    """Make tables, rows of (run, part, figures) by title: of all faces, by landmark group, by yaw."""
     from jaxclnf.data.evaluate import by_group, by_yaw, figures
     from jaxclnf.data.markup import MARKUPS
 
@@ -163,13 +171,13 @@ def _tables(
     return {title: rows for title, rows in tables.items() if rows}
 
 
-def _write_refused(path: Path, faces: Faces) -> None:
+def _write_refused(path: Path, refused: Sequence[Refusal]) -> None:
     """Write which annotated faces were left out, and why; where there are none there is no table."""
     from jaxclnf.media.inputs import Failure
     from jaxclnf.output.failures_table import write_failures
 
-    write_failures(path, [Failure(str(each.photo), each.reason) for each in faces.refused])
-    if faces.refused:
+    write_failures(path, [Failure(str(each.photo), each.reason) for each in refused])
+    if refused:
         typer.echo(f"{path}: all that was refused")
 
 

@@ -28,6 +28,14 @@ class Refusal:
     reason: str
 
 
+class NoUsableFace(ValueError):
+    """Raised for datasets none of whose faces can be used; ``refused`` says of each why."""
+
+    def __init__(self, sentence: str, refused: Sequence[Refusal]) -> None:
+        super().__init__(sentence)
+        self.refused = refused
+
+
 @dataclass(frozen=True)
 class Faces:
     """Annotated faces; photos are read when asked for.
@@ -142,7 +150,7 @@ def read_faces(sources: Iterable[str | Path], n_points: int | None = None) -> Fa
     """Read every source; keep the faces that can be used and note the others with the reason.
 
     ``n_points`` is the number of landmarks a face must have; by default what most faces have.
-    Raises ValueError if a source is not a dataset or no usable face is left.
+    Raises ValueError if a source is not a dataset, and `NoUsableFace` if no usable face is left.
     """
     found = [face for source in sources for face in read_annotations(Path(source))]
     if n_points is None:
@@ -165,7 +173,7 @@ def read_faces(sources: Iterable[str | Path], n_points: int | None = None) -> Fa
     if not kept:
         reasons = Counter(r.reason for r in refused).most_common(3)
         why = "; ".join(f"{n} x {reason}" for reason, n in reasons) or "the folders hold no annotations"
-        raise ValueError(f"No usable face among {len(found)} annotations: {why}.")
+        raise NoUsableFace(f"No usable face among {len(found)} annotations: {why}.", refused)
     boxes = [f.box for f in kept]
     points = np.stack([np.asarray(f.points, np.float32) for f in kept])
     markup = MARKUPS.get(n_points)

@@ -94,6 +94,15 @@ def test_table_chart_and_figures(run, folder: Path) -> None:
     assert read_table(folder / "out/faces.csv") == rows
 
 
+def test_of_faces_none_of_which_can_be_used_the_reasons_are_written(run, folder: Path) -> None:
+    for photo in (folder / "faces").glob("*.png"):
+        photo.unlink()
+    outcome = evaluate(run)
+    assert outcome.status == 1 and "No usable face among 3 annotations: 3 x photo missing" in outcome.err
+    assert [row["reason"] for row in read_table(folder / "eval/refused.csv")] == ["photo missing"] * 3
+    assert outcome.out == "eval/refused.csv: all that was refused\n"
+
+
 def renamed(folder: Path, old: str, new: str) -> None:
     """Give a photo of the dataset another name."""
     (folder / "faces" / old).rename(folder / "faces" / new)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from contextlib import suppress
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from jaxclnf.cluster.places import Store
 
@@ -24,6 +24,7 @@ class Entry(NamedTuple):
     core_seconds: float = 0.0  # of work
     worker: str = ""  # the machine
     lost: str = ""  # why the shard was given up; a resumed run tries it again
+    partly: Sequence[str] = ()  # sources that hold more than was used: pictures, or faces to follow
 
 
 class Stopwatch:
@@ -40,7 +41,7 @@ class Stopwatch:
 
 
 class Ledger:
-    """The entries of a run so far: their sums, and the numbers of the shards that are done.
+    """The entries of a run so far: their sums, the numbers of the shards that are done, sources used partly.
 
     Each call of `add` makes one file, since object stores cannot append; opening the ledger joins them. A
     shard counts as done if its part is among ``parts``; entries that are damaged do not count.
@@ -55,6 +56,7 @@ class Ledger:
         self.sources, self.rows, self.failures = (
             sum(getattr(entry, field) for entry in kept) for field in ("sources", "rows", "failures")
         )
+        self.partly = [source for entry in kept for source in entry.partly]
         self._next = 1 + max((int(name.partition(".")[0]) for name in names), default=0)
         if len(names) > 1:
             self._write(kept)
@@ -70,6 +72,7 @@ class Ledger:
                 self.sources += entry.sources
                 self.rows += entry.rows
                 self.failures += entry.failures
+                self.partly += entry.partly
 
     def _write(self, entries: Sequence[Entry]) -> None:
         lines = "".join(json.dumps(entry._asdict()) + "\n" for entry in entries)
@@ -81,5 +84,9 @@ def _read(store: Store, name: str) -> Iterator[Entry]:
     for line in store.read(f"{LEDGER}/{name}").splitlines():
         with suppress(ValueError, TypeError, RecursionError):
             entry = Entry(**json.loads(line))
-            if all(type(each) is int for each in entry[:4]):
+            if _are(int, entry[:4]) and _are(str, entry.partly):
                 yield entry
+
+
+def _are(kind: type, values: Iterable[Any]) -> bool:
+    return all(type(value) is kind for value in values)

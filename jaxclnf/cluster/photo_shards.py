@@ -99,7 +99,7 @@ def _boxes(job: PhotoJob, shard: Shard, fetched: Fetched) -> BoxSource:
 
 def _finished(share: Share, shard: Shard, loading: Iterable[tuple[Photo | Failure, str]]) -> Entry:
     """Fit photos as they come and write the shard's parts; returns the shard's entry in the ledger."""
-    job, failures, sources = share.job, [], []
+    job, failures, sources, partly = share.job, [], [], []
     model, config, validator = share.arrays
     mean = np.asarray(model.pdm.mean)
 
@@ -117,11 +117,12 @@ def _finished(share: Share, shard: Shard, loading: Iterable[tuple[Photo | Failur
                 continue
             if shard.stems:
                 failures.extend(_extras(job, photo, sources[n], shard.stems[n], mean))
+            partly.extend([sources[n]] if photo.has_more else [])
             yield photo_rows(job.columns, photo, sources[n])
 
     n_rows = write_part(job.store, part_name(LANDMARKS, shard.number), job.columns, batches())
     write_failures_part(job.store, shard.number, failures)
-    return Entry(shard.number, len(shard.sources), n_rows, len(failures))
+    return Entry(shard.number, len(shard.sources), n_rows, len(failures), partly=partly)
 
 
 def _extras(job: PhotoJob, photo: Photo, source: str, stem: str, mean: np.ndarray) -> list[Failure]:

@@ -51,27 +51,35 @@ def track_shard(share: Share, shard: Shard, before: None = None) -> Entry:
     """Follow the faces of a video and write its part, annotated copy and OpenFace's table."""
     (source,) = shard.sources
     watch, job, failures = Stopwatch(), share.job, []
+    n_seen: list[int] = []  # faces, whenever a frame is searched for them
     with tempfile.TemporaryDirectory() as folder, job.store.filled() as beside:
-        frames = _frames(share, shard, Fetched(Path(folder)), beside, failures)
+        frames = _frames(share, shard, Fetched(Path(folder)), beside, failures, n_seen)
         rows = (frame_rows(job.columns, followed) for followed in frames)
         n_rows = write_part(job.store, part_name(TRACKS, shard.number), job.columns, rows)
     if not n_rows and not failures:
         failures.append(Failure(source, f"{source} holds no frame that can be read"))
     write_failures_part(job.store, shard.number, failures)
-    return watch.note(Entry(shard.number, 1, n_rows, len(failures)))
+    partly = [source] if max(n_seen, default=0) > job.max_faces > 1 else []
+    return watch.note(Entry(shard.number, 1, n_rows, len(failures), partly=partly))
 
 
 def _frames(
-    share: Share, shard: Shard, fetched: Fetched, beside: Path, failures: list[Failure]
+    share: Share,
+    shard: Shard,
+    fetched: Fetched,
+    beside: Path,
+    failures: list[Failure],
+    n_seen: list[int],
 ) -> Iterator[Followed]:
-    """Read the frames of a video up to where it breaks; its failure is added to ``failures``."""
+    """Read the frames of a video up to where it breaks; its failure is added, and the faces that are seen."""
     job, (model, settings, validator), (source,) = share.job, share.arrays, shard.sources
     config = TrackConfig(settings, max_faces=job.max_faces).validated(validator)
     streamed = source.partition("://")[0] in SCHEMES
     place = source if streamed else str(fetched.path(source))
     try:
         video = open_video(place, job.fps)
-        followed = islice(follow(model, config, video, job.camera, job.detector, job.smoothing), job.frames)
+        run = follow(model, config, video, job.camera, job.detector, job.smoothing, n_seen.append)
+        followed = islice(run, job.frames)
         with _writing(job, shard, beside, video.fps, failures) as write:
             for each in followed:
                 named = each._replace(frame=each.frame._replace(source=fetched.source(each.frame.source)))

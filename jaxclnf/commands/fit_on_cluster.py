@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from jaxclnf.commands import on_cluster
 from jaxclnf.commands.asked import PhotosAsked
+from jaxclnf.commands.said_of_photos import with_more_pictures
 
 if TYPE_CHECKING:
     from jaxclnf.cluster.pool import PoolStage
@@ -37,7 +38,9 @@ def fit_on_cluster(
     store, columns = Store(out), photo_columns(model, config, asked.fits.certainty)
     job = PhotoJob(store, columns, view, detector, asked.only_largest, asked.boxes, extras)
     plan, arrays = partial(_plan, asked, extras, there.shard), (model, config, validator)
-    work = on_cluster.FolderRun(LANDMARKS, "photos", told, plan, _stages(there), arrays, job)
+    work = on_cluster.FolderRun(
+        LANDMARKS, "photos", told, plan, _stages(there), arrays, job, with_more_pictures
+    )
     on_cluster.into_folder(work, store, resume, there)
 
 

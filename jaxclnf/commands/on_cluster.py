@@ -103,7 +103,10 @@ def settle(
 
 
 class FolderRun(NamedTuple):
-    """A run into a folder: its table, its description, its plan and its work."""
+    """A run into a folder: its table, its description, its plan and its work.
+
+    ``partly`` says what it means that files, of which it takes the names, were used partly.
+    """
 
     table: str
     unit: str
@@ -112,6 +115,7 @@ class FolderRun(NamedTuple):
     stages: Sequence[PoolStage]
     arrays: Any
     job: Any
+    partly: Callable[[Sequence[str]], str]
 
 
 def into_folder(work: FolderRun, store: Store, resume: bool, asked: Asked) -> None:
@@ -133,6 +137,8 @@ def into_folder(work: FolderRun, store: Store, resume: bool, asked: Asked) -> No
             (len(ledger.done), "part"),
         )
         typer.echo(f"{place}: {', '.join(common.counted(*count) for count in counts)}")
+        if ledger.partly:
+            typer.echo(work.partly(ledger.partly))
         failures = [*run.failures(), *lost]
     common.report_failures(failures)
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from jaxclnf.commands import common
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from jaxclnf.output.photo_pipeline import Photo
 
 
@@ -28,11 +30,7 @@ class SaidOfPhotos:
 
     def pages(self) -> str:
         """Say which files hold pictures that were not looked at."""
-        if not self._with_more:
-            return ""
-        files = common.counted(len(self._with_more), "file")
-        names = common.some(self._with_more)
-        return f"{files} with more than one picture, of which the first was fitted: {names}"
+        return with_more_pictures(self._with_more) if self._with_more else ""
 
     def faces(self, n_done: int) -> str:
         """Say how many faces were fitted, and how many photos have none; nothing of those done before."""
@@ -44,3 +42,9 @@ class SaidOfPhotos:
             return f"no face{now}{unfit}" if n_photos else ""
         without = f", none on {common.counted(none, 'photo')}" if none else ""
         return f"{common.counted(sum(self._n_fitted), 'face')}{now}{without}{unfit}"
+
+
+def with_more_pictures(files: Sequence[str]) -> str:
+    """Say which files hold pictures that were not looked at."""
+    counted = common.counted(len(files), "file")
+    return f"{counted} with more than one picture, of which the first was fitted: {common.some(files)}"

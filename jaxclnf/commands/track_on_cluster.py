@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from jaxclnf.commands import on_cluster
+from jaxclnf.commands import common, on_cluster
 from jaxclnf.commands.asked import VideosAsked
 
 
@@ -47,5 +48,13 @@ def track_on_cluster(
         stages=on_cluster.stages(track_shard, there),
         arrays=(model, config, validator),
         job=job,
+        partly=partial(_with_more_faces, asked.max_faces),
     )
     on_cluster.into_folder(work, store, resume, there)
+
+
+def _with_more_faces(most: int, videos: Sequence[str]) -> str:
+    """Say in which videos faces were seen that are not followed."""
+    counted = common.counted(len(videos), "video")
+    seen = f"{counted} with more faces in a frame than the {most} that are followed at most"
+    return f"{seen}: {common.some(videos)}; --faces says how many"

@@ -225,9 +225,10 @@ def test_a_plan_keeps_names_that_are_no_text(store: Store) -> None:
 def test_a_ledger_becomes_one_file_and_forgets_nothing(store: Store) -> None:
     ledger = Ledger(store, parts=range(9))
     for number in range(3):
-        ledger.add([Entry(number, 2, rows=3, failures=number, lost="x" if number == 2 else "")])
+        ledger.add([Entry(number, 2, rows=3, failures=number, lost="x" if number == 2 else "", partly=["a"])])
     again = Ledger(store, parts=range(9))
     assert again.done == {0, 1} and (again.sources, again.rows, again.failures) == (4, 6, 1)
+    assert again.partly == ledger.partly == ["a", "a"]
     assert len(store.names("ledger")) == 1
     assert json.loads(store.read(f"ledger/{store.names('ledger')[0]}").splitlines()[1])["shard"] == 1
 

@@ -12,6 +12,7 @@ from typing import Any
 import polars as pl
 import pytest
 from command_line import runner, write_faces, write_model
+from PIL import Image
 from video_files import write_video
 
 from jaxclnf.cluster.pool import Done, PoolStage
@@ -60,6 +61,8 @@ def test_pictures_crops_and_openfaces_tables_have_the_names_of_a_run_alone(run, 
     write_faces(tmp_path / "photos", ["a/1.png", "b/1.png", "B/1.PNG", "2.png"])
     with Path("photos/boxes.csv").open("a") as file:
         file.write("2.png,50,40,10,9\n")
+    with Image.open("photos/2.png") as still:
+        still.save("photos/2.png", save_all=True, append_images=[Image.new("L", still.size)])
     pl.read_csv("photos/boxes.csv").write_parquet("photos/boxes.parquet")
     beside = ["--faces", "largest", "--pictures", "--crops", 32, "--openface-columns", "2.2", *SETTINGS]
     alone = run("fit", "photos", "--boxes", "photos/boxes.csv", *beside, "--no-report", "--out", "alone")
@@ -77,6 +80,8 @@ def test_pictures_crops_and_openfaces_tables_have_the_names_of_a_run_alone(run, 
     ]
     shards = run("fit", "photos", *there, *beside)
     assert (alone.status, shards.status) == (0, 0), alone.err + shards.err
+    further = "1 file with more than one picture, of which the first was fitted: photos/2.png\n"
+    assert further in alone.out and further in shards.out
     expected = contents(tmp_path / "alone", "crops", "openface")
     assert contents(tmp_path / "run", "crops", "openface") == expected and len(expected) == 8
     pictures = {Path(name).name: data for name, data in contents(tmp_path / "run", "pictures").items()}

@@ -11,9 +11,10 @@ from jaxclnf.cluster.places import copied, file_system
 from jaxclnf.media import input_tables
 from jaxclnf.media.addresses import here, is_address
 from jaxclnf.media.container import SCHEMES
+from jaxclnf.media.failures import Failure
 from jaxclnf.media.folders import in_order
 from jaxclnf.media.images import SUFFIXES
-from jaxclnf.media.inputs import Failure, find_photos, is_list, listed_names
+from jaxclnf.media.inputs import find_photos, is_list, listed_names
 from jaxclnf.media.patterns import is_pattern
 from jaxclnf.media.text_files import as_path, without_quotes
 from jaxclnf.media.video_sources import VIDEO_SUFFIXES, find_videos, is_live

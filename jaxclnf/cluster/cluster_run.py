@@ -16,7 +16,7 @@ from jaxclnf.cluster.result_names import PICTURES
 from jaxclnf.cluster.shards import PLAN, Shard, read_plan, write_plan
 from jaxclnf.cluster.table_parts import FAILURES, parts_of, read_failures, shards_of, write_failures_part
 from jaxclnf.media.earlier_results import LIST
-from jaxclnf.media.inputs import Failure
+from jaxclnf.media.failures import Failure
 from jaxclnf.output.photo_files import CROPS, OPENFACE
 from jaxclnf.output.resumable_table import differing
 from jaxclnf.output.run_folder import OutputFolder

@@ -10,7 +10,7 @@ from pathlib import Path
 from jaxclnf.batch.overlap import ahead
 from jaxclnf.cluster.places import file_system
 from jaxclnf.media.addresses import is_address
-from jaxclnf.media.inputs import Failure
+from jaxclnf.media.failures import Failure
 
 COPIED_AT_ONCE = 8
 

@@ -19,7 +19,7 @@ from jaxclnf.cluster.shards import Boxes, Shard
 from jaxclnf.cluster.table_parts import part_name, write_failures_part, write_part
 from jaxclnf.cluster.worker import Share
 from jaxclnf.media.box_tables import boxes_of
-from jaxclnf.media.inputs import Failure
+from jaxclnf.media.failures import Failure
 from jaxclnf.media.read_and_detect import BoxSource, detected
 from jaxclnf.output.photo_files import CROPS, OPENFACE, Extras, Folders
 from jaxclnf.output.photo_pipeline import Photo, fit_loaded, load_photos, photo_rows

@@ -9,7 +9,7 @@ from contextlib import closing
 from pathlib import Path
 
 from jaxclnf.cluster.places import Store
-from jaxclnf.media.inputs import Failure
+from jaxclnf.media.failures import Failure
 from jaxclnf.output.growing_table import Table
 from jaxclnf.output.whole_files import path_cell
 

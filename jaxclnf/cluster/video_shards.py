@@ -17,7 +17,7 @@ from jaxclnf.cluster.shards import Shard
 from jaxclnf.cluster.table_parts import part_name, write_failures_part, write_part
 from jaxclnf.cluster.worker import Share
 from jaxclnf.media.container import SCHEMES
-from jaxclnf.media.inputs import Failure, failed
+from jaxclnf.media.failures import Failure, failed
 from jaxclnf.media.video_sources import open_video
 from jaxclnf.output.film import Film
 from jaxclnf.output.openface_table import OpenFaceTables

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from rich.progress import Progress
 
-    from jaxclnf.media.inputs import Failure
+    from jaxclnf.media.failures import Failure
 
 
 def warn(sentence: str) -> None:
@@ -91,7 +91,7 @@ def require_one(n_inputs: int, missing: Sequence[Failure], failures: Sequence[Fa
 
 def report_written(write: Callable[..., object], path: Path, *arguments: object) -> list[Failure]:
     """Write the report and say where it is; an error is returned as a failure, so that the run goes on."""
-    from jaxclnf.media.inputs import failed
+    from jaxclnf.media.failures import failed
 
     try:
         write(path, *arguments)

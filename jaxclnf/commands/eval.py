@@ -173,7 +173,7 @@ def _tables(
 
 def _write_refused(path: Path, refused: Sequence[Refusal]) -> None:
     """Write which annotated faces were left out, and why; where there are none there is no table."""
-    from jaxclnf.media.inputs import Failure
+    from jaxclnf.media.failures import Failure
     from jaxclnf.output.failures_table import write_failures
 
     write_failures(path, [Failure(str(each.photo), each.reason) for each in refused])

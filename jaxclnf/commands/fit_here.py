@@ -15,7 +15,7 @@ from jaxclnf.commands.interrupt import on_interrupt
 from jaxclnf.commands.said_of_photos import SaidOfPhotos
 
 if TYPE_CHECKING:
-    from jaxclnf.media.inputs import Failure
+    from jaxclnf.media.failures import Failure
     from jaxclnf.media.read_and_detect import Looked
     from jaxclnf.output.photo_files import PhotoFiles
     from jaxclnf.output.photo_pipeline import Photo
@@ -31,7 +31,7 @@ def fit_here(
     import numpy  # noqa: F401 (before threads that import it too)
 
     from jaxclnf.batch.overlap import background, begun
-    from jaxclnf.media.inputs import Failure
+    from jaxclnf.media.failures import Failure
 
     inputs = background(_inputs, asked, resume)  # while JAX is imported, which is slow
     from jaxclnf.media.images import no_photo
@@ -155,7 +155,7 @@ def _write(
     """Write rows and pictures as photos are fitted; returns the failures."""
     from jaxclnf.batch.overlap import ahead
     from jaxclnf.cores import n_cores
-    from jaxclnf.media.inputs import Failure
+    from jaxclnf.media.failures import Failure
     from jaxclnf.media.read_and_detect import PIXELS_AHEAD
     from jaxclnf.output.photo_pipeline import photo_rows, pixels_held
 

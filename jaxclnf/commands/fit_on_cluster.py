@@ -14,7 +14,7 @@ from jaxclnf.commands.said_of_photos import with_more_pictures
 if TYPE_CHECKING:
     from jaxclnf.cluster.pool import PoolStage
     from jaxclnf.cluster.shards import Shard
-    from jaxclnf.media.inputs import Failure
+    from jaxclnf.media.failures import Failure
     from jaxclnf.output.photo_files import Extras
 
 

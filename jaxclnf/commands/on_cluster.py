@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from jaxclnf.cluster.shards import Shard
     from jaxclnf.cluster.worker import Function
     from jaxclnf.commands.asked import Settled
-    from jaxclnf.media.inputs import Failure
+    from jaxclnf.media.failures import Failure
 
 SAY_EVERY = 10.0  # seconds, where the output is no terminal
 GRACE = 15.0  # seconds after Ctrl-C in which a cluster that was started here ends

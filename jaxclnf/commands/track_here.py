@@ -16,8 +16,8 @@ from jaxclnf.commands.interrupt import on_interrupt
 
 if TYPE_CHECKING:
     from jaxclnf.commands.asked import Settled
+    from jaxclnf.media.failures import Failure
     from jaxclnf.media.frames import Video
-    from jaxclnf.media.inputs import Failure
     from jaxclnf.output.video_files import VideoFiles
     from jaxclnf.output.video_pipeline import Followed
     from jaxclnf.types import Camera
@@ -29,7 +29,7 @@ Begin = Callable[["VideoFiles", "Video", list[int]], Iterator["Followed"]]
 
 def track_here(asked: VideosAsked, told: dict[str, Any], place: Path, report: bool, resume: bool) -> None:
     """Follow faces through videos into a folder: a table and an annotated copy of each, a report."""
-    from jaxclnf.media.inputs import Failure
+    from jaxclnf.media.failures import Failure
     from jaxclnf.media.video_sources import absence, find_videos, is_missing
     from jaxclnf.output.failures_table import write_failures
     from jaxclnf.output.report import report_videos
@@ -90,7 +90,7 @@ def _beginning(asked: VideosAsked, settled: Settled, view: Camera | None) -> Beg
 
 def _follow(files: VideoFiles, asked: VideosAsked, begin: Begin) -> list[Failure]:
     """Follow faces through a video; whatever error it causes in a library, the others go on."""
-    from jaxclnf.media.inputs import Failure, failed
+    from jaxclnf.media.failures import Failure, failed
     from jaxclnf.media.video_sources import open_video
 
     n_seen: list[int] = []  # faces, whenever a frame is searched for them

@@ -13,8 +13,8 @@ import numpy as np
 
 from jaxclnf.batch.box_rows import box_rows, by_size
 from jaxclnf.media.addresses import as_written
+from jaxclnf.media.failures import Failure
 from jaxclnf.media.input_tables import column_cells
-from jaxclnf.media.inputs import Failure
 from jaxclnf.media.text_files import read_json
 from jaxclnf.regular_files import no_file
 

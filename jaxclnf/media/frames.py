@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from jaxclnf.media.failures import Failure
 from jaxclnf.media.images import RGB
-from jaxclnf.media.inputs import Failure
 
 READ_AHEAD = 8  # frames
 READ_AHEAD_BYTES = 2e8

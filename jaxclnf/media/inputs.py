@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
-from typing import NamedTuple
 
 from jaxclnf.media import input_tables
 from jaxclnf.media.addresses import check_no_address, here
+from jaxclnf.media.failures import Failure, unusable
 from jaxclnf.media.folders import files_below, in_order, matches
 from jaxclnf.media.images import SUFFIXES
 from jaxclnf.media.patterns import is_pattern
@@ -33,27 +33,6 @@ _RAW = (
     ".jxl",
     ".svg",
 )
-
-
-class Failure(NamedTuple):
-    """A source that a run could not use, and the reason in one sentence."""
-
-    source: str
-    reason: str
-
-
-def failed(source: str, error: BaseException) -> Failure:
-    """Make the failure of a source from an unforeseen error."""
-    said = " ".join(str(error).split())[:200]
-    return Failure(
-        source, f"{source} could not be worked on: {type(error).__name__}{': ' * bool(said)}{said}"
-    )
-
-
-def unusable(source: str, error: ValueError | OSError) -> Failure:
-    """Make the failure of a source that cannot be used: of a closed folder, or as the error says."""
-    said = f"{source} cannot be read: {error.strerror}" if isinstance(error, OSError) else str(error)
-    return Failure(source, said)
 
 
 @dataclass

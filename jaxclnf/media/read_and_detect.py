@@ -11,8 +11,8 @@ import numpy as np
 from jaxclnf.batch.overlap import ahead
 from jaxclnf.cores import n_cores
 from jaxclnf.media.detection import Detector, detect_faces, largest, named_detector
+from jaxclnf.media.failures import Failure, failed
 from jaxclnf.media.images import RGB, n_pixels, read_first
-from jaxclnf.media.inputs import Failure, failed
 
 PIXELS_AHEAD = 32e6  # of photos read before they are taken; a larger one is read alone
 

@@ -10,11 +10,11 @@ import numpy as np
 from av.container import InputContainer
 from av.error import FFmpegError
 
+from jaxclnf.media.failures import Failure
 from jaxclnf.media.frame_pixels import as_shown, display_matrix, pixels_of
 from jaxclnf.media.frame_times import Clock, JoinedTimes
 from jaxclnf.media.frames import Frame
 from jaxclnf.media.images import RGB
-from jaxclnf.media.inputs import Failure
 from jaxclnf.media.video_flaws import Flaws
 
 _TURNS_ANEW = ("h264", "hevc")

@@ -17,10 +17,11 @@ import cv2
 
 from jaxclnf.batch.overlap import ahead
 from jaxclnf.media.container import SCHEMES, open_file, open_pipe, open_stream
+from jaxclnf.media.failures import Failure
 from jaxclnf.media.folders import files_below, files_in, matches
 from jaxclnf.media.frames import READ_AHEAD, READ_AHEAD_BYTES, Frame, Video
 from jaxclnf.media.images import SUFFIXES, n_pixels, open_picture, picture_pixels, read_photo
-from jaxclnf.media.inputs import Failure, Found, gathered, photos_among
+from jaxclnf.media.inputs import Found, gathered, photos_among
 from jaxclnf.media.patterns import is_pattern
 from jaxclnf.media.video_encoder import VideoFile
 from jaxclnf.regular_files import no_file

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from jaxclnf.media.inputs import Failure, failed
+from jaxclnf.media.failures import Failure, failed
 from jaxclnf.media.video_encoder import VideoFile
 from jaxclnf.output.video_pipeline import Followed, annotated
 

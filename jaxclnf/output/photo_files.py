@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxclnf.media.inputs import Failure, failed
+from jaxclnf.media.failures import Failure, failed
 from jaxclnf.output.openface_table import OpenFaceTables
 from jaxclnf.output.overlays import overlay, save_crops, save_picture
 from jaxclnf.output.photo_pipeline import Photo

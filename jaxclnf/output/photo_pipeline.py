@@ -17,8 +17,8 @@ from jaxclnf.cache import keep
 from jaxclnf.config import FitConfig
 from jaxclnf.fitting.gaze import gaze, n_eye_points
 from jaxclnf.fitting.headpose import head_pose, landmarks_camera
+from jaxclnf.media.failures import Failure, failed
 from jaxclnf.media.images import RGB, to_grey
-from jaxclnf.media.inputs import Failure, failed
 from jaxclnf.media.read_and_detect import BoxSource, Looked, at_a_time, look_at
 from jaxclnf.models.confidence import how_sure
 from jaxclnf.output.tables import (

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from jaxclnf.config import FitConfig
+from jaxclnf.media.failures import Failure
 from jaxclnf.media.frames import Video
-from jaxclnf.media.inputs import Failure
 from jaxclnf.media.patterns import is_pattern
 from jaxclnf.media.video_sources import sequence_photos
 from jaxclnf.output.film import Film

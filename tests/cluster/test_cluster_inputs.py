@@ -10,7 +10,7 @@ from PIL import Image
 
 from jaxclnf.cluster.cluster_inputs import photo_sources, video_sources
 from jaxclnf.cluster.local_copies import Fetched
-from jaxclnf.media.inputs import Failure
+from jaxclnf.media.failures import Failure
 
 
 @pytest.fixture

@@ -18,7 +18,8 @@ from jaxclnf.cluster.result_names import Names
 from jaxclnf.cluster.shards import Shard, in_shards, read_plan
 from jaxclnf.cluster.table_parts import part_name, write_failures_part, write_part
 from jaxclnf.cluster.video_shards import with_stem
-from jaxclnf.media.inputs import Failure, find_photos
+from jaxclnf.media.failures import Failure
+from jaxclnf.media.inputs import find_photos
 from jaxclnf.output.run_folder import OutputFolder
 from jaxclnf.output.video_files import BESIDE_VIDEOS, plan_videos
 

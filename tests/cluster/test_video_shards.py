@@ -16,7 +16,7 @@ from jaxclnf.cluster.table_parts import read_failures
 from jaxclnf.cluster.video_shards import VideoJob, track_shard
 from jaxclnf.cluster.worker import Share
 from jaxclnf.media.detection import Detections, DetectorName, named_detectors
-from jaxclnf.media.inputs import Failure
+from jaxclnf.media.failures import Failure
 from jaxclnf.output.video_pipeline import video_columns
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from engine import synthetic_model
 
-from jaxclnf.media.inputs import Failure
+from jaxclnf.media.failures import Failure
 from jaxclnf.output.photo_files import Extras, PhotoFiles
 from jaxclnf.output.photo_pipeline import Photo
 from jaxclnf.output.run_folder import OutputFolder

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from browser import in_browser, probed
 
-from jaxclnf.media.inputs import Failure
+from jaxclnf.media.failures import Failure
 from jaxclnf.media.video_sources import VideoFile
 from jaxclnf.output.draw import colour_of
 from jaxclnf.output.growing_table import Table

@@ -8,7 +8,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from jaxclnf.media.inputs import Failure
+from jaxclnf.media.failures import Failure
 from jaxclnf.output.failures_table import write_failures
 from jaxclnf.output.resumable_table import ResumableTable, TableRun
 from jaxclnf.output.run_folder import make_folder

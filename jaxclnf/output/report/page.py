@@ -15,8 +15,8 @@ from urllib.parse import quote
 import cv2
 import numpy as np
 
+from jaxclnf.media.failures import Failure
 from jaxclnf.media.images import RGB
-from jaxclnf.media.inputs import Failure
 from jaxclnf.output.whole_files import write_whole
 
 THUMBNAIL = 240  # pixels of the longer side

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
+from jaxclnf.media.failures import Failure
 from jaxclnf.media.images import RGB, open_picture, read_photo
-from jaxclnf.media.inputs import Failure
 from jaxclnf.output.overlays import LONGEST
 from jaxclnf.output.report.page import (
     Card,

@@ -43,7 +43,7 @@ def calibrate(
     faces = not_learned(faces, opened)
     calibration = fit_calibration(opened, faces, draws=draws)
     visibility = learn_visibility(opened, faces) or opened.visibility
-    told = replace(opened, calibration=calibration, visibility=visibility)
-    save_model(told, out, weights_dtype(opened))
+    calibrated = replace(opened, calibration=calibration, visibility=visibility)
+    save_model(calibrated, out, weights_dtype(opened))
     slopes = ", ".join(f"{name} {w:.2f}" for name, w in zip(SIGNS, calibration.slopes[0], strict=True))
     typer.echo(f"{out}: odds of an error below {GOOD:g} % by {slopes}, and {calibration.bias[0]:.2f}")

@@ -65,23 +65,23 @@ def train_command(
     from jaxclnf.models.fingerprint import fingerprint
     from jaxclnf.models.network_presets import has_network
     from jaxclnf.models.opening import open_model
-    from jaxclnf.training.checkpoint import Checkpoint
-    from jaxclnf.training.conv.training_run import checkpoints
+    from jaxclnf.training.checkpoint import Checkpoint, checkpoint_of
 
     of_networks = [text for text in set_ or [] if "." in text.partition("=")[0]]
     networks = recipes_for(experts, of_networks, seed, further=from_ is not None)
-    recipe = _recipe([text for text in set_ or [] if "." not in text.partition("=")[0]], seed)
+    recipe = _recipe([text for text in set_ or [] if text not in of_networks], seed)
     common.check_writable("--out", out, datasets if from_ is None else [*datasets, from_])
     faces = read_faces(datasets)
     typer.echo(faces.summary())
     if landmarks:
         faces = faces.regroup(parse_groups(landmarks))
     learned, held_back = faces.split(recipe.held_back, recipe.seed)
-    run, before, used = _identity(faces, recipe), None, checkpoints(out, networks)
+    run, before = _identity(faces, recipe), None
+    used = [checkpoint_of(out, name) for name in networks]
     if from_ is None:
         typer.echo(f"{common.counted(len(learned), 'face')} to learn from; {len(held_back)} held back.")
         _check_enough(learned, held_back, recipe)
-        used.append(out.with_suffix(".checkpoint.npz"))
+        used.append(checkpoint_of(out))
         model = _learn(faces, learned, held_back, recipe, used[-1])
         model = with_networks(model, learned, networks, out, run) if networks else model
     else:
@@ -90,7 +90,7 @@ def train_command(
         run = f"{run} {fingerprint(before)}"
         model = networks_further(before, learned, networks, out, run)
     if (networks or from_ is not None) and "ccnf" in names_of(experts):
-        used.append(out.with_suffix(".patches.checkpoint.npz"))
+        used.append(checkpoint_of(out, "patches"))
         model = _patches_further(model, learned, recipe, Checkpoint(used[-1], run))
     model = _measured(model, held_back) if has_network(model) and len(held_back) else model
     source = "jaxclnf train " + " ".join(path.name for path in datasets)

@@ -16,6 +16,11 @@ from jaxclnf.models.npz import read_checked, write_arrays
 EVERY = 30.0  # seconds between two writings
 
 
+def checkpoint_of(out: Path, what: str = "") -> Path:
+    """Name the checkpoint of what is learned for the model in the file ``out``, which it lies beside."""
+    return out.with_suffix(f".{what}.checkpoint.npz" if what else ".checkpoint.npz")
+
+
 class Checkpoint:
     """The file of one run: the learned values, the progress, and the optimiser's state.
 

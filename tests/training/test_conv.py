@@ -18,10 +18,11 @@ from jaxclnf.data.datasets import Faces, read_faces
 from jaxclnf.fitting.face_params import landmarks, params_from_box
 from jaxclnf.ops.certainty import FREEDOM
 from jaxclnf.ops.conv_network import logits
+from jaxclnf.training.checkpoint import checkpoint_of
 from jaxclnf.training.conv import learned_spread as spread
 from jaxclnf.training.conv.network_recipe import RECIPES, ConvRecipe
 from jaxclnf.training.conv.normalisation import folded, network_logits
-from jaxclnf.training.conv.training_run import checkpoints, train_networks
+from jaxclnf.training.conv.training_run import train_networks
 from jaxclnf.training.conv.training_state import begin, begin_from
 from jaxclnf.types import ConvExperts
 
@@ -53,7 +54,7 @@ def test_networks_learn_and_leave_checkpoints(faces, tmp_path) -> None:
     with jax.numpy_dtype_promotion("standard"):  # optax counts steps in integers
         made = train_networks(faces, model.pdm, recipes, tmp_path / "m.npz", "run", told.append)
     assert [len(jax.tree.leaves(e.network)) > 0 for e in made] == [True, True]
-    assert all(path.exists() for path in checkpoints(tmp_path / "m.npz", recipes))
+    assert all(checkpoint_of(tmp_path / "m.npz", name).exists() for name in recipes)
     for name in recipes:
         own = [progress for progress in told if progress.name == name]
         assert own[-1].step == own[-1].n_steps == TINY.steps

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -14,7 +15,7 @@ from jax import Array
 
 from jaxclnf.data.datasets import Faces
 from jaxclnf.ops.conv_network import normalised
-from jaxclnf.training.checkpoint import Checkpoint
+from jaxclnf.training.checkpoint import Checkpoint, checkpoint_of
 from jaxclnf.training.conv.augmentation import Crops, draw_lesson
 from jaxclnf.training.conv.network_crops import gather_crops, patch_scale
 from jaxclnf.training.conv.network_recipe import ConvRecipe
@@ -44,15 +45,15 @@ def train_networks(
     faces: Faces,
     pdm: PDM,
     recipes: dict[str, ConvRecipe],
-    folder: Path,
+    out: Path,
     run: str,
     report: Callable[[ConvProgress], None],
     known: Mapping[str, ConvExperts] = MappingProxyType({}),
 ) -> list[ConvExperts]:
     """Train a network by each recipe, in their order; the first one teaches those after it.
 
-    ``folder`` keeps a checkpoint of each, from which a run that was stopped goes on. Networks that are
-    ``known`` by a recipe's name learn further; others begin with random weights.
+    A checkpoint of each lies beside the model's file, ``out``, from which a run that was stopped goes on.
+    Networks that are ``known`` by a recipe's name learn further; others begin with random weights.
     """
     if faces.mirror is None:
         raise ValueError(
@@ -65,17 +66,11 @@ def train_networks(
         key = recipe.side, recipe.reach, recipe.warped
         if key not in crops:
             crops[key] = gather_crops(faces, pdm, empty, recipe)
-        (path,) = checkpoints(folder, [name])
         own = Pupil(name, recipe, known[name].network if name in known else None, teacher)
-        network = _learn(own, crops[key], np.asarray(faces.mirror), path, run, report)
+        network = _learn(own, crops[key], np.asarray(faces.mirror), checkpoint_of(out, name), run, report)
         teacher = network if teacher is None else teacher
-        made.append(empty.__class__(empty.patch_scale, empty.spread, network, empty.side, empty.mirror))
+        made.append(replace(empty, network=network))
     return made
-
-
-def checkpoints(folder: Path, names: Iterable[str]) -> list[Path]:
-    """List the checkpoints of networks' training, which are deleted when the model is written."""
-    return [folder.with_suffix(f".{name}.checkpoint.npz") for name in names]
 
 
 def unlearned(pdm: PDM, recipe: ConvRecipe, mirror: Sequence[int]) -> ConvExperts:

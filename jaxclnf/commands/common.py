@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from jaxclnf.commands import garbage
+from jaxclnf.wording import counted, some
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -137,13 +138,3 @@ def say_unused(names: Sequence[str], boxes: Path) -> None:
     """Print the names in a table of boxes that belong to no photo of the run."""
     if names:
         typer.echo(f"{boxes} has boxes of {counted(len(names), 'file')} not among the photos: {some(names)}")
-
-
-def some(names: Sequence[object]) -> str:
-    """List the first names."""
-    return ", ".join(str(name) for name in names[:5]) + (", ..." if len(names) > 5 else "")
-
-
-def counted(n: int, what: str, several: str = "") -> str:
-    """Count things in words: ``1 photo``, ``2,000 photos``, ``2 boxes``."""
-    return f"{n:,} {what if n == 1 else several or f'{what}s'}"

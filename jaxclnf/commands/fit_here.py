@@ -13,6 +13,7 @@ from jaxclnf.commands import choices, common
 from jaxclnf.commands.asked import PhotosAsked
 from jaxclnf.commands.interrupt import on_interrupt
 from jaxclnf.commands.said_of_photos import SaidOfPhotos
+from jaxclnf.wording import counted
 
 if TYPE_CHECKING:
     from jaxclnf.media.failures import Failure
@@ -191,9 +192,9 @@ def _said_of(table: ResumableTable) -> str:
         return f"{table.path} stays as it was: none of these photos can be used"
     lines = [f"{table.path}: {_photos_in(table)}"]
     if table.n_unasked:
-        lines.append(f"{common.counted(table.n_unasked, 'photo')} in it not asked for now: kept")
+        lines.append(f"{counted(table.n_unasked, 'photo')} in it not asked for now: kept")
     if table.n_missing:
-        missing = common.counted(table.n_missing, "photo")
+        missing = counted(table.n_missing, "photo")
         lines.append(f"{missing} of the earlier run not in it: name them, too, with --resume")
     return "\n".join(lines)
 
@@ -203,4 +204,4 @@ def _photos_in(table: ResumableTable) -> str:
     n_before = len(table.done)
     of_them = "all" if n_before == table.count else f"{n_before:,}"
     before = f", {of_them} of them done before" if n_before else ""
-    return common.counted(table.count, "photo") + before
+    return counted(table.count, "photo") + before

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from jaxclnf.commands import common
+from jaxclnf.wording import counted
 
 
 def merge_command(
@@ -18,8 +19,6 @@ def merge_command(
     from jaxclnf.cluster.merge import merge as merge_parts
 
     n_rows, missing = merge_parts(folder, table)
-    typer.echo(f"{table}: {common.counted(n_rows, 'row')}")
+    typer.echo(f"{table}: {counted(n_rows, 'row')}")
     if missing:
-        common.warn(
-            f"{common.counted(missing, 'shard')} of the run missing in the table; --resume does the rest"
-        )
+        common.warn(f"{counted(missing, 'shard')} of the run missing in the table; --resume does the rest")

@@ -12,6 +12,7 @@ import typer
 from jaxclnf.commands import choices, common
 from jaxclnf.commands.interrupt import on_interrupt
 from jaxclnf.commands.options import Format
+from jaxclnf.wording import counted
 
 if TYPE_CHECKING:
     from jaxclnf.cluster.cluster_run import Progress, Run
@@ -136,7 +137,7 @@ def into_folder(work: FolderRun, store: Store, resume: bool, asked: Asked) -> No
             (ledger.rows, "row"),
             (len(ledger.done), "part"),
         )
-        typer.echo(f"{place}: {', '.join(common.counted(*count) for count in counts)}")
+        typer.echo(f"{place}: {', '.join(counted(*count) for count in counts)}")
         if ledger.partly:
             typer.echo(work.partly(ledger.partly))
         failures = [*run.failures(), *lost]
@@ -165,4 +166,4 @@ def telling(unit: str) -> Iterator[Callable[[Progress], None]]:
 
 
 def _said_of_workers(progress: Progress) -> str:
-    return f"{common.counted(progress.workers, 'worker')}, {common.counted(progress.failures, 'failure')}"
+    return f"{counted(progress.workers, 'worker')}, {counted(progress.failures, 'failure')}"

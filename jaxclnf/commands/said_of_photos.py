@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from jaxclnf.commands import common
+from jaxclnf.wording import counted, some
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,15 +36,15 @@ class SaidOfPhotos:
         """Say how many faces were fitted, and how many photos have none; nothing of those done before."""
         n_photos, none = len(self._n_fitted), self._n_fitted.count(0)
         now = f" on the {n_photos:,} done now" if n_done else ""
-        boxes = common.counted(self._n_without, "box", "boxes")
+        boxes = counted(self._n_without, "box", "boxes")
         unfit = f"; {boxes} could not be fitted, see the status" if self._n_without else ""
         if none == n_photos:
             return f"no face{now}{unfit}" if n_photos else ""
-        without = f", none on {common.counted(none, 'photo')}" if none else ""
-        return f"{common.counted(sum(self._n_fitted), 'face')}{now}{without}{unfit}"
+        without = f", none on {counted(none, 'photo')}" if none else ""
+        return f"{counted(sum(self._n_fitted), 'face')}{now}{without}{unfit}"
 
 
 def with_more_pictures(files: Sequence[str]) -> str:
     """Say which files hold pictures that were not looked at."""
-    counted = common.counted(len(files), "file")
-    return f"{counted} with more than one picture, of which the first was fitted: {common.some(files)}"
+    n_files = counted(len(files), "file")
+    return f"{n_files} with more than one picture, of which the first was fitted: {some(files)}"

@@ -13,6 +13,7 @@ import typer
 from jaxclnf.commands import choices, common
 from jaxclnf.commands.asked import VideosAsked
 from jaxclnf.commands.interrupt import on_interrupt
+from jaxclnf.wording import counted
 
 if TYPE_CHECKING:
     from jaxclnf.commands.asked import Settled
@@ -121,7 +122,7 @@ def _write(video: Video, run: Iterator[Followed], files: VideoFiles, most: int |
                 files.add(followed)
                 bar.advance(task)
     failures = files.finish(video)
-    typer.echo(f"{files.table}: {common.counted(files.n_frames, 'frame')}")
+    typer.echo(f"{files.table}: {counted(files.n_frames, 'frame')}")
     return failures
 
 

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from jaxclnf.commands import common, on_cluster
+from jaxclnf.commands import on_cluster
 from jaxclnf.commands.asked import VideosAsked
+from jaxclnf.wording import counted, some
 
 
 def track_on_cluster(
@@ -55,6 +56,6 @@ def track_on_cluster(
 
 def _with_more_faces(most: int, videos: Sequence[str]) -> str:
     """Say in which videos faces were seen that are not followed."""
-    counted = common.counted(len(videos), "video")
-    seen = f"{counted} with more faces in a frame than the {most} that are followed at most"
-    return f"{seen}: {common.some(videos)}; --faces says how many"
+    n_videos = counted(len(videos), "video")
+    seen = f"{n_videos} with more faces in a frame than the {most} that are followed at most"
+    return f"{seen}: {some(videos)}; --faces says how many"

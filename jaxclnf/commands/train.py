@@ -12,6 +12,7 @@ import typer
 
 from jaxclnf.commands import common, options
 from jaxclnf.commands.train_networks import names_of, networks_further, parsed, recipes_for, with_networks
+from jaxclnf.wording import counted
 
 if TYPE_CHECKING:
     from jaxclnf.data.datasets import Faces
@@ -79,7 +80,7 @@ def train_command(
     run, before = _identity(faces, recipe), None
     used = [checkpoint_of(out, name) for name in networks]
     if from_ is None:
-        typer.echo(f"{common.counted(len(learned), 'face')} to learn from; {len(held_back)} held back.")
+        typer.echo(f"{counted(len(learned), 'face')} to learn from; {len(held_back)} held back.")
         _check_enough(learned, held_back, recipe)
         used.append(checkpoint_of(out))
         model = _learn(faces, learned, held_back, recipe, used[-1])
@@ -161,7 +162,7 @@ def _save(model: Model, out: Path, texts: Texts, learned: Faces, held_back: Face
     provenance = Provenance(*texts, model.provenance.learned | set(learned.digests))
     model = replace(model, provenance=provenance, calibration=_calibration(model, held_back))
     save_model(model, out, np.float16)
-    experts = common.counted(len(model.experts), "expert")  # the patches' of each scale, and networks
+    experts = counted(len(model.experts), "expert")  # the patches' of each scale, and networks
     typer.echo(f"{out}: {out.stat().st_size / 1e6:.1f} MB, {experts}")
 
 

@@ -16,6 +16,7 @@ from jaxclnf.media.frame_times import Clock, JoinedTimes
 from jaxclnf.media.frames import Frame
 from jaxclnf.media.images import RGB
 from jaxclnf.media.video_flaws import Flaws
+from jaxclnf.wording import counted
 
 _TURNS_ANEW = ("h264", "hevc")
 
@@ -75,7 +76,7 @@ class Decoding:
             try:
                 packet = next(packets, None)
             except (FFmpegError, OSError) as error:
-                self._fail(f"breaks off after {self._n_frames} frames: {said(error)}")
+                self._fail(f"breaks off after {counted(self._n_frames, 'frame')}: {said(error)}")
                 return
             if packet is None:
                 return

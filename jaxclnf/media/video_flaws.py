@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from jaxclnf.media.truncation import cut_short
+from jaxclnf.wording import counted
 
 # Containers whose header says how long they are; of others FFmpeg guesses it.
 _SAY_HOW_LONG = ("matroska,webm", "asf", "flv", "ivf", "mxf")
@@ -67,7 +68,7 @@ class Flaws:
             return None
         reason = self._break()
         if reason:
-            return f"breaks off after {self._n_frames} frame{'s' * (self._n_frames > 1)}: {reason}"
+            return f"breaks off after {counted(self._n_frames, 'frame')}: {reason}"
         each = self._stream.codec_context.name in _A_PICTURE_EACH
         lost = min(self._n_lost, self._n_packets - self._n_frames) if each else 0
         bad = max(lost, self._n_bad)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from jaxclnf.output.formats import FORMATS
 from jaxclnf.output.whole_files import path_cell
+from jaxclnf.wording import counted
 
 
 def check_shares(table: Path, key: str, sources: Iterable[Path], folder: str = "") -> None:
@@ -26,7 +27,7 @@ def check_shares(table: Path, key: str, sources: Iterable[Path], folder: str = "
             return
         others.add(source)
     if others:
-        photos = f"{len(others):,} other photo{'' if len(others) == 1 else 's'}"
+        photos = counted(len(others), "other photo")
         raise ValueError(f"{table} holds {photos} and would be lost; choose another --out")
 
 

@@ -88,11 +88,6 @@ def failure_lines(failures: Sequence[Failure], names: Mapping[str, str]) -> list
     return [Line(names[source], source, reason.replace(source, names[source])) for source, reason in failures]
 
 
-def count(n: int, what: str) -> str:
-    """Write a number of things in words, with the right plural."""
-    return f"{n} {what}{'' if n == 1 else 's'}"
-
-
 def sure(confidence: float) -> str:
     """Write a confidence in words."""
     return f"{confidence:.0%} sure" if np.isfinite(confidence) else "how sure is unknown"

@@ -16,7 +16,6 @@ from jaxclnf.output.report.page import (
     Line,
     Page,
     address,
-    count,
     failure_lines,
     sure,
     thumbnail,
@@ -26,6 +25,7 @@ from jaxclnf.output.report.rows import LOOKS, PHOTO, Row, is_bad, read_rows, sho
 from jaxclnf.output.report.short_names import short_names
 from jaxclnf.output.tables import NO_FACE
 from jaxclnf.types import USABLE_WORDS
+from jaxclnf.wording import counted
 
 MOST_CARDS = 5000
 """Faces with a card, the least sure ones: many more keep a browser busy for a minute."""
@@ -53,8 +53,8 @@ def report_photos(
         if row["status"] not in USABLE_WORDS
     ]
     least_sure = sorted(range(len(rows)), key=lambda i: worth(rows[i]["confidence"]))
-    summary = [count(found, "face") + f" on {count(len(photos), 'photo')}"]
-    summary += [f"{count(len(failures), 'photo')} could not be used"] if failures else []
+    summary = [counted(found, "face") + f" on {counted(len(photos), 'photo')}"]
+    summary += [f"{counted(len(failures), 'photo')} could not be used"] if failures else []
     page = Page(
         title="Faces on photos",
         summary="; ".join(summary),

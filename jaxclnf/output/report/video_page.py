@@ -16,7 +16,6 @@ from jaxclnf.output.report.page import (
     Page,
     VideoPlots,
     address,
-    count,
     failure_lines,
     sure,
     thumbnail,
@@ -27,6 +26,7 @@ from jaxclnf.output.report.short_names import short_names
 from jaxclnf.output.report.video_plots import SPAN, course, faces_in
 from jaxclnf.output.tables import LOST, NO_FACE
 from jaxclnf.types import USABLE_WORDS
+from jaxclnf.wording import counted
 
 FRAMES_SHOWN = 24  # of a video
 
@@ -42,7 +42,7 @@ def report_videos(path: Path, videos: dict[Path, Path], failures: Sequence[Failu
         for table, rows in tables.items()
     ]
     n_frames = sum(len({row["frame"] for row in rows}) for rows in tables.values())
-    counts = count(len(tables), "video"), count(n_frames, "frame"), count(len(failures), "problem")
+    counts = counted(len(tables), "video"), counted(n_frames, "frame"), counted(len(failures), "problem")
     unfitted = [
         line for shown, rows in zip(courses, tables.values(), strict=True) for line in _unfitted(shown, rows)
     ]
@@ -78,7 +78,7 @@ def _unfitted(shown: VideoPlots, rows: list[Row]) -> Iterator[Line]:
     lost = Counter((row["status"], row["face_id"]) for row in rows if row["status"] not in _SEEN)
     for status in sorted({status for status, _ in lost}):
         faces = [
-            f"face {i} in {count(n, 'frame')}" for (what, i), n in sorted(lost.items()) if what == status
+            f"face {i} in {counted(n, 'frame')}" for (what, i), n in sorted(lost.items()) if what == status
         ]
         yield Line(shown.name, shown.path, f"{status}: {', '.join(faces)}")
 

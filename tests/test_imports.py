@@ -116,6 +116,7 @@ def test_ops_import_only_jax(path: Path) -> None:
     roots |= {n.module.split(".")[0] for n in ast.walk(tree) if isinstance(n, ast.ImportFrom) and n.module}
     assert roots <= {
         "__future__",
+        "collections",
         "math",
         "functools",
         "typing",

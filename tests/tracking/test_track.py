@@ -93,9 +93,10 @@ def test_a_step_is_pure() -> None:
 
 
 def test_faces_keep_their_numbers_whatever_the_order_of_detections() -> None:
+    state = TrackerState()
     for i in range(6):
         image, boxes, points = scene((0, 90 + 5 * i, 80), (1, 300 - 5 * i, 80))
-        state, tracked = run(state if i else TrackerState(), image, boxes if i % 2 else boxes[::-1])
+        state, tracked = run(state, image, boxes if i % 2 else boxes[::-1])
         where = {found.face_id: found.result.landmarks.mean(0)[0] for found in tracked if found.success}
         # The first frame's detections came the other way round.
         assert where == {

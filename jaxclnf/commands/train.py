@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import fields, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import typer
 
 from jaxclnf.commands import common, options
-from jaxclnf.commands.train_networks import names_of, networks_further, parsed, recipes_for, with_networks
+from jaxclnf.commands.train_networks import networks_further, with_networks
+from jaxclnf.commands.train_recipes import asked_recipes, names_of
 from jaxclnf.wording import counted
 
 if TYPE_CHECKING:
@@ -68,9 +69,7 @@ def train_command(
     from jaxclnf.models.opening import open_model
     from jaxclnf.training.checkpoint import Checkpoint, checkpoint_of
 
-    of_networks = [text for text in set_ or [] if "." in text.partition("=")[0]]
-    networks = recipes_for(experts, of_networks, seed, further=from_ is not None)
-    recipe = _recipe([text for text in set_ or [] if text not in of_networks], seed)
+    recipe, networks = asked_recipes(experts, set_ or [], seed, further=from_ is not None)
     common.check_writable("--out", out, datasets if from_ is None else [*datasets, from_])
     faces = read_faces(datasets)
     typer.echo(faces.summary())
@@ -220,17 +219,3 @@ def _learn_pdm(faces: Faces, modes: int | None, bar: Any) -> PDM:
 def _identity(faces: Faces, recipe: Recipe) -> str:
     """Describe a run by its settings and its faces, by which its checkpoint is recognised."""
     return f"{recipe} {hashlib.sha256(faces.points.tobytes()).hexdigest()}"
-
-
-def _recipe(settings: list[str], seed: int) -> Recipe:
-    from jaxclnf.training.patch_recipe import Recipe
-
-    recipe = Recipe(seed=seed)
-    known = [f.name for f in fields(Recipe)]
-    values = {}
-    for setting in settings:
-        name, _, text = setting.partition("=")
-        if name not in known:
-            raise ValueError(f"--set {setting}: {name!r} is not a setting; settings are {', '.join(known)}")
-        values[name] = parsed(setting, text, getattr(recipe, name))
-    return replace(recipe, **values)

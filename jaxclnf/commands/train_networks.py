@@ -1,8 +1,8 @@
-"""The part of ``jaxclnf train`` that is about networks: which, by what recipes, from what on."""
+"""The part of ``jaxclnf train`` that teaches networks, new ones and those of a model further."""
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,35 +12,6 @@ if TYPE_CHECKING:
     from jaxclnf.data.datasets import Faces
     from jaxclnf.training.conv.network_recipe import ConvRecipe
     from jaxclnf.types import ConvExperts, Model
-
-
-def recipes_for(experts: str, settings: list[str], seed: int, further: bool) -> dict[str, ConvRecipe]:
-    """Make the recipes of the networks that are asked for, with the teaching one first.
-
-    ``further``: they are networks of a model that there is.
-    """
-    from jaxclnf.training.conv.network_recipe import RECIPES
-
-    names = names_of(experts)
-    if unknown := [name for name in names if name not in ("ccnf", *RECIPES)]:
-        raise ValueError(f"--experts {experts}: {unknown[0]!r} is none of ccnf, {', '.join(RECIPES)}")
-    if not further and "ccnf" not in names:
-        raise ValueError(f"--experts {experts}: expected ccnf among them, which refine what networks find")
-    chosen = {n: replace(r, seed=seed + r.seed) for n, r in RECIPES.items() if n in names}
-    for setting in settings:
-        (network, _, name), text = setting.partition("=")[0].partition("."), setting.partition("=")[2]
-        if network not in chosen or name not in (f.name for f in fields(chosen[network])):
-            raise ValueError(
-                f"--set {setting}: expected a network of --experts, a dot and one of its settings"
-            )
-        value = parsed(setting, text, getattr(chosen[network], name))
-        chosen[network] = replace(chosen[network], **{name: value})
-    return chosen
-
-
-def names_of(experts: str) -> list[str]:
-    """Give the names in --experts."""
-    return [name.strip() for name in experts.split(",")]
 
 
 def with_networks(model: Model, learned: Faces, recipes: dict[str, ConvRecipe], out: Path, run: str) -> Model:
@@ -96,15 +67,3 @@ def _trained(
             bar.update(lines[progress.name], completed=progress.step, description=text)
 
         return train_networks(learned, model.pdm, recipes, out, run, report, known)
-
-
-def parsed(setting: str, text: str, old: Any) -> Any:
-    """Parse a value of a setting, of the type of its default."""
-    try:
-        if isinstance(old, bool):
-            return {"true": True, "false": False}[text.lower()]
-        if isinstance(old, tuple):
-            return tuple(type(old[0])(part) for part in text.split(",") if part)
-        return type(old)(text)
-    except (ValueError, KeyError):
-        raise ValueError(f"--set {setting}: expected a value like {old}") from None

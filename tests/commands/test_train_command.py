@@ -11,6 +11,7 @@ from engine import synthetic_face, synthetic_model
 from PIL import Image
 
 from jaxclnf import landmarks
+from jaxclnf.commands.train_recipes import asked_recipes
 from jaxclnf.models.storage import load_model, save_model
 from jaxclnf.types import Provenance
 
@@ -102,3 +103,28 @@ def test_the_number_of_modes_can_be_set(run, folder: Path, monkeypatch) -> None:
     for setting in ("modes=8", "modes=0"):
         run("train", "faces", "--out", "n.npz", "--set", "held_back=0", "--set", setting)
     assert asked == [8, None]
+
+
+def test_settings_of_networks_that_only_hold_together_can_be_set() -> None:
+    """A network of three levels has as many channels as blocks."""
+    settings = ["steps=9,8", "conv.channels=8,16,32", "conv.blocks=1,1,2"]
+    recipe, networks = asked_recipes("ccnf,conv", settings, seed=3, further=False)
+    assert (recipe.steps, recipe.seed) == ((9, 8), 3)
+    assert [(each.channels, each.blocks) for each in networks.values()] == [((8, 16, 32), (1, 1, 2))]
+
+
+@pytest.mark.parametrize(
+    ("experts", "setting", "expected"),
+    [
+        ("ccnf,conf", "modes=8", "--experts ccnf,conf: 'conf' is none of ccnf, large, conv, fast"),
+        ("conv", "modes=8", "--experts conv: expected ccnf among them"),
+        ("ccnf", "mode=8", "--set mode=8: 'mode' is not a setting; settings are modes, scales"),
+        ("ccnf", "modes=all", "--set modes=all: expected a value like 0"),
+        ("ccnf", "conv.steps=8", "--set conv.steps=8: 'conv' is not a network of --experts"),
+        ("ccnf,conv", "conv.modes=8", "--set conv.modes=8: 'modes' is not a setting; settings are side"),
+    ],
+)
+def test_experts_and_settings_that_are_not_are_refused(run, folder, experts, setting, expected) -> None:
+    outcome = run("train", "faces", "--out", "n.npz", "--experts", experts, "--set", setting)
+    assert outcome.status == 1
+    assert expected in " ".join(outcome.err.split())

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from jaxclnf.commands import choices, common, options
+
+if TYPE_CHECKING:
+    from jaxclnf.data.datasets import Faces
+    from jaxclnf.types import Calibration, Model
 
 
 def calibrate(
@@ -30,7 +35,7 @@ def calibrate(
     from jaxclnf.data.markup import parse_groups
     from jaxclnf.models.calibration import SIGNS
     from jaxclnf.models.storage import save_model, weights_dtype
-    from jaxclnf.training.calibrate import GOOD, fit_calibration
+    from jaxclnf.training.calibrate import GOOD
     from jaxclnf.training.learned_visibility import learn_visibility
 
     common.check_writable("--out", out, [*datasets, *([Path(model)] if model else [])])
@@ -41,9 +46,18 @@ def calibrate(
         faces = faces.regroup(parse_groups(landmarks))
     common.warn(learned_warning(faces, opened, left_out=bool(opened.learned)))
     faces = not_learned(faces, opened)
-    calibration = fit_calibration(opened, faces, draws=draws)
+    calibration = calibrated(opened, faces, draws)
     visibility = learn_visibility(opened, faces) or opened.visibility
     calibrated = replace(opened, calibration=calibration, visibility=visibility)
     save_model(calibrated, out, weights_dtype(opened))
     slopes = ", ".join(f"{name} {w:.2f}" for name, w in zip(SIGNS, calibration.slopes[0], strict=True))
     typer.echo(f"{out}: odds of an error below {GOOD:g} % by {slopes}, and {calibration.bias[0]:.2f}")
+
+
+def calibrated(model: Model, faces: Faces, draws: int = 1) -> Calibration:
+    """Learn a model's calibration from faces, with a bar that shows how far it is."""
+    from jaxclnf.training.calibrate import chosen, fit_calibration
+
+    with common.progress("faces") as bar:
+        line = bar.add_task("confidence", total=draws * len(chosen(len(faces))))
+        return fit_calibration(model, faces, None, draws, partial(bar.advance, line))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import typer
 
 from jaxclnf.commands import common, options
+from jaxclnf.commands.calibrate import calibrated
 from jaxclnf.commands.train_networks import networks_further, with_networks
 from jaxclnf.commands.train_recipes import asked_recipes, names_of
 from jaxclnf.wording import counted
@@ -167,12 +168,10 @@ def _save(model: Model, out: Path, texts: Texts, learned: Faces, held_back: Face
 
 def _calibration(model: Model, held_back: Faces) -> Calibration | None:
     """Calibrate the model on faces that it was not trained on; None if there are too few."""
-    from jaxclnf.training.calibrate import fit_calibration
-
     try:
         if not len(held_back):
             raise ValueError("no faces were held back")
-        calibration = fit_calibration(model, held_back)
+        calibration = calibrated(model, held_back)
     except ValueError as error:
         typer.echo(f"How sure its fits are stays unknown: {error}.")
         return None

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from itertools import product
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
 from jaxclnf.batch.many_faces import fit_stream
 from jaxclnf.config import FitConfig
@@ -23,6 +25,9 @@ GOOD = 5.0
 
 MOST_FACES = 400
 """Faces that a calibration is learned from; it has few numbers to learn."""
+
+_AT_ONCE = 8
+"""Faces whose photos are held at once, each made harder in several ways."""
 
 _USUAL = {"likelihood": 4.5}
 """Slopes of the models known so far; those of other signs have been of either sign ..."""
@@ -45,23 +50,31 @@ class FittedTrials(NamedTuple):
 
 
 def fit_calibration(
-    model: Model, faces: Faces, config: FitConfig | None = None, draws: int = 1
+    model: Model,
+    faces: Faces,
+    config: FitConfig | None = None,
+    draws: int = 1,
+    on_faces: Callable[[int], None] = lambda n: None,
 ) -> Calibration:
     """Learn the calibration of a model, of any kind of experts, from trials of annotated faces.
 
     ``config`` is what the faces are fitted with, by default the model's settings and, of a model with
-    networks, those of the presets best and fast. Every face is made harder ``draws`` times by chance. Faces
-    that the model learned from are easier for it than others and make it too sure: leave them out
-    (`jaxclnf.data.datasets.Faces.learned_by`). Raises ValueError if errors of these faces have no unit, their
-    landmarks are not the model's, or none of them can be fitted.
+    networks, those of the presets best and fast. Every face is made harder ``draws`` times by chance;
+    ``on_faces`` is told of how many faces this was done. Faces that the model learned from are easier for it
+    than others and make it too sure: leave them out (`jaxclnf.data.datasets.Faces.learned_by`). Raises
+    ValueError if errors of these faces have no unit, their landmarks are not the model's, or none of them
+    can be fitted.
     """
     check_landmarks(model, faces)
-    drawn = np.random.default_rng(0).permutation(len(faces))[:MOST_FACES]
-    met = [trial for seed in range(draws) for trial in trials(faces.take(np.sort(drawn)), seed)]
+    faces = faces.take(chosen(len(faces)))
     seen: dict[bool, list[FittedTrials]] = {False: [], True: []}
-    for settings, every in [(config, 1)] if config else _settings(model):
-        outcome, _ = outcomes(model, met[::every], settings)
-        seen[ends_with_network(model, settings)].append(outcome)
+    for seed, start in product(range(draws), range(0, len(faces), _AT_ONCE)):
+        some = range(start, min(start + _AT_ONCE, len(faces)))
+        met = list(trials(faces, seed, some))
+        for settings, every in [(config, 1)] if config else _settings(model):
+            outcome, _ = outcomes(model, met[::every], settings)
+            seen[ends_with_network(model, settings)].append(outcome)
+        on_faces(len(some))
     if not any(np.isfinite(outcome.error).any() for outcome in [*seen[False], *seen[True]]):
         raise ValueError(f"none of {len(faces)} faces could be fitted; a calibration needs some that can")
     both = [_curve(seen[ending] or seen[not ending]) for ending in (False, True)]
@@ -70,6 +83,11 @@ def fit_calibration(
         jnp.asarray(np.stack([curve.slopes for curve in both]), dtype),
         jnp.asarray([curve.bias for curve in both], dtype),
     )
+
+
+def chosen(n: int) -> Int[np.ndarray, " m"]:
+    """Choose, of ``n`` faces, those that a calibration is learned from."""
+    return np.sort(np.random.default_rng(0).permutation(n)[:MOST_FACES])
 
 
 def _settings(model: Model) -> list[tuple[FitConfig, int]]:

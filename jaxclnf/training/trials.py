@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -37,13 +37,14 @@ class Trial(NamedTuple):
     eye_distance: float = np.nan
 
 
-def trials(faces: Faces, seed: int = 0) -> Iterator[Trial]:
+def trials(faces: Faces, seed: int = 0, numbers: Iterable[int] | None = None) -> Iterator[Trial]:
     """Make trials of every face, from its photo as it is and made harder, and from places beside it.
 
-    Boxes are the default detector's where it finds the face, else the dataset's, moved with the face.
+    ``numbers`` are those of the faces that are wanted, by default of all. Boxes are the default detector's
+    where it finds the face, else the dataset's, moved with the face.
     """
     boxes = start_boxes(faces)
-    for i in range(len(faces)):
+    for i in range(len(faces)) if numbers is None else numbers:
         rng = np.random.default_rng((seed, i))
         rgb, points = read_photo(faces.photos[i]), faces.points[i].astype(np.float64)
         unit = 1.0 if faces.eye_distances is None else float(faces.eye_distances[i])

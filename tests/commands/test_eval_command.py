@@ -184,4 +184,7 @@ def test_calibrating_makes_a_model_sure(run, folder: Path) -> None:
     assert before.calibration is None and after.calibration is not None
     assert after.learned == before.learned
     faces = read_faces([folder / "faces"]).regroup([[i] for i in range(12)])
-    chex.assert_trees_all_equal(after.calibration, fit_calibration(before, faces.take([1, 2])))
+    counts: list[int] = []
+    calibration = fit_calibration(before, faces.take([1, 2]), on_faces=counts.append)
+    assert counts == [2]
+    chex.assert_trees_all_equal(after.calibration, calibration)

@@ -17,7 +17,7 @@ _SMALLEST = 16
 _LEFT_TO_CHANCE = 0.5  # seconds of film that are lost where the process ends without a moment to close it
 # A fragmented film until it is closed, then a plain one: FFmpeg's "hybrid" MP4.
 _PLAYS_AT_ANY_MOMENT = {
-    "movflags": "hybrid_fragmented",
+    "movflags": "hybrid_fragmented+delay_moov",  # of which the second has the first frame come at 0
     "frag_duration": str(int(_LEFT_TO_CHANCE * 1e6)),
     "flush_packets": "1",
 }

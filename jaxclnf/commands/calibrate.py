@@ -46,7 +46,7 @@ def calibrate(
         faces = faces.regroup(parse_groups(landmarks))
     common.warn(learned_warning(faces, opened, left_out=bool(opened.learned)))
     faces = not_learned(faces, opened)
-    calibration = calibrated(opened, faces, draws)
+    calibration = learned_calibration(opened, faces, draws)
     visibility = learn_visibility(opened, faces) or opened.visibility
     calibrated = replace(opened, calibration=calibration, visibility=visibility)
     save_model(calibrated, out, weights_dtype(opened))
@@ -54,7 +54,7 @@ def calibrate(
     typer.echo(f"{out}: odds of an error below {GOOD:g} % by {slopes}, and {calibration.bias[0]:.2f}")
 
 
-def calibrated(model: Model, faces: Faces, draws: int = 1) -> Calibration:
+def learned_calibration(model: Model, faces: Faces, draws: int = 1) -> Calibration:
     """Learn a model's calibration from faces, with a bar that shows how far it is."""
     from jaxclnf.training.calibrate import chosen, fit_calibration
 

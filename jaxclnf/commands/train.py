@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import typer
 
 from jaxclnf.commands import common, options
-from jaxclnf.commands.calibrate import calibrated
+from jaxclnf.commands.calibrate import learned_calibration
 from jaxclnf.commands.train_networks import networks_further, with_networks
 from jaxclnf.commands.train_recipes import asked_recipes, names_of
 from jaxclnf.wording import counted
@@ -171,7 +171,7 @@ def _calibration(model: Model, held_back: Faces) -> Calibration | None:
     try:
         if not len(held_back):
             raise ValueError("no faces were held back")
-        calibration = calibrated(model, held_back)
+        calibration = learned_calibration(model, held_back)
     except ValueError as error:
         typer.echo(f"How sure its fits are stays unknown: {error}.")
         return None

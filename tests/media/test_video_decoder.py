@@ -274,8 +274,6 @@ def test_films_of_odd_rates_are_written(tmp_path: Path, fps: float) -> None:
     for i in range(6):
         film.add(picture(i)[: 63 if i else 64, :95])  # odd sizes, too
     film.finish()
-    with av.open(
-        str(tmp_path / "a.mp4")
-    ) as container:  # as players see them, which count from no first frame
+    with av.open(str(tmp_path / "a.mp4")) as container:  # as players see them
         shown = [frame.time for frame in container.decode(video=0)]
     np.testing.assert_allclose(shown, np.arange(6) / fps, atol=1e-3)

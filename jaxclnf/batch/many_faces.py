@@ -40,7 +40,7 @@ def fit_faces(
 ) -> FitResult:
     """Fit faces on photos of any sizes; returns a `FitResult` of numpy arrays, one row a face.
 
-    ``images`` are grey (height, width), 0..255 (NumPy's floats up to 1 are refused by a ValueError);
+    ``images`` are grey (height, width), 0..255 (floats up to 1 are refused by a ValueError);
     ``boxes[i]`` holds the box of image i's face (4,) or those of its faces (k, 4): x, y, width, height in
     pixels; an optional fifth column is their clockwise rotation about their middles, in radians. Rows follow
     the images, then their boxes.

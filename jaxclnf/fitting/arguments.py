@@ -1,12 +1,18 @@
 """What a caller gives to a fit: images, boxes and parameters checked, model and settings in one precision."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array
+from jax.core import Tracer
+from jaxtyping import Array, Bool, Num
 
 from jaxclnf.config import FitConfig
 from jaxclnf.types import ConvExperts, FaceParams, Model
+
+MOST_GREY = 512
+"""Grey beyond which an image is surely not of 8 bits; noise and interpolation may go beyond 255."""
 
 
 def check_kinds(model: object, config: object) -> None:
@@ -31,7 +37,7 @@ def check_batch(images, boxes) -> None:
 
 def check_images(images, ndim: int) -> None:
     """Raise ValueError for images of another number of axes than ``ndim``, no pixels, no real values."""
-    if jnp.issubdtype(images.dtype, jnp.complexfloating):
+    if not _is_number(images.dtype):
         raise ValueError(f"expected grey images of real numbers; got them of {images.dtype}")
     if images.ndim != ndim or 0 in images.shape[-2:]:
         raise ValueError(
@@ -41,25 +47,47 @@ def check_images(images, ndim: int) -> None:
 
 
 def check_brightness(model: object = None, image: object = None, *rest, images: object = None, **others):
-    """Raise ValueError for floats from 0 to 1 among the images of a fit's arguments, if they are in NumPy.
+    """Raise ValueError for grey from 0 to 1, or far beyond 255, among the images of a fit's arguments.
 
-    Pixels are looked at in full where a sample of them is dark, and never those of whole numbers.
+    Those in this host's memory are looked at: a sample of the pixels, and all of them where it is dark.
+    Elsewhere, and within JAX's functions, grey from 0 to 1 ends as `Status.TOO_DARK`.
     """
     images = image if images is None else images
     for each in images if isinstance(images, list | tuple) else (images,):
-        if isinstance(each, np.ndarray) and each.dtype.kind == "f" and each.ndim in (2, 3):
-            _check_range(each)
+        if _is_grey_here(each):
+            _check_range(np.asarray(each))
+
+
+def _is_grey_here(image: Any) -> bool:
+    """Tell images of numbers of more than 8 bits in this host's memory, in one piece."""
+    if isinstance(image, Tracer) or not isinstance(image, np.ndarray | jax.Array):
+        return False
+    if isinstance(image, jax.Array) and [d.platform for d in image.sharding.device_set] != ["cpu"]:
+        return False
+    return _is_number(image.dtype) and image.dtype.itemsize > 1 and image.ndim in (2, 3) and image.size > 0
+
+
+def _is_number(dtype: Any) -> bool:
+    return jnp.issubdtype(dtype, jnp.floating) or jnp.issubdtype(dtype, jnp.integer)
 
 
 def _check_range(images: np.ndarray) -> None:
-    if not images.size:
-        return
-    dim = images[~(images[..., ::16, ::16].max((-2, -1)) > 1)]
-    largest = dim.max((-2, -1))
-    if ((largest > 0) & (largest <= 1)).any():
-        raise ValueError(
-            f"expected grey from 0 to 255; got {images.dtype} up to {largest.max():.4g}: multiply it by 255"
-        )
+    sample = images[..., ::16, ::16].max((-2, -1))
+    if MOST_GREY < (most := float(sample.max())) < np.inf:
+        raise ValueError(f"expected grey from 0 to 255; got {images.dtype} up to {most:.5g}: scale it to 255")
+    if jnp.issubdtype(images.dtype, jnp.floating):
+        largest = images[~(sample > 1)].max((-2, -1))
+        if ((largest > 0) & (largest <= 1)).any():
+            most = float(largest.max())
+            raise ValueError(
+                f"expected grey from 0 to 255; got {images.dtype} up to {most:.4g}: multiply it by 255"
+            )
+
+
+def from_0_to_1(images: Num[Array, "*n_images height width"]) -> Bool[Array, "*n_images"]:
+    """Tell images of floats from 0 to 1; black ones may be of any range."""
+    most = images.max((-2, -1))
+    return (most > 0) & (most <= 1) & jnp.issubdtype(images.dtype, jnp.floating)
 
 
 def check_params(model: Model, params: object) -> None:

@@ -18,6 +18,7 @@ from jaxclnf.fitting.arguments import (
     check_kinds,
     check_one_start_an_image,
     check_params,
+    from_0_to_1,
     in_one_array,
     in_one_dtype,
 )
@@ -45,10 +46,11 @@ def fit(
 ) -> FitResult:
     """Fit one face, started from its box.
 
-    ``image`` is grey, 0..255, of any number type (NumPy's floats up to 1 are refused by a ValueError);
-    ``box`` is x, y, width, height in its pixels. Without ``config`` the model's settings are taken. Every
-    start rotation is tried and the likeliest result returned, or with a ``temperature`` their average. If a
-    face cannot be fitted, ``status`` says why and the other fields have no meaning.
+    ``image`` is grey, 0..255, of any number type; ``box`` is x, y, width, height in its pixels. Without
+    ``config`` the model's settings are taken. Every start rotation is tried and the likeliest result
+    returned, or with a ``temperature`` their average. If a face cannot be fitted, ``status`` says why and the
+    other fields have no meaning. Raises ValueError for floats up to 1 and grey beyond 512; within functions
+    of JAX and on GPUs, where values are not looked at, the former have the status `Status.TOO_DARK`.
     """
     image, box = jnp.asarray(image), jnp.asarray(box)
     check_images(image, 2)
@@ -167,6 +169,7 @@ def _fit_starts(
 ) -> FitResult:
     """Fit every face from its starts (leading axes: faces, starts) on its own image, or on the only one."""
     n_faces, n_starts = starts.scale.shape
+    status = jnp.where((status == Status.OK) & from_0_to_1(images), Status.TOO_DARK, status)
     if images.ndim == 2:
         images = images[None]
         starts = jax.tree.map(lambda a: a.reshape(1, -1, *a.shape[2:]), starts)

@@ -40,6 +40,7 @@ class Status(enum.IntEnum):
     BOX_OUTSIDE = 4  # less than a hundredth of it lies on the image
     NOT_FINITE = 5  # the image has values that are not finite, or the linear solve broke down
     NO_STAGE = 6  # the settings name no scale that the model has
+    TOO_DARK = 7  # the image is of floats up to 1, which belong between 0 and 255
 
 
 STATUS_WORDS = {
@@ -50,6 +51,7 @@ STATUS_WORDS = {
     Status.BOX_OUTSIDE: "box outside the photo",
     Status.NOT_FINITE: "broke down",
     Status.NO_STAGE: "no stage of the settings fits the model's scales",
+    Status.TOO_DARK: "grey from 0 to 1 in place of 255",
 }
 """Each `Status` in the words of the tables."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from engine import synthetic_config, synthetic_model
@@ -146,6 +147,22 @@ def test_grey_from_0_to_1_is_refused_and_dark_grey_is_not() -> None:
     light[3, 5] = 2
     for image in (IMAGE, light, 255 * bright, bright > 0.5, (2 * bright).astype(np.uint8), bright * np.nan):
         check_brightness(images=image)
+    for image in (jnp.asarray(bright), [jnp.asarray(bright, jnp.bfloat16)], np.asarray(bright, jnp.bfloat16)):
+        with pytest.raises(ValueError, match=r"up to 0.(7|6992): multiply it by 255"):
+            check_brightness(images=image)
+
+
+def test_grey_of_16_bits_is_refused_and_a_little_beyond_255_is_not() -> None:
+    for image in (np.full((2, 40, 50), 65535, np.uint16), jnp.full((40, 50), 4000, jnp.int32)):
+        with pytest.raises(ValueError, match=r"from 0 to 255; got u?int.. up to (65535|4000): scale it to 255"):
+            check_brightness(images=image)
+    for most in (300, np.inf):
+        check_brightness(images=np.full((40, 50), most, np.float32))
+
+
+def test_truth_values_are_no_grey() -> None:
+    with pytest.raises(ValueError, match="expected grey images of real numbers; got them of bool"):
+        check_images(IMAGE > 0, 2)
 
 
 def test_parameters_of_another_model() -> None:

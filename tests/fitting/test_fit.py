@@ -142,6 +142,12 @@ class TestBatches:
         assert (found.status[np.array(others)] == Status.OK).all()
         np.testing.assert_allclose(found.landmarks[np.array(others)], expected[others], atol=ALONE)
 
+    def test_grey_from_0_to_1_that_nobody_looks_at_is_a_status(self) -> None:
+        model, images, boxes, _ = self.alone(np.float32)
+        images[1] /= 255
+        found = fit_batch.unchecked(model, images, boxes, synthetic_config())
+        assert found.status.tolist() == [Status.OK, Status.TOO_DARK, Status.OK, Status.OK]
+
     def test_one_bad_box_spoils_its_own_face_only(self) -> None:
         model, images, boxes, expected = self.alone(np.float32)
         boxes[2] = np.nan

@@ -17,7 +17,7 @@ from jaxtyping import Array, Float, Num
 from jaxclnf.batch.forked import refuse_if_inherited
 from jaxclnf.config import FitConfig
 from jaxclnf.cores import n_cores
-from jaxclnf.fitting.arguments import check_brightness, on_host
+from jaxclnf.fitting.arguments import check_fit, on_host
 from jaxclnf.fitting.fit import Rows, fit_batch, fit_settings
 from jaxclnf.types import FitResult, Model
 
@@ -44,7 +44,7 @@ def fit_sharded(
     results stay where they were computed. The number of faces must be a multiple of the number of devices.
     Several hosts all make the call, with arrays that span them: see docs/several-devices.md.
     """
-    check_brightness(model, images)
+    check_fit(model, images, boxes, config)
     return fit_canvases_sharded(model, on_host(images), on_host(boxes), config, devices or jax.devices())
 
 
@@ -79,6 +79,7 @@ def fit_on_cores(
     side by side do not: on two cores they take 0.6 of the time. By default there is a part for each core, or
     as many as keep each within `MOST_FACES`.
     """
+    check_fit(model, images, boxes, config)
     images, boxes = on_host(images), on_host(boxes)
     n_faces = len(boxes)
     if images.ndim != 3 or len(images) != n_faces:
@@ -87,7 +88,6 @@ def fit_on_cores(
         )
     if not n_faces:
         return jax.device_get(fit_batch(model, images, boxes, config))
-    check_brightness(model, images)
     n_parts = n_parts or max(n_cores(), -(-n_faces // MOST_FACES))
     size = -(-n_faces // min(n_parts, n_faces))
     ends = [min(first + size, n_faces) for first in range(0, n_faces, size)]

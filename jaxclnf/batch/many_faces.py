@@ -23,6 +23,7 @@ from jaxclnf.batch.placed_faces import PlacedFace, in_photo, on_canvas
 from jaxclnf.batch.reductions import reduction_by
 from jaxclnf.config import FitConfig
 from jaxclnf.cores import n_cores
+from jaxclnf.fitting.arguments import check_kinds
 from jaxclnf.fitting.box_starts import box_status
 from jaxclnf.fitting.fit import fit_batch
 from jaxclnf.types import FitResult, Model, Status
@@ -45,6 +46,7 @@ def fit_faces(
     pixels; an optional fifth column is their clockwise rotation about their middles, in radians. Rows follow
     the images, then their boxes.
     """
+    check_kinds(model, config)
     check_sequences(images, boxes)
     pairs = [(image, box) for image, rows in zip(images, boxes, strict=True) for box in box_rows(rows)]
     if not pairs:
@@ -77,6 +79,7 @@ def fit_stream(
     If JAX sees several devices on this host, they share every batch. An error of ``faces``, or for a pair of
     other shapes, is raised after the results of all faces before it.
     """
+    check_kinds(model, config)
     if is_inherited():
         yield from fit_elsewhere(model, faces, config)
         return

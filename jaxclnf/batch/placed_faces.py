@@ -34,7 +34,7 @@ def on_canvas(
     Raises ValueError for what is no grey image from 0 to 255, or no box.
     """
     _check(image, box)
-    check_brightness(images=image)
+    check_brightness(image)
     least = MIN_SIDE / (MARGIN * max(image.shape))  # for a face that fills its photo or more
     by = max(reduced(_numbers(box)), min(least, 1.0))
     canvas = _surroundings(image, box, _side(image, box, by), by)

@@ -40,7 +40,7 @@ def keep(function: Callable[P, R]) -> Kept[P, R]:
 def keep_checked(
     check: Callable[..., None], alike: Callable[..., tuple] | None = None
 ) -> Callable[[Callable[P, R]], Kept[P, R]]:
-    """Do as `keep`, and have ``check`` see the arguments of each call, which may refuse their values.
+    """Do as `keep`, and have ``check`` see the arguments of each call, in order, which may refuse them.
 
     ``alike`` takes the arguments, in order, and returns those that mean the same and are alike in more calls,
     so that these share a program.
@@ -65,24 +65,34 @@ class Kept(Generic[P, R]):
         self._check_values = check
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
-        if self._check_values is not None:
-            self._check_values(*args, **kwargs)
-        return self.unchecked(*args, **kwargs)
+        return self._after(self._check_values, args, kwargs)
 
     def unchecked(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call the function with arguments whose values are known to be fine."""
+        return self._after(None, args, kwargs)
+
+    def __reduce__(self) -> str:
+        return self.__qualname__  # copies and other processes find it by its name, as functions
+
+    def _after(self, check: Callable[..., None] | None, args: tuple, kwargs: dict) -> R:
         found = self._in_order(args, kwargs)
         if found is None:  # which the function itself refuses best
             return self._jitted(*args, **kwargs)
+        if check is not None:
+            check(*found)
         given = self._alike(*found) if self._alike else found
         flats = [flat(each) for each in given]
         if sum(each.n_leaves for each in flats) > _MOST_LEAVES:
             self._check(found)
         try:
             return self._called(given, tuple(each.kind for each in flats))
-        except TypeError:
+        except TypeError as error:
             self._check(found)
-            raise
+            if not any(map(_varies, jax.tree.leaves(found))):
+                raise
+            raise ValueError(
+                f"{self.__name__} within jax.shard_map: give that check_vma=False, or use jaxclnf.fit_sharded"
+            ) from error
         except Exception as error:
             if type(error).__name__ != "ShardingTypeError":  # which JAX does not export
                 raise
@@ -142,7 +152,7 @@ class Kept(Generic[P, R]):
         return f"program-{self.__name__}-{told[:40]}"
 
     def _compiled(self, name: str, args: tuple) -> Callable[..., R]:
-        lowered = self.lower(*args)  # type: ignore[call-arg]
+        lowered = self.lower(*args)
         with _without_jax_cache():
             program = lowered.compile()
         _store(name, program)
@@ -155,15 +165,15 @@ class Kept(Generic[P, R]):
 
     # These are written out because Python 3.12 looks for a protocol's methods on the class: without them
     # `jax.export` would not take a kept function for a `jax.stages.Wrapped`.
-    def lower(self, *args: P.args, **kwargs: P.kwargs) -> Any:
+    def lower(self, *args: Any, **kwargs: Any) -> Any:
         """Lower as a `jax.jit` function does."""
         return self._jitted.lower(*args, **kwargs)
 
-    def trace(self, *args: P.args, **kwargs: P.kwargs) -> Any:
+    def trace(self, *args: Any, **kwargs: Any) -> Any:
         """Trace as a `jax.jit` function does."""
         return self._jitted.trace(*args, **kwargs)
 
-    def eval_shape(self, *args: P.args, **kwargs: P.kwargs) -> Any:
+    def eval_shape(self, *args: Any, **kwargs: Any) -> Any:
         """Evaluate the shapes of the results as a `jax.jit` function does."""
         return self._jitted.eval_shape(*args, **kwargs)
 
@@ -173,8 +183,13 @@ def _no_array(leaf: Any) -> str:
     if isinstance(leaf, np.ndarray | np.generic):
         known = leaf.dtype.kind in "biuf" or jnp.issubdtype(leaf.dtype, jnp.floating)
         return "" if known and leaf.dtype.isnative else f"an array of {leaf.dtype.str}"
-    is_number = isinstance(leaf, int | float) or hasattr(leaf, "dtype") or hasattr(leaf, "__jax_array__")
+    is_number = isinstance(leaf, int | float | jax.Array) or hasattr(leaf, "__jax_array__")
     return "" if is_number else f"a {type(leaf).__name__}"
+
+
+def _varies(leaf: Any) -> bool:
+    """Tell an array of `jax.shard_map`, which tracks along which axes of the mesh it varies."""
+    return isinstance(leaf, jax.Array) and "{V:" in str(jax.typeof(leaf))  # its field has changed its name
 
 
 def _is_unusual() -> bool:

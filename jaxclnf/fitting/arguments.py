@@ -9,18 +9,39 @@ from jax.core import Tracer
 from jaxtyping import Array, Bool, Num
 
 from jaxclnf.config import FitConfig
-from jaxclnf.types import ConvExperts, FaceParams, Model
+from jaxclnf.types import PDM, ConvExperts, FaceParams, Model
 
 MOST_GREY = 512
 """Grey beyond which an image is surely not of 8 bits; noise and interpolation may go beyond 255."""
+
+
+_SOURCES = {
+    "model": "jaxclnf.load_model() gives one",
+    "config": "jaxclnf.FitConfig() makes one, and jaxclnf.preset_settings gives those of a preset",
+}
+
+
+def check_fit(model: object, images: object, start: object, config: object) -> None:
+    """Raise ValueError for arguments of a fit that are of another kind, or grey of another range."""
+    check_kinds(model, config)
+    for name, value in (("images", images), ("boxes", start)):
+        if value is None or isinstance(value, dict):
+            raise ValueError(f"expected arrays of numbers for {name}; got {type(value).__name__}")
+    check_brightness(images)
 
 
 def check_kinds(model: object, config: object) -> None:
     """Raise ValueError for a model or settings that are something else."""
     for name, value, expected in (("model", model, Model), ("config", config, FitConfig | None)):
         if not isinstance(value, expected):
-            wanted = "jaxclnf.load_model() gives one" if name == "model" else "jaxclnf.FitConfig() makes one"
-            raise ValueError(f"the {name} is of type {type(value).__name__}; {wanted}")
+            raise ValueError(f"the {name} is of type {type(value).__name__}; {_SOURCES[name]}")
+
+
+def pdm_of(model: Model | PDM) -> PDM:
+    """Give the PDM of a model, or the one that is given; raises ValueError for anything else."""
+    if not isinstance(model, PDM):
+        check_kinds(model, None)
+    return model.pdm if isinstance(model, Model) else model
 
 
 def check_batch(images, boxes) -> None:
@@ -46,13 +67,12 @@ def check_images(images, ndim: int) -> None:
         )
 
 
-def check_brightness(model: object = None, image: object = None, *rest, images: object = None, **others):
-    """Raise ValueError for grey from 0 to 1, or far beyond 255, among the images of a fit's arguments.
+def check_brightness(images: object) -> None:
+    """Raise ValueError for grey from 0 to 1, or far beyond 255, in an image or several.
 
     Those in this host's memory are looked at: a sample of the pixels, and all of them where it is dark.
     Elsewhere, and within JAX's functions, grey from 0 to 1 ends as `Status.TOO_DARK`.
     """
-    images = image if images is None else images
     for each in images if isinstance(images, list | tuple) else (images,):
         if _is_grey_here(each):
             _check_range(np.asarray(each))
@@ -90,13 +110,17 @@ def from_0_to_1(images: Num[Array, "*n_images height width"]) -> Bool[Array, "*n
     return (most > 0) & (most <= 1) & jnp.issubdtype(images.dtype, jnp.floating)
 
 
-def check_params(model: Model, params: object) -> None:
-    """Raise ValueError for what are no parameters of a face, or ones of another number of modes."""
+def check_params(model: Model | PDM, params: object) -> None:
+    """Raise ValueError for what are no parameters of faces, or ones of another model."""
+    n_modes = pdm_of(model).n_modes
     if not isinstance(params, FaceParams):
         raise ValueError(f"expected FaceParams, such as a FitResult's params; got {type(params).__name__}")
-    if np.shape(params.shape)[-1:] != (model.pdm.n_modes,):
-        found = np.shape(params.shape)
-        raise ValueError(f"expected params.shape of the model's {model.pdm.n_modes} modes; got {found}")
+    batch = np.shape(params.scale)
+    for name, expected in (("rotation", 3), ("translation", 2), ("shape", n_modes)):
+        found = np.shape(getattr(params, name))
+        if found != (*batch, expected):
+            whose = f" of the model's {n_modes} modes" if name == "shape" else ""
+            raise ValueError(f"expected params.{name}{whose}, {(*batch, expected)}; got {found}")
 
 
 def check_one_start_an_image(images, params: FaceParams) -> None:

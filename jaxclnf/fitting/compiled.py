@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from jaxclnf.config import FitConfig
-from jaxclnf.fitting.arguments import check_brightness
+from jaxclnf.fitting.arguments import check_brightness, check_kinds
 from jaxclnf.fitting.fit import fit_batch
 from jaxclnf.types import FitResult, Model
 
@@ -27,13 +27,14 @@ def compile_fit(
     model computes in; other shapes and dtypes raise TypeError. ``config``, by default the model's, is part
     of it. If jax_compilation_cache_dir is set, a second process finds the program there.
     """
+    check_kinds(model, config)
     images = jax.ShapeDtypeStruct((n_faces, *image_shape), image_dtype)
     boxes = jax.ShapeDtypeStruct((n_faces, 4), model.pdm.mean.dtype)
     model, config = jax.device_put((model, config))
     program = fit_batch.lower(model, images, boxes, config).compile()
 
     def fitted(images, boxes) -> FitResult:
-        check_brightness(images=images)
+        check_brightness(images)
         return program(model, images, boxes, config)
 
     return fitted

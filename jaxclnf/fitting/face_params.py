@@ -2,16 +2,20 @@
 
 from collections.abc import Callable
 from functools import partial, wraps
-from typing import NamedTuple
+from typing import NamedTuple, ParamSpec, TypeVar
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
+from jaxclnf.fitting.arguments import check_params, pdm_of
 from jaxclnf.ops.gauss_newton import basis_products, gauss_newton_step, normal_equations
 from jaxclnf.ops.rotation import euler_to_matrix
 from jaxclnf.ops.shape import shape_2d, update
 from jaxclnf.types import PDM, FaceParams, Model
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 MAX_ITERATIONS = 1000
 
@@ -28,11 +32,11 @@ OPENFACE = Search(0.5, 5, whole_units=True)
 OPENFACE2 = Search(0.75, 3, whole_units=False)
 
 
-def in_full_precision(function: Callable) -> Callable:
+def in_full_precision(function: Callable[P, R]) -> Callable[P, R]:
     """Give a function full float32 matrix products, which GPUs and TPUs shorten to some 10 bits."""
 
     @wraps(function)
-    def exact(*args, **kwargs):
+    def exact(*args: P.args, **kwargs: P.kwargs) -> R:
         with jax.default_matmul_precision("highest"):
             return function(*args, **kwargs)
 
@@ -42,14 +46,10 @@ def in_full_precision(function: Callable) -> Callable:
 @in_full_precision
 def landmarks(model: Model | PDM, params: FaceParams) -> Float[Array, "*batch n_points 2"]:
     """Compute the landmarks of the parameters of one face or of many, in image pixels."""
+    check_params(model, params)
     if jnp.ndim(params.scale):
         return jax.vmap(partial(landmarks, model))(params)
     return shape_2d(pdm_of(model), jax.tree.map(jnp.asarray, params))
-
-
-def pdm_of(model: Model | PDM) -> PDM:
-    """Give the PDM of a model, or the one that is given."""
-    return model.pdm if isinstance(model, Model) else model
 
 
 @in_full_precision

@@ -13,7 +13,7 @@ from jaxclnf.config import FitConfig
 from jaxclnf.fitting.alike import alike
 from jaxclnf.fitting.arguments import (
     check_batch,
-    check_brightness,
+    check_fit,
     check_images,
     check_kinds,
     check_one_start_an_image,
@@ -37,7 +37,7 @@ Rows = Sequence[Num[Array | np.ndarray, "..."]]
 """Images or boxes one by one, of one shape."""
 
 
-@keep_checked(check_brightness, alike)
+@keep_checked(check_fit, alike)
 def fit(
     model: Model,
     image: Num[Array | np.ndarray, "height width"],
@@ -57,7 +57,7 @@ def fit(
     return _first(fit_batch(model, image[None], box[None], config))
 
 
-@keep_checked(check_brightness, alike)
+@keep_checked(check_fit, alike)
 @in_full_precision
 def fit_batch(
     model: Model,
@@ -88,8 +88,7 @@ def _of_no_faces(model: Model, images: Array, config: FitConfig | None) -> FitRe
 
 
 def _check_settings(model: Model, images: object, boxes: object, config: object, changes: object) -> None:
-    check_kinds(model, config)
-    check_brightness(model, images)
+    check_fit(model, images, boxes, config)
     check_changes(config if isinstance(config, FitConfig) else model.settings, changes)
 
 
@@ -114,7 +113,7 @@ def fit_settings(
     return jax.vmap(lambda change: fit_batch(model, images, boxes, config.changed(change)))(stacked)
 
 
-@keep_checked(check_brightness, alike)
+@keep_checked(check_fit, alike)
 def fit_from(
     model: Model,
     image: Num[Array | np.ndarray, "height width"],
@@ -131,7 +130,7 @@ def fit_from(
     return _first(fit_batch_from(model, image[None], start, config))
 
 
-@keep_checked(check_brightness, alike)
+@keep_checked(check_fit, alike)
 @in_full_precision
 def fit_batch_from(
     model: Model,

@@ -13,7 +13,8 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
-from jaxclnf.fitting.face_params import in_full_precision, pdm_of
+from jaxclnf.fitting.arguments import check_params, pdm_of
+from jaxclnf.fitting.face_params import in_full_precision
 from jaxclnf.ops.camera import project, resect
 from jaxclnf.ops.rotation import euler_to_matrix, matrix_to_euler
 from jaxclnf.ops.shape import shape_2d, shape_3d
@@ -38,11 +39,15 @@ def weak_head_pose(params: FaceParams, camera: Camera) -> HeadPose:
 def head_pose(model: Model | PDM, params: FaceParams, camera: Camera) -> HeadPose:
     """Compute the pose under full perspective, by fitting the face's 3D shape to its landmarks.
 
-    One face or many, seen by one camera. Computed in the precision of the model. Source: OpenFace's
-    `GetPose`.
+    One face or many; ``camera`` has the faces' leading axes, or none. Computed in the precision of the model.
+    Source: OpenFace's `GetPose`.
     """
+    check_params(model, params)
+    if not isinstance(camera, Camera):
+        raise ValueError(f"expected a jaxclnf.Camera; got {type(camera).__name__}")
     if jnp.ndim(params.scale):
-        return jax.vmap(lambda face: head_pose(model, face, camera))(params)
+        of_each = jax.vmap(head_pose, (None, 0, 0 if jnp.ndim(camera.fx) else None))
+        return of_each(model, params, camera)
     pdm = pdm_of(model)
     pdm, params, camera = _as((pdm, params, camera), pdm.mean.dtype)
     start = weak_head_pose(params, camera)

@@ -16,7 +16,7 @@ def grey_frame(frame: Any) -> Num[np.ndarray, "height width"]:
     """Convert a frame to NumPy's array; raises ValueError unless it is grey from 0 to 255."""
     pixels = np.asarray(frame)
     check_images(pixels, 2)
-    check_brightness(images=pixels)
+    check_brightness(pixels)
     return pixels
 
 

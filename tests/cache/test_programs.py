@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import pickle
 import subprocess
@@ -13,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxclnf import cache
+from jaxclnf import cache, fit
 from jaxclnf.cache import Kept, cache_folder, keep
 
 traces: list[tuple] = []
@@ -114,6 +115,10 @@ def test_mistakes_are_those_of_the_function(place: Path) -> None:
 def test_it_has_the_functions_name(place: Path) -> None:
     kept = keep(solved)
     assert isinstance(kept, Kept) and kept.__name__ == "solved" and kept.__doc__ == solved.__doc__
+
+
+def test_it_is_copied_and_sent_to_other_processes_by_its_name() -> None:
+    assert pickle.loads(pickle.dumps(fit)) is fit and copy.deepcopy({"fit": fit})["fit"] is fit
 
 
 PROGRAM = """

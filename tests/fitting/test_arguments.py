@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from inspect import unwrap
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import polars as pl
 import pytest
 from engine import synthetic_config, synthetic_model
+from jax.sharding import AxisType, PartitionSpec
 
 from jaxclnf import (
     FitConfig,
@@ -49,7 +52,11 @@ PARAMS = FaceParams(np.float32(1), np.zeros(3, np.float32), np.zeros(2, np.float
         ({"image": "photo.jpg"}, "fit: image holds a str"),
         ({"image": np.zeros((50, 50)).tolist()}, "fit: image holds lists of lists"),
         ({"box": ["x", 1, 2, 3]}, "fit: box holds a str"),
-        ({"model": "model.npz"}, "fit: model holds a str"),
+        ({"box": None}, "expected arrays of numbers for boxes; got NoneType"),
+        ({"box": {"x": 1}}, "expected arrays of numbers for boxes; got dict"),
+        ({"box": pl.Series(BOX)}, "fit: box holds a Series, expected arrays of real numbers"),
+        ({"model": "model.npz"}, r"the model is of type str; jaxclnf.load_model\(\) gives one"),
+        ({"config": "best"}, "the config is of type str; .* jaxclnf.preset_settings gives those of a preset"),
     ],
 )
 def test_arguments_of_other_kinds(change: dict, sentence: str) -> None:
@@ -76,6 +83,36 @@ def test_what_the_tests_own_checks_of_annotations_would_refuse() -> None:
     for images in (IMAGE, np.stack([IMAGE] * 3)):
         with pytest.raises(ValueError, match=r"expected images \(n, .*; got images .* params.scale \(\)"):
             check_one_start_an_image(images, PARAMS)
+
+
+@pytest.mark.parametrize("function", [fit_faces, fit_sharded, fit_on_cores])
+def test_settings_are_no_word_for_any_fit(function) -> None:
+    unchecked = unwrap(function)  # by the tests' own checks of annotations
+    with pytest.raises(ValueError, match="the config is of type str"):
+        unchecked(synthetic_model(np.float32), [IMAGE], [BOX], "best")
+
+
+def test_parameters_have_the_shapes_of_a_face() -> None:
+    model = synthetic_model(np.float32)
+    n = model.pdm.n_modes
+    for change, sentence in (
+        ({"rotation": np.eye(3)}, r"expected params.rotation, \(3,\); got \(3, 3\)"),
+        ({"shape": np.zeros((2, n))}, rf"params.shape of the model's {n} modes, \({n},\); got \(2, {n}\)"),
+    ):
+        face = replace(PARAMS, **{"shape": np.zeros(n), **change})
+        with pytest.raises(ValueError, match=sentence):
+            check_params(model.pdm, face)
+
+
+def test_within_shard_map_it_is_said_what_to_give_it() -> None:
+    mesh = jax.make_mesh((1,), ("faces",), axis_types=(AxisType.Auto,))
+    model, config = synthetic_model(np.float32), synthetic_config()
+    split = PartitionSpec("faces")
+    mapped = jax.shard_map(
+        lambda *of: fit_batch(model, *of, config), mesh=mesh, in_specs=(split, split), out_specs=split
+    )
+    with pytest.raises(ValueError, match="fit_batch within jax.shard_map: give that check_vma=False"):
+        jax.eval_shape(mapped, IMAGE[None], BOX[None])
 
 
 def test_images_and_boxes_may_be_lists_of_arrays() -> None:
@@ -146,18 +183,18 @@ def test_grey_from_0_to_1_is_refused_and_dark_grey_is_not() -> None:
     light = bright.copy()
     light[3, 5] = 2
     for image in (IMAGE, light, 255 * bright, bright > 0.5, (2 * bright).astype(np.uint8), bright * np.nan):
-        check_brightness(images=image)
+        check_brightness(image)
     for image in (jnp.asarray(bright), [jnp.asarray(bright, jnp.bfloat16)], np.asarray(bright, jnp.bfloat16)):
         with pytest.raises(ValueError, match=r"up to 0.(7|6992): multiply it by 255"):
-            check_brightness(images=image)
+            check_brightness(image)
 
 
 def test_grey_of_16_bits_is_refused_and_a_little_beyond_255_is_not() -> None:
     for image in (np.full((2, 40, 50), 65535, np.uint16), jnp.full((40, 50), 4000, jnp.int32)):
-        with pytest.raises(ValueError, match=r"from 0 to 255; got u?int.. up to (65535|4000): scale it to 255"):
-            check_brightness(images=image)
+        with pytest.raises(ValueError, match=r"got u?int.. up to (65535|4000): scale it to 255"):
+            check_brightness(image)
     for most in (300, np.inf):
-        check_brightness(images=np.full((40, 50), most, np.float32))
+        check_brightness(np.full((40, 50), most, np.float32))
 
 
 def test_truth_values_are_no_grey() -> None:
@@ -166,7 +203,7 @@ def test_truth_values_are_no_grey() -> None:
 
 
 def test_parameters_of_another_model() -> None:
-    with pytest.raises(ValueError, match=r"expected params.shape of the model's 4 modes; got \(2,\)"):
+    with pytest.raises(ValueError, match=r"expected params.shape of the model's 4 modes, \(4,\); got \(2,\)"):
         fit_from(synthetic_model(np.float32), IMAGE, PARAMS, synthetic_config())
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import csv
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 
@@ -50,22 +51,31 @@ def _from_json(path: Path) -> dict[str, np.ndarray]:
     table = read_json(path)
     if not isinstance(table, dict):
         raise ValueError("expected an object that maps files to boxes")
-    return {name: box_rows(np.array(rows, np.float32)) for name, rows in table.items()}
+    return {name: box_rows(_numbers(name, rows)) for name, rows in table.items()}
 
 
 def _from_table(path: Path) -> dict[str, np.ndarray]:
     rows, number = column_cells(path, _COLUMNS)
     boxes = defaultdict(list)
     for name, *cells in rows:
-        boxes[name].append([number(cell) for cell in cells])
-    return {name: np.array(each, np.float32) for name, each in boxes.items()}
+        boxes[name].append(_numbers(name, cells, number))
+    return {name: np.stack(each) for name, each in boxes.items()}
+
+
+def _numbers(name: str, box: Any, number: Callable[[str], float] | None = None) -> np.ndarray:
+    """Make an array of a file's boxes, or of a box's cells; raises ValueError, which names the file."""
+    try:
+        with np.errstate(over="ignore"):  # infinity is no box either, which its status says
+            return np.array([number(cell) for cell in box] if number else box, np.float32)
+    except (ValueError, TypeError):
+        raise ValueError(f"the box of {name} is {box!r:.80}, expected numbers x, y, w, h") from None
 
 
 def _known_as(name: str, folder: Path) -> str:
-    r"""A file's name as photos have it: without ``./``, and with ``/`` where Windows wrote ``\``."""
+    r"""A file's name as photos have it: without ``./`` and ``a/..``, with ``/`` where Windows wrote ``\``."""
     if "\\" in name and not (os.path.exists(name) or os.path.exists(folder / name)):
         name = name.replace("\\", "/")
-    return str(Path(name))
+    return os.path.normpath(name)
 
 
 def boxes_of(
@@ -77,7 +87,8 @@ def boxes_of(
 ) -> np.ndarray:
     """Look up the boxes that a table has of a photo.
 
-    They are looked up by the photo's path as given, its path from the table's folder, and its bare name.
+    They are looked up by the photo's path as given, its path from the table's folder, its whole path, and its
+    bare name.
     Raises ValueError if there are none, and for the photos that `unclear_photos` names.
     """
     if path in unclear:
@@ -93,9 +104,13 @@ def _name_in(boxes: Mapping[str, np.ndarray], path: Path, table: Path) -> str | 
     return next((name for name in _names_of(path, table) if name in boxes), None)
 
 
-def _names_of(path: Path, table: Path) -> tuple[str, str, str]:
+def _names_of(path: Path, table: Path) -> tuple[str, ...]:
     """List the names under which a table may have a photo, the surest first."""
-    return str(path), _relative(path, table.parent), path.name
+    whole, real = (
+        os.path.abspath(path),
+        os.path.realpath(path),
+    )  # `Path.resolve` raises for links that go round
+    return os.path.normpath(path), _relative(real, os.path.realpath(table.parent)), whole, real, path.name
 
 
 def unclear_photos(boxes: Mapping[str, np.ndarray], photos: Iterable[Path], table: Path) -> dict[Path, str]:
@@ -139,7 +154,8 @@ def boxes_without_photo(boxes: Mapping[str, np.ndarray], table: Path) -> list[Fa
     ]
 
 
-def _relative(path: Path, folder: Path) -> str:
-    # `Path.resolve` raises for links that go round.
-    path, folder = Path(os.path.realpath(path)), Path(os.path.realpath(folder))
-    return str(path.relative_to(folder) if path.is_relative_to(folder) else path)
+def _relative(path: str, folder: str) -> str:
+    try:
+        return os.path.relpath(path, folder)
+    except ValueError:  # on another drive of Windows
+        return path

@@ -17,7 +17,8 @@ def column_cells(path: Path, names: Sequence[str]) -> tuple[list[Row], Callable[
     """Read the cells of some columns, row by row, and give a function from a cell to its number.
 
     A CSV has commas, tabs or semicolons between its cells; with the latter two numbers may have decimal
-    commas. Capitals in the names of columns do not count. Raises ValueError if a column is missing.
+    commas. Capitals in the names of columns do not count. Raises ValueError if a column is missing,
+    or there twice.
     """
     if path.suffix.lower() == ".parquet":
         return list(_in_parquet(path, names)), float
@@ -48,7 +49,8 @@ def _between(text: str) -> str:
 
 
 def _in_csv(text: str, between: str, names: Sequence[str]) -> Iterator[Row]:
-    rows = csv.reader(io.StringIO(text, newline=""), delimiter=between)
+    is_spaced = f"{between} " in text.partition("\n")[0]  # as `file, x, y, w, h`
+    rows = csv.reader(io.StringIO(text, newline=""), delimiter=between, skipinitialspace=is_spaced)
     at = _places(next(rows, []), names)
     for row in rows:
         if any(cell.strip() for cell in row):
@@ -61,4 +63,6 @@ def _places(header: Sequence[str], names: Sequence[str]) -> list[int]:
     known = [name.strip().lower() for name in header]
     if missing := [name for name in names if name not in known]:
         raise ValueError(f"it has no column {', '.join(missing)}")
+    if several := [name for name in names if known.count(name) > 1]:
+        raise ValueError(f"it has more than one column {several[0]}")
     return [known.index(name) for name in names]

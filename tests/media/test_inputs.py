@@ -189,6 +189,7 @@ def test_boxes_from_csv_and_json_agree(tmp_path: Path) -> None:
         ("a.csv", ""),
         ("a.csv", "file,x,y,w\nb.jpg,1,2,3\n"),
         ("a.csv", "file,x,y,w,h\nb.jpg,1,2,three,4\n"),
+        ("a.csv", "file,x,y,x,w,h\nb.jpg,1,2,3,4,5\n"),
         ("a.json", "{"),
         ("a.json", "[1, 2]"),
         ("a.json", '{"b.jpg": [1, 2, 3]}'),
@@ -198,8 +199,9 @@ def test_boxes_from_csv_and_json_agree(tmp_path: Path) -> None:
 )
 def test_a_broken_table_of_boxes_is_named(tmp_path: Path, name: str, text: str) -> None:
     (tmp_path / name).write_text(text)
-    with pytest.raises(ValueError, match=r"a\.(csv|json)"):
+    with pytest.raises(ValueError, match=r"a\.(csv|json)") as error:
         read_boxes(tmp_path / name)
+    assert len(str(error.value)) < 130 + len(str(tmp_path))
 
 
 def test_boxes_of_one_photo_by_two_names_are_together_and_none_is_no_error(tmp_path: Path) -> None:
@@ -236,6 +238,12 @@ def test_boxes_are_found_by_path_and_by_name(folder: Path) -> None:
     assert boxes_of(Path("b.jpg"), GREY, boxes, table) is boxes["b.jpg"]
     with pytest.raises(ValueError, match=r"a\.PNG has no box"):
         boxes_of(Path("a.PNG"), GREY, boxes, table)
+    for name, photo in (("../b.jpg", "b.jpg"), ("x/../b.jpg", "b.jpg"), (f"{folder}/i.jpg", "i.jpg")):
+        (folder / "deep/more.csv").write_text(f"x, y, w, h, file\n1, 2, 3, 4, {name}\n")
+        more = read_boxes(folder / "deep/more.csv")
+        np.testing.assert_array_equal(
+            boxes_of(Path(photo), GREY, more, folder / "deep/more.csv"), [[1, 2, 3, 4]]
+        )
     boxes[str(Path("s3://bucket/far.jpg"))] = np.ones((1, 4))  # an address, of which nothing is known here
     assert [failure.source for failure in boxes_without_photo(boxes, table)] == ["er/gone.jpg"]
 

@@ -15,7 +15,7 @@ from shared_data import shared
 
 from jaxclnf.media.detection import detect_faces
 from jaxclnf.media.images import read_photo, to_grey
-from jaxclnf.media.video_sources import VideoFile
+from jaxclnf.media.video_encoder import VideoFile
 from jaxclnf.output.tables import LOST, NO_FACE
 from jaxclnf.sweeps.spec import read_spec
 from jaxclnf.types import STATUS_WORDS, Status

@@ -7,7 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from jaxclnf.media.video_sources import VideoFile
+from jaxclnf.media.video_encoder import VideoFile
 
 N_FRAMES = 12
 

@@ -121,7 +121,7 @@ def _photos(folder: Path) -> Run:
 
 def _videos(folder: Path) -> Run:
     """Three short videos that move over portraits."""
-    from jaxclnf.media.video_sources import VideoFile
+    from jaxclnf.media.video_encoder import VideoFile
 
     folder.mkdir()
     for n in range(1, 4):

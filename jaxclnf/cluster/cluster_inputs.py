@@ -17,7 +17,7 @@ from jaxclnf.media.images import SUFFIXES
 from jaxclnf.media.inputs import find_photos, is_list, listed_names
 from jaxclnf.media.patterns import is_pattern
 from jaxclnf.media.text_files import as_path, without_quotes
-from jaxclnf.media.video_sources import VIDEO_SUFFIXES, find_videos, is_live
+from jaxclnf.media.video_inputs import VIDEO_SUFFIXES, find_videos, is_live
 
 
 def photo_sources(arguments: Sequence[str], failures: list[Failure]) -> Iterator[str]:

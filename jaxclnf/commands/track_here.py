@@ -31,7 +31,7 @@ Begin = Callable[["VideoFiles", "Video", list[int]], Iterator["Followed"]]
 def track_here(asked: VideosAsked, told: dict[str, Any], place: Path, report: bool, resume: bool) -> None:
     """Follow faces through videos into a folder: a table and an annotated copy of each, a report."""
     from jaxclnf.media.failures import Failure
-    from jaxclnf.media.video_sources import absence, find_videos, is_missing
+    from jaxclnf.media.video_inputs import absence, find_videos, is_missing
     from jaxclnf.output.failures_table import write_failures
     from jaxclnf.output.report import report_videos
     from jaxclnf.output.run_folder import OutputFolder

@@ -13,7 +13,7 @@ from jaxclnf.config import FitConfig
 from jaxclnf.media.failures import Failure
 from jaxclnf.media.frames import Video
 from jaxclnf.media.patterns import is_pattern
-from jaxclnf.media.video_sources import sequence_photos
+from jaxclnf.media.video_inputs import sequence_photos
 from jaxclnf.output.film import Film
 from jaxclnf.output.growing_table import ROWS, Table
 from jaxclnf.output.openface_table import OpenFaceTables, VideoTable

@@ -13,7 +13,7 @@ import pytest
 from command_line import write_faces, write_model
 
 from jaxclnf.media.images import read_photo
-from jaxclnf.media.video_sources import VideoFile
+from jaxclnf.media.video_encoder import VideoFile
 
 ROOT = Path(__file__).resolve().parents[2]
 KILLS = 1

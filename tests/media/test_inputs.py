@@ -13,7 +13,7 @@ from jaxclnf.media.box_tables import boxes_of, boxes_without_photo, read_boxes, 
 from jaxclnf.media.earlier_results import LIST
 from jaxclnf.media.images import read_photo
 from jaxclnf.media.inputs import find_photos
-from jaxclnf.media.video_sources import absence, find_videos, sequence_photos
+from jaxclnf.media.video_inputs import absence, find_videos, sequence_photos
 
 GREY = np.zeros((4, 4), np.uint8)
 

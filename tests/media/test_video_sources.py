@@ -15,7 +15,8 @@ import pytest
 from PIL import Image
 from video_files import N_FRAMES, picture, write_broken_video, write_video
 
-from jaxclnf.media.video_sources import VideoFile, open_video
+from jaxclnf.media.video_encoder import VideoFile
+from jaxclnf.media.video_sources import open_video
 
 
 @pytest.mark.releases

@@ -9,7 +9,7 @@ import pytest
 from browser import in_browser, probed
 
 from jaxclnf.media.failures import Failure
-from jaxclnf.media.video_sources import VideoFile
+from jaxclnf.media.video_encoder import VideoFile
 from jaxclnf.output.draw import colour_of
 from jaxclnf.output.growing_table import Table
 from jaxclnf.output.report import report_photos, report_videos

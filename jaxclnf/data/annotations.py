@@ -32,10 +32,10 @@ def read_annotations(source: Path) -> list[Annotation]:
     if table.is_file() and table.suffix == ".npz":
         return _read_table(table)
     if not source.is_dir():
-        raise ValueError(f"{source} is not a folder with photos and points.npz or .pts files.")
+        raise ValueError(f"{source} is not a folder with photos and points.npz or .pts files")
     faces = _read_pts_faces(source)
     if not faces:
-        raise ValueError(f"{source} holds neither points.npz nor .pts files; one of them is needed.")
+        raise ValueError(f"{source} holds neither points.npz nor .pts files; one of them is needed")
     return faces
 
 
@@ -43,7 +43,7 @@ def _read_table(path: Path) -> list[Annotation]:
     try:
         table = read_arrays(path, Budget())
     except (ValueError, OSError):
-        raise ValueError(f"{path} is not a readable .npz table; write it with numpy.savez.") from None
+        raise ValueError(f"{path} is not a readable .npz table; write it with numpy.savez") from None
     if missing := {"names", "points"} - table.keys():
         raise ValueError(f"{path} lacks an array: {', '.join(sorted(missing))}")
     names, points, boxes = table["names"], table["points"], table.get("boxes")
@@ -51,10 +51,10 @@ def _read_table(path: Path) -> list[Annotation]:
     if not numeric or points.ndim != 3 or points.shape[2] != 2 or names.shape != points.shape[:1]:
         raise ValueError(
             f"{path} must hold names (n,) and numbers points (n, n_points, 2); "
-            f"got names {names.shape} and points {points.shape} of {points.dtype}."
+            f"got names {names.shape} and points {points.shape} of {points.dtype}"
         )
     if boxes is not None and boxes.shape != (len(points), 4):
-        raise ValueError(f"{path} must hold boxes ({len(points)}, 4) as x, y, w, h; got {boxes.shape}.")
+        raise ValueError(f"{path} must hold boxes ({len(points)}, 4) as x, y, w, h; got {boxes.shape}")
     rows = points.astype(np.float32)
     return [
         Annotation(path.parent / str(name), rows[i], None if boxes is None else boxes[i])

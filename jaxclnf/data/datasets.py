@@ -67,9 +67,7 @@ class Faces:
         """Read the photo of face i, grey, uint8 (H, W)."""
         image = read_grey(self.photos[i])
         if image is None:
-            raise ValueError(
-                f"{self.photos[i]} was readable a moment ago and is no longer; restore the file."
-            )
+            raise ValueError(f"{self.photos[i]} was readable a moment ago and is no longer; restore the file")
         return image
 
     def images(self) -> list[np.ndarray]:
@@ -100,8 +98,8 @@ class Faces:
         bad = [i for g in groups for i in g if not 0 <= i < self.n_points]
         if bad or not groups or not all(groups):
             raise ValueError(
-                f"Landmark groups must name landmarks of the dataset, which has 0 to {self.n_points - 1}; "
-                f"got {groups}."
+                f"landmark groups must name landmarks of the dataset, which has 0 to {self.n_points - 1}; "
+                f"got {groups}"
             )
         points = np.stack([self.points[:, list(g)].mean(axis=1) for g in groups], axis=1)
         return replace(self, points=points, mirror=mirror_of_groups(self.mirror, groups))
@@ -113,7 +111,7 @@ class Faces:
         another name is in neither.
         """
         if not 0 <= share < 1:
-            raise ValueError(f"The share to hold back must be at least 0 and below 1; got {share}.")
+            raise ValueError(f"the share to hold back must be at least 0 and below 1; got {share}")
         _, photo = np.unique([str(p) for p in self.photos], return_inverse=True)
         n_photos = int(photo.max(initial=-1)) + 1
         drawn = np.random.default_rng(seed).permutation(n_photos)[: round(share * n_photos)]
@@ -173,7 +171,7 @@ def read_faces(sources: Iterable[str | Path], n_points: int | None = None) -> Fa
     if not kept:
         reasons = Counter(r.reason for r in refused).most_common(3)
         why = "; ".join(f"{n} x {reason}" for reason, n in reasons) or "the folders hold no annotations"
-        raise NoUsableFace(f"No usable face among {len(found)} annotations: {why}.", refused)
+        raise NoUsableFace(f"no usable face among {len(found)} annotations: {why}", refused)
     boxes = [f.box for f in kept]
     points = np.stack([np.asarray(f.points, np.float32) for f in kept])
     markup = MARKUPS.get(n_points)

@@ -82,5 +82,5 @@ def parse_groups(text: str) -> list[list[int]]:
                 first, _, last = item.partition("-")
                 groups += [[i] for i in range(int(first), int(last or first) + 1)]
     except ValueError:
-        raise ValueError(f"Landmarks must read like 36+39,42+45,30,48-54; got {text!r}.") from None
+        raise ValueError(f"landmarks must read like 36+39,42+45,30,48-54; got {text!r}") from None
     return groups

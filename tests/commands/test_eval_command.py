@@ -98,7 +98,7 @@ def test_of_faces_none_of_which_can_be_used_the_reasons_are_written(run, folder:
     for photo in (folder / "faces").glob("*.png"):
         photo.unlink()
     outcome = evaluate(run)
-    assert outcome.status == 1 and "No usable face among 3 annotations: 3 x photo missing" in outcome.err
+    assert outcome.status == 1 and "no usable face among 3 annotations: 3 x photo missing" in outcome.err
     assert [row["reason"] for row in read_table(folder / "eval/refused.csv")] == ["photo missing"] * 3
     assert outcome.out == "eval/refused.csv: all that was refused\n"
 
@@ -133,7 +133,7 @@ def test_misuse_is_one_sentence(run, folder: Path) -> None:
             "0-4",
         ): "the model has 12 landmarks and the faces are annotated with 5: a model can be",
         ("faces",): "with 68; say by --landmarks which 12 of them",
-        ("faces", "--landmarks", "eyes"): "Landmarks must read like",
+        ("faces", "--landmarks", "eyes"): "landmarks must read like",
         ("faces", "--landmarks", "0-99"): "the dataset, which has 0 to 67",
     }
     (folder / "foreign").mkdir()

@@ -170,7 +170,7 @@ def test_sources_that_are_no_datasets(tmp_path):
     with pytest.raises(ValueError, match=r"neither points\.npz nor \.pts"):
         read_faces([tmp_path])
     write_table(tmp_path, [POINTS + 100])
-    with pytest.raises(ValueError, match="No usable face among 1 annotations: 1 x landmarks outside"):
+    with pytest.raises(ValueError, match="no usable face among 1 annotations: 1 x landmarks outside"):
         read_faces([tmp_path])
 
 

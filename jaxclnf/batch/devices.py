@@ -51,7 +51,7 @@ def fit_sharded(
 def fit_canvases_sharded(
     model: Model, images: Any, boxes: Any, config: FitConfig | None, devices: Sequence[Any]
 ) -> FitResult:
-    """Call `fit_sharded` with images whose grey is known to be from 0 to 255, however dark they are."""
+    """Do as `fit_sharded`, with images whose grey is known to be from 0 to 255, however dark they are."""
     devices = tuple(devices)
     if images.ndim != 3 or len(images) != len(boxes) or len(boxes) % len(devices):
         raise ValueError(

@@ -62,10 +62,6 @@ def sweep(
         faces = read_faces(plan.datasets)
         common.warn(learned_warning(faces, opened, plan.held_back is not None))
         photos = draw_photos(faces, plan, opened)
-        if opened.pdm.n_points != photos.points.shape[1]:
-            raise ValueError(
-                f"the model has {opened.pdm.n_points} landmarks and the faces have {photos.points.shape[1]}"
-            )
         results = Results(folder / "results.jsonl", describe(plan, opened, photos))
         outcomes = _tried(plan, opened, photos, results, there)
         page = write_report(folder, plan, outcomes, results)

@@ -29,8 +29,11 @@ def draw_photos(faces: Faces, spec: Spec, model: Model | None = None) -> Canvase
     """Draw the faces of a sweep and cut them out of their photos.
 
     The held-back faces are those that the model was not trained on or, if its training photos are unknown,
-    those that `jaxclnf train` holds back by default. Raises ValueError for a markup without eyes.
+    those that `jaxclnf train` holds back by default. Raises ValueError for a markup
+    without eyes, or that is not the model's.
     """
+    if model is not None and model.pdm.n_points != faces.n_points:
+        raise ValueError(f"the model has {model.pdm.n_points} landmarks and the faces have {faces.n_points}")
     if faces.eye_distances is None:
         raise ValueError(f"errors are in eye distances, unknown for a markup of {faces.n_points} landmarks")
     if spec.held_back is not None:

@@ -326,3 +326,5 @@ def test_large_faces_of_a_sweep_are_reduced_once_and_errors_stay_what_they_are(t
     varied = Spec((tmp_path,), ({"resolution": 1.0},))
     with pytest.raises(ValueError, match="resolution cannot be varied"):
         draw_photos(faces, varied, model)
+    with pytest.raises(ValueError, match="the model has 68 landmarks and the faces have 5"):
+        draw_photos(faces.regroup([[36], [45], [30], [48], [54]]), spec, model)

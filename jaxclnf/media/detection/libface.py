@@ -18,6 +18,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from jaxclnf.media.detection.close_looks import closely_in_sizes
 from jaxclnf.media.detection.detector_protocol import BoxMap, Detections
 from jaxclnf.media.detection.libface_network import onnx_of
 from jaxclnf.media.detection.look_sizes import in_sizes
@@ -43,9 +44,19 @@ def is_installed() -> bool:
     return True
 
 
-def detect_libface(rgb: RGB) -> Detections:
-    """Find all faces of 24 pixels and more."""
-    found = in_sizes(_look, rgb, THRESHOLD)
+class LibFace:
+    """The detector."""
+
+    def __call__(self, rgb: RGB) -> Detections:
+        """Find all faces of 24 pixels and more."""
+        return _about_landmarks(in_sizes(_look, rgb, THRESHOLD))
+
+    def closely(self, rgb: RGB) -> Detections:
+        """Find those faces, too, that only a close look shows."""
+        return _about_landmarks(closely_in_sizes(_look, rgb, THRESHOLD))
+
+
+def _about_landmarks(found: Detections) -> Detections:
     return found._replace(boxes=_TO_LANDMARKS(found.boxes))
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import cv2
 import numpy as np
+from jaxtyping import Float
 
 from jaxclnf.batch.box_rows import overlaps
 from jaxclnf.media.detection.detector_protocol import Detections
@@ -29,6 +30,9 @@ MIDDLE = 0.7
 HINT = 0.2
 """... what scores so much and may be a small face: only then is there a second look, of twice the time."""
 
+FAINT = 0.1
+"""Score of what a closer look may show to be a face."""
+
 Look = Callable[[RGB, float], Detections]
 """Function that finds what scores at least so much in a picture."""
 
@@ -38,20 +42,35 @@ def in_sizes(look: Look, rgb: RGB, least: float, longest: int = LONGEST) -> Dete
 
     The second look is for small faces; of a face that both show, the first look's box counts.
     """
+    return found_and_seen(look, rgb, least, longest)[0]
+
+
+def found_and_seen(
+    look: Look, rgb: RGB, least: float, longest: int = LONGEST
+) -> tuple[Detections, Detections]:
+    """Detect faces as `in_sizes` does; and all that is seen `FAINT`ly or better in the same looks."""
     side = max(rgb.shape[:2])
     first, second = min(1.0, longest / side), min(SECOND, SECOND_LONGEST / side)
-    seen = _seen(look, rgb, first, min(HINT, least))
-    found, small = seen.take(np.flatnonzero(seen.scores >= least)), SMALL / first
+    seen = _seen(look, rgb, first)
+    found, small = _scoring(seen, least), SMALL / first
     if second <= first:
-        return found
+        return found, seen
     if not found or _smaller(found, small):
-        return merged(found, _seen(look, rgb, second, least))
-    hints = _smaller(_elsewhere(seen, found), small)
+        again = _seen(look, rgb, second)
+        return merged(found, _scoring(again, least)), merged(seen, again)
+    hints = _smaller(elsewhere(_scoring(seen, HINT), found), small)
     if not hints and MIDDLE * second > first:
-        hints = _smaller(_elsewhere(_seen(look, rgb, MIDDLE * second, HINT), found), small)
+        middle = _seen(look, rgb, MIDDLE * second)
+        hints, seen = _smaller(elsewhere(_scoring(middle, HINT), found), small), merged(seen, middle)
     if not hints:
-        return found
-    return merged(found, _smaller(_seen(look, rgb, second, least), small))
+        return found, seen
+    again = _seen(look, rgb, second)
+    return merged(found, _smaller(_scoring(again, least), small)), merged(seen, again)
+
+
+def _scoring(seen: Detections, least: float) -> Detections:
+    """Take those that score at least so much."""
+    return seen.take(np.flatnonzero(seen.scores >= least))
 
 
 def _smaller(seen: Detections, width: float) -> Detections:
@@ -59,8 +78,8 @@ def _smaller(seen: Detections, width: float) -> Detections:
     return seen.take(np.flatnonzero(seen.boxes[:, 2] < width))
 
 
-def _seen(look: Look, rgb: RGB, scale: float, least: float) -> Detections:
-    return enlarged(look(reduced(rgb, scale), least), scale)
+def _seen(look: Look, rgb: RGB, scale: float) -> Detections:
+    return enlarged(look(reduced(rgb, scale), FAINT), scale)
 
 
 def reduced(rgb: RGB, scale: float) -> np.ndarray:
@@ -82,11 +101,17 @@ def enlarged(found: Detections, scale: float) -> Detections:
     return found._replace(boxes=boxes.astype(np.float32), points=points)
 
 
+def in_reduced(box: Float[np.ndarray, "4"], scale: float) -> Float[np.ndarray, "4"]:
+    """Take a box from a photo to the photo reduced by ``scale``."""
+    shift = 0.5 * scale - 0.5
+    return (scale * box + np.array([shift, shift, 0, 0])).astype(np.float32)
+
+
 def merged(first: Detections, second: Detections) -> Detections:
     """Merge detections, best first: all of the first, and those of the second that lie elsewhere."""
     if not first or not second:
         return first or second
-    other = _elsewhere(second, first)
+    other = elsewhere(second, first)
     together = (
         None if a is None or b is None else np.concatenate([a, b]) for a, b in zip(first, other, strict=True)
     )
@@ -94,7 +119,7 @@ def merged(first: Detections, second: Detections) -> Detections:
     return both.take(np.argsort(-both.scores, kind="stable"))
 
 
-def _elsewhere(seen: Detections, found: Detections) -> Detections:
+def elsewhere(seen: Detections, found: Detections) -> Detections:
     """Take what lies neither on a face that is found nor within it, as an eye or a mouth does."""
     if not seen or not found:
         return seen

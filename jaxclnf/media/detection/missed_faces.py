@@ -1,4 +1,4 @@
-"""Further looks at photos in which a detector finds nothing: brighter and smoother, then turned by quarters.
+"""Further looks at photos in which a detector finds nothing, or no upright face: brighter, smoother, turned.
 
 Networks find few faces in a tenth of the light under noise, and few that lie on their sides. Small, smooth
 pictures show the first, pictures turned by a quarter the others (experiments/27_detection).
@@ -11,8 +11,8 @@ import numpy as np
 from jaxtyping import Float
 
 from jaxclnf.media.detection.detector_protocol import Detections, Detector
-from jaxclnf.media.detection.look_sizes import LONGEST, enlarged, reduced
-from jaxclnf.media.detection.tilted import with_rolls
+from jaxclnf.media.detection.look_sizes import LONGEST, enlarged, merged, reduced
+from jaxclnf.media.detection.tilted import CLEAR, LARGE, with_rolls
 from jaxclnf.media.images import RGB
 
 _CLEARER = ((LONGEST // 2, 1.0), (LONGEST, 2.0))
@@ -21,22 +21,46 @@ _CLEARER = ((LONGEST // 2, 1.0), (LONGEST, 2.0))
 _LIGHT, _LEAST = 220.0, 8.0
 """What the brightest hundredth of a picture becomes, unless it is darker than the least: there is nothing."""
 
+_WELL = 0.8
+"""Score of a face from which on it tells which side of the photo is the upper one; small ones look alike."""
+
+_UPRIGHT = np.radians(60)
+"""Roll of a face below which the photo is not taken to lie on its side."""
+
 
 def with_further_looks(detector: Detector, rgb: RGB, turned: bool = True) -> Detections:
     """Detect faces; if there are none, in a brighter picture, and if there are none yet, in ``turned`` ones.
 
-    Detectors that tell no points look once: that is dlib's, which does what OpenFace does.
+    Where no face is clear and upright the photo itself may lie on a side: is it seen better from another, all
+    its faces are looked for from there. Detectors that tell no points look once: that is dlib's, which does
+    what OpenFace does.
     """
     found = with_rolls(detector, rgb, turned)
-    if found or found.points is None:
+    if found.points is None:
         return found
-    for longest, blur in _CLEARER:
-        if found := _looked(detector, rgb, longest, blur):
-            return found
-    for quarters in (1, 3, 2) if turned else ():
-        if found := _on_its_side(detector, rgb, quarters):
-            return found
-    return found
+    brighter = (_looked(detector, rgb, *each) for each in _CLEARER)
+    found = found or next((seen for seen in brighter if seen), found)
+    return _from_better_side(detector, rgb, found) if turned else found
+
+
+def _from_better_side(detector: Detector, rgb: RGB, found: Detections) -> Detections:
+    """Look from the side from which faces are seen upright, unless it is the photo's upper one."""
+    rolls = np.zeros(len(found.boxes)) if found.rolls is None else found.rolls
+    well, lies = found.scores >= _WELL, np.abs(rolls) >= _UPRIGHT
+    telling = well & ((found.boxes[:, 2] > LARGE) | (found.scores >= CLEAR))
+    if (telling & ~lies).any():
+        return found
+    told = set((np.round(rolls[well & lies] / (np.pi / 2)).astype(int) % 4).tolist())
+    if len(told) == 1:
+        return merged(_on_its_side(detector, rgb, told.pop(), whole=True), found)
+    sides = {quarters: _on_its_side(detector, rgb, quarters) for quarters in told or (1, 3, 2)}
+    best = max(sides, key=lambda quarters: sides[quarters].scores.sum())
+    seen = sides[best]
+    if found and (seen.scores.sum() < found.scores.sum() or seen.scores.max(initial=0.0) < _WELL):
+        return found
+    if seen and max(rgb.shape[:2]) > LONGEST:
+        seen = merged(seen, _on_its_side(detector, rgb, best, whole=True))
+    return merged(seen, found)
 
 
 def _looked(detector: Detector, rgb: RGB, longest: int, blur: float) -> Detections:
@@ -48,11 +72,11 @@ def _looked(detector: Detector, rgb: RGB, longest: int, blur: float) -> Detectio
     return enlarged(with_rolls(detector, bright), scale)
 
 
-def _on_its_side(detector: Detector, rgb: RGB, quarters: int) -> Detections:
-    """What is found in a reduced picture that is turned by quarters, as the faces lie in the photo."""
-    scale = min(1.0, LONGEST / max(rgb.shape[:2]))
+def _on_its_side(detector: Detector, rgb: RGB, quarters: int, whole: bool = False) -> Detections:
+    """What is found in the photo, or a reduced one, turned by quarters, as the faces lie in the photo."""
+    scale = 1.0 if whole else min(1.0, LONGEST / max(rgb.shape[:2]))
     small = reduced(rgb, scale)
-    found = with_rolls(detector, np.ascontiguousarray(np.rot90(small, quarters)))
+    found = with_rolls(detector, np.ascontiguousarray(np.rot90(small, quarters)), whole)
     if not found or found.points is None or found.rolls is None:
         return found
     size = found.boxes[:, 2:]

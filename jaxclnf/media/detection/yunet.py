@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from jaxclnf.media.detection.close_looks import closely_in_sizes
 from jaxclnf.media.detection.detector_protocol import BoxMap, Detections
 from jaxclnf.media.detection.look_sizes import in_sizes
 from jaxclnf.media.detection.onnx_network import Network, Weights, read_network
@@ -37,8 +38,14 @@ class YuNet:
 
     def __call__(self, rgb: RGB) -> Detections:
         """Find all faces of 24 pixels and more."""
-        found = in_sizes(lambda picture, least: self.look([picture], least)[0], rgb, self._threshold)
-        return found._replace(boxes=_TO_LANDMARKS(found.boxes))
+        return _about_landmarks(in_sizes(self._look, rgb, self._threshold))
+
+    def closely(self, rgb: RGB) -> Detections:
+        """Find those faces, too, that only a close look shows."""
+        return _about_landmarks(closely_in_sizes(self._look, rgb, self._threshold))
+
+    def _look(self, rgb: RGB, least: float) -> Detections:
+        return self.look([rgb], least)[0]
 
     def look(self, photos: Sequence[RGB], least: float | None = None) -> list[Detections]:
         """Compute the network's own boxes in a batch of photos of one size, which are not reduced.
@@ -48,6 +55,10 @@ class YuNet:
         batch = np.stack([_padded(photo) for photo in photos])
         values = np.asarray(self._run(self._key, self._network.weights, batch))
         return [_faces(rows, self._threshold if least is None else least) for rows in values]
+
+
+def _about_landmarks(found: Detections) -> Detections:
+    return found._replace(boxes=_TO_LANDMARKS(found.boxes))
 
 
 def _faces(rows: Float[np.ndarray, "n_cells 15"], least: float) -> Detections:

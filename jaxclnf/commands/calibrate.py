@@ -38,7 +38,7 @@ def calibrate(
     from jaxclnf.training.calibrate import GOOD
     from jaxclnf.training.learned_visibility import learn_visibility
 
-    common.check_writable("--out", out, [*datasets, *([Path(model)] if model else [])])
+    common.check_model_out("--out", out, [*datasets, *([Path(model)] if model else [])])
     opened = choices.use_model(model)
     faces = read_faces(datasets)
     typer.echo(faces.summary())

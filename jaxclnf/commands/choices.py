@@ -7,12 +7,13 @@ import warnings
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from jaxclnf.commands.common import warn
+from jaxclnf.commands.options import OPENFACES, Preset
+
 if TYPE_CHECKING:
     from jaxclnf.config import FitConfig
     from jaxclnf.output.openface_table import OpenFaceTables
     from jaxclnf.types import Camera, Model, Validator
-from jaxclnf.commands.common import warn
-from jaxclnf.commands.options import OPENFACES, Preset
 
 
 def detector_name(name: str | None, preset: Preset) -> str | None:

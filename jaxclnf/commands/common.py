@@ -28,7 +28,7 @@ def warn(sentence: str) -> None:
         typer.echo(f"jaxclnf: {sentence}", err=True)
 
 
-def check_writable(option: str, path: Path, inputs: Iterable[Path] = ()) -> None:
+def check_model_out(option: str, path: Path, inputs: Iterable[Path] = ()) -> None:
     """Refuse, before long work, a path where no model can be written, or that is an input."""
     from jaxclnf.media.addresses import check_no_address
 

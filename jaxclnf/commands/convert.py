@@ -17,6 +17,6 @@ def convert(
     from jaxclnf.models.openface import convert_openface
     from jaxclnf.models.storage import save_model
 
-    common.check_writable("OUT", out, [source])
+    common.check_model_out("OUT", out, [source])
     save_model(convert_openface(source), out)
     typer.echo(f"{source} -> {out}")

@@ -52,7 +52,7 @@ def sweep(
         on_cluster.check_ray()
     if save:
         models = [Path(name) for name in (model, plan.model) if name]
-        common.check_writable("--save", save, [spec, *models])
+        common.check_model_out("--save", save, [spec, *models])
     opened = choices.use_model(model or plan.model)
     check_settings(plan, opened)
     place = out or spec.with_suffix("")

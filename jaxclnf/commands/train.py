@@ -71,7 +71,7 @@ def train_command(
     from jaxclnf.training.checkpoint import Checkpoint, checkpoint_of
 
     recipe, networks = asked_recipes(experts, set_ or [], seed, further=from_ is not None)
-    common.check_writable("--out", out, datasets if from_ is None else [*datasets, from_])
+    common.check_model_out("--out", out, datasets if from_ is None else [*datasets, from_])
     faces = read_faces(datasets)
     typer.echo(faces.summary())
     if landmarks:

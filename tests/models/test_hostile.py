@@ -141,6 +141,7 @@ def test_flipped_bytes_of_a_model_end_in_a_sentence(saved: Path) -> None:
     """Stored and not deflated, so that the headers of arrays are hit too, and not their CRC alone."""
     with zipfile.ZipFile(saved) as file:
         members = {m.filename: file.read(m) for m in file.infolist()}
+    refused = 0
     for seed in range(N_FILES):
         rng = np.random.default_rng(seed)
         name = sorted(members)[rng.integers(len(members))]
@@ -150,7 +151,8 @@ def test_flipped_bytes_of_a_model_end_in_a_sentence(saved: Path) -> None:
                 file.writestr(other, flipped(start, rng) + content[len(start) :] if start else content)
         if seed % 2:
             saved.write_bytes(flipped(saved.read_bytes(), rng))
-        survives(lambda: load_model(saved), saved.stat().st_size)
+        refused += not survives(lambda: load_model(saved), saved.stat().st_size)
+    assert refused > 0.9 * N_FILES  # what zip files do not check, as times, may change
 
 
 def opened(path: Path) -> Any:

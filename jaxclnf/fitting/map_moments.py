@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Num
 
 from jaxclnf import native
+from jaxclnf.fitting.models_in_turn import in_turn
 from jaxclnf.ops.conv_network import network_moments, normalised
 from jaxclnf.ops.pyramid import pyramid, sample_picture
 from jaxclnf.types import ConvLayer, ConvNetwork
@@ -105,7 +106,7 @@ def _more_looks(
 ) -> Any:
     """Turn an axis of `jax.vmap` into more images or, on the same images, into more looks at each."""
     if any(jax.tree.leaves(batched[0])):
-        raise ValueError("response maps are those of one model; loop over models")
+        return in_turn(seen, n, batched, network, images, centres, ways)
     centres, ways = (
         a if b else jnp.broadcast_to(a, (n, *a.shape))
         for a, b in zip((centres, ways), batched[2:], strict=True)

@@ -9,6 +9,7 @@ from jaxtyping import Array, Float, Int, Num
 
 from jaxclnf import native
 from jaxclnf.fitting.map_frames import MapFrame, second_view
+from jaxclnf.fitting.models_in_turn import in_turn
 from jaxclnf.fitting.view_blocks import MOST_ELSEWHERE, MOST_ON_CPU, blockwise_maps
 from jaxclnf.fitting.view_maps import view_responses
 from jaxclnf.ops.fixed_point import sample_in_steps_of
@@ -67,7 +68,7 @@ def _more_faces(by_view: Callable, n: int, batched, experts: Experts, images: Ar
     Only then do faces that share a view still share their matrix products.
     """
     if any(jax.tree.leaves(batched[0])):
-        raise ValueError("response maps are those of one model; loop over models")
+        return in_turn(by_view, n, batched, experts, images, faces)
     faces = jax.tree.map(lambda a, b: a if b else jnp.broadcast_to(a, (n, *a.shape)), faces, batched[2])
     if batched[1]:
         images, faces = jax.tree.map(lambda a: a.reshape(-1, *a.shape[2:]), (images, faces))

@@ -155,7 +155,9 @@ def test_maps_peak_at_the_landmarks_of_a_face() -> None:
     assert np.abs(peaks - 3).max() <= 1
 
 
-@pytest.mark.parametrize("n_images, n_tries", [(3, 4), (12, 1)])
+@pytest.mark.parametrize(
+    "n_images, n_tries, dtype", [(3, 4, "float64"), (3, 4, "float32"), (12, 1, "float32")], indirect=["dtype"]
+)
 def test_maps_on_images_are_those_of_each_face(n_images: int, n_tries: int, dtype) -> None:
     model = synthetic_model(dtype)
     experts, rng = model.experts[1], np.random.default_rng(0)
@@ -206,6 +208,17 @@ def faces_at(model, *yaws: float):
     faces = jax.vmap(lambda r: map_frame(model.pdm, model.experts[0], replace(params, rotation=r)))(rotations)
     images = jnp.broadcast_to(image, (len(yaws), *image.shape))
     return images, jax.tree.map(lambda a: a[:, None], faces), rotations[:, None]
+
+
+def test_maps_of_many_models_are_those_of_each() -> None:
+    model = synthetic_model(np.float32)
+    images, faces, _ = faces_at(model, 30)
+    several = [replace(model.experts[0], bias=model.experts[0].bias + shift) for shift in (0.0, 0.5)]
+    maps = jax.jit(image_responses, static_argnums=3)
+    together = jax.tree.map(lambda *a: jnp.stack(a), *several)
+    found = jax.jit(jax.vmap(partial(image_responses, window=7), (0, None, None)))(together, images, faces)
+    for own, experts in zip(found, several, strict=True):
+        assert_close(own, maps(experts, images, faces, 7), 1e-5)
 
 
 def test_maps_between_views_are_both_views_in_proportion() -> None:

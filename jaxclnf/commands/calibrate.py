@@ -41,7 +41,7 @@ def calibrate(
     common.check_model_out("--out", out, [*datasets, *([Path(model)] if model else [])])
     opened = choices.use_model(model)
     faces = read_faces(datasets)
-    typer.echo(faces.summary())
+    common.say_faces(faces)
     if landmarks:
         faces = faces.regroup(parse_groups(landmarks))
     common.warn(learned_warning(faces, opened, left_out=bool(opened.learned)))

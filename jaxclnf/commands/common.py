@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from rich.progress import Progress
 
+    from jaxclnf.data.datasets import Faces
     from jaxclnf.media.failures import Failure
 
 
@@ -126,6 +127,13 @@ def base_folder(names: Iterable[str | Path]) -> str:
 
     relative = [each for each in map(str, names) if not is_address(each) and not os.path.isabs(here(each))]
     return os.getcwd() if relative else ""
+
+
+def say_faces(faces: Faces) -> None:
+    """Print what was read of annotated faces, and what was refused; and where fits start without boxes."""
+    typer.echo(faces.summary())
+    if faces.boxes is None:
+        typer.echo("Not every face has a box: fits start from boxes tight around the true landmarks.")
 
 
 def say_passed_over(paths: Sequence[Path]) -> None:

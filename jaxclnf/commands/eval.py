@@ -105,9 +105,7 @@ def _read(datasets: list[Path], landmarks: str | None, out: Path) -> Faces:
         with common.results_in(out, datasets, ("refused.csv",)):
             _write_refused(out / "refused.csv", error.refused)
         raise
-    typer.echo(faces.summary())
-    if faces.boxes is None:
-        typer.echo("The dataset has no boxes: fits start from boxes tight around the true landmarks.")
+    common.say_faces(faces)
     return faces.regroup(parse_groups(landmarks)) if landmarks else faces
 
 

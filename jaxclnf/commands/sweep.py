@@ -60,6 +60,7 @@ def sweep(
     names = ("results.jsonl", "settings.csv", "README.md", "pareto.png", "heatmap.png", "ced.png")
     with common.results_in(place, [spec, *map(Path, plan.datasets)], names, replace=known) as folder:
         faces = read_faces(plan.datasets)
+        common.say_faces(faces)
         common.warn(learned_warning(faces, opened, plan.held_back is not None))
         photos = draw_photos(faces, plan, opened)
         results = Results(folder / "results.jsonl", describe(plan, opened, photos))

@@ -42,8 +42,10 @@ def read_annotations(source: Path) -> list[Annotation]:
 def _read_table(path: Path) -> list[Annotation]:
     try:
         table = read_arrays(path, Budget())
-    except (ValueError, OSError):
-        raise ValueError(f"{path} is not a readable .npz table; write it with numpy.savez") from None
+    except (ValueError, OSError) as error:
+        raise ValueError(
+            f"{path} is not a readable .npz table: {error}; write it by numpy.savez, names of type str"
+        ) from None
     if missing := {"names", "points"} - table.keys():
         raise ValueError(f"{path} lacks an array: {', '.join(sorted(missing))}")
     names, points, boxes = table["names"], table["points"], table.get("boxes")

@@ -282,8 +282,8 @@ def test_the_best_setting_can_become_the_models_own(tmp_path, monkeypatch, capfd
     points = np.asarray(landmarks(model, mean))
     for i in range(4):
         Image.fromarray(rng.integers(0, 256, (200, 200), np.uint8)).save(faces / f"{i}.png")
-    names = [f"{i}.png" for i in range(4)]
-    np.savez(faces / "points.npz", names=names, points=np.stack([points] * 4), boxes=np.stack([box] * 4))
+    names = [f"{i}.png" for i in range(5)]  # the last of which is missing
+    np.savez(faces / "points.npz", names=names, points=np.stack([points] * 5), boxes=np.stack([box] * 5))
     vary = "reg_factor = [3.5, 1e6]"
     spec = written(tmp_path / "s.toml", vary, "held_back = 0.5")
 
@@ -291,6 +291,7 @@ def test_the_best_setting_can_become_the_models_own(tmp_path, monkeypatch, capfd
     done = run("sweep", spec, "--out", tmp_path / "out", "--save", tmp_path / "tuned.npz")
     assert done.status == 0, done.err
     assert "% with reg_factor = 1000000.0" in done.out
+    assert "4 faces of 68 landmarks read, 1 refused.\n  1 refused: photo missing (4.png)" in done.out
     assert (
         "4 faces" in (tmp_path / "out/README.md").read_text()
     )  # the model says that it learned none of them

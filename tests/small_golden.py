@@ -22,7 +22,7 @@ from jaxclnf.fitting.face_params import params_from_box
 from jaxclnf.fitting.fit import fit
 from jaxclnf.fitting.map_frames import map_frame
 from jaxclnf.fitting.network_sight import certainty_weights, look
-from jaxclnf.fitting.nurlms import Anchors, StageSettings, approach, iterate, positions_in_maps
+from jaxclnf.fitting.nurlms import Anchors, StageSettings, approach, iterate, off_shape, positions_in_maps
 from jaxclnf.fitting.responses import image_responses
 from jaxclnf.models.storage import load_model
 from jaxclnf.ops.mean_shift import mean_shift
@@ -71,14 +71,17 @@ def shift(model: Model, config: FitConfig, given: Arrays) -> Arrays:
 
 
 def move(model: Model, config: FitConfig, given: Arrays) -> Arrays:
-    """The parameters after the iterations on the maps, and the landmarks that they stand for."""
+    """The parameters after the iterations on the maps, and the landmarks, which lie off their shape."""
     stage, params = config.stages[1], _params("near", given)
     face = map_frame(model.pdm, model.experts[stage.scale], params)
     rest = _settings(config, 1), stage.iterations, config.kernel
     anchors = Anchors(given["seen"], stage.anchor)
     rigid = iterate(model.pdm, face, given["maps"], params, *rest, rigid=True, anchors=anchors).params
-    found = iterate(model.pdm, face, given["maps"], rigid, *rest, rigid=False, anchors=anchors).params
-    return _flat("moved", found) | {"landmarks": shape_2d(model.pdm, found)}
+    found = iterate(model.pdm, face, given["maps"], rigid, *rest, rigid=False, anchors=anchors)
+    shape = shape_2d(model.pdm, found.params)
+    seen = config.stages[0].freedom * (given["seen"] - shape_2d(model.pdm, params))
+    shifted = off_shape(face, given["maps"], found.positions, shape, rest[0], config.kernel)
+    return _flat("moved", found.params) | {"landmarks": shape + seen + shifted}
 
 
 STAGES = (start, see, draw_near, respond, shift, move)
@@ -99,7 +102,8 @@ def digest(model: Model) -> str:
 
 def _settings(config: FitConfig, i: int) -> StageSettings:
     stage = config.stages[i]
-    return StageSettings(stage.reg_factor, stage.sigma, stage.weight_factor, config.tolerance)
+    usual = stage.reg_factor, stage.sigma, stage.weight_factor, config.tolerance
+    return StageSettings(*usual, freedom=stage.freedom)
 
 
 def _params(name: str, given: Arrays) -> FaceParams:

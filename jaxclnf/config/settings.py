@@ -52,6 +52,8 @@ class Stage(Settings):
     weight_factor: Float[Any, ""] = traced_setting(NOT_NEGATIVE, default=1)
     # share of a landmark's shift that leads to where an earlier convolutional expert saw it
     anchor: Float[Any, ""] = traced_setting(SHARE, default=0)
+    # share of what is left of a landmark's shift in the end that it follows off the shape
+    freedom: Float[Any, ""] = traced_setting(SHARE, default=0)
     # whether a convolutional expert looks at the mirrored picture too
     mirrored: bool = static_setting(FLAG, default=False)
     # number of pictures, a little turned and sized, whose maps a convolutional expert averages
@@ -101,7 +103,7 @@ class FitFields(Settings):
     # weight of a part's likelihood in the choice among tries; the whole's counts 1
     vote: Float[Any, ""] = traced_setting(NOT_NEGATIVE, default=0)
     # whether landmarks are always those of the whole face's parameters, found by OpenFace's search; if not,
-    # a part's landmarks stay where the part was fitted
+    # a part's landmarks stay where the part was fitted, and those with a `freedom` off the shape
     on_pdm: bool = static_setting(FLAG, default=False)
     # whether pixels are read as OpenFace 2 does (steps of 1/32, 0 beyond the border) and no scale is skipped
     as_openface2: bool = static_setting(FLAG, default=False)

@@ -45,10 +45,12 @@ def look_at_whole(
         run = partial(approach, pdm, sight.landmarks_img, weights, settings=settings)
         rigid = run(params, n_steps=stage.iterations, rigid=True)
         full = run(rigid, n_steps=stage.iterations, rigid=False)
-        mean, each = sight_likelihood(sight, shape_2d(pdm, full), params.scale)
+        shape = shape_2d(pdm, full)
+        mean, each = sight_likelihood(sight, shape, params.scale)
+        off_shape = settings.freedom * (sight.landmarks_img - shape)
         count = jnp.full(2, stage.iterations, jnp.int32)
         no = jnp.bool_(False)
         small = full.scale < config.min_scale
-        return Tries(full, mean, each, jnp.int32(0), count, ~no, no, small, sight)
+        return Tries(full, mean, each, jnp.int32(0), count, ~no, no, small, off_shape, sight)
 
     return over_tries(steps)(sight, tries.params, settings)._replace(view=tries.view)

@@ -38,6 +38,7 @@ class StageSettings(NamedTuple):
     tolerance: Float[Array, ""]
     landmark_weights: Float[Array, "*n_points"] | float = 1.0
     turn_limit: Float[Array, ""] | float = np.pi / 2
+    freedom: Float[Array, ""] | float = 0.0
 
 
 class Anchors(NamedTuple):
@@ -168,6 +169,20 @@ def approach(
         return _solved(pdm, params, targets_img - shape_2d(pdm, params), weights, settings, products)
 
     return jax.lax.fori_loop(0, n_steps, body, params)
+
+
+def off_shape(
+    face: MapFrame,
+    maps: Float[Array, "n_points window window"],
+    positions: Float[Array, "n_points 2"],
+    landmarks_img: Float[Array, "n_points 2"],
+    settings: StageSettings,
+    kernel: Literal["exact", "grid"],
+) -> Float[Array, "n_points 2"]:
+    """Tell how far landmarks follow what their mean shifts from ``positions`` ask beyond the shape's."""
+    asked = positions + mean_shift(maps, positions, settings.sigma, kernel)
+    left = asked - positions_in_maps(face, landmarks_img, maps.shape[-1])
+    return settings.freedom * jnp.where(face.visible[:, None], left @ face.img_from_ref.T, 0)
 
 
 def log_likelihood(

@@ -35,6 +35,8 @@ def refine_parts(model: Model, images: Array, tries: Tries, config: FitConfig) -
     """
     parts = [part for part in model.parts if part.name in config.parts]
     landmarks = over_tries(partial(shape_2d, model.pdm))(tries.params)
+    if not config.on_pdm:
+        landmarks += tries.off_shape
     if not parts:
         return Refined(tries, landmarks, jnp.zeros_like(tries.log_likelihood), {})
     return _refined(model.pdm, images, tries, landmarks, parts, config)
@@ -98,4 +100,6 @@ def _fit_part(
     tries = fit_tries(part.model, images, starts, config)
     params = jax.tree.map(partial(where, enough), tries.params, starts)
     found = over_tries(partial(shape_2d, part.model.pdm))(params)
+    if not config.on_pdm:
+        found += where(enough, tries.off_shape, jnp.zeros_like(found))
     return PartFit(found, params, tries.log_likelihood)

@@ -9,9 +9,10 @@ from jaxtyping import Array
 
 from jaxclnf.config import FitConfig, Stage
 from jaxclnf.fitting.map_frames import map_frame
-from jaxclnf.fitting.nurlms import Anchors, StageSettings, iterate, log_likelihood
+from jaxclnf.fitting.nurlms import Anchors, StageSettings, iterate, log_likelihood, off_shape
 from jaxclnf.fitting.responses import image_responses, responses_between_views
 from jaxclnf.fitting.tries import Tries, over_tries
+from jaxclnf.ops.shape import shape_2d
 from jaxclnf.types import PDM, Experts, FaceParams
 
 
@@ -30,7 +31,8 @@ def look_at_patches(
         anchors = _anchors(tries.sight.landmarks_img, stage)
     arguments = pdm, experts, images, tries.params, settings, config.min_scale, anchors
     static = stage.window, stage.iterations, config.kernel, stage.between_views, config.as_openface2
-    return _look_and_move(*arguments, *static)._replace(sight=tries.sight)
+    after = _look_and_move(*arguments, *static)
+    return after._replace(off_shape=tries.off_shape + after.off_shape, sight=tries.sight)
 
 
 def _anchors(seen: Array, stage: Stage) -> Anchors:
@@ -68,7 +70,8 @@ def _look_and_move(
         full = run(pdm, face, maps, rigid.params, settings, rigid=False)
         likelihood, each = log_likelihood(face, maps, full.positions, settings.sigma)
         count = jnp.stack([rigid.iterations, full.iterations])
-        too_small = full.params.scale < min_scale
-        return Tries(full.params, likelihood, each, face.view, count, full.converged, full.astray, too_small)
+        off = off_shape(face, maps, full.positions, shape_2d(pdm, full.params), settings, kernel)
+        end = full.converged, full.astray, full.params.scale < min_scale
+        return Tries(full.params, likelihood, each, face.view, count, *end, off)
 
     return over_tries(steps)(faces, maps, params, settings, *([] if anchors is None else [anchors]))

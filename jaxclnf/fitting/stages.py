@@ -74,5 +74,6 @@ def _settings(config: FitConfig, stage: Stage, batch: tuple[int, ...]) -> StageS
         tolerance=config.tolerance,
         landmark_weights=config.landmark_weights,
         turn_limit=config.turn_limit,
+        freedom=stage.freedom,
     )
     return jax.tree.map(lambda s: jnp.broadcast_to(s, (*batch, *s.shape)), settings)

@@ -28,6 +28,7 @@ class Tries(NamedTuple):
     converged: Bool[Array, "n_images n_tries"]
     astray: Bool[Array, "n_images n_tries"]
     too_small: Bool[Array, "n_images n_tries"]
+    off_shape: Float[Array, "n_images n_tries n_points 2"]  # landmarks from the shape's, image pixels
     sight: Sight | None = None  # by the convolutional experts so far, if there were any
 
 
@@ -43,6 +44,7 @@ def untried(starts: FaceParams, n_points: int, config: FitConfig) -> Tries:
         converged=jnp.zeros(batch, bool),
         astray=jnp.zeros(batch, bool),
         too_small=starts.scale < config.scale_margin * config.min_scale,
+        off_shape=jnp.zeros((*batch, n_points, 2), dtype),
     )
 
 

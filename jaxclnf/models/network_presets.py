@@ -10,8 +10,8 @@ import numpy as np
 from jaxclnf.config import FitConfig, Stage
 from jaxclnf.types import CENExperts, ConvExperts, Model
 
-WHOLE: dict[str, Any] = {"window": None, "reg_factor": 1.0, "iterations": 5}
-FINE: dict[str, Any] = {"window": 9, "reg_factor": 6.0, "sigma": 2.0, "iterations": 5}
+WHOLE: dict[str, Any] = {"window": None, "reg_factor": 1.0, "iterations": 5, "freedom": 0.45}
+FINE: dict[str, Any] = {"window": 9, "reg_factor": 6.0, "sigma": 2.0, "iterations": 5, "freedom": 0.3}
 SURE: dict[str, Any] = FINE | {"sigma": 1.5, "anchor": 0.2}
 QUICK: dict[str, Any] = FINE | {"window": 7, "iterations": 3}
 

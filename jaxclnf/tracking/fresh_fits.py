@@ -102,9 +102,9 @@ def _begun(
 
     A fit stops while its face still moves a little, and the rest must not look like motion in later frames.
     """
-    batch = fit_faces(model, [frame], [boxes], config.fit)
+    batch = fit_faces(model, [frame], [boxes], config.anew)
     results = [jax.tree.map(lambda a, i=i: a[i], batch) for i in range(len(boxes))]
-    found = judged(model, config, config.fit, frame, results, config.appears)
+    found = judged(model, config, config.anew, frame, results, config.appears)
     moving = [i for i, face in enumerate(found) if face.result.usable]
     for _ in range(MAX_SETTLING):
         before = [found[i].result for i in moving]

@@ -17,7 +17,7 @@ Found = TypeVar("Found", FitResult, PartFit)
 Vector = Float[np.ndarray, " n"]
 Angles = Float[np.ndarray | Array, "3"]
 
-USUAL_VARIANCE = 4.5
+USUAL_VARIANCE = 4.1
 """Variance of a landmark in a clear photo, by the networks, in squared model units."""
 
 _SUREST = 1e-3  # least distance of a confidence from 0 and 1

@@ -128,7 +128,7 @@ def test_every_setting_can_be_changed_by_its_name_and_text() -> None:
     texts = {"kernel": "grid", "on_pdm": "true", "merged": "false", "parts": "", "start_rotations": "0,30,0"}
     texts |= {"windows": "9,8", "scales": "3,2,1,0", "between_views": "0,2", "keep": "3,3,1"}
     texts |= {"box_correction": "0,0,0.1,0.1", "merged": "false", "as_openface2": "true"}
-    texts |= {"anchor": "0.5", "mirrored": "true"}
+    texts |= {"anchor": "0.5", "freedom": "0.5", "mirrored": "true"}
     for name in NAMES:
         text = texts.get(name, "4")
         changed = FitConfig().changed({name: from_text(name, text)})

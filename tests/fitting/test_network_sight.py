@@ -14,6 +14,7 @@ from engine import box_of, synthetic_config, synthetic_face, synthetic_model
 
 from jaxclnf import fit, fit_batch, landmarks
 from jaxclnf.config import Stage
+from jaxclnf.fitting.box_starts import starts_in_boxes
 from jaxclnf.fitting.network_sight import Sight, certainty_weights, look, sight_likelihood, window_on
 from jaxclnf.fitting.nurlms import StageSettings, approach
 from jaxclnf.ops.shape import shape_2d
@@ -157,7 +158,7 @@ def test_derivatives_are_finite_differences(name: str) -> None:
         image, box, _ = face(np.float64)
         image = np.asarray(image, np.float64)
         model = with_network(np.float64)
-        config = config_with(model, reg_factor=0.7)
+        config = config_with(model, reg_factor=0.7).changed(freedom=0.4)
 
         def outcome(value):
             if name == "image":
@@ -199,8 +200,30 @@ def test_what_is_no_face_leaves_the_derivatives_of_the_others() -> None:
     chex.assert_trees_all_close(slope(boxes), alone, rtol=1e-2, atol=1e-6)
 
 
-def test_landmarks_are_those_of_the_parameters() -> None:
-    model = with_network(np.float32)
+def test_landmarks_are_those_of_the_parameters_but_for_their_freedom() -> None:
+    model, config = with_network(np.float32), config_with(with_network(np.float32))
     image, box, _ = face(np.float32)
-    result = fit(model, image, box, config_with(model))
-    np.testing.assert_allclose(result.landmarks, landmarks(model, result.params), atol=1e-3)
+    held, half, free, told = (
+        fit(model, image, box, settings)
+        for settings in (
+            config,
+            *(config.changed(freedom=f) for f in (0.5, 1)),
+            config.changed(freedom=1, on_pdm=True),
+        )
+    )
+    shape = landmarks(model, held.params)
+    for result in (half, free, told):
+        np.testing.assert_allclose(landmarks(model, result.params), shape, atol=1e-3)
+    for result in (held, told):
+        np.testing.assert_allclose(result.landmarks, shape, atol=1e-3)
+    assert np.abs(free.landmarks - shape).max() > 0.1
+    np.testing.assert_allclose(half.landmarks - shape, (free.landmarks - shape) / 2, atol=1e-3)
+
+
+def test_landmarks_of_full_freedom_are_where_the_network_sees_them() -> None:
+    model, (image, box, _) = with_network(np.float32), face(np.float32)
+    config = config_with(model)
+    config = replace(config, stages=config.stages[:1]).changed(freedom=1)
+    start = starts_in_boxes(model.pdm, jnp.asarray(box)[None], jax.device_put(config))
+    seen = look(model.pdm, model.experts[-1], image[None], start, False).landmarks_img[0, 0]
+    np.testing.assert_allclose(fit(model, image, box, config).landmarks, seen, atol=1e-3)

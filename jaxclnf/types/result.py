@@ -76,7 +76,7 @@ class PartFit:
 class FitResult:
     """The result of a fit; in a batch every field has a leading axis."""
 
-    # x, y in pixels of the image; they follow from the parameters unless parts were fitted or tries averaged
+    # x, y in pixels of the image; those of the parameters, but for fitted parts, averaged tries and `freedom`
     landmarks: Float[Array, "*batch n_points 2"]
     params: FaceParams
     log_likelihood: Float[Array, "*batch"]

@@ -166,7 +166,7 @@ def in_one_dtype(model: Model, config: FitConfig | None) -> tuple[Model, FitConf
 
 
 def check_config(model: Model, config: FitConfig) -> None:
-    """Raise ValueError for settings of another number of landmarks or modes, or for other experts."""
+    """Raise ValueError for settings of other numbers of landmarks or modes, or other experts or scales."""
     for name, n in (("landmark_weights", model.pdm.n_points), ("mode_stiffness", model.pdm.n_modes)):
         if np.size(getattr(config, name)) not in (1, n):
             raise ValueError(
@@ -179,7 +179,10 @@ def check_config(model: Model, config: FitConfig) -> None:
 
 
 def _check_windows(model: Model, config: FitConfig) -> None:
-    """Raise ValueError for patch experts without a window; networks look at the whole face and need none."""
+    """Raise ValueError for patch experts without a window, which networks do not need, and for no stage."""
+    if model.experts and not model.stages_of(config):
+        scales, last = [stage.scale for stage in config.stages], len(model.experts) - 1
+        raise ValueError(f"scales = {scales}, expected one of the model's among them, 0 to {last}")
     for i, stage, experts in model.stages_of(config):
         if stage.window is None and not isinstance(experts, ConvExperts):
             raise ValueError(

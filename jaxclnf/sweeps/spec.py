@@ -37,6 +37,7 @@ from pydantic.dataclasses import dataclass
 
 from jaxclnf.config import FitConfig, from_plain, is_static
 from jaxclnf.config import setting as value_of
+from jaxclnf.fitting.arguments import check_config
 from jaxclnf.media.text_files import read_text
 from jaxclnf.models.preset_settings import PRESETS, preset_settings
 from jaxclnf.regular_files import no_file
@@ -119,7 +120,7 @@ def check_settings(spec: Spec, model: Model) -> None:
     base = spec.base_config(model)
     try:
         for setting in spec.settings:
-            configure(base, setting)
+            check_config(model, configure(base, setting))
     except (ValueError, TypeError) as error:
         raise ValueError(f"[vary]: {error}") from None
 

@@ -218,6 +218,8 @@ def test_patch_experts_need_windows_and_networks_do_not() -> None:
         assert not windows_on_networks(synthetic_model(np.float32), config)
     with pytest.raises(ValueError, match="stage 0 has no window, but scale 0 of the model has patch experts"):
         check_config(model, model.settings.changed(scales=(0, 0)))
+    with pytest.raises(ValueError, match=r"scales = \[99, 99\], expected one of the model's .*, 0 to \d"):
+        check_config(model, model.settings.changed(scales=(99, 99)))
 
 
 def test_what_is_no_fault_of_an_argument_stays_what_it_is() -> None:

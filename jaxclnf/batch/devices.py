@@ -14,11 +14,11 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Float, Num
 
-from jaxclnf.batch.forked import refuse_if_inherited
 from jaxclnf.config import FitConfig
 from jaxclnf.cores import n_cores
 from jaxclnf.fitting.arguments import check_fit, on_host
 from jaxclnf.fitting.fit import Rows, fit_batch, fit_settings
+from jaxclnf.forks import refuse_if_inherited
 from jaxclnf.types import FitResult, Model
 
 FACES = "faces"
@@ -52,6 +52,7 @@ def fit_canvases_sharded(
     model: Model, images: Any, boxes: Any, config: FitConfig | None, devices: Sequence[Any]
 ) -> FitResult:
     """Do as `fit_sharded`, with images whose grey is known to be from 0 to 255, however dark they are."""
+    refuse_if_inherited()
     devices = tuple(devices)
     if images.ndim != 3 or len(images) != len(boxes) or len(boxes) % len(devices):
         raise ValueError(

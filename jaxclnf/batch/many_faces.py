@@ -17,7 +17,7 @@ from jaxclnf.batch.canvas import MIN_SIDE, Canvas
 from jaxclnf.batch.devices import fit_beside_others, fit_canvases_sharded, replicate
 from jaxclnf.batch.doubtful_fits import looks_again, with_second_looks
 from jaxclnf.batch.face_batches import Limits, in_batches, limits_of, padded_size, sizes_for
-from jaxclnf.batch.forked import fit_elsewhere, is_inherited
+from jaxclnf.batch.forked import fit_elsewhere
 from jaxclnf.batch.overlap import ahead
 from jaxclnf.batch.placed_faces import PlacedFace, in_photo, on_canvas
 from jaxclnf.batch.reductions import reduction_by
@@ -26,6 +26,7 @@ from jaxclnf.cores import n_cores
 from jaxclnf.fitting.arguments import check_kinds
 from jaxclnf.fitting.box_starts import box_status
 from jaxclnf.fitting.fit import fit_batch
+from jaxclnf.forks import is_inherited
 from jaxclnf.types import FitResult, Model, Status
 
 IN_FLIGHT = 2

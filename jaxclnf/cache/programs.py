@@ -20,6 +20,7 @@ from jax.experimental.compilation_cache.compilation_cache import reset_cache
 from jaxclnf.cache import cache_folder
 from jaxclnf.cache.flat import ArgumentKind, first_device, flat
 from jaxclnf.cache.program_key import machine_key
+from jaxclnf.forks import refuse_if_inherited
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -75,6 +76,7 @@ class Kept(Generic[P, R]):
         return self.__qualname__  # copies and other processes find it by its name, as functions
 
     def _after(self, check: Callable[..., None] | None, args: tuple, kwargs: dict) -> R:
+        refuse_if_inherited()
         found = self._in_order(args, kwargs)
         if found is None:  # which the function itself refuses best
             return self._jitted(*args, **kwargs)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from engine import box_of, synthetic_config, synthetic_face, synthetic_model
 
-from jaxclnf import fit_faces, fit_on_cores
+from jaxclnf import fit, fit_faces, fit_on_cores, fit_sharded
 
 MODEL, CONFIG = synthetic_model(np.float32), synthetic_config()
 pytestmark = pytest.mark.skipif(
@@ -37,8 +37,16 @@ def misuse() -> None:
     fit_faces(MODEL, [IMAGE], [BOX[:3]], CONFIG)
 
 
+def alone() -> None:
+    fit(MODEL, IMAGE, BOX, CONFIG)
+
+
 def on_cores() -> None:
     fit_on_cores(MODEL, IMAGE[None], BOX[None], CONFIG)
+
+
+def sharded() -> None:
+    fit_sharded(MODEL, IMAGE[None], BOX[None], CONFIG, ["none is asked for"])
 
 
 def test_fits_come_from_a_fresh_process() -> None:
@@ -50,6 +58,7 @@ def test_misuse_is_refused_as_ever() -> None:
         in_a_fork(misuse)
 
 
-def test_what_jax_cannot_do_there_is_refused_at_once() -> None:
+@pytest.mark.parametrize("function", [alone, on_cores, sharded])
+def test_what_jax_cannot_do_there_is_refused_at_once(function) -> None:
     with pytest.raises(RuntimeError, match="spawn"):
-        in_a_fork(on_cores)
+        in_a_fork(function)

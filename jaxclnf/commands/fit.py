@@ -66,15 +66,17 @@ def fit_command(
     from jaxclnf.media.addresses import check_no_address, here
 
     drawn = pictures is not False if cluster is None else bool(pictures)
-    of_fits = preset, multi_view, parts, set_, gaze, detector, validator, camera, certainty, openface_columns
+    fits = FitAsked(
+        model, preset, multi_view, parts, set_, gaze, detector, validator, camera, certainty, openface_columns
+    )
     largest = faces is WhichFaces.largest
-    asked = PhotosAsked(FitAsked(model, *of_fits), photos, boxes, largest, drawn, crops, margin)
+    asked = PhotosAsked(fits, photos, boxes, largest, drawn, crops, margin)
     there = on_cluster.given(cluster, workers=workers, shard=shard, gpus=gpus, readers=readers)
     if boxes and detector:
         raise ValueError(f"--detector {detector}: faces are where --boxes says; leave one of the two out")
     if there is None and boxes:
         check_no_address(boxes, "read")
-    told = {"boxes": _digest(boxes), "faces": faces, **asked.fits.told()}
+    told = {"boxes": _digest(boxes), "faces": faces, **fits.told()}
     if there is None:
         fit_here(asked, told, Path(here(out)), format or options.Format.csv, report is not False, resume)
     else:

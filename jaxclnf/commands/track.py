@@ -58,12 +58,13 @@ def track(
     from jaxclnf.tracking.smoothing import OFFLINE, ONLINE
 
     drawn = pictures is not False if cluster is None else bool(pictures)
-    of_fits = preset, multi_view, parts, set_, gaze, detector, validator, camera, certainty, openface_columns
+    fits = FitAsked(
+        model, preset, multi_view, parts, set_, gaze, detector, validator, camera, certainty, openface_columns
+    )
     smoothing = {"none": None, "online": ONLINE, "offline": OFFLINE}[smooth]
-    of_table = format or options.Format.csv
-    of_video = faces, fps, frames, smoothing, drawn, of_table
-    asked = VideosAsked(FitAsked(model, *of_fits), videos, *of_video)
-    told = {"faces": faces, "fps": fps, "frames": frames, **asked.fits.told()}
+    table = format or options.Format.csv
+    asked = VideosAsked(fits, videos, faces, fps, frames, smoothing, drawn, table)
+    told = {"faces": faces, "fps": fps, "frames": frames, **fits.told()}
     told |= {} if smoothing is None else {"smooth": smooth}
     there = on_cluster.given(cluster, workers=workers)
     if there is None:

@@ -91,16 +91,23 @@ def require_one(n_inputs: int, missing: Sequence[Failure], failures: Sequence[Fa
         report_failures([*failures, *missing])
 
 
-def report_written(write: Callable[..., object], path: Path, *arguments: object) -> list[Failure]:
-    """Write the report and say where it is; an error is returned as a failure, so that the run goes on."""
+def written(write: Callable[..., object], path: Path, *arguments: object) -> list[Failure]:
+    """Write a file beside a run's table; an error is returned as a failure, so that the run goes on."""
     from jaxclnf.media.failures import failed
 
     try:
         write(path, *arguments)
     except Exception as error:
         return [failed(str(path), error)]
-    typer.echo(f"{path}: the report")
     return []
+
+
+def report_written(write: Callable[..., object], path: Path, *arguments: object) -> list[Failure]:
+    """Write the report and say where it is; an error is returned as a failure."""
+    failures = written(write, path, *arguments)
+    if not failures:
+        typer.echo(f"{path}: the report")
+    return failures
 
 
 @contextmanager

@@ -74,7 +74,7 @@ def fit_here(
         if not table.is_kept:
             folder.done[RUN] = {"table": table.path.name, **table.described(failed)}
             folder.save()
-        write_failures(place / "failures.csv", failures)
+        failures += common.written(write_failures, place / "failures.csv", failures)
         if (write_page := page.result()) and not table.is_kept:
             shown = {path_cell(str(path)): files.picture(str(path)) for path in found}
             failures += common.report_written(write_page, place / "report.html", table.path, shown, failures)

@@ -61,7 +61,7 @@ def track_here(asked: VideosAsked, told: dict[str, Any], place: Path, report: bo
                 failures += _follow(files, asked, begin)
             if is_done or files.is_finished:
                 shown[files.table] = files.film
-        write_failures(place / "failures.csv", failures)
+        failures += common.written(write_failures, place / "failures.csv", failures)
         if report:
             failures += common.report_written(report_videos, place / "report.html", shown, failures)
     common.report_failures(failures)

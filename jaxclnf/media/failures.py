@@ -13,7 +13,9 @@ class Failure(NamedTuple):
 
 
 def failed(source: str, error: BaseException) -> Failure:
-    """Make the failure of a source from an unforeseen error."""
+    """Make the failure of a source from an unforeseen error, or from one of the system, as of a full disk."""
+    if isinstance(error, OSError) and error.strerror:
+        return Failure(source, f"{source} could not be worked on: {error.strerror}")
     said = " ".join(str(error).split())[:200]
     return Failure(
         source, f"{source} could not be worked on: {type(error).__name__}{': ' * bool(said)}{said}"

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import json
 import os
 from pathlib import Path
@@ -77,6 +78,17 @@ def test_bad_videos_are_named_and_the_others_go_on(run, folder: Path) -> None:
         "report.html",
     ]
     assert len(read_table(folder / "out/a-2.csv")) == 3
+
+
+def test_what_failed_is_told_on_a_full_disk_too(run, folder: Path, monkeypatch) -> None:
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("jaxclnf.output.failures_table.write_whole", full)
+    (folder / "b.mp4").write_text("no video")
+    outcome = run("track", "b.mp4", *SETTINGS)
+    assert outcome.status == 1 and "b.mp4 is not a video" in outcome.err
+    assert "out/failures.csv could not be worked on: No space left on device\n" in outcome.err
 
 
 def test_a_video_that_breaks_off_is_named_and_kept(run, folder: Path) -> None:

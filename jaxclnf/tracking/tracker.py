@@ -54,7 +54,7 @@ def wants_detections(
     if frame is not None and _cut(state, sketch(frame)):
         return True
     followed = [track for track in state.tracks if not track.lost]
-    if any(track.lost % config.retry_every == 1 for track in state.tracks):
+    if any(track.lost and (track.lost - 1) % config.retry_every == 0 for track in state.tracks):
         return True
     if any(track.is_young or track.pace > HURRIED for track in followed):
         return True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from numbers import Integral
 from typing import NamedTuple
 
 import jax
@@ -48,6 +49,14 @@ class TrackConfig:
     retry_every: int = 4  # frames between looks for lost ones
     forget_after: int = 150  # frames a lost face keeps its number
     validator: Validator | None = None  # gives the confidence of fits, in place of the calibration
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.fit, FitConfig):
+            raise ValueError(f"fit = {self.fit!r:.60}, expected the settings of fits, such as model.settings")
+        for name, least in (("max_faces", 1), ("detect_every", 1), ("retry_every", 1), ("forget_after", 0)):
+            number = getattr(self, name)
+            if not isinstance(number, Integral) or number < least:
+                raise ValueError(f"{name} = {number!r:.60}, expected a whole number of at least {least}")
 
     def validated(self, validator: Validator | None) -> TrackConfig:
         """Let OpenFace 2's validator, if any, decide, as in OpenFace: a fit above its boundary is a face."""

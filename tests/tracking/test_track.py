@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from inspect import unwrap
 
 import jax
 import numpy as np
@@ -65,6 +66,30 @@ def test_a_moving_face_is_followed_without_detections() -> None:
         assert ids(tracked) == [0]
         assert np.linalg.norm(tracked[0].result.landmarks - points, axis=1).mean() < 4
     assert state.frame == 20
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"fit": "best"}, "fit = 'best', expected the settings of fits, such as model.settings"),
+        ({"detect_every": 0}, "detect_every = 0, expected a whole number of at least 1"),
+        ({"max_faces": 2.5}, "max_faces = 2.5, expected a whole number of at least 1"),
+    ],
+)
+def test_settings_that_no_tracker_can_have(change: dict, sentence: str) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        # without the tests' own checks of annotations
+        unwrap(TrackConfig.__init__)(object.__new__(TrackConfig), **{"fit": synthetic_config(), **change})
+
+
+def test_a_lost_face_may_be_looked_for_in_every_frame() -> None:
+    image, boxes, _ = scene((0, 90, 80))
+    (track,) = run(TrackerState(), image, boxes)[0].tracks
+    steady = track._replace(age=99, confidence=1.0)
+    for lost in range(4):
+        state = TrackerState((steady, steady._replace(lost=lost)), frame=1)
+        assert wants_detections(replace(CONFIG, retry_every=1), state) == (lost > 0)
+        assert wants_detections(replace(CONFIG, retry_every=3), state) == (lost == 1)
 
 
 def test_frames_and_boxes_in_other_forms() -> None:

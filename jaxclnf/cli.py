@@ -77,8 +77,8 @@ def _run() -> None:
             raise ValueError(f"{argument!r} is empty; did a variable of the shell hold nothing?")
     # Decoders' remarks on odd files would come in lines of code beside our sentences.
     warnings.filterwarnings("ignore", module=r"PIL\.")
-    # OpenCV's own messages about a camera would come beside our sentence.
-    os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")
+    # So would OpenCV's own, of a camera that is not there or of a damaged TIFF.
+    os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
     from jaxclnf.commands.app import app
 
     for stream in (sys.stdout, sys.stderr):  # file names may hold bytes that are not text

@@ -96,11 +96,12 @@ class Kept(Generic[P, R]):
                 f"{self.__name__} within jax.shard_map: give that check_vma=False, or use jaxclnf.fit_sharded"
             ) from error
         except Exception as error:
-            if type(error).__name__ != "ShardingTypeError":  # which JAX does not export
+            if not _is_of_explicit_axes(error):
                 raise
             raise ValueError(
-                f"{self.__name__} within a function of JAX, of arrays on a mesh with explicit axes: use "
-                "jaxclnf.fit_sharded, or jax.make_mesh(..., axis_types=(jax.sharding.AxisType.Auto,))"
+                f"{self.__name__} within a function of JAX or jax.set_mesh, of arrays on a mesh with "
+                "explicit axes: use jaxclnf.fit_sharded, "
+                "or jax.make_mesh(..., axis_types=(jax.sharding.AxisType.Auto,))"
             ) from error
 
     def _in_order(self, args: tuple, kwargs: dict) -> tuple | None:
@@ -178,6 +179,15 @@ class Kept(Generic[P, R]):
     def eval_shape(self, *args: Any, **kwargs: Any) -> Any:
         """Evaluate the shapes of the results as a `jax.jit` function does."""
         return self._jitted.eval_shape(*args, **kwargs)
+
+
+def _is_of_explicit_axes(error: Exception) -> bool:
+    """Tell that JAX refused arrays on explicit axes: by a type that it does not export, or by its words."""
+    if type(error).__name__ == "ShardingTypeError":
+        return True
+    return isinstance(error, ValueError) and any(
+        words in str(error) for words in ("Resource axis", "context mesh")
+    )
 
 
 def _no_array(leaf: Any) -> str:

@@ -29,7 +29,8 @@ def test_eight_devices_find_what_one_does() -> None:
     assert told["status"] == [0] * 11
     assert "multiple of 8 devices" in told["error"]
     assert told["explicit"] < 1e-3 and told["explicit_shards"] == [2] * 8
-    assert "use jaxclnf.fit_sharded, or jax.make_mesh(..., axis_types=" in told["explicit_error"]
+    what_to_do = "use jaxclnf.fit_sharded, or jax.make_mesh(..., axis_types="
+    assert [what_to_do in error for error in told["explicit_errors"]] == [True] * 3, told["explicit_errors"]
 
 
 def test_parts_of_a_batch_side_by_side_find_what_the_whole_does() -> None:

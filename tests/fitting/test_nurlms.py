@@ -26,8 +26,11 @@ from jaxclnf.types import FaceParams
 
 MAP_PIXELS = 3e-5
 """OpenFace rounds positions and shifts of up to 15 pixels to float32; so do the maps' values."""
-STEP = {np.float64: 1e-4, np.float32: 2e-4}
-"""Pixels of the landmarks after a step. OpenFace solves in float32; we do, too, in float32."""
+STEP, USUAL_STEP = {np.float64: 1e-4, np.float32: 5e-4}, 1e-4
+"""Pixels of the landmarks after a step: of all, of nine in ten. OpenFace solves in float32; so may we.
+
+There one number is 3e-5 pixels from the next, and ill-conditioned steps magnify such roundings.
+"""
 LIKELIHOOD = 1e-3
 """Relative; positions that differ by 1e-4 of a map pixel weigh it so."""
 
@@ -92,6 +95,7 @@ class TestOpenFace:
         sure = sure.all(axis=1)
         assert sure.mean() > 0.5
         assert distance[sure].max() < STEP[dtype]
+        assert np.quantile(distance[sure], 0.9) < USUAL_STEP
         assert distance.max() < 0.05  # where one landmark takes the other tick
         assert_close(rigid_of(after)[sure], rigid_of(expected)[sure], 1e-4)
         assert_close(after.shape[sure], np.asarray(expected.shape)[sure], 1e-3)

@@ -66,7 +66,11 @@ def test_settings() -> None:
 
 
 def test_whole_fits_of_eleven_starts() -> None:
-    """Four stills, in one batch, with all parts; another build of OpenFace 2 differs by up to 0.15 pixels."""
+    """Four stills, in one batch, with all parts; another build of OpenFace 2 differs by up to 0.15 pixels.
+
+    A last digit decides which tick of the kernel's grid a landmark takes: of any two builds, some faces
+    differ by that much and the others hardly.
+    """
     which = [5, 8, 12, 14]
     model = openface_model(np.float32)
     stills = golden("gaze_golden", "stills/")
@@ -78,7 +82,7 @@ def test_whole_fits_of_eleven_starts() -> None:
     fits = {"": result, **{f"{name}_": part for name, part in result.parts.items()}}
     for name, fit in fits.items():
         off = np.abs(fit.landmarks - as_points(arrays[f"{name}landmarks"])).max((1, 2))
-        assert np.median(off) < 0.05, name
+        assert np.mean(off < 0.05) >= 0.5, (name, off)
         assert off.max() < 0.2, name
     camera = Camera(*arrays["camera_fx_fy_cx_cy"].astype(np.float32).T)
     found = gaze(model, result, camera).directions

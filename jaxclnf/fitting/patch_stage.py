@@ -32,7 +32,9 @@ def look_at_patches(
     arguments = pdm, experts, images, tries.params, settings, config.min_scale, anchors
     static = stage.window, stage.iterations, config.kernel, stage.between_views, config.as_openface2
     after = _look_and_move(*arguments, *static)
-    return after._replace(off_shape=tries.off_shape + after.off_shape, sight=tries.sight)
+    if tries.sight is not None:  # what networks see beyond the shape holds beside what patches do
+        after = after._replace(off_shape=tries.off_shape + after.off_shape)
+    return after._replace(sight=tries.sight)
 
 
 def _anchors(seen: Array, stage: Stage) -> Anchors:

@@ -55,6 +55,9 @@ def test_landmarks_that_a_view_cannot_see_stay_on_the_shape() -> None:
 def test_patch_experts_alone_give_freedom_too() -> None:
     model, (image, truth) = synthetic_model(np.float32), synthetic_face(1, np.float32)
     box = np.asarray(box_of(model, truth), np.float32)
-    held, free = (fit(model, image, box, synthetic_config().changed(freedom=f)) for f in (0, 1))
+    last = f"freedom.{len(synthetic_config().stages) - 1}"
+    changes = {"freedom": 0}, {"freedom": 1}, {last: 1}
+    held, free, at_last = (fit(model, image, box, synthetic_config().changed(c)) for c in changes)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-4), held.params, free.params)
     assert np.abs(held.landmarks - free.landmarks).max() > 0.05
+    np.testing.assert_allclose(at_last.landmarks, free.landmarks, atol=1e-4)  # finer patches know better

@@ -54,6 +54,7 @@ CHANGES: dict[str, Change] = {
     "32 px": shrunk(32),
     "24 px": shrunk(24),
     **{f"{width} by large": beside_large(width) for width in (24, 32, 48)},
+    "tilted by large": lambda rgb, points: beside_large(48, (1280, 960))(*turned(-40)(rgb, points)),
     "dark": darkened(0.2),
     "dark, noise": darkened(0.1, 8),
     "darker, noise": darkened(0.05, 8),

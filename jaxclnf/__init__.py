@@ -10,6 +10,8 @@ imported when it is first used.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from jaxclnf.xla_flags import without_ynnpack
+
 if TYPE_CHECKING:
     from jaxclnf.batch.devices import fit_on_cores, fit_sharded
     from jaxclnf.batch.many_faces import fit_faces, fit_stream
@@ -93,6 +95,8 @@ __all__ = [
     "wants_detections",
     "with_sigma",
 ]
+
+without_ynnpack()
 
 # Loaded when they are asked for: JAX takes a second, in which the command line already has to hear Ctrl-C.
 _HOMES = {

@@ -343,7 +343,6 @@ class TestDerivatives:
 @pytest.mark.parametrize(
     "box, changes, status",
     [
-        ((60, 40, 90, 80), {"scales": (5,), "windows": (7,)}, Status.NO_STAGE),
         ((80, 60, 24, 22), {"scales": (1,), "windows": (5,)}, Status.FACE_TOO_SMALL),
         ((80, 60, 24, 22), {"scales": (0,), "windows": (7,)}, Status.OK),
         (
@@ -359,6 +358,13 @@ def test_what_no_stage_has_fitted_is_not_ok(box, changes, status: Status) -> Non
     assert np.isneginf(result.log_likelihood) == (status is not Status.OK)
     assert (int(result.status) in (Status.OK, Status.NOT_CONVERGED)) == (status is Status.OK)
     assert status is Status.OK or Status(int(result.status)) is status
+
+
+def test_settings_on_no_scale_of_the_model_are_refused() -> None:
+    image, _ = synthetic_face(1, np.float32)
+    settings = synthetic_config(scales=(5,), windows=(7,))
+    with pytest.raises(ValueError, match="expected one of the model's"):
+        fit(synthetic_model(np.float32), image, np.array([60, 40, 90, 80], np.float32), settings)
 
 
 @pytest.mark.parametrize("windows", [(7, 5), (8, 6), (7, 8)])

@@ -284,7 +284,7 @@ def test_the_best_setting_can_become_the_models_own(tmp_path, monkeypatch, capfd
         Image.fromarray(rng.integers(0, 256, (200, 200), np.uint8)).save(faces / f"{i}.png")
     names = [f"{i}.png" for i in range(5)]  # the last of which is missing
     np.savez(faces / "points.npz", names=names, points=np.stack([points] * 5), boxes=np.stack([box] * 5))
-    vary = "reg_factor = [3.5, 1e6]"
+    vary = "reg_factor = [3.5, 1e6]\nfreedom = [0]"
     spec = written(tmp_path / "s.toml", vary, "held_back = 0.5")
 
     run = runner(monkeypatch, capfd)

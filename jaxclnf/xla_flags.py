@@ -8,7 +8,8 @@ models were up to 40 % off, and one face of four was found 22 pixels elsewhere. 
 from __future__ import annotations
 
 import os
-from importlib.metadata import PackageNotFoundError, version
+
+from jaxlib.version import __version_info__ as JAXLIB
 
 FLAG = "xla_cpu_experimental_ynn_fusion_type"
 FIRST = (0, 11)
@@ -21,13 +22,5 @@ def without_ynnpack() -> None:
     XLA reads its flags when it computes for the first time; later it is too late.
     """
     flags = os.environ.get("XLA_FLAGS", "")
-    if FLAG not in flags and jaxlib() >= FIRST:
+    if FLAG not in flags and JAXLIB >= FIRST:
         os.environ["XLA_FLAGS"] = f"{flags} --{FLAG}=".strip()
-
-
-def jaxlib() -> tuple[int, ...]:
-    """Give the first two numbers of jaxlib's version, zeros if it is unknown."""
-    try:
-        return tuple(int(part) for part in version("jaxlib").split(".")[:2])
-    except (PackageNotFoundError, ValueError):  # not installed as usual; of another form
-        return (0, 0)

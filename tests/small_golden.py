@@ -80,7 +80,7 @@ def move(model: Model, config: FitConfig, given: Arrays) -> Arrays:
     found = iterate(model.pdm, face, given["maps"], rigid, *rest, rigid=False, anchors=anchors)
     shape = shape_2d(model.pdm, found.params)
     seen = config.stages[0].freedom * (given["seen"] - shape_2d(model.pdm, params))
-    shifted = off_shape(face, given["maps"], found.positions, shape, rest[0], config.kernel)
+    shifted = off_shape(face, found.positions + found.shifts, shape, stage.window, stage.freedom)
     return _flat("moved", found.params) | {"landmarks": shape + seen + shifted}
 
 
@@ -102,8 +102,7 @@ def digest(model: Model) -> str:
 
 def _settings(config: FitConfig, i: int) -> StageSettings:
     stage = config.stages[i]
-    usual = stage.reg_factor, stage.sigma, stage.weight_factor, config.tolerance
-    return StageSettings(*usual, freedom=stage.freedom)
+    return StageSettings(stage.reg_factor, stage.sigma, stage.weight_factor, config.tolerance)
 
 
 def _params(name: str, given: Arrays) -> FaceParams:

@@ -53,6 +53,7 @@ class Iterated(NamedTuple):
 
     params: FaceParams
     positions: Float[Array, "n_points 2"]  # in the maps, at the start of the last iteration
+    shifts: Float[Array, "n_points 2"]  # the mean shifts from there
     iterations: Int[Array, ""]
     converged: Bool[Array, ""]  # the last step was within the tolerance
     astray: Bool[Array, ""]  # the last step moved the landmarks by more than `MAX_LAST_MOVE`
@@ -75,19 +76,16 @@ def positions_in_maps(
 def newton_step(
     pdm: PDM,
     face: MapFrame,
-    maps: Float[Array, "n_points window window"],
     params: FaceParams,
-    positions: Float[Array, "n_points 2"],
+    shifts_ref: Float[Array, "n_points 2"],
     settings: StageSettings,
-    kernel: Literal["exact", "grid"],
     products: Float[Array, "6 n_modes n_modes"] | None,
     anchors: Anchors | None = None,
 ) -> FaceParams:
-    """Do one mean shift and the Gauss-Newton step that follows it; returns the clamped parameters.
+    """Do the Gauss-Newton step that follows mean shifts; returns the clamped parameters.
 
     ``products`` are the `basis_products` of the landmarks' weights; without them the step is rigid.
     """
-    shifts_ref = mean_shift(maps, positions, settings.sigma, kernel)
     weights = landmark_weights(face, settings)
     shifts_img = shifts_ref @ face.img_from_ref.T
     if anchors is not None:
@@ -135,22 +133,23 @@ def iterate(
     products = None if rigid else basis_products(pdm.basis, weights)
 
     def body(i, state):
-        params, before, positions, count, resting = state
+        params, before, positions, shifts, count, resting = state
         shape = shape_2d(pdm, params)
         resting = resting | ((i > 0) & (_distance(shape, before) < settings.tolerance))
         here = positions_in_maps(face, shape, maps.shape[-1])
-        moved = newton_step(pdm, face, maps, params, here, settings, kernel, products, anchors)
-        new = (moved, shape, here, count + 1)
-        old = (params, before, positions, count)
+        asked = mean_shift(maps, here, settings.sigma, kernel)
+        moved = newton_step(pdm, face, params, asked, settings, products, anchors)
+        new = (moved, shape, here, asked, count + 1)
+        old = (params, before, positions, shifts, count)
         return *jax.tree.map(lambda a, b: jnp.where(resting, a, b), old, new), resting
 
     zeros = jnp.zeros_like(face.base)
-    start = (params, zeros, zeros, jnp.int32(0), jnp.bool_(False))
-    params, before, positions, count, resting = jax.lax.fori_loop(0, max_iterations, body, start)
+    start = (params, zeros, zeros, zeros, jnp.int32(0), jnp.bool_(False))
+    params, before, positions, shifts, count, resting = jax.lax.fori_loop(0, max_iterations, body, start)
     last_move = _distance(shape_2d(pdm, params), before)
     reference_pixel = jnp.sqrt(len(before) / jnp.linalg.det(face.ref_from_img))
     astray = last_move > MAX_LAST_MOVE * reference_pixel
-    return Iterated(params, positions, count, resting | (last_move < settings.tolerance), astray)
+    return Iterated(params, positions, shifts, count, resting | (last_move < settings.tolerance), astray)
 
 
 def approach(
@@ -173,16 +172,14 @@ def approach(
 
 def off_shape(
     face: MapFrame,
-    maps: Float[Array, "n_points window window"],
-    positions: Float[Array, "n_points 2"],
+    asked: Float[Array, "n_points 2"],
     landmarks_img: Float[Array, "n_points 2"],
-    settings: StageSettings,
-    kernel: Literal["exact", "grid"],
+    window: int,
+    freedom: Float[Array, ""] | float,
 ) -> Float[Array, "n_points 2"]:
-    """Tell how far landmarks follow what their mean shifts from ``positions`` ask beyond the shape's."""
-    asked = positions + mean_shift(maps, positions, settings.sigma, kernel)
-    left = asked - positions_in_maps(face, landmarks_img, maps.shape[-1])
-    return settings.freedom * jnp.where(face.visible[:, None], left @ face.img_from_ref.T, 0)
+    """Tell how far landmarks follow, from the shape's, to where mean shifts ``asked`` them in the maps."""
+    left = asked - positions_in_maps(face, landmarks_img, window)
+    return freedom * jnp.where(face.visible[:, None], left @ face.img_from_ref.T, 0)
 
 
 def log_likelihood(

@@ -72,7 +72,8 @@ def _look_and_move(
         full = run(pdm, face, maps, rigid.params, settings, rigid=False)
         likelihood, each = log_likelihood(face, maps, full.positions, settings.sigma)
         count = jnp.stack([rigid.iterations, full.iterations])
-        off = off_shape(face, maps, full.positions, shape_2d(pdm, full.params), settings, kernel)
+        asked = full.positions + full.shifts
+        off = off_shape(face, asked, shape_2d(pdm, full.params), window, settings.freedom)
         end = full.converged, full.astray, full.params.scale < min_scale
         return Tries(full.params, likelihood, each, face.view, count, *end, off)
 

@@ -52,7 +52,7 @@ class TestOpenFace:
             positions = positions_in_maps(face, shape, window)
             shifts = mean_shift(maps, positions, settings.sigma, "grid")
             weights = landmark_weights(face, settings)
-            step = partial(newton_step, t.pdm, face, maps, params, positions, settings, "grid")
+            step = partial(newton_step, t.pdm, face, params, shifts, settings)
             whole = step(basis_products(t.pdm.basis, weights))
             after = jax.tree.map(lambda a, b: jnp.where(rigid, a, b), step(None), whole)
             likelihood = log_likelihood(face, maps, positions, settings.sigma)

@@ -34,9 +34,7 @@ def refine_parts(model: Model, images: Array, tries: Tries, config: FitConfig) -
     A merged part's landmarks replace the whole's, whose parameters are then found anew from all landmarks.
     """
     parts = [part for part in model.parts if part.name in config.parts]
-    landmarks = over_tries(partial(shape_2d, model.pdm))(tries.params)
-    if not config.on_pdm:
-        landmarks += tries.off_shape
+    landmarks = _landmarks(model.pdm, tries, config)
     if not parts:
         return Refined(tries, landmarks, jnp.zeros_like(tries.log_likelihood), {})
     return _refined(model.pdm, images, tries, landmarks, parts, config)
@@ -98,8 +96,13 @@ def _fit_part(
 ) -> PartFit:
     """Fit a part of every try, where ``enough`` pixels show it."""
     tries = fit_tries(part.model, images, starts, config)
-    params = jax.tree.map(partial(where, enough), tries.params, starts)
-    found = over_tries(partial(shape_2d, part.model.pdm))(params)
-    if not config.on_pdm:
-        found += where(enough, tries.off_shape, jnp.zeros_like(found))
-    return PartFit(found, params, tries.log_likelihood)
+    still = jnp.zeros_like(tries.off_shape)
+    params, off = jax.tree.map(partial(where, enough), (tries.params, tries.off_shape), (starts, still))
+    tries = tries._replace(params=params, off_shape=off)
+    return PartFit(_landmarks(part.model.pdm, tries, config), params, tries.log_likelihood)
+
+
+def _landmarks(pdm: PDM, tries: Tries, config: FitConfig) -> Float[Array, "n_images n_tries n_points 2"]:
+    """Give the landmarks of tries: those of their shapes, and as far off them as their freedom led."""
+    of_shapes = over_tries(partial(shape_2d, pdm))(tries.params)
+    return of_shapes if config.on_pdm else of_shapes + tries.off_shape

@@ -39,8 +39,9 @@ def settings_for(model: Model, name: str) -> FitConfig:
     """Give the settings ``default``, ``best`` or ``fast`` of a model with convolutional experts.
 
     default: the middle one of its networks finds the landmarks, and patch experts refine them. fast: the
-    smallest network and smaller windows. best: the middle network, then the two largest ones, each averaged
-    over several pictures of the face and their mirror images, then patch experts, which count for more.
+    smallest network, smaller windows and fewer steps. best: the middle network, then the two largest ones,
+    each averaged over several pictures of the face and their mirror images, then patch experts, which count
+    for more.
     """
     networks, fine = _networks(model), finest_place(model)
     first = networks[(len(networks) - 1) // 2]

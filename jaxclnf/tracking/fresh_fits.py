@@ -82,9 +82,8 @@ def _chosen(
     largest_first = by_size(detections).tolist()
     more = MORE if config.anticipates else 0
     if config.max_faces == 1 and len(detections) and any(track.lost for track in tracks):
-        one: _Chosen = [
-            (j, 0) for j in largest_first[: 1 + more]
-        ]  # the only face there can be, wherever it is
+        # the only face there can be, wherever it is
+        one: _Chosen = [(j, 0) for j in largest_first[: 1 + more]]
         return one[:1], one[1:]
     followed = [track.box for track in tracks if not track.lost]
     known: _Chosen = [(j, i) for i, j in of_track.items() if tracks[i].lost]

@@ -39,7 +39,7 @@ class Status(enum.IntEnum):
     BOX_INVALID = 3  # empty, negative or not finite
     BOX_OUTSIDE = 4  # less than a hundredth of it lies on the image
     NOT_FINITE = 5  # the image has values that are not finite, or the linear solve broke down
-    NO_STAGE = 6  # the settings name no scale that the model has
+    NO_STAGE = 6  # the model has no experts
     TOO_DARK = 7  # the image is of floats up to 1, which belong between 0 and 255
 
 

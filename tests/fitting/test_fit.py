@@ -360,6 +360,13 @@ def test_what_no_stage_has_fitted_is_not_ok(box, changes, status: Status) -> Non
     assert status is Status.OK or Status(int(result.status)) is status
 
 
+def test_a_model_without_experts_has_no_stage() -> None:
+    image, _ = synthetic_face(1, np.float32)
+    model = replace(synthetic_model(np.float32), experts=())
+    result = fit(model, image, np.array([60, 40, 90, 80], np.float32), synthetic_config())
+    assert np.isneginf(result.log_likelihood) and Status(int(result.status)) is Status.NO_STAGE
+
+
 def test_settings_on_no_scale_of_the_model_are_refused() -> None:
     image, _ = synthetic_face(1, np.float32)
     settings = synthetic_config(scales=(5,), windows=(7,))

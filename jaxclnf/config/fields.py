@@ -15,6 +15,8 @@ import jax
 import numpy as np
 from jax.core import Tracer
 
+from jaxclnf.pytrees import brief, same
+
 
 class Rule(NamedTuple):
     """Which values a setting may have, in words and as a test."""
@@ -103,7 +105,7 @@ def traced_setting(rule: Rule, default: Any = MISSING, default_factory: Any = MI
 )
 def settings(cls):
     """Make a frozen dataclass of settings a PyTree. JAX rebuilds it without the tests of its values."""
-    cls = dataclass(frozen=True, eq=False)(cls)
+    cls = dataclass(frozen=True, eq=False, repr=False)(cls)
     kept = [f.name for f in fields(cls) if f.metadata.get("static")]
     leaves = [f.name for f in fields(cls) if f.name not in kept]
 
@@ -144,13 +146,7 @@ class Settings:
                 value = np.asarray(value, np.float32)[()]
             object.__setattr__(self, f.name, value)
 
-    def __eq__(self, other: object) -> bool:
-        if type(self) is not type(other) or jax.tree.structure(self) != jax.tree.structure(other):
-            return False
-        pairs = zip(jax.tree.leaves(self), jax.tree.leaves(other), strict=True)
-        return all(np.array_equal(a, b) for a, b in pairs)
-
-    __hash__ = None  # type: ignore[assignment]
+    __eq__, __hash__, __repr__ = same, None, brief  # type: ignore[assignment]
 
 
 def _as_static(value: Any) -> Any:

@@ -36,7 +36,7 @@ class NoUsableFace(ValueError):
         self.refused = refused
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Faces:
     """Annotated faces; photos are read when asked for.
 
@@ -58,6 +58,9 @@ class Faces:
 
     def __len__(self) -> int:
         return len(self.photos)
+
+    def __repr__(self) -> str:
+        return f"<Faces: {len(self)} of {self.n_points} landmarks, {len(self.refused)} refused>"
 
     @property
     def n_points(self) -> int:

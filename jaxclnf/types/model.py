@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -11,8 +12,9 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from jaxclnf.config import FitConfig, Stage
-from jaxclnf.pytrees import pytree, static
-from jaxclnf.types.experts import ConvExperts, Experts
+from jaxclnf.pytrees import brief, pytree, static
+from jaxclnf.types.experts import CENExperts, ConvExperts, Experts, PatchExperts
+from jaxclnf.wording import counted
 
 
 @pytree
@@ -94,6 +96,13 @@ class EarlyTermination:
     cutoffs: Float[Array, " n_views"]
 
 
+_KINDS = {
+    PatchExperts: ("scale of patch experts", "scales of patch experts"),
+    CENExperts: ("scale of CEN experts", "scales of CEN experts"),
+    ConvExperts: ("network", "networks"),
+}
+
+
 @pytree
 class Model:
     """A landmark model: PDM, experts for several scales, parts, the settings that suit it, calibration."""
@@ -109,6 +118,21 @@ class Model:
 
     # for `jaxclnf.cache`: hundreds of arrays are looked at once, not at each call
     flat_once: ClassVar[bool] = True
+
+    def __repr__(self) -> str:
+        """Tell the model's name, kind and size in one line."""
+        arrays = jax.tree.leaves(self)
+        if not all(hasattr(array, "nbytes") for array in arrays):  # a tree of something else, as of axes
+            return brief(self)
+        name = repr(self.provenance.name) if self.provenance.name else "without a name"
+        said = [f"{self.pdm.n_points} landmarks", f"{self.pdm.n_modes} modes", *self._kinds()]
+        said += [f"part {part.name}" for part in self.parts]
+        return f"<Model {name}: {', '.join(said)}; {sum(array.nbytes for array in arrays) / 1e6:.1f} MB>"
+
+    def _kinds(self) -> list[str]:
+        """Say what experts there are, each kind with their number: of scales, or of networks."""
+        numbers = Counter(_KINDS[type(experts)] for experts in self.experts)
+        return [counted(n, *words) for words, n in numbers.items()] or ["no experts"]
 
     @property
     def learned(self) -> frozenset[bytes]:

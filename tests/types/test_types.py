@@ -1,13 +1,15 @@
-"""Results as data frames."""
+"""Results as data frames; what trees say and when they are equal."""
 
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 
 import jax
 import numpy as np
 import polars as pl
 import pytest
+from engine import synthetic_config, synthetic_model
 
 from jaxclnf.output.tables import columns
 from jaxclnf.types import FaceParams, FitResult, Status
@@ -80,3 +82,28 @@ def test_without_polars_a_sentence_says_what_to_install(monkeypatch) -> None:
     monkeypatch.setitem(sys.modules, "polars", None)
     with pytest.raises(ImportError, match="pip install polars"):
         result(Status.OK).to_frame()
+
+
+def test_models_and_results_say_in_one_line_what_they_are() -> None:
+    model, found = synthetic_model(np.float32), result(Status.OK, Status.BOX_OUTSIDE)
+    said = "<Model without a name: 12 landmarks, 4 modes, 2 scales of patch experts; 0.9 MB>"
+    assert repr(model) == said
+    assert repr(found).startswith("FitResult(landmarks=float32[2,5,2], params=FaceParams(scale=[")
+    assert "status=[0, 4], parts={}, covariance=None" in repr(found)
+    assert "sigma=1.5, " in repr(synthetic_config().changed(sigma=1.5))
+    within: list[str] = []
+    jax.jit(lambda tree: within.append(repr(tree)) or tree)(found)
+    assert within == [repr(jax.eval_shape(lambda tree: tree, found))]
+    for tree in (model, found, model.experts, model.settings, jax.tree.map(lambda _: 0, model)):
+        assert "\n" not in repr(tree)
+
+
+def test_models_and_results_are_equal_where_their_numbers_are() -> None:
+    for tree in (synthetic_model(np.float32), result(Status.OK, Status.NOT_FINITE)):
+        assert tree == jax.tree.map(lambda a: np.array(a), tree)
+        changed = jax.tree.map(lambda a: a + 1 if a.dtype == np.int32 else a, tree)
+        assert tree != changed and tree != 3
+    found = result(Status.NOT_FINITE)
+    nothing = replace(found, log_likelihood=np.full(1, np.nan, np.float32))
+    assert nothing == jax.tree.map(np.copy, nothing) != found
+    assert result(Status.OK) != result(Status.OK, Status.OK)

@@ -55,11 +55,11 @@ def progress(unit: str, every: float | None = None) -> Progress:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from jaxclnf.commands.progress_lines import ProgressLines
+    from jaxclnf.commands.progress_lines import RATE_OVER, ProgressLines, rate
 
     class Rate(TextColumn):
         def render(self, task):
-            self.text_format = f"{task.speed:.1f} {unit}/s" if task.speed else ""
+            self.text_format = rate(task.speed, unit)
             return super().render(task)
 
     garbage.as_usual()
@@ -73,7 +73,7 @@ def progress(unit: str, every: float | None = None) -> Progress:
         Rate(""),
         TimeRemainingColumn(),
     )
-    return Progress(*columns, console=console)
+    return Progress(*columns, console=console, speed_estimate_period=RATE_OVER)
 
 
 def report_failures(failures: Iterable[Failure]) -> None:

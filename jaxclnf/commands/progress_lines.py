@@ -13,12 +13,22 @@ from rich.progress import Progress, TaskID
 EVERY = 60.0
 """Seconds between two lines, unless others are asked for."""
 
+RATE_OVER = 600.0
+"""Seconds over which a rate is taken: Rich's 30 hold no two steps of slow work, which has no rate then."""
+
+
+def rate(per_second: float | None, unit: str) -> str:
+    """Say how fast work is, a second or, if it is slow, a minute; nothing while that is unknown."""
+    if not per_second:
+        return ""
+    return f"{per_second:.1f} {unit}/s" if per_second >= 1 else f"{60 * per_second:.1f} {unit}/min"
+
 
 class ProgressLines(Progress):
     """A progress that is not drawn: it says now and then how far the work is and how long it takes yet."""
 
     def __init__(self, unit: str, every: float | None = None) -> None:
-        super().__init__(console=Console(stderr=True), disable=True)
+        super().__init__(console=Console(stderr=True), disable=True, speed_estimate_period=RATE_OVER)
         self._unit, self._every, self._said = unit, EVERY if every is None else every, time.monotonic()
 
     def update(self, task_id: TaskID, **changes: Any) -> None:
@@ -41,7 +51,7 @@ class ProgressLines(Progress):
         self._said = time.monotonic()
         task = self.tasks[self.task_ids.index(task_id)]
         of = "" if task.total is None else f" of {task.total:,.0f}"
-        rate = f", {task.speed:.1f} {self._unit}/s" if task.speed else ""
         left = task.time_remaining
-        rest = "" if left is None else f", {timedelta(seconds=round(left))} left"
-        typer.echo(f"{task.description}: {task.completed:,.0f}{of} {self._unit}{rate}{rest}", err=True)
+        rest = "" if left is None else f"{timedelta(seconds=round(left))} left"
+        parts = f"{task.completed:,.0f}{of} {self._unit}", rate(task.speed, self._unit), rest
+        typer.echo(f"{task.description}: {', '.join(filter(None, parts))}", err=True)

@@ -11,12 +11,14 @@ def test_long_work_says_in_a_log_how_far_it_is(
 ) -> None:
     monkeypatch.setattr(progress_lines, "EVERY", 0.0)
     with common.progress("photos") as bar:
+        clock = iter(range(0, 3600, 90))  # a photo in one minute and a half
+        bar.get_time = lambda: next(clock)
         task = bar.add_task("fitting", total=3)
         bar.advance(task)
         bar.update(task, completed=2, description="[still] fitting")
     first, second = capsys.readouterr().err.splitlines()
-    assert first.startswith("fitting: 1 of 3 photos")
-    assert second.startswith("[still] fitting: 2 of 3 photos")
+    assert first == "fitting: 1 of 3 photos"
+    assert second == "[still] fitting: 2 of 3 photos, 0.7 photos/min, 0:01:30 left"
 
 
 def test_short_work_says_nothing_in_a_log(capsys: pytest.CaptureFixture) -> None:

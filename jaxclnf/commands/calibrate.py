@@ -10,10 +10,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from jaxclnf.commands import choices, common, options
+from jaxclnf.wording import counted
 
 if TYPE_CHECKING:
     from jaxclnf.data.datasets import Faces
     from jaxclnf.types import Calibration, Model
+
+FEW = 50
+"""Fewer faces than this say little about how often fits of other faces are right."""
 
 
 def calibrate(
@@ -50,14 +54,20 @@ def calibrate(
     visibility = learn_visibility(opened, faces) or opened.visibility
     calibrated = replace(opened, calibration=calibration, visibility=visibility)
     save_model(calibrated, out, weights_dtype(opened))
-    slopes = ", ".join(f"{name} {w:.2f}" for name, w in zip(SIGNS, calibration.slopes[0], strict=True))
-    typer.echo(f"{out}: odds of an error below {GOOD:g} % by {slopes}, and {calibration.bias[0]:.2f}")
+    slopes = ", ".join(f"{w:.2f} {name}" for name, w in zip(SIGNS, calibration.slopes[0], strict=True))
+    typer.echo(f"{out}: its confidence was learned from {counted(len(faces), 'face')}")
+    typer.echo(f"log odds of an error below {GOOD:g} %, the sum of: {slopes}, {calibration.bias[0]:.2f}")
 
 
 def learned_calibration(model: Model, faces: Faces, draws: int = 1) -> Calibration:
     """Learn a model's calibration from faces, with a bar that shows how far it is."""
     from jaxclnf.training.calibrate import chosen, fit_calibration
 
+    if len(faces) < FEW:
+        common.warn(
+            f"a confidence is learned from {counted(len(faces), 'face')} alone, and is a rough guess; "
+            "it needs some hundreds"
+        )
     with common.progress("faces") as bar:
         line = bar.add_task("confidence", total=draws * len(chosen(len(faces))))
         return fit_calibration(model, faces, None, draws, partial(bar.advance, line))

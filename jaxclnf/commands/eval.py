@@ -86,6 +86,7 @@ def evaluate(
         else:
             fits = {name: _fit(name, models[m], faces, config) for name, (m, config) in runs.items()}
         errors = {name: errors_of(results, faces) for name, results in fits.items()}
+        typer.echo("\nErrors in percent of the distance of the outer eye corners")
         for title, table in _tables(errors, yaws, faces.n_points).items():
             _print(title, table)
         _print("All faces, each run's mean offset (right, down in %) taken away", _moved(fits, faces))

@@ -6,14 +6,19 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from jaxtyping import Float
 
 from jaxclnf.data.charts import draw_cumulative_errors
 from jaxclnf.data.evaluate import LARGE_ERROR
 from jaxclnf.sweeps.results import Results, TriedSetting
 from jaxclnf.sweeps.spec import Setting, Spec
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.image import AxesImage
 
 SHOWN = 15  # settings in the page's table
 PICTURES = {
@@ -96,17 +101,24 @@ def draw_heat_map(path: Path, outcomes: Sequence[TriedSetting], reg: str, sigma:
         cells = np.full((len(regs), len(sigmas)), np.nan)
         for r, s, error in points:
             cells[regs.index(r), sigmas.index(s)] = np.fmin(cells[regs.index(r), sigmas.index(s)], error)
-        image = axes.imshow(cells, origin="lower", aspect="auto", cmap="viridis_r")
+        image = _draw_cells(axes, cells)
         axes.set_xticks(range(len(sigmas)), [f"{s:g}" for s in sigmas])
         axes.set_yticks(range(len(regs)), [f"{r:g}" for r in regs])
-        for i, j in np.argwhere(np.isfinite(cells)):
-            axes.text(j, i, f"{cells[i, j]:.2f}", ha="center", va="center", fontsize=8, color="white")
     else:
         x, y, colour = zip(*((s, r, e) for r, s, e in points), strict=True)
         image = axes.scatter(x, y, c=colour, cmap="viridis_r", vmax=float(np.percentile(colour, 75)))
     figure.colorbar(image, label="mean error, % of the eye distance")
     axes.set(xlabel=sigma, ylabel=reg, title="Mean error")
     figure.savefig(path, dpi=150)
+
+
+def _draw_cells(axes: Axes, cells: Float[np.ndarray, "n_regs n_sigmas"]) -> AxesImage:
+    """Draw errors as colours with their numbers, dark on the light cells of small errors."""
+    image = axes.imshow(cells, origin="lower", aspect="auto", cmap="viridis_r")
+    for i, j in np.argwhere(np.isfinite(cells)):
+        ink = "black" if image.norm(cells[i, j]) < 0.5 else "white"
+        axes.text(j, i, f"{cells[i, j]:.3f}", ha="center", va="center", fontsize=8, color=ink)
+    return image
 
 
 def draw_pareto(path: Path, points: Sequence[tuple[float, float]]) -> None:

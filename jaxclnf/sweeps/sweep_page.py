@@ -115,8 +115,9 @@ def draw_heat_map(path: Path, outcomes: Sequence[TriedSetting], reg: str, sigma:
 def _draw_cells(axes: Axes, cells: Float[np.ndarray, "n_regs n_sigmas"]) -> AxesImage:
     """Draw errors as colours with their numbers, dark on the light cells of small errors."""
     image = axes.imshow(cells, origin="lower", aspect="auto", cmap="viridis_r")
+    middle = (np.nanmin(cells) + np.nanmax(cells)) / 2
     for i, j in np.argwhere(np.isfinite(cells)):
-        ink = "black" if image.norm(cells[i, j]) < 0.5 else "white"
+        ink = "black" if cells[i, j] < middle else "white"
         axes.text(j, i, f"{cells[i, j]:.3f}", ha="center", va="center", fontsize=8, color=ink)
     return image
 

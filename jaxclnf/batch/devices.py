@@ -54,13 +54,13 @@ def fit_canvases_sharded(
     """Do as `fit_sharded`, with images whose grey is known to be from 0 to 255, however dark they are."""
     refuse_if_inherited()
     devices = tuple(devices)
+    if not len(images) and not len(boxes):
+        return fit_batch(model, images, boxes, config)
     if images.ndim != 3 or len(images) != len(boxes) or len(boxes) % len(devices):
         raise ValueError(
             f"expected an image and a box for every face, in a multiple of {len(devices)} devices; "
             f"got images {images.shape} and boxes {boxes.shape}"
         )
-    if not len(boxes):
-        return fit_batch(model, images, boxes, config)
     fit, split = _compiled(devices)
     model, config = replicate((model, config), devices)
     images, boxes = jax.device_put((images, boxes), split)
@@ -83,12 +83,12 @@ def fit_on_cores(
     check_fit(model, images, boxes, config)
     images, boxes = on_host(images), on_host(boxes)
     n_faces = len(boxes)
+    if not n_faces and not len(images):
+        return jax.device_get(fit_batch(model, images, boxes, config))
     if images.ndim != 3 or len(images) != n_faces:
         raise ValueError(
             f"expected an image and a box for every face; got images {images.shape} and boxes {boxes.shape}"
         )
-    if not n_faces:
-        return jax.device_get(fit_batch(model, images, boxes, config))
     n_parts = n_parts or max(n_cores(), -(-n_faces // MOST_FACES))
     size = -(-n_faces // min(n_parts, n_faces))
     ends = [min(first + size, n_faces) for first in range(0, n_faces, size)]

@@ -106,16 +106,24 @@ def _settings(model: Model, config: FitConfig | None) -> FitConfig:
 
 
 def _placed(
-    faces: Iterable[tuple[np.ndarray, np.ndarray]],
+    faces: Iterable[Any],
     reduced: Callable[[np.ndarray], float],
     errors: list[Exception],
 ) -> Iterator[PlacedFace]:
     """Place every face on its canvas, up to the first that fails; its error is added to ``errors``."""
     try:
-        for i, (image, box) in enumerate(faces):
+        for i, pair in enumerate(faces):
+            image, box = _checked_pair(pair)
             yield on_canvas(i, np.asarray(image), np.asarray(box), reduced)
     except Exception as error:  # whatever the caller's iterator raises
         errors.append(error)
+
+
+def _checked_pair(pair: Any) -> tuple[Any, Any]:
+    if not isinstance(pair, list | tuple) or len(pair) != 2:
+        found = f"{len(pair)} values" if isinstance(pair, list | tuple) else type(pair).__name__
+        raise ValueError(f"expected pairs of a grey image and a box; got {found}")
+    return pair[0], pair[1]
 
 
 def _overlapped(batches, model, config, limits, n):

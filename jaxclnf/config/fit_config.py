@@ -49,7 +49,7 @@ class FitConfig(Presets):
         The names are those of `jaxclnf.config.setting_names`. Raises ValueError for an unknown name and for
         a value that the setting cannot have.
         """
-        return changed(self, {**(changes or {}), **more})
+        return changed(self, {**changes, **more} if isinstance(changes, Mapping) else changes or more)
 
     def with_eyes(self) -> Self:
         """Add settings of the eyes' own models, which gaze needs.

@@ -61,6 +61,8 @@ def is_static(name: str) -> bool:
 
 def changed(config: Config, changes: Mapping[str, Any]) -> Config:
     """Change settings by name, all at once; raises ValueError for unknown names and impossible values."""
+    if not isinstance(changes, Mapping) or not all(isinstance(name, str) for name in changes):
+        raise ValueError(f"changes = {changes!r:.200}, expected values by the names of settings")
     whole: dict[str, Any] = {}
     columns: dict[str, Any] = {}
     parts: dict[str, dict[str, Any]] = {}

@@ -120,11 +120,16 @@ class FitFields(Settings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not self.stages or not all(isinstance(stage, Stage) for stage in self.stages):
+        stages = self.stages if isinstance(self.stages, list | tuple) else ()
+        if not stages or not all(isinstance(stage, Stage) for stage in stages):
             raise ValueError(f"stages = {self.stages!r:.200}, expected one Stage or more")
         if len(self.stages) > MOST:
             raise ValueError(f"{len(self.stages)} stages, expected at most {MOST}")
         object.__setattr__(self, "stages", tuple(self.stages))
+        if not isinstance(self.parts, dict) or not all(isinstance(p, FitFields) for p in self.parts.values()):
+            raise ValueError(
+                f"parts = {self.parts!r:.200}, expected settings of parts by their names, or {{}}"
+            )
         first, n_starts = self.stages[0].keep, len(self.start_rotations)
         if first is not None and first < n_starts:
             raise ValueError(

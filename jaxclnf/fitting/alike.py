@@ -14,6 +14,7 @@ from jaxclnf.config import FitConfig
 from jaxclnf.fitting.mesh_axes import is_explicit, on_auto_axes
 from jaxclnf.types import FaceParams, Model, Provenance
 
+NO_BOXES, NO_IMAGES = np.zeros((0, 4), np.float32), np.zeros((0, 1, 1), np.uint8)
 _NO_SETTINGS = FitConfig(parts={})
 
 
@@ -31,6 +32,25 @@ def alike(model: Any, images: Any, start: Any, config: Any = None, *rest: Any) -
     if is_explicit(used.pdm.mean) or any(map(is_explicit, jax.tree.leaves((images, start)))):
         return on_auto_axes((used, images, start, config, *rest))
     return used, images, start, config, *rest
+
+
+def alike_batch(model: Any, images: Any, start: Any, *rest: Any) -> tuple:
+    """Do as `alike` for many faces; calls for none share a program, whatever images they come with."""
+    rows = start.scale if isinstance(start, FaceParams) else start
+    if _shape(rows)[:1] == (0,):
+        start = NO_BOXES if _shape(rows) == (0,) and rows is start else start
+        images = NO_IMAGES if _shape(images) == (0,) or _has_pixels_for_none(_shape(images)) else images
+    return alike(model, images, start, *rest)
+
+
+def _shape(rows: Any) -> tuple[int, ...]:
+    """Give the shape of an array, the length of a list."""
+    return (len(rows),) if isinstance(rows, list | tuple) else getattr(rows, "shape", ())
+
+
+def _has_pixels_for_none(shape: tuple[int, ...]) -> bool:
+    """Tell the shape of one image, or of a stack of none; other shapes are refused."""
+    return 0 not in shape[-2:] and (len(shape) == 2 or (len(shape) == 3 and shape[0] == 0))
 
 
 def _without_unused(model: Model) -> Model:

@@ -18,6 +18,9 @@ MOST_GREY = 512
 _SOURCES = {
     "model": "jaxclnf.load_model() gives one",
     "config": "jaxclnf.FitConfig() makes one, and jaxclnf.preset_settings gives those of a preset",
+    "result": "jaxclnf.fit and its like give a FitResult",
+    "validator": "jaxclnf.load_validator gives one",
+    "camera": "jaxclnf.Camera makes one",
 }
 
 
@@ -32,9 +35,14 @@ def check_fit(model: object, images: object, start: object, config: object) -> N
 
 def check_kinds(model: object, config: object) -> None:
     """Raise ValueError for a model or settings that are something else."""
-    for name, value, expected in (("model", model, Model), ("config", config, FitConfig | None)):
-        if not isinstance(value, expected):
-            raise ValueError(f"the {name} is of type {type(value).__name__}; {_SOURCES[name]}")
+    check_kind("model", model, Model)
+    check_kind("config", config, FitConfig | None)
+
+
+def check_kind(name: str, value: object, expected: Any) -> None:
+    """Raise ValueError for an argument of another type than is expected of its name."""
+    if not isinstance(value, expected):
+        raise ValueError(f"the {name} is of type {type(value).__name__}; {_SOURCES[name]}")
 
 
 def pdm_of(model: Model | PDM) -> PDM:
@@ -58,6 +66,8 @@ def check_batch(images, boxes) -> None:
 
 def check_images(images, ndim: int) -> None:
     """Raise ValueError for images of another number of axes than ``ndim``, no pixels, no real values."""
+    if not hasattr(images, "dtype"):
+        raise ValueError(f"expected arrays of grey images; got {type(images).__name__}")
     if not _is_number(images.dtype):
         raise ValueError(f"expected grey images of real numbers; got them of {images.dtype}")
     if images.ndim != ndim or 0 in images.shape[-2:]:

@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, Int, Num
 
 from jaxclnf.cache import keep_checked
 from jaxclnf.config import FitConfig
-from jaxclnf.fitting.alike import alike
+from jaxclnf.fitting.alike import alike, alike_batch
 from jaxclnf.fitting.arguments import (
     check_batch,
     check_fit,
@@ -57,7 +57,7 @@ def fit(
     return _first(fit_batch(model, image[None], box[None], config))
 
 
-@keep_checked(check_fit, alike)
+@keep_checked(check_fit, alike_batch)
 @in_full_precision
 def fit_batch(
     model: Model,
@@ -65,7 +65,10 @@ def fit_batch(
     boxes: Float[Array | np.ndarray, "n_faces 4"] | Rows,
     config: FitConfig | None = None,
 ) -> FitResult:
-    """Fit many faces: one box on each of ``n_faces`` images, or all boxes on a single image."""
+    """Fit many faces: one box on each of ``n_faces`` images, or all boxes on a single image.
+
+    No boxes, also as an empty list, give a result of no faces.
+    """
     check_kinds(model, config)
     images, boxes = in_one_array(images), in_one_array(boxes)
     check_batch(images, boxes)
@@ -92,7 +95,7 @@ def _check_settings(model: Model, images: object, boxes: object, config: object,
     check_changes(config if isinstance(config, FitConfig) else model.settings, changes)
 
 
-@keep_checked(_check_settings, alike)
+@keep_checked(_check_settings, alike_batch)
 def fit_settings(
     model: Model,
     images: Num[Array | np.ndarray, "*n_images height width"] | Rows,
@@ -130,7 +133,7 @@ def fit_from(
     return _first(fit_batch_from(model, image[None], start, config))
 
 
-@keep_checked(check_fit, alike)
+@keep_checked(check_fit, alike_batch)
 @in_full_precision
 def fit_batch_from(
     model: Model,

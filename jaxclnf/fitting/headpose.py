@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
-from jaxclnf.fitting.arguments import check_params, pdm_of
+from jaxclnf.fitting.arguments import check_kind, check_params, pdm_of
 from jaxclnf.fitting.face_params import in_full_precision
 from jaxclnf.ops.camera import project, resect
 from jaxclnf.ops.rotation import euler_to_matrix, matrix_to_euler
@@ -43,8 +43,7 @@ def head_pose(model: Model | PDM, params: FaceParams, camera: Camera) -> HeadPos
     Source: OpenFace's `GetPose`.
     """
     check_params(model, params)
-    if not isinstance(camera, Camera):
-        raise ValueError(f"expected a jaxclnf.Camera; got {type(camera).__name__}")
+    check_kind("camera", camera, Camera)
     if jnp.ndim(params.scale):
         of_each = jax.vmap(head_pose, (None, 0, 0 if jnp.ndim(camera.fx) else None))
         return of_each(model, params, camera)

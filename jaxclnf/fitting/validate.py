@@ -11,6 +11,7 @@ import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Num
 
+from jaxclnf.fitting.arguments import check_images, check_kind
 from jaxclnf.fitting.face_params import in_full_precision
 from jaxclnf.fitting.map_frames import nearest_view
 from jaxclnf.ops.convolution import column_major, correlate, max_pool, mean_pool
@@ -21,18 +22,35 @@ BOUNDARY = 0.725
 """Certainty above which OpenFace calls a fit successful."""
 
 
+def validate(
+    validator: Validator,
+    image: Num[Array | np.ndarray, "height width"],
+    landmarks: Float[Array | np.ndarray, "n_points 2"],
+    rotation: Float[Array | np.ndarray, "3"],
+) -> Validation:
+    """Judge one face's landmarks (pixels) on a grey image, 0..255; ``rotation`` is the head's, Euler radians.
+
+    ``vmap`` for more faces. Raises ValueError for arguments of other kinds or shapes.
+    """
+    check_kind("validator", validator, Validator)
+    check_images(image, 2)
+    of_points, of_angles = np.shape(landmarks), np.shape(rotation)
+    if len(of_points) != 2 or of_points[1] != 2 or of_angles != (3,):
+        raise ValueError(
+            "expected the landmarks (n_points, 2) and the rotation (3,) of one face; "
+            f"got {of_points} and {of_angles}: jax.vmap takes many"
+        )
+    return _validate(validator, image, landmarks, rotation)
+
+
 @jax.jit
 @in_full_precision
-def validate(
+def _validate(
     validator: Validator,
     image: Num[Array, "height width"],
     landmarks: Float[Array, "n_points 2"],
     rotation: Float[Array, "3"],
 ) -> Validation:
-    """Judge one face's landmarks (pixels) on a grey image, 0..255; ``rotation`` is the head's, Euler radians.
-
-    ``vmap`` for more faces.
-    """
     view = nearest_view(validator.view_centres, rotation)
     seen: Validator = jax.tree.map(lambda a: a[view], validator)
     picture = warp(image, landmarks, seen.triangles, seen.alpha, seen.beta, seen.triangle_of, seen.origin)

@@ -8,6 +8,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Float
 
 from jaxclnf.config import FitConfig
+from jaxclnf.fitting.arguments import check_kind, check_kinds
 from jaxclnf.types import Calibration, ConvExperts, FitResult, Model
 
 SIGNS = ("likelihood", "spread", "widest", "shape", "size")
@@ -30,6 +31,8 @@ def confidences(
     number for each, as tables have it: 0 for fits without usable landmarks, NaN, for unknown, for others if
     the model has no calibration.
     """
+    check_kinds(model, config)
+    check_kind("result", result, FitResult)
     config = model.settings if config is None else config
     batch = np.shape(result.status)
     if len(batch) != 1:

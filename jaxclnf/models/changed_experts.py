@@ -13,7 +13,7 @@ from jax.core import Tracer
 from jaxtyping import Array, Float
 
 from jaxclnf.models.sigma import smoothing_matrices
-from jaxclnf.types import ConvExperts, Experts, Model, PatchExperts
+from jaxclnf.types import CENExperts, ConvExperts, Experts, Model, PatchExperts
 
 Changed = TypeVar("Changed", bound=Model | Experts | ConvExperts)
 
@@ -33,6 +33,9 @@ def with_sigma(experts: Changed) -> Changed:
     if isinstance(experts, Model):
         parts = tuple(replace(part, model=with_sigma(part.model)) for part in experts.parts)
         return replace(experts, experts=tuple(map(with_sigma, experts.experts)), parts=parts)
+    if not isinstance(experts, PatchExperts | CENExperts | ConvExperts):
+        found = type(experts).__name__
+        raise ValueError(f"expected a model or the experts of one scale, as model.experts[0]; got {found}")
     if not isinstance(experts, PatchExperts) or not experts.edges:
         return experts
     terms = experts.alpha, experts.betas, experts.visibility, experts.edges

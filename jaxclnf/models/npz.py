@@ -31,7 +31,7 @@ def write_arrays(path: Path, arrays: Mapping[str, np.ndarray], compress: bool = 
 
     Raises ValueError if the folder does not exist, and OSError, which names the file, as of a full disk.
     """
-    if not path.parent.is_dir() or path.is_dir():
+    if not path.parent.is_dir() or (path.exists() and not path.is_file()):  # a folder, a device
         raise ValueError(f"{path}: not a place for a file, expected a file name in a folder that exists")
     unfinished = path.with_name(f".{path.name}.{os.getpid()}.part")
     write = np.savez_compressed if compress else np.savez

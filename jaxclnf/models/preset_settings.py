@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from jaxclnf.config import FitConfig
+from jaxclnf.fitting.arguments import check_kind
 from jaxclnf.models.network_presets import has_cen, has_network, settings_for
 from jaxclnf.models.openface import is_openfaces
 from jaxclnf.types import EYES, Model
@@ -27,7 +28,8 @@ def preset_settings(
     it has more. OpenFace's presets fit these ``parts``, the eyes for ``gaze`` too; without names OpenFace 2's
     fit all that the model has. Raises ValueError for a preset that the model does not have.
     """
-    _check(model, name)
+    check_kind("model", model, Model)
+    _check(model, name, parts)
     named = [*(parts or ()), *(EYES if gaze else ())]
     if has_cen(model) or name == "openface2":
         fitted = [part.name for part in model.parts] if parts is None else named
@@ -55,9 +57,16 @@ def named_as_used(model: Model, name: str) -> str:
     return name
 
 
-def _check(model: Model, name: str) -> None:
+def _check(model: Model, name: str, parts: Sequence[str] | None) -> None:
     if name not in PRESETS:
         raise ValueError(f"there is no preset {name!r:.200}; presets are {', '.join(PRESETS)}")
+    if isinstance(parts, str) or not isinstance(parts, Sequence | None):
+        raise ValueError(f"parts = {parts!r:.200}, expected a list of names of parts")
+    known = dict.fromkeys(("inner", *EYES, *(part.name for part in model.parts)))
+    if unknown := [part for part in parts or () if part not in known]:
+        raise ValueError(
+            f"there are no settings for a part {unknown[0]!r:.200}; parts are {', '.join(known)}"
+        )
     if name == "fast" and not has_network(model):
         raise ValueError(
             "the preset fast is for models with convolutional experts, as the one that ships; choose another"

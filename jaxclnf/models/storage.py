@@ -16,6 +16,7 @@ import jax
 import numpy as np
 from jax.typing import DTypeLike
 
+from jaxclnf.fitting.arguments import check_kind
 from jaxclnf.models import stored_networks
 from jaxclnf.models.changed_experts import check_sigma
 from jaxclnf.models.from_arrays import DAMAGE, DIGEST_BYTES, TEXTS, build_model
@@ -41,8 +42,11 @@ def save_model(model: Model, path: str | Path, weights_dtype: DTypeLike | None =
 
     ``weights_dtype`` float16 halves the file: it rounds the neurons' weights, and those of networks to eight
     bits, and nothing else. Smoothing matrices are not stored, and computed anew by `load_model`. Raises
-    ValueError for numbers that are not finite, and for experts that were changed without `with_sigma`.
+    ValueError for numbers that are not finite, other types of weights than floating-point numbers, and for
+    experts that were changed without `with_sigma`.
     """
+    check_kind("model", model, Model)
+    _check_weights(weights_dtype)
     header = json.dumps({"format": _FORMAT, "version": _VERSION, **_description(model)}).encode()
     if len(header) > _MAX_HEADER:
         raise ValueError(
@@ -50,6 +54,16 @@ def save_model(model: Model, path: str | Path, weights_dtype: DTypeLike | None =
         )
     arrays = {"header": np.frombuffer(header, np.uint8), **_arrays(model, weights_dtype)}
     write_arrays(Path(path), arrays)
+
+
+def _check_weights(dtype: DTypeLike | None) -> None:
+    """Raise ValueError for a type that holds no weights, as one of whole numbers."""
+    try:
+        fine = dtype is None or np.dtype(dtype).kind == "f"
+    except TypeError:
+        fine = False
+    if not fine:
+        raise ValueError(f"weights_dtype = {dtype!r:.200}, expected numpy.float16, or None for no rounding")
 
 
 def weights_dtype(model: Model) -> DTypeLike | None:

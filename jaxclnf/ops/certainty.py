@@ -8,6 +8,7 @@ learned from follow Student's t of four degrees of freedom, whatever was done to
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -72,11 +73,14 @@ def _bisected(excess: Callable[[Array], Array], most: Float[Array, "*batch"]) ->
     return (low + high) / 2
 
 
-def _check(covariance: object, share: ArrayLike) -> None:
+def _check(covariance: Any, share: ArrayLike) -> None:
     if covariance is None:
         raise ValueError(
             "the covariance is None: only models with networks, as the one that ships, give landmarks one"
         )
+    if np.shape(covariance)[-2:] != (2, 2):
+        found = np.shape(covariance) if hasattr(covariance, "shape") else type(covariance).__name__
+        raise ValueError(f"expected a covariance (..., 2, 2), as FitResult.covariance; got {found}")
     if not isinstance(share, Tracer) and not (np.greater(share, 0) & np.less(share, 1)).all():
         raise ValueError(f"share = {share!r:.60}, expected a probability above 0 and below 1, as 0.9")
 

@@ -7,6 +7,7 @@ from PIL import Image
 
 from jaxclnf.batch.many_faces import fit_faces
 from jaxclnf.config import FitConfig
+from jaxclnf.fitting.arguments import check_kind
 from jaxclnf.media.detection import Detector, detect_faces
 from jaxclnf.media.images import RGB, checked_pixels, to_grey
 from jaxclnf.output.draw import colour_of, draw_landmarks
@@ -30,6 +31,7 @@ def draw(photo: RGB, result: FitResult) -> Image.Image:
     Notebooks show the picture; its ``save`` writes it to a file. Failed fits are left out. Boxes, numbers and
     head axes are drawn by ``jaxclnf fit``.
     """
+    check_kind("result", result, FitResult)
     picture = np.array(checked_pixels(photo))
     points, usable = np.asarray(result.landmarks, np.float64), np.atleast_1d(result.usable)
     for i, face in enumerate(points.reshape(len(usable), *points.shape[-2:])):

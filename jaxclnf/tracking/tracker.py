@@ -18,6 +18,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Num, UInt8
 
 from jaxclnf.batch.box_rows import tight_box
+from jaxclnf.fitting.arguments import check_kind
 from jaxclnf.media.detection.detector_protocol import Detections
 from jaxclnf.tracking.association import UNLIKELY, Box, assigned, distance, middle, overlap
 from jaxclnf.tracking.following import Expected, usual_reduction
@@ -25,7 +26,7 @@ from jaxclnf.tracking.frame_arguments import detected_boxes, grey_frame
 from jaxclnf.tracking.fresh_fits import Fresh, fresh_fits
 from jaxclnf.tracking.reappearance import places_again, with_latest
 from jaxclnf.tracking.shots import Sketch, is_cut, sketch
-from jaxclnf.tracking.tracks import HURRIED, Track, TrackConfig, Tracked, TrackerState, fits
+from jaxclnf.tracking.tracks import HURRIED, Track, TrackConfig, Tracked, TrackerState, check_tracker, fits
 from jaxclnf.types import Model, Status
 
 CORRECTS = 0.08
@@ -51,6 +52,8 @@ def wants_detections(
     config: TrackConfig, state: TrackerState, frame: UInt8[np.ndarray, "height width"] | None = None
 ) -> bool:
     """Tell whether the next step needs detections; a cut is only noticed if its ``frame`` (grey) is given."""
+    check_tracker(config, state)
+    frame = None if frame is None else grey_frame(frame)
     if frame is not None and _cut(state, sketch(frame)):
         return True
     followed = [track for track in state.tracks if not track.lost]
@@ -92,8 +95,11 @@ def track_frame(
 
     ``detections`` are what `jaxclnf.detect_faces` gives, or boxes x, y, w, h and, tilted, a roll, as
     `fit_faces` takes them; none are ``[]``. Returns the next state and each face's fit, lost faces with
-    ``success`` False. Raises ValueError for frames that are not grey and for other boxes.
+    ``success`` False. Raises ValueError for arguments of other kinds and frames that are
+    not grey.
     """
+    check_kind("model", model, Model)
+    check_tracker(config, state)
     frame, detections = grey_frame(frame), detected_boxes(detections)
     now = sketch(frame)
     tracks = [] if _cut(state, now) else list(state.tracks)

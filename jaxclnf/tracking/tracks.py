@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from numbers import Integral
+from numbers import Integral, Real
 from typing import NamedTuple
 
 import jax
@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Float
 
 from jaxclnf.config import FitConfig, setting
+from jaxclnf.fitting.arguments import check_kind
 from jaxclnf.fitting.validate import BOUNDARY
 from jaxclnf.models.confidence import how_sure
 from jaxclnf.tracking.association import Box
@@ -57,6 +58,12 @@ class TrackConfig:
             number = getattr(self, name)
             if not isinstance(number, Integral) or number < least:
                 raise ValueError(f"{name} = {number!r:.60}, expected a whole number of at least {least}")
+        for name in ("follow_weight", "succeeds", "appears", "doubtful"):
+            number = getattr(self, name)
+            if not isinstance(number, Real) or not 0 <= float(number) <= 1:
+                raise ValueError(f"{name} = {number!r:.60}, expected a number from 0 to 1")
+        if self.validator is not None:
+            check_kind("validator", self.validator, Validator)
 
     def validated(self, validator: Validator | None) -> TrackConfig:
         """Let OpenFace 2's validator, if any, decide, as in OpenFace: a fit above its boundary is a face."""
@@ -136,6 +143,14 @@ def later(state: TrackerState, n: int) -> TrackerState:
     """Make the state ``n`` frames later, if followed faces stay where they are and lost ones stay lost."""
     tracks = tuple(t._replace(lost=t.lost + n) if t.lost else t._replace(age=t.age + n) for t in state.tracks)
     return state._replace(tracks=tracks, frame=state.frame + n)
+
+
+def check_tracker(config: object, state: object) -> None:
+    """Raise ValueError for a tracker's settings or state that are something else."""
+    for name, value, expected in (("config", config, TrackConfig), ("state", state, TrackerState)):
+        if not isinstance(value, expected):
+            made = f"{expected.__name__}({'model.settings' if expected is TrackConfig else ''})"
+            raise ValueError(f"the {name} is of type {type(value).__name__}; jaxclnf.{made} makes one")
 
 
 class Tracked(NamedTuple):

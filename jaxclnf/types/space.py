@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from numbers import Real
+
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
@@ -20,7 +22,13 @@ class Camera:
 
     @classmethod
     def default(cls, width: float, height: float) -> Camera:
-        """Guess a camera from the size of its images, as OpenFace does: 500 pixels at 640 x 480, centred."""
+        """Guess a camera from the size of its images, as OpenFace does: 500 pixels at 640 x 480, centred.
+
+        Raises ValueError for sizes that are no numbers of pixels.
+        """
+        for side in (width, height):
+            if not isinstance(side, Real) or not 0 < side < np.inf:
+                raise ValueError(f"expected the width and height of images in pixels; got {side!r:.60}")
         focal = (500 * width / 640 + 500 * height / 480) / 2
         return cls(*np.array([focal, focal, width / 2, height / 2], np.float32))
 

@@ -121,8 +121,9 @@ def test_no_boxes_give_no_faces(results) -> None:
         none = fit_faces(MODEL, images, boxes, CONFIG)
         for empty, full in zip(jax.tree.leaves(none), jax.tree.leaves(results), strict=True):
             assert (empty.shape, empty.dtype) == ((0, *full.shape[1:]), full.dtype)
-    assert fit_on_cores(MODEL, np.zeros((0, 9, 9), np.uint8), np.zeros((0, 4)), CONFIG).status.shape == (0,)
-    assert fit_sharded(MODEL, np.zeros((0, 9, 9), np.uint8), np.zeros((0, 4)), CONFIG).status.shape == (0,)
+    for no_images, no_boxes in ((np.zeros((0, 9, 9), np.uint8), np.zeros((0, 4))), ([], [])):
+        assert fit_on_cores(MODEL, no_images, no_boxes, CONFIG).status.shape == (0,)
+        assert fit_sharded(MODEL, no_images, no_boxes, CONFIG).status.shape == (0,)
 
 
 def test_results_are_in_the_models_precision(results) -> None:

@@ -14,7 +14,12 @@ from engine import synthetic_config, synthetic_model
 from jax.sharding import AxisType, PartitionSpec
 
 from jaxclnf import (
+    Camera,
     FitConfig,
+    TrackConfig,
+    certain_radius,
+    confidences,
+    draw,
     fit,
     fit_batch,
     fit_faces,
@@ -22,7 +27,14 @@ from jaxclnf import (
     fit_on_cores,
     fit_settings,
     fit_sharded,
+    fit_stream,
+    gaze,
     load_model,
+    save_model,
+    track_frame,
+    validate,
+    wants_detections,
+    with_sigma,
 )
 from jaxclnf.batch.many_faces import check_sequences
 from jaxclnf.cache import Kept
@@ -40,6 +52,9 @@ from jaxclnf.types import FaceParams
 
 IMAGE, BOX = np.zeros((40, 50), np.float32), np.array([10, 10, 20, 20], np.float32)
 PARAMS = FaceParams(np.float32(1), np.zeros(3, np.float32), np.zeros(2, np.float32), np.zeros(2, np.float32))
+
+
+MODEL, TRACKING = synthetic_model(np.float32), TrackConfig(FitConfig())
 
 
 @pytest.mark.parametrize(
@@ -83,6 +98,53 @@ def test_what_the_tests_own_checks_of_annotations_would_refuse() -> None:
     for images in (IMAGE, np.stack([IMAGE] * 3)):
         with pytest.raises(ValueError, match=r"expected images \(n, .*; got images .* params.scale \(\)"):
             check_one_start_an_image(images, PARAMS)
+
+
+@pytest.mark.parametrize(
+    ("call", "sentence"),
+    [
+        (lambda: unwrap(save_model)(None, "a.npz"), "the model is of type NoneType"),
+        (lambda: unwrap(confidences)("model.npz", None), "the model is of type str"),
+        (lambda: unwrap(confidences)(MODEL, PARAMS), "the result is of type FaceParams; jaxclnf.fit and its"),
+        (lambda: unwrap(preset_settings)("best", MODEL), "the model is of type str"),
+        (
+            lambda: unwrap(preset_settings)(MODEL, "openface", parts="inner"),
+            "parts = 'inner', expected a list",
+        ),
+        (lambda: unwrap(preset_settings)(MODEL, "openface", parts=["nose"]), "no settings for a part 'nose'"),
+        (lambda: unwrap(validate)(MODEL, IMAGE, [], []), "the validator is of type Model"),
+        (lambda: unwrap(gaze)(MODEL, PARAMS, None), "the result is of type FaceParams"),
+        (lambda: unwrap(draw)(IMAGE, PARAMS), "the result is of type FaceParams"),
+        (
+            lambda: unwrap(with_sigma)(()),
+            "a model or the experts of one scale, as model.experts.0.; got tuple",
+        ),
+        (
+            lambda: unwrap(certain_radius)(np.eye(3)),
+            r"a covariance \(..., 2, 2\), as FitResult.covariance; got \(3, 3",
+        ),
+        (
+            lambda: unwrap(wants_detections)(TRACKING, []),
+            r"the state is of type list; jaxclnf.TrackerState\(\)",
+        ),
+        (
+            lambda: unwrap(track_frame)(MODEL, None, (), IMAGE, []),
+            "the config is of type NoneType; jaxclnf.Tra",
+        ),
+        (
+            lambda: TrackConfig(FitConfig(), succeeds=3.0),
+            "succeeds = 3.0, expected a number from 0 to 1",
+        ),
+        (lambda: list(unwrap(fit_stream)(MODEL, [IMAGE])), "pairs of a grey image and a box; got ndarray"),
+        (lambda: FitConfig(parts={"inner": 3}), "expected settings of parts by their names"),
+        (lambda: FitConfig(stages=3), "stages = 3, expected one Stage or more"),
+        (lambda: FitConfig().changed(3), "changes = 3, expected values by the names of settings"),
+        (lambda: Camera.default(0, 480), "the width and height of images in pixels; got 0"),
+    ],
+)
+def test_what_is_no_fit_refuses_other_kinds_too(call, sentence: str) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        call()
 
 
 @pytest.mark.parametrize("function", [fit_faces, fit_sharded, fit_on_cores])

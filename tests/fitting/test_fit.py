@@ -386,11 +386,19 @@ def test_no_boxes_give_no_faces() -> None:
     model, config = synthetic_model(np.float32), synthetic_config()
     one = fit_batch(model, np.zeros((1, 9, 9), np.uint8), np.ones((1, 4), np.float32), config)
     single, several = np.zeros((9, 9), np.uint8), np.zeros((0, 9, 9), np.uint8)
-    nones = [fit_batch(model, images, np.zeros((0, 4), np.float32), config) for images in (single, several)]
-    for none in (*nones, fit_batch_from(model, several, nones[0].params, config)):
+    no_boxes = np.zeros((0, 4), np.float32)
+    before = fit_batch._cache_size()
+    nones = [
+        fit_batch(model, *of, config) for of in ((single, no_boxes), (several, []), (single, ()), ([], []))
+    ]
+    assert fit_batch._cache_size() == before + 1  # whatever the images
+    goes_on = [fit_batch_from(model, images, nones[0].params, config) for images in (several, [])]
+    for none in (*nones, *goes_on):
         assert jax.tree.structure(none) == jax.tree.structure(one)
         for empty, full in zip(jax.tree.leaves(none), jax.tree.leaves(one), strict=True):
             assert (empty.shape, empty.dtype) == ((0, *full.shape[1:]), full.dtype)
+    with pytest.raises(ValueError, match="expected one box an image; got 1 images and 0 boxes"):
+        fit_batch(model, single[None], [], config)
 
 
 @pytest.mark.parametrize("shape", [(0, 9), (9, 0), (9, 9, 3)])

@@ -122,9 +122,14 @@ def fails_as_on_a_full_disk(*_, **__) -> None:
 
 
 def test_a_place_that_is_none_is_refused(model: Model, tmp_path: Path) -> None:
-    for path in (tmp_path, tmp_path / "gone" / "model.npz"):
+    device = tmp_path / "device"
+    os.mkfifo(device)  # one would be replaced by the file
+    for path in (tmp_path, tmp_path / "gone" / "model.npz", device):
         with pytest.raises(ValueError, match="not a place for a file"):
             save_model(model, path)
+    with pytest.raises(ValueError, match="weights_dtype = 'int8', expected numpy.float16"):
+        save_model(model, tmp_path / "model.npz", "int8")
+    assert list(tmp_path.iterdir()) == [device]
 
 
 def _npz(**arrays: np.ndarray) -> bytes:

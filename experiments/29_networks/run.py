@@ -23,7 +23,7 @@ from jaxclnf.models.network_presets import settings_for
 from jaxclnf.ops.certainty import certain_square
 
 matplotlib.use("Agg")
-import matplotlib.pyplot as plt  # noqa: E402
+import matplotlib.pyplot as plt
 
 HERE = Path(__file__).parent
 SHARED = HERE.parents[2] / "shared" / "faces"

@@ -32,7 +32,7 @@ class FitConfig(Presets):
     """
 
     # settings of the parts (inner face, eyes) to fit after the whole, by name; a model may lack some
-    parts: dict[str, FitConfig] = field(default_factory=_parts)  # pyright: ignore[reportIncompatibleVariableOverride]
+    parts: dict[str, FitConfig] = field(default_factory=_parts)
 
     @classmethod
     def from_description(cls, told: dict[str, Any]) -> Self:

@@ -115,7 +115,7 @@ class _Bytes:
 
 def _container(name: str, file: Any) -> InputContainer:
     try:
-        return av.open(  # pyright: ignore[reportReturnType]
+        return av.open(
             file,
             options={"format_whitelist": _FORMATS, "protocol_whitelist": "none"},
             **_METADATA,

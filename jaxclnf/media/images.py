@@ -153,7 +153,7 @@ def _decoded(file: IO[bytes], start: bytes) -> Image.Image | None:
 
 def _heic(file: IO[bytes]) -> Image.Image:
     try:
-        from pillow_heif import HeifImageFile  # pyright: ignore[reportMissingImports]
+        from pillow_heif import HeifImageFile
     except ImportError:
         raise ValueError("it is a HEIC photo, for which the package pillow-heif is needed") from None
     file.seek(0)

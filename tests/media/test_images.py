@@ -136,7 +136,7 @@ def test_broken_bytes_raise_nothing_but_value_errors(tmp_path: Path) -> None:
             try:
                 assert read_photo(tmp_path / "broken").shape[2] == 3
             except ValueError as error:
-                assert str(error)  # noqa: PT017
+                assert str(error)
 
 
 def test_grey_photos_equal_opencv_s() -> None:

@@ -16,6 +16,7 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from jaxclnf.media.deep_photos import deep_pixels, eight_bits
+from jaxclnf.media.truncation import cut_short
 from jaxclnf.regular_files import no_file
 
 RGB = UInt8[np.ndarray, "height width 3"]
@@ -102,16 +103,27 @@ def open_picture(path: Path | str) -> Iterator[Image.Image]:
     except _Plain as error:
         raise ValueError(str(error)) from None
     except Exception as error:  # decoders raise any error on broken data: SyntaxError, struct.error, ...
-        said = getattr(error, "strerror", None) or error  # the system's own has the path in it
+        # the system's own has the path in it; decoders call files broken that are cut short
+        said = getattr(error, "strerror", None) or _cut_short(path) or error
         raise ValueError(f"{path} cannot be read: {said}") from None
 
 
 def _what_it_is_not(path: Path) -> str:
     if not path.stat().st_size:
         return "is empty"
+    if said := _cut_short(path):
+        return f"cannot be read: {said}"
     kind = mimetypes.guess_type(path.name)[0] or ""
     follow = "; videos are for `jaxclnf track`" if kind.startswith("video/") else ""
     return f"is not a picture in a format that can be read{follow}"
+
+
+def _cut_short(path: Path) -> str | None:
+    """Say that a file was cut short, if its bytes tell that."""
+    try:
+        return cut_short(path)
+    except (OSError, ValueError, OverflowError):  # sizes beyond any position
+        return None
 
 
 def no_photo(path: Path) -> str:

@@ -1,4 +1,4 @@
-"""Detection of video files that were cut short, from their bytes alone."""
+"""Detection of videos and pictures that were cut short, from their bytes alone."""
 
 from __future__ import annotations
 
@@ -39,6 +39,9 @@ def _by_kind(file: BinaryIO, start: bytes, size: int) -> str | None:
         return _missing(written_lengths.flv, file, size)
     if start[:14] == _MXF:
         return _missing(written_lengths.mxf, file, size)
+    if start[:4] in (b"II*\0", b"MM\0*"):
+        lacks = _missing(written_lengths.tiff, file, size)
+        return "the file is cut short: the list of its pictures is missing" if lacks else None
     if start[:4] == b"OggS":
         return _ogg(_end_of(file, size))
     if start[:4] == b"\0\0\x01\xba":

@@ -1,4 +1,4 @@
-"""Where the pictures of a video file should end, by the sizes in AVI, MP4, Matroska, WMV, FLV and MXF.
+"""Where the pictures of a file should end, by the sizes in AVI, MP4, Matroska, WMV, FLV and MXF, and in TIFF.
 
 An index that is missing behind the pictures does no harm, and is not missed.
 """
@@ -106,6 +106,15 @@ def mxf(file: BinaryIO, size: int) -> Iterator[int]:
     head = file.read(64)
     values = head[17 + (head[16] & 0x7F if head[16:17] >= b"\x80" else 0) :]
     yield int.from_bytes(values[24:32], "big") + 1
+
+
+def tiff(file: BinaryIO, size: int) -> Iterator[int]:
+    """Find the end of a TIFF's first directory, which many programs write behind the pixels."""
+    head = file.read(8)
+    order = "little" if head[:2] == b"II" else "big"
+    at = int.from_bytes(head[4:], order)
+    file.seek(at)
+    yield at + 2 + 12 * int.from_bytes(file.read(2), order) + 4
 
 
 def _number(data: bytes) -> float:

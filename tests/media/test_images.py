@@ -125,6 +125,21 @@ def test_what_cannot_be_read_is_named_in_one_sentence(tmp_path: Path, monkeypatc
         read_photo(save(tmp_path / "large.png", np.zeros((70, 70), np.uint8)))
 
 
+@pytest.mark.parametrize(
+    ("kind", "compression", "sentence"),
+    [("tiff", "tiff_lzw", "cut short: the list of its pictures"), ("webp", None, "lacks its last .* bytes")],
+)
+def test_pictures_that_are_cut_short_are_told_as_such(tmp_path: Path, kind, compression, sentence) -> None:
+    whole = tmp_path / f"whole.{kind}"
+    noise = np.random.default_rng(0).integers(0, 256, (60, 80, 3), np.uint8)
+    Image.fromarray(noise).save(whole, compression=compression)
+    part = tmp_path / f"part.{kind}"
+    for kept in (0.01, 0.5, 0.99):
+        part.write_bytes(whole.read_bytes()[: max(12, int(kept * whole.stat().st_size))])
+        with pytest.raises(ValueError, match=f"part.{kind} cannot be read: the file (is )?{sentence}"):
+            read_photo(part)
+
+
 def test_broken_bytes_raise_nothing_but_value_errors(tmp_path: Path) -> None:
     rng = np.random.default_rng(1)
     for suffix in ("jpg", "png", "gif", "tif", "bmp", "webp"):

@@ -14,7 +14,7 @@ from jaxclnf.wording import counted
 
 if TYPE_CHECKING:
     from jaxclnf.data.datasets import Faces
-    from jaxclnf.types import Calibration, Model
+    from jaxclnf.types import Calibration, Model, Visibility
 
 FEW = 50
 """Fewer faces than this say little about how often fits of other faces are right."""
@@ -34,24 +34,22 @@ def calibrate(
 
     `jaxclnf train` does so by itself. Faces that the model was trained on are left out.
     """
-    from jaxclnf.data.datasets import read_faces
     from jaxclnf.data.evaluate import learned_warning, not_learned
     from jaxclnf.data.markup import parse_groups
     from jaxclnf.models.calibration import SIGNS
     from jaxclnf.models.storage import save_model, weights_dtype
     from jaxclnf.training.calibrate import GOOD
-    from jaxclnf.training.learned_visibility import learn_visibility
 
     common.check_model_out("--out", out, [*datasets, *([Path(model)] if model else [])])
     opened = choices.use_model(model)
-    faces = read_faces(datasets)
+    faces = common.read_faces(datasets)
     common.say_faces(faces)
     if landmarks:
         faces = faces.regroup(parse_groups(landmarks))
     common.warn(learned_warning(faces, opened, left_out=bool(opened.learned)))
     faces = not_learned(faces, opened)
     calibration = learned_calibration(opened, faces, draws)
-    visibility = learn_visibility(opened, faces) or opened.visibility
+    visibility = learned_visibility(opened, faces) or opened.visibility
     calibrated = replace(opened, calibration=calibration, visibility=visibility)
     save_model(calibrated, out, weights_dtype(opened))
     slopes = ", ".join(f"{w:.2f} {name}" for name, w in zip(SIGNS, calibration.slopes[0], strict=True))
@@ -71,3 +69,14 @@ def learned_calibration(model: Model, faces: Faces, draws: int = 1) -> Calibrati
     with common.progress("faces") as bar:
         line = bar.add_task("confidence", total=draws * len(chosen(len(faces))))
         return fit_calibration(model, faces, None, draws, partial(bar.advance, line))
+
+
+def learned_visibility(model: Model, faces: Faces) -> Visibility | None:
+    """Learn what tells a model's hidden landmarks, with a bar that shows how far it is, if anything does."""
+    from jaxclnf.training.learned_visibility import learn_visibility, n_fitted
+
+    if not (n_faces := n_fitted(model, faces)):
+        return None
+    with common.progress("faces") as bar:
+        line = bar.add_task("visibility", total=n_faces)
+        return learn_visibility(model, faces, partial(bar.advance, line))

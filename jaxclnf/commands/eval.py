@@ -11,6 +11,7 @@ import typer
 
 from jaxclnf.commands import choices, common, on_cluster, options
 from jaxclnf.commands.faces_on_cluster import fit_faces_on_cluster
+from jaxclnf.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -54,7 +55,8 @@ def evaluate(
     """Fit annotated faces from their boxes and compare with the truth.
 
     Prints errors in percent of the distance of the outer eye corners, over all, by landmark group and by
-    yaw; writes every face to faces.csv and the cumulative error curves to ced.png.
+    yaw; writes every face to faces.csv and the cumulative error curves to ced.png. Faces that cannot be used
+    are listed in refused.csv, and make the exit status 1.
     """
     from jaxclnf.data.charts import draw_cumulative_errors
     from jaxclnf.data.evaluate import check_landmarks, errors_of, learned_warning, not_learned, true_yaws
@@ -93,15 +95,16 @@ def evaluate(
         _write(out / "faces.csv", faces, yaws, fits, errors)
         draw_cumulative_errors(out / "ced.png", {name: e.mean(axis=1) for name, e in errors.items()})
         typer.echo(f"{out / 'faces.csv'}: every face; {out / 'ced.png'}: cumulative errors")
+    _end(faces.refused)
 
 
 def _read(datasets: list[Path], landmarks: str | None, out: Path) -> Faces:
     """Read the datasets; if no face of theirs can be used, at least why is written."""
-    from jaxclnf.data.datasets import NoUsableFace, read_faces
+    from jaxclnf.data.datasets import NoUsableFace
     from jaxclnf.data.markup import parse_groups
 
     try:
-        faces = read_faces(datasets)
+        faces = common.read_faces(datasets)
     except NoUsableFace as error:
         with common.results_in(out, datasets, ("refused.csv",)):
             _write_refused(out / "refused.csv", error.refused)
@@ -178,6 +181,15 @@ def _write_refused(path: Path, refused: Sequence[Refusal]) -> None:
     write_failures(path, [Failure(str(each.photo), each.reason) for each in refused])
     if refused:
         typer.echo(f"{path}: all that was refused")
+
+
+def _end(refused: Sequence[Refusal]) -> None:
+    """End with status 1 if figures are not those of all annotated faces; doubles of others are no loss."""
+    if n_lost := sum(not each.is_double for each in refused):
+        common.warn(
+            f"{counted(n_lost, 'annotated face')} could not be used, and the figures are without them"
+        )
+        raise typer.Exit(1)
 
 
 def _print(title: str, rows: list[tuple[str, str, Figures]]) -> None:

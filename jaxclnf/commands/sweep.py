@@ -37,7 +37,6 @@ def sweep(
     Every finished setting is stored at once; the same command goes on where a stopped sweep was. Writes
     settings.csv, charts and a page, README.md, into the folder.
     """
-    from jaxclnf.data.datasets import read_faces
     from jaxclnf.data.evaluate import learned_warning
     from jaxclnf.media.earlier_results import LIST
     from jaxclnf.sweeps.results import Results
@@ -59,7 +58,7 @@ def sweep(
     known = (place / "results.jsonl").exists() and not (place / LIST).exists()  # as earlier releases left it
     names = ("results.jsonl", "settings.csv", "README.md", "pareto.png", "heatmap.png", "ced.png")
     with common.results_in(place, [spec, *map(Path, plan.datasets)], names, replace=known) as folder:
-        faces = read_faces(plan.datasets)
+        faces = common.read_faces([Path(each) for each in plan.datasets])
         common.say_faces(faces)
         common.warn(learned_warning(faces, opened, plan.held_back is not None))
         photos = draw_photos(faces, plan, opened)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import typer
 
 from jaxclnf.commands import common, options
-from jaxclnf.commands.calibrate import learned_calibration
+from jaxclnf.commands.calibrate import learned_calibration, learned_visibility
 from jaxclnf.commands.train_networks import networks_further, with_networks
 from jaxclnf.commands.train_recipes import asked_recipes, names_of
 from jaxclnf.wording import counted
@@ -63,7 +63,6 @@ def train_command(
 
     Until a run is done its state is beside the model, in MODEL.checkpoint.npz.
     """
-    from jaxclnf.data.datasets import read_faces
     from jaxclnf.data.markup import parse_groups
     from jaxclnf.models.fingerprint import fingerprint
     from jaxclnf.models.network_presets import has_network
@@ -72,7 +71,7 @@ def train_command(
 
     recipe, networks = asked_recipes(experts, set_ or [], seed, further=from_ is not None)
     common.check_model_out("--out", out, datasets if from_ is None else [*datasets, from_])
-    faces = read_faces(datasets)
+    faces = common.read_faces(datasets)
     typer.echo(faces.summary())
     if landmarks:
         faces = faces.regroup(parse_groups(landmarks))
@@ -128,10 +127,9 @@ def _patches_further(model: Model, learned: Faces, recipe: Recipe, checkpoint: C
 def _measured(model: Model, held_back: Faces) -> Model:
     """Measure, on faces that were held back, how sure networks are and what they tell of hidden landmarks."""
     from jaxclnf.training.conv.learned_spread import with_learned_spread
-    from jaxclnf.training.learned_visibility import learn_visibility
 
     model = with_learned_spread(model, held_back)
-    return replace(model, visibility=learn_visibility(model, held_back))
+    return replace(model, visibility=learned_visibility(model, held_back))
 
 
 class Texts(NamedTuple):

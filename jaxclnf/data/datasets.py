@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from jaxclnf.media.images import read_photo, to_grey
 from jaxclnf.types import Model
 
 OUTSIDE_TOLERANCE = 0.05  # of the shape's larger side; annotators place hidden points at the border
+DOUBLE = "duplicate of another face"
 MIN_EXTENT = 8.0  # pixels; a face whose larger side is smaller shows nothing to learn from
 
 
@@ -26,6 +27,11 @@ class Refusal:
 
     photo: Path
     reason: str
+
+    @property
+    def is_double(self) -> bool:
+        """Tell a face that is there under another name, and was not lost."""
+        return self.reason == DOUBLE
 
 
 class NoUsableFace(ValueError):
@@ -147,10 +153,15 @@ def read_grey(path: Path) -> np.ndarray | None:
         return None
 
 
-def read_faces(sources: Iterable[str | Path], n_points: int | None = None) -> Faces:
+def read_faces(
+    sources: Iterable[str | Path],
+    n_points: int | None = None,
+    on_face: Callable[[int, int], None] = lambda done, total: None,
+) -> Faces:
     """Read every source; keep the faces that can be used and note the others with the reason.
 
-    ``n_points`` is the number of landmarks a face must have; by default what most faces have.
+    ``n_points`` is the number of landmarks a face must have; by default what most faces have. ``on_face`` is
+    told, after each annotation, how many of all are read.
     Raises ValueError if a source is not a dataset, and `NoUsableFace` if no usable face is left.
     """
     found = [face for source in sources for face in read_annotations(Path(source))]
@@ -161,7 +172,7 @@ def read_faces(sources: Iterable[str | Path], n_points: int | None = None) -> Fa
     refused: list[Refusal] = []
     digests: list[bytes] = []
     seen: dict[bytes, list[np.ndarray]] = {}
-    for face in found:
+    for done, face in enumerate(found, 1):
         reason = face.problem or _problem(face, n_points)
         image = None if reason else read_grey(face.photo)
         digest = b"" if image is None else photo_digest(image)
@@ -171,6 +182,7 @@ def read_faces(sources: Iterable[str | Path], n_points: int | None = None) -> Fa
         else:
             kept.append(face)
             digests.append(digest)
+        on_face(done, len(found))
     if not kept:
         reasons = Counter(r.reason for r in refused).most_common(3)
         why = "; ".join(f"{n} x {reason}" for reason, n in reasons) or "the folders hold no annotations"
@@ -218,6 +230,6 @@ def _photo_problem(face: Annotation, image: np.ndarray | None, same_photo: list[
     if max(-points.min(), (points - last).max()) > OUTSIDE_TOLERANCE * extent:
         return "landmarks outside the photo"
     if any(np.abs(points - other).max() < 0.01 * extent for other in same_photo):
-        return "duplicate of another face"
+        return DOUBLE
     same_photo.append(points)
     return ""

@@ -6,6 +6,7 @@ import codecs
 import json
 import os
 import re
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -38,11 +39,20 @@ def read_text(path: Path) -> str:
 
 
 def read_json(path: Path) -> Any:
-    """Read a file of JSON; raises ValueError, whatever is wrong with it."""
+    """Read a file of JSON; raises ValueError, whatever is wrong with it, as a name twice in one object."""
     try:
-        return json.loads(read_text(path))
+        return json.loads(read_text(path), object_pairs_hook=_without_doubles)
     except (OSError, RecursionError) as error:
         raise ValueError(str(error)) from None
+
+
+def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Make an object of its pairs, of which Python would drop the earlier ones of a name."""
+    known = dict(pairs)
+    if len(known) < len(pairs):
+        double = Counter(name for name, _ in pairs).most_common(1)[0][0]
+        raise ValueError(f"{double!r:.60} is there twice; put all that belongs to it in one list")
+    return known
 
 
 def read_lines(path: Path) -> list[str]:

@@ -17,6 +17,7 @@ from jaxclnf.data.datasets import Faces
 from jaxclnf.data.evaluate import check_landmarks
 from jaxclnf.models.calibration import SIGNS, ends_with_network, signs
 from jaxclnf.models.network_presets import has_network, settings_for
+from jaxclnf.training.logistic import likeliest_curve
 from jaxclnf.training.trials import Trial, trials
 from jaxclnf.types import Calibration, Model
 
@@ -126,23 +127,12 @@ def logistic_curve(seen: Float[np.ndarray, "n n_signs"], good: Bool[np.ndarray, 
     A few faces, or only good ones, would make the curve a step. A prior therefore holds its slopes near
     those of other models, and the shares aimed at stay short of 0 and 1 (Platt 1999).
     """
-    from scipy.optimize import minimize
-
     n_good, n_bad = int(good.sum()), int((~good).sum())
     target = np.where(good, (n_good + 1) / (n_good + 2), 1 / (n_bad + 2))
     middle, deviation = seen.mean(axis=0), seen.std(axis=0)
     varies = deviation > 1e-9
     x = np.where(varies, (seen - middle) / np.where(varies, deviation, 1), 0)
     usual = np.array([_USUAL.get(name, 0.0) for name in SIGNS])[: x.shape[1]] * deviation
-
-    def loss(values: np.ndarray) -> tuple[float, np.ndarray]:
-        odds = x @ values[:-1] + values[-1]
-        pull = values[:-1] - usual
-        unlikely = np.sum(target * np.logaddexp(0, -odds) + (1 - target) * np.logaddexp(0, odds))
-        off = 1 / (1 + np.exp(-np.clip(odds, -700, 700))) - target
-        gradient = np.append(x.T @ off + _PULL * pull, off.sum())
-        return float(unlikely + _PULL * pull @ pull / 2), gradient
-
-    best = minimize(loss, np.append(usual, 0.0), jac=True, method="L-BFGS-B").x
-    slopes = np.where(varies, best[:-1] / np.where(varies, deviation, 1), 0)
-    return Curve(slopes, float(best[-1] - slopes @ middle))
+    slopes, bias = likeliest_curve(x, target, usual, _PULL)
+    slopes = np.where(varies, slopes / np.where(varies, deviation, 1), 0)
+    return Curve(slopes, bias - float(slopes @ middle))

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 
 from jaxclnf.batch.many_faces import fit_stream
 from jaxclnf.data.datasets import Faces
@@ -17,18 +17,29 @@ from jaxclnf.data.harder_photos import SIDES, Change, covered, painted, patched
 from jaxclnf.fitting.visibility import hidden_sign, log_area
 from jaxclnf.media.images import read_photo, to_grey
 from jaxclnf.models.network_presets import uses_network
+from jaxclnf.training.logistic import likeliest_curve
 from jaxclnf.types import FitResult, Model, Visibility
 
 MOST_FACES = 200
 """Faces that are fitted for it, each as it is and covered twice."""
 
+_PICTURES = 3  # of each face
 
-def learn_visibility(model: Model, faces: Faces) -> Visibility | None:
+
+def n_fitted(model: Model, faces: Faces) -> int:
+    """Count the faces that `learn_visibility` fits; 0 for a model whose settings look with no network."""
+    return min(len(faces), MOST_FACES) if uses_network(model, model.settings) else 0
+
+
+def learn_visibility(
+    model: Model, faces: Faces, on_faces: Callable[[int], None] = lambda n: None
+) -> Visibility | None:
     """Learn what tells covered landmarks from visible ones, from faces that the model did not learn from.
 
-    Returns None if fits with the model's settings have no covariances, or none of them are usable.
+    ``on_faces`` is told of how many faces were fitted since it was last told. Returns None if fits with the
+    model's settings have no covariances, or none of them are usable.
     """
-    if not len(faces) or not uses_network(model, model.settings):
+    if not n_fitted(model, faces):
         return None
     drawn = np.random.default_rng(0).permutation(len(faces))[:MOST_FACES]
     faces = faces.take(np.sort(drawn))
@@ -42,15 +53,20 @@ def learn_visibility(model: Model, faces: Faces) -> Visibility | None:
                 hidden.append(painted(rgb, picture, points))
                 yield to_grey(picture), boxes[i]
 
-    results = list(fit_stream(model, pictures()))
+    results: list[FitResult] = []
+    for result in fit_stream(model, pictures()):
+        results.append(result)
+        on_faces(int(len(results) % _PICTURES == 0))
     kept = np.array([r.usable and r.covariance is not None for r in results])
-    plain = kept & (np.arange(len(results)) % 3 == 0)
+    plain = kept & (np.arange(len(results)) % _PICTURES == 0)
     if not plain.any():
         return None
     areas = np.stack([_areas(r) for r in results])
     usual = np.median(areas[plain], axis=0)
     signs = jax.vmap(partial(hidden_sign, model.pdm, jnp.asarray(usual)))(jnp.asarray(areas[kept]))
-    slope, bias = _curve(np.asarray(signs, np.float64).ravel(), ~np.stack(hidden)[kept].ravel())
+    visible = ~np.stack(hidden)[kept].ravel()
+    column, usual_slope = np.asarray(signs, np.float64).reshape(-1, 1), np.array([-1.0])
+    (slope,), bias = likeliest_curve(column, visible, usual_slope, bias=1.0)
     dtype = model.pdm.mean.dtype
     return Visibility(jnp.asarray(usual, dtype), jnp.asarray(slope, dtype), jnp.asarray(bias, dtype))
 
@@ -64,17 +80,3 @@ def _covers(rng: np.random.Generator) -> tuple[Change, Change]:
 
 def _areas(result: FitResult) -> Float[np.ndarray, " n_points"]:
     return np.asarray(log_area(jnp.asarray(result.covariance), jnp.asarray(result.params.scale)))
-
-
-def _curve(signs: Float[np.ndarray, " n"], visible: Bool[np.ndarray, " n"]) -> tuple[float, float]:
-    """Find the likeliest slope and bias of a logistic curve."""
-    from scipy.optimize import minimize
-
-    def loss(line: np.ndarray) -> tuple[float, np.ndarray]:
-        odds = line[0] * signs + line[1]
-        off = 1 / (1 + np.exp(-odds)) - visible
-        unlikely = np.where(visible, np.logaddexp(0, -odds), np.logaddexp(0, odds))
-        return float(unlikely.mean()), np.array([(off * signs).mean(), off.mean()])
-
-    slope, bias = minimize(loss, np.array([-1.0, 1.0]), jac=True, method="L-BFGS-B").x
-    return float(slope), float(bias)

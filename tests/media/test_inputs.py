@@ -194,6 +194,7 @@ def test_boxes_from_csv_and_json_agree(tmp_path: Path) -> None:
         ("a.json", "[1, 2]"),
         ("a.json", '{"b.jpg": [1, 2, 3]}'),
         ("a.json", '{"b.jpg": {"x": 1}}'),
+        ("a.json", '{"b.jpg": [1, 2, 3, 4], "b.jpg": [5, 6, 7, 8]}'),
         ("a.json", '{"b.jpg": [[1, 2, 3, 4], [1]]}'),
     ],
 )

@@ -1,7 +1,8 @@
 """jaxclnf: facial landmarks and head pose with Constrained Local Neural Fields, in JAX.
 
-Start here: a `Model` holds a 3D point distribution model and CCNF patch experts; `FaceParams` say where a
-face is and how it is bent; a `FitConfig` says how to search; a `FitResult` says what was found.
+Start here: a `Model` holds a 3D point distribution model and experts, which see where landmarks are likely;
+`FaceParams` say where a face is and how it is bent; a `FitConfig` says how to search; a `FitResult` says what
+was found.
 
 Fitting arrays needs jax, jaxlib, numpy and jaxtyping alone. What reads photos and finds faces in them is
 imported when it is first used.

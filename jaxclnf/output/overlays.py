@@ -17,9 +17,10 @@ from jaxclnf.media.crops import aligned_crop
 from jaxclnf.media.images import RGB
 from jaxclnf.output.draw import colour_of, draw_axes, draw_box, draw_gaze, draw_landmarks, draw_name
 from jaxclnf.output.photo_pipeline import Photo
-from jaxclnf.output.tables import MeasuredFace, percent
+from jaxclnf.output.tables import MeasuredFace
 from jaxclnf.output.whole_files import write_whole
 from jaxclnf.types import Camera, HeadPose
+from jaxclnf.wording import percent
 
 LONGEST = 1600
 """Pixels of a picture's longer side; larger ones are shrunk: 12 megapixels take 0.65 s and 20 MB as PNG."""

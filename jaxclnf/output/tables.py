@@ -46,11 +46,6 @@ class MeasuredFace(NamedTuple):
     gaze: EyeGaze | None = None  # where eyes were fitted
 
 
-def percent(confidence: float) -> str:
-    """Write a confidence for a picture; a question mark if it is unknown."""
-    return f"{confidence:.0%}" if np.isfinite(confidence) else "?"
-
-
 def columns(
     n_points: int,
     n_modes: int,

@@ -27,7 +27,6 @@ from jaxclnf.output.tables import (
     check_certainty,
     columns,
     empty_row,
-    percent,
     tells_certainty,
     video_row,
 )
@@ -35,6 +34,7 @@ from jaxclnf.tracking import TrackConfig, Tracked
 from jaxclnf.tracking.host_loop import FrameLoop
 from jaxclnf.tracking.smoothing import Smoothing, smoothed
 from jaxclnf.types import Camera, FitResult, Model
+from jaxclnf.wording import percent
 
 BESIDE = 3
 """Frames under way in the thread that measures faces beside the one that follows them."""

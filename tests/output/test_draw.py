@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from jaxclnf.output.draw import draw_axes, draw_box, draw_landmarks, draw_name
+from jaxclnf.wording import percent
 
 POINTS = np.random.default_rng(0).uniform(20, 180, (68, 2))
 
@@ -55,3 +56,7 @@ def test_a_name_leaves_the_photo_s_size() -> None:
     rgb = canvas()
     draw_name(rgb, "face 1", np.array([-5.0, -5.0]))
     assert rgb.shape == (200, 200, 3)
+
+
+def test_no_face_is_called_certain() -> None:
+    assert [percent(p) for p in (0.0, 0.406, 0.997, 1.0, np.nan)] == ["0%", "41%", "99%", "99%", "?"]

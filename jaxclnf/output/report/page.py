@@ -18,6 +18,7 @@ import numpy as np
 from jaxclnf.media.failures import Failure
 from jaxclnf.media.images import RGB
 from jaxclnf.output.whole_files import write_whole
+from jaxclnf.wording import percent
 
 THUMBNAIL = 240  # pixels of the longer side
 
@@ -90,7 +91,7 @@ def failure_lines(failures: Sequence[Failure], names: Mapping[str, str]) -> list
 
 def sure(confidence: float) -> str:
     """Write a confidence in words."""
-    return f"{confidence:.0%} sure" if np.isfinite(confidence) else "how sure is unknown"
+    return f"{percent(confidence)} sure" if np.isfinite(confidence) else "how sure is unknown"
 
 
 def thumbnail(picture: RGB | None) -> str:

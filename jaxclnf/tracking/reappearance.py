@@ -16,6 +16,8 @@ GOES_ON = 25
 
 _STOPS = 5  # places on its course, since it may also stand still where it cannot be seen
 
+_LATELY = 5  # steps of a course that a face may have taken after it stood still
+
 
 def with_latest(recent: tuple[Box, ...], box: Box) -> tuple[Box, ...]:
     """Append a face's place to those that are remembered."""
@@ -25,11 +27,13 @@ def with_latest(recent: tuple[Box, ...], box: Box) -> tuple[Box, ...]:
 def places_again(recent: Sequence[Box], lost: int) -> list[Box]:
     """Boxes in which a face may be seen again that was lost so many frames after its ``recent`` places.
 
-    They lie between where it was and where its course leads. Fits of a face that is half covered shrink and
-    stray: of sizes and steps the medians count.
+    They lie between where it was and where its course leads: the course of all that is remembered, and that
+    of late. Fits of a face that is half covered shrink and stray: of sizes and steps the medians count.
     """
     boxes = np.array(recent)
     middles, size = boxes[:, :2] + boxes[:, 2:] / 2, np.median(boxes[:, 2:], axis=0)
-    step = np.median(np.diff(middles, axis=0), axis=0) if len(boxes) > 1 else np.zeros(2)
-    there = middle(boxes[-1]) + step * np.linspace(0, min(lost, GOES_ON), _STOPS)[:, None]
+    steps = np.diff(middles, axis=0) if len(boxes) > 1 else np.zeros((1, 2))
+    courses = [np.median(steps[-n:], axis=0) for n in (_LATELY, REMEMBERED)]
+    stops = np.linspace(0, min(lost, GOES_ON), _STOPS)[:, None]
+    there = np.concatenate([middle(boxes[-1]) + course * stops for course in courses])
     return [np.concatenate([place - size / 2, size]) for place in there]

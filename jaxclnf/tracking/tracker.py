@@ -107,6 +107,7 @@ def track_frame(
     seen = _followed(model, config, tracks, frame, detections, of_track)
     seen = _without_doubles(tracks, seen)
     after = [_after(model, config, track, found) for track, found in zip(tracks, seen, strict=True)]
+    of_track |= _of_just_lost(after, detections, of_track)
     for fresh in fresh_fits(model, config, frame, detections, after, of_track):
         _take_in(model, config, fresh, after, seen, of_track, state.next_id)
     next_id = max([state.next_id, *(track.face_id + 1 for track in after)])
@@ -123,11 +124,29 @@ def _cut(state: TrackerState, now: Sketch) -> bool:
 
 def _matches(tracks: list[Track], detections: np.ndarray) -> dict[int, int]:
     """Match tracks with detections; gives the detection of each track that has one."""
-    places = [
-        places_again(track.recent, track.lost) if track.lost else [_predicted_box(track)] for track in tracks
-    ]
     most = [UNLIKELY if track.lost else UNLIKELY / 2 for track in tracks]
-    return assigned(places, [d[:4] for d in detections], most)
+    return assigned([_places(track) for track in tracks], [d[:4] for d in detections], most)
+
+
+def _places(track: Track) -> list[Box]:
+    """Boxes in which a track's face may be: where its motion leads it, or where it was, if that ended."""
+    if track.lost:
+        return places_again(track.recent, track.lost)
+    return [_predicted_box(track), track.box]
+
+
+def _of_just_lost(tracks: list[Track], detections: np.ndarray, of_track: dict[int, int]) -> dict[int, int]:
+    """Match tracks that this frame's follow lost with detections of nobody else, which may be farther off."""
+    lost = [i for i, track in enumerate(tracks) if track.lost == 1 and i not in of_track]
+    there = [track.box for track in tracks if not track.lost]
+    free = [
+        j
+        for j, detection in enumerate(detections)
+        if j not in of_track.values() and all(overlap(detection[:4], box) <= 0.2 for box in there)
+    ]
+    places = [[_predicted_box(tracks[i]), tracks[i].box] for i in lost]
+    found = assigned(places, [detections[j, :4] for j in free], [UNLIKELY] * len(lost))
+    return {lost[a]: free[b] for a, b in found.items()}
 
 
 def _predicted_box(track: Track) -> Box:

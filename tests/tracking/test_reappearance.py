@@ -102,3 +102,23 @@ def test_who_comes_is_new_and_who_goes_is_gone() -> None:
     goes, comes = numbers(film(32, paths), paths)
     assert goes[0] == 0 and goes[-1] is None
     assert comes[0] is None and comes[-1] == 1
+
+
+@needs_libface
+def test_a_face_that_turns_back_at_a_low_rate_keeps_its_number() -> None:
+    steps = (0, 1, 2, 3, 2, 1, 0, -1, 0)
+    alone: list[Course] = [lambda t: (200 + 30.0 * steps[t], 100)]
+    assert numbers(film(len(steps), alone), alone) == [[0] * len(steps)]
+
+
+@needs_libface
+def test_a_film_that_stands_on_its_head_is_followed() -> None:
+    model = jaxclnf.load_model()
+    upright = film(5, [lambda t: (200 + 2.0 * t, 100)])
+    frames = [frame._replace(rgb=np.rot90(frame.rgb, 2).copy()) for frame in upright]
+    loop = FrameLoop(model, TrackConfig(model.settings), named_detector("libface"))
+    for _, seen in loop.run(iter(frames)):
+        ((number, result, confidence, success),) = seen
+        assert (number, success) == (0, True) and confidence > 0.8
+        across = result.landmarks[45] - result.landmarks[36]
+        assert across[0] < -20 < across[1] < 20

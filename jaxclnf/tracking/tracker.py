@@ -35,6 +35,9 @@ CORRECTS = 0.08
 OVERRULES = 0.3
 """... and above which its fit is not trusted."""
 
+UNSURE = 12
+"""Frames in a row for which a face is followed whose fits would not be believed in a new one."""
+
 CALMS_DOWN = 0.7
 """Share of its pace that a face keeps for each frame in which it stands still, since it may be turning."""
 
@@ -171,8 +174,16 @@ def _followed(
         detection = said[i]
         place = tight_box(found.result.landmarks)
         overruled = detection is not None and _off(tracks[i], detection, place) > OVERRULES
-        seen[i] = found._replace(face_id=tracks[i].face_id, success=found.success and not overruled)
+        believed = not overruled and _believed(config, tracks[i], found, detection is not None)
+        seen[i] = found._replace(face_id=tracks[i].face_id, success=found.success and believed)
     return seen
+
+
+def _believed(config: TrackConfig, track: Track, found: Tracked, is_detected: bool) -> bool:
+    """Tell whether to believe a fit; one that would make no new face needs a detection, and not for long."""
+    if not config.anticipates or not found.confidence < config.appears:
+        return True
+    return is_detected and track.unsure < UNSURE
 
 
 def _expected(config: TrackConfig, track: Track, detection: np.ndarray | None) -> Expected:
@@ -211,7 +222,7 @@ def _unknown(a: ArrayLike) -> ArrayLike:
 def _after(model: Model, config: TrackConfig, track: Track, found: Tracked) -> Track:
     """Update a track after its fit: it is found, or lost for one frame longer."""
     if not found.success:
-        return track._replace(lost=track.lost + 1, age=0)
+        return track._replace(lost=track.lost + 1, age=0, unsure=0)
     box = tight_box(found.result.landmarks)
     velocity = np.zeros(2) if track.lost else middle(box) - middle(track.box)
     speed = float(np.linalg.norm(velocity) / box[2])
@@ -224,6 +235,7 @@ def _after(model: Model, config: TrackConfig, track: Track, found: Tracked) -> T
         pace=max(speed, CALMS_DOWN * track.pace),
         age=0 if track.lost else track.age + 1,
         lost=0,
+        unsure=track.unsure + 1 if found.confidence < config.appears else 0,
         recent=with_latest(track.recent, box),
     )
 

@@ -110,6 +110,7 @@ class Track(NamedTuple):
     age: int = 0  # frames in a row in which it was seen before
     offset: Float[np.ndarray, "2"] | None = None  # of its middle from its last detection's, in widths
     lost: int = 0
+    unsure: int = 0  # frames in a row in which its fits would not have been believed in a new face
     recent: tuple[Box, ...] = ()  # its places of late, until it was lost
 
     @property

@@ -99,7 +99,9 @@ def in_photo(canvas: Canvas, found: FitResult) -> FitResult:
 def _in_photo(canvas: Canvas, found: Fit) -> Fit:
     params, landmarks = found.params, np.asarray(found.landmarks)
     dtype = landmarks.dtype
-    rotation = _turned(params.rotation, np.asarray(canvas.roll, dtype)) if canvas.roll else params.rotation
+    rotation = params.rotation
+    if canvas.roll:
+        rotation = turned_in_plane(rotation, np.asarray(canvas.roll, dtype))
     translation = canvas.in_photo(np.asarray(params.translation)).astype(dtype)
     scale = np.asarray(params.scale / canvas.scale, dtype)
     moved = replace(params, scale=scale, rotation=np.asarray(rotation), translation=translation)
@@ -107,7 +109,7 @@ def _in_photo(canvas: Canvas, found: Fit) -> Fit:
 
 
 @keep
-def _turned(
+def turned_in_plane(
     rotation: Float[Array | np.ndarray, "3"], roll: Float[Array | np.ndarray, ""]
 ) -> Float[Array, "3"]:
     """Turn the Euler angles of a head by ``roll`` in the image plane."""

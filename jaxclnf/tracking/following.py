@@ -1,4 +1,4 @@
-"""Fitting all faces of a frame at once, each on a canvas about its expected place."""
+"""Fitting all faces of a frame at once, each on a canvas about its expected place, on which it stands."""
 
 from __future__ import annotations
 
@@ -9,12 +9,15 @@ import jax
 import numpy as np
 
 from jaxclnf.batch.canvas import Canvas, cut, usual_side
-from jaxclnf.batch.placed_faces import in_photo
+from jaxclnf.batch.placed_faces import in_photo, turned_in_plane
 from jaxclnf.batch.reductions import reduction_by
 from jaxclnf.config import FitConfig
 from jaxclnf.fitting.fit import fit_batch_from
 from jaxclnf.tracking.association import Box
 from jaxclnf.types import FaceParams, FitResult, Model
+
+LIES = np.radians(60)
+"""Roll of a face from which on its canvas is turned by quarters: fits know rolls up to a quarter."""
 
 
 class Expected(NamedTuple):
@@ -38,7 +41,7 @@ def fit_expected(
     if not faces:
         return []
     side = max(usual_side(frame, face.box, face.reduction) for face in faces)
-    canvases = [cut(frame, face.box, 0.0, side, face.reduction) for face in faces]
+    canvases = [cut(frame, face.box, side_of(face.params), side, face.reduction) for face in faces]
     starts = [_on_canvas(canvas, face.params) for canvas, face in zip(canvases, faces, strict=True)]
     n_faces = _padded(len(faces))
     take = np.minimum(np.arange(n_faces), len(faces) - 1)
@@ -54,8 +57,17 @@ def _padded(n_faces: int) -> int:
     return n_faces if n_faces <= 4 else next(n for n in (3 * power // 4, power) if n >= n_faces)
 
 
+def side_of(params: FaceParams) -> float:
+    """Choose the quarters of a turn, in radians, by which a face lies in the frame; usually none."""
+    roll = float(np.asarray(params.rotation)[2])
+    return np.pi / 2 * round(roll / (np.pi / 2)) if abs(roll) > LIES else 0.0
+
+
 def _on_canvas(canvas: Canvas, params: FaceParams) -> FaceParams:
-    translation = canvas.of_photo(np.asarray(params.translation))
     dtype = np.asarray(params.translation).dtype
+    translation = canvas.of_photo(np.asarray(params.translation)).astype(dtype)
     scale = np.asarray(params.scale * canvas.scale, dtype)
-    return replace(params, scale=scale, translation=translation.astype(dtype))
+    rotation = params.rotation
+    if canvas.roll:
+        rotation = np.asarray(turned_in_plane(rotation, np.asarray(-canvas.roll, dtype)))
+    return replace(params, scale=scale, rotation=rotation, translation=translation)

@@ -14,7 +14,7 @@ from jaxclnf.batch.overlap import ahead
 from jaxclnf.media.detection import Detector, detect_faces
 from jaxclnf.media.frames import Frame
 from jaxclnf.media.images import RGB, Grey, to_grey
-from jaxclnf.tracking.tracker import look_scale, track_frame, wants_detections
+from jaxclnf.tracking.tracker import from_all_sides, look_scale, track_frame, wants_detections
 from jaxclnf.tracking.tracks import TrackConfig, Tracked, TrackerState, later
 from jaxclnf.types import Model
 
@@ -27,12 +27,19 @@ READY_BYTES = 1e8
 NO_BOXES = np.zeros((0, 5), np.float32)
 
 
+class _Look(NamedTuple):
+    """How faces are detected in a frame."""
+
+    scale: float  # by which it is reduced
+    any_side: bool  # of it may be the upper one
+
+
 class _Ready(NamedTuple):
     """A frame, and the faces detected in it in advance, if it was expected that they will be asked for."""
 
     frame: Frame
     grey: Grey
-    scale: float | None  # by which it was reduced to detect faces; None: nothing was detected
+    look: _Look | None  # None: nothing was detected
     boxes: Float[np.ndarray, "n_faces 5"]
 
 
@@ -64,16 +71,19 @@ class FrameLoop:
             for ready in several:
                 yield ready.frame, self._followed(ready)
 
-    def _with_looks(self, frames: Iterable[Frame]) -> Iterator[tuple[Frame, float | None]]:
-        """Say, of frames still to come, by which scale their faces are likely to be looked for, if at all."""
+    def _with_looks(self, frames: Iterable[Frame]) -> Iterator[tuple[Frame, _Look | None]]:
+        """Say, of frames still to come, how their faces are likely to be looked for, if at all."""
         for i, frame in enumerate(frames):
             then = later(self._state, i - self._state.frame)
-            yield frame, look_scale(self._config, then) if wants_detections(self._config, then) else None
+            yield frame, self._look(then) if wants_detections(self._config, then) else None
 
-    def _made_ready(self, item: tuple[Frame, float | None]) -> _Ready:
-        frame, scale = item
-        boxes = NO_BOXES if scale is None else self._detected(frame.rgb, scale)
-        return _Ready(frame, to_grey(frame.rgb), scale, boxes)
+    def _look(self, state: TrackerState) -> _Look:
+        return _Look(look_scale(self._config, state), from_all_sides(self._config, state))
+
+    def _made_ready(self, item: tuple[Frame, _Look | None]) -> _Ready:
+        frame, look = item
+        boxes = NO_BOXES if look is None else self._detected(frame.rgb, look)
+        return _Ready(frame, to_grey(frame.rgb), look, boxes)
 
     def _followed(self, ready: _Ready) -> list[Tracked]:
         looked = wants_detections(self._config, self._state, ready.grey)
@@ -87,13 +97,13 @@ class FrameLoop:
         return track_frame(self._model, self._config, self._state, ready.grey, boxes)
 
     def _boxes(self, ready: _Ready) -> Float[np.ndarray, "n_faces 5"]:
-        """Give a frame's faces: those detected in advance, unless another size of it is to be looked at."""
-        scale = look_scale(self._config, self._state)
-        boxes = ready.boxes if scale == ready.scale else self._detected(ready.frame.rgb, scale)
+        """Give a frame's faces: those detected in advance, unless it is to be looked at in another way."""
+        look = self._look(self._state)
+        boxes = ready.boxes if look == ready.look else self._detected(ready.frame.rgb, look)
         if self._note:
             self._note(len(boxes))
         return boxes
 
-    def _detected(self, rgb: RGB, scale: float) -> Float[np.ndarray, "n_faces 5"]:
+    def _detected(self, rgb: RGB, look: _Look) -> Float[np.ndarray, "n_faces 5"]:
         with self._one_at_a_time:
-            return detect_faces(rgb, self._detector, scale, any_side=False).tilted
+            return detect_faces(rgb, self._detector, look.scale, look.any_side).tilted

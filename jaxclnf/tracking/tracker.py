@@ -87,6 +87,13 @@ def look_scale(config: TrackConfig, state: TrackerState) -> float:
     return float(min(1.0, max(least, seen_again)))
 
 
+def from_all_sides(config: TrackConfig, state: TrackerState) -> bool:
+    """Tell whether faces may lie on their sides in the next frame: nobody is known, or was lost lying so."""
+    if not state.tracks:
+        return state.frame % (3 * config.detect_every) == 0
+    return any(track.lost and track.lies for track in state.tracks)
+
+
 def track_frame(
     model: Model,
     config: TrackConfig,

@@ -16,7 +16,7 @@ from jaxclnf.fitting.arguments import check_kind
 from jaxclnf.fitting.validate import BOUNDARY
 from jaxclnf.models.confidence import how_sure
 from jaxclnf.tracking.association import Box
-from jaxclnf.tracking.following import Expected, fit_expected
+from jaxclnf.tracking.following import Expected, fit_expected, side_of
 from jaxclnf.tracking.shots import Sketch
 from jaxclnf.types import FaceParams, FitResult, Model, Validator
 
@@ -124,6 +124,11 @@ class Track(NamedTuple):
     @property
     def is_fast(self) -> bool:
         return self.speed > FAST
+
+    @property
+    def lies(self) -> bool:
+        """Tell whether the face is turned onto a side, or upside down."""
+        return side_of(self.params) != 0
 
     @property
     def speed(self) -> float:

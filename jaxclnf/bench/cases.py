@@ -86,7 +86,7 @@ def tracking_case(model: Model, images: Images, boxes: Boxes) -> Case:
 
 
 def _one_by_one(fitted: Callable, faces: Sequence[tuple]) -> None:
-    """Make the case of faces that are fitted one after the other, as the yardstick does it."""
+    """Fit faces one after the other, as the yardstick does it."""
     for face in faces:
         jax.block_until_ready(fitted(*face))
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated
 
 import typer
 
 from jaxclnf.commands.bench import bench
 from jaxclnf.commands.calibrate import calibrate
+from jaxclnf.commands.common import add_command
 from jaxclnf.commands.convert import convert
 from jaxclnf.commands.demo import demo
 from jaxclnf.commands.eval import evaluate
@@ -45,15 +47,16 @@ def _options(version: VersionOption = None) -> None:
     """Facial landmarks and head pose with Constrained Local Neural Fields."""
 
 
-app.command("fit")(fit_command)
-app.command()(track)
-app.command()(demo)
-app.command()(convert)
-app.command("eval")(evaluate)
-app.command()(sweep)
-app.command("merge")(merge_command)
-app.command()(bench)
-app.command("train")(train_command)
-app.command()(calibrate)
-app.command()(info)
+add = partial(add_command, app)
+add(fit_command, "fit")
+add(track)
+add(demo)
+add(convert)
+add(evaluate, "eval")
+add(sweep)
+add(merge_command, "merge")
+add(bench)
+add(train_command, "train")
+add(calibrate)
+add(info)
 app.add_typer(models, name="models")

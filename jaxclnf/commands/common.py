@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -21,6 +22,13 @@ if TYPE_CHECKING:
 
     from jaxclnf.data.datasets import Faces
     from jaxclnf.media.failures import Failure
+
+
+def add_command(app: typer.Typer, command: Callable[..., None], name: str | None = None) -> None:
+    """Register a sub-command. Its help is its docstring; the terminal's width breaks the lines."""
+    paragraphs = inspect.cleandoc(command.__doc__ or "").split("\n\n")
+    text = "\n\n".join(" ".join(each.split()) for each in paragraphs)
+    app.command(name, help=text)(command)
 
 
 def warn(sentence: str) -> None:

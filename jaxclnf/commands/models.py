@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from jaxclnf.commands.common import add_command
+
 if TYPE_CHECKING:
     from jaxclnf.models.manifest import Fetch
 
@@ -24,7 +26,6 @@ class What(StrEnum):
     yunet = "yunet"
 
 
-@models.command("install")
 def install_command(
     what: Annotated[
         What, typer.Argument(help="OpenFace's models, its CEN experts too, or the face detector YuNet.")
@@ -89,7 +90,6 @@ def _install_yunet(source: Path | None) -> None:
     typer.echo(f"{licence}\nyunet  {path}")
 
 
-@models.command("list")
 def list_models() -> None:
     """List the models that are installed, with their names for --model."""
     from jaxclnf.models.install import installed
@@ -105,3 +105,7 @@ def list_models() -> None:
         there = installed(manifest)
         for name in manifest.models:
             typer.echo(f"{name}  {there.get(name, f'not installed: jaxclnf models install{what}')}")
+
+
+add_command(models, install_command, "install")
+add_command(models, list_models, "list")

@@ -70,8 +70,8 @@ PartsOption = Annotated[
     str | None,
     typer.Option(
         metavar="NAMES",
-        help="Parts of the face to fit after the whole: inner, or with OpenFace's presets "
-        "inner,left_eye_28,right_eye_28; 'none' for no parts.",
+        help="Parts of the face to fit after the whole, with commas: inner; with OpenFace's "
+        "presets left_eye_28 and right_eye_28, too; 'none' for no parts.",
     ),
 ]
 SetOption = Annotated[
@@ -103,7 +103,7 @@ ValidatorOption = Annotated[
     str | None,
     typer.Option(
         metavar="FILE",
-        help="OpenFace 2's validator_cnn_68.txt, or openface2 for the installed one, judges fits.",
+        help="OpenFace 2's validator judges fits: its .txt file, or openface2 for the installed one.",
     ),
 ]
 CameraOption = Annotated[
@@ -128,7 +128,7 @@ ClusterOption = Annotated[
     typer.Option(
         "--cluster",
         metavar="ADDRESS",
-        help="Work on a Ray cluster: local (started here), auto, or HOST:PORT; see docs/on-a-cluster.md.",
+        help="Work on a Ray cluster: local (started here), auto, or HOST:PORT; see on-a-cluster.md in docs.",
     ),
 ]
 WorkersOption = Annotated[

@@ -42,7 +42,7 @@ def calibrate(
 
     common.check_model_out("--out", out, [*datasets, *([Path(model)] if model else [])])
     opened = choices.use_model(model)
-    faces = common.read_faces(datasets)
+    faces = common.annotated_faces(datasets)
     common.say_faces(faces)
     if landmarks:
         faces = faces.regroup(parse_groups(landmarks))

@@ -144,13 +144,13 @@ def base_folder(names: Iterable[str | Path]) -> str:
     return os.getcwd() if relative else ""
 
 
-def read_faces(datasets: Sequence[Path]) -> Faces:
+def annotated_faces(datasets: Sequence[Path]) -> Faces:
     """Read annotated faces, with a bar that shows how far it is."""
-    from jaxclnf.data import datasets as data
+    from jaxclnf.data.datasets import read_faces
 
     with progress("faces") as bar:
         line = bar.add_task("reading", total=None)
-        return data.read_faces(datasets, on_face=lambda n, of: bar.update(line, completed=n, total=of))
+        return read_faces(datasets, on_face=lambda n, of: bar.update(line, completed=n, total=of))
 
 
 def say_faces(faces: Faces) -> None:

@@ -104,7 +104,7 @@ def _read(datasets: list[Path], landmarks: str | None, out: Path) -> Faces:
     from jaxclnf.data.markup import parse_groups
 
     try:
-        faces = common.read_faces(datasets)
+        faces = common.annotated_faces(datasets)
     except NoUsableFace as error:
         with common.results_in(out, datasets, ("refused.csv",)):
             _write_refused(out / "refused.csv", error.refused)

@@ -58,7 +58,7 @@ def sweep(
     known = (place / "results.jsonl").exists() and not (place / LIST).exists()  # as earlier releases left it
     names = ("results.jsonl", "settings.csv", "README.md", "pareto.png", "heatmap.png", "ced.png")
     with common.results_in(place, [spec, *map(Path, plan.datasets)], names, replace=known) as folder:
-        faces = common.read_faces([Path(each) for each in plan.datasets])
+        faces = common.annotated_faces([Path(each) for each in plan.datasets])
         common.say_faces(faces)
         common.warn(learned_warning(faces, opened, plan.held_back is not None))
         photos = draw_photos(faces, plan, opened)

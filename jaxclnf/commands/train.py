@@ -71,7 +71,7 @@ def train_command(
 
     recipe, networks = asked_recipes(experts, set_ or [], seed, further=from_ is not None)
     common.check_model_out("--out", out, datasets if from_ is None else [*datasets, from_])
-    faces = common.read_faces(datasets)
+    faces = common.annotated_faces(datasets)
     typer.echo(faces.summary())
     if landmarks:
         faces = faces.regroup(parse_groups(landmarks))

@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,10 +15,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from engine import assert_close, synthetic_face, synthetic_model
+from engine import assert_close, synthetic_config, synthetic_face, synthetic_model
 
 from jaxclnf import native
-from jaxclnf.config import FitConfig
 from jaxclnf.fitting.fit import fit_batch
 from jaxclnf.fitting.map_frames import MapFrame
 from jaxclnf.fitting.responses import _natively, _sampled_blockwise, image_responses
@@ -127,19 +126,26 @@ natively = jax.jit(_natively, static_argnums=3)
 by_xla = jax.jit(_sampled_blockwise, static_argnums=3)
 
 
+@cache
+def maps_by_xla(sizes: Sizes, height: int, width: int, n_images: int, dtype) -> np.ndarray:
+    """Maps of `faces_on` `photos` whose grey levels, which are whole, are float32: the same for all types."""
+    with jax.enable_x64(True):
+        images = jnp.asarray(photos(n_images, height, width, np.float32))
+        experts, faces = experts_of(sizes), faces_on(height, width)
+        if dtype == np.float32:
+            experts, faces = in_float32((experts, faces))
+        return np.asarray(by_xla(experts, images, faces, sizes.window))
+
+
 @needs_library
 @pytest.mark.parametrize("pixels", [np.uint8, np.float32, np.int16])
 @pytest.mark.parametrize("sizes", SIZES, ids=lambda s: "-".join(map(str, s)))
 def test_maps_are_those_of_xla(sizes: Sizes, pixels, lanes: int) -> None:
     """As near to XLA's in float64 as its own in float32; nearly flat windows leave both few digits."""
-    with jax.enable_x64(True):
-        experts, faces, images = experts_of(sizes), faces_on(60, 80), photos(3, 60, 80, pixels)
-        exact = np.asarray(by_xla(experts, jnp.asarray(images), faces, sizes.window))
-        experts, faces = in_float32((experts, faces))
-        found, single = (
-            np.asarray(of(experts, jnp.asarray(images), faces, sizes.window)) for of in (natively, by_xla)
-        )
-    assert found.dtype == np.float32
+    exact, single = (maps_by_xla(sizes, 60, 80, 3, dtype) for dtype in (np.float64, np.float32))
+    experts, faces = in_float32((experts_of(sizes), faces_on(60, 80)))
+    found = np.asarray(natively(experts, jnp.asarray(photos(3, 60, 80, pixels)), faces, sizes.window))
+    assert (exact.dtype, single.dtype, found.dtype) == (np.float64, np.float32, np.float32)
     gaps, singles = (np.quantile(np.abs(maps - exact), QUANTILES) / exact.max() for maps in (found, single))
     assert gaps[0] < 1e-6 and (gaps < 3 * singles + 1e-6).all()
     hidden = ~np.asarray(experts.visibility)[np.asarray(faces.view)]
@@ -154,7 +160,8 @@ def test_the_smallest_images(height: int, width: int, pixels, lanes: int) -> Non
     sizes = Sizes(5, 5)
     experts, faces = in_float32((experts_of(sizes), faces_on(height, width)))
     images = jnp.asarray(photos(FACES, height, width, pixels))
-    found, expected = (np.asarray(of(experts, images, faces, sizes.window)) for of in (natively, by_xla))
+    found = np.asarray(natively(experts, images, faces, sizes.window))
+    expected = maps_by_xla(sizes, height, width, FACES, np.float32)
     # Where a window is flat but for rounding, both give 0 or neither means anything.
     assert np.quantile(np.abs(found - expected), 0.95) < 1e-4 * np.abs(expected).max()
 
@@ -226,10 +233,12 @@ def test_float64_and_derivatives_are_xlas() -> None:
     of_tries = jax.tree.map(lambda a: a[:, None], faces)
     maps = partial(image_responses, window=5)
     assert (native.RESPONSE_MAPS in jax.jit(maps).lower(experts, images, of_tries).as_text()) != BY_HAND
-    tangent = jax.jvp(
-        lambda base: maps(experts, images, of_tries._replace(base=base)).sum(), *[[of_tries.base]] * 2
-    )
-    assert np.isfinite(tangent[1])
+
+    @jax.jit
+    def slope(base):
+        return jax.jvp(lambda base: maps(experts, images, of_tries._replace(base=base)).sum(), *[[base]] * 2)
+
+    assert np.isfinite(slope(of_tries.base)[1])
     with jax.enable_x64(True):
         wide = jax.tree.map(
             lambda a: a.astype(jnp.float64) if a.dtype == jnp.float32 else a, (experts, of_tries)
@@ -255,7 +264,7 @@ def fitted_landmarks(model: Model | None = None) -> np.ndarray:
     images, params = zip(*(synthetic_face(seed, np.float32) for seed in range(9)), strict=True)
     points = np.stack([shape_2d(model.pdm, face) for face in params])
     boxes = np.concatenate([points.min(1), np.ptp(points, axis=1)], axis=1).astype(np.float32)
-    return np.asarray(fit_batch(model, np.stack(images), boxes, FitConfig.openface()).landmarks)
+    return np.asarray(fit_batch(model, np.stack(images), boxes, synthetic_config()).landmarks)
 
 
 def refused(change) -> str:

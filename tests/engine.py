@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 from typing import Literal
 
@@ -145,6 +146,12 @@ def synthetic_config(**changes) -> FitConfig:
     )
     config = FitConfig(stages=stages, start_rotations=np.zeros((1, 3), np.float32), parts={})
     return config.changed(changes)
+
+
+def quick_config() -> FitConfig:
+    """The coarse stage alone, which compiles in two thirds of the time: for tests of what is around a fit."""
+    config = synthetic_config()
+    return replace(config, stages=config.stages[:1])
 
 
 def synthetic_face(seed: int, dtype, size: tuple[int, int] = (160, 200)) -> tuple[np.ndarray, FaceParams]:

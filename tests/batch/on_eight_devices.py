@@ -7,7 +7,7 @@ from contextlib import nullcontext
 
 import jax
 import numpy as np
-from engine import box_of, synthetic_config, synthetic_face, synthetic_model
+from engine import box_of, quick_config, synthetic_face, synthetic_model
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from jaxclnf import fit, fit_batch, fit_faces
@@ -15,7 +15,7 @@ from jaxclnf.batch.devices import fit_sharded
 
 
 def main() -> None:
-    model, config = synthetic_model(np.float32), synthetic_config()
+    model, config = synthetic_model(np.float32), quick_config()
     faces = [synthetic_face(seed, np.float32) for seed in range(16)]
     images = np.stack([image for image, _ in faces])
     boxes = np.stack([box_of(model, params) for _, params in faces]).astype(np.float32)

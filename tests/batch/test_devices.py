@@ -10,7 +10,7 @@ from pathlib import Path
 
 import jax
 import numpy as np
-from engine import synthetic_config, synthetic_model
+from engine import quick_config, synthetic_model
 
 from jaxclnf import fit_batch, fit_on_cores
 
@@ -35,7 +35,7 @@ def test_eight_devices_find_what_one_does() -> None:
 
 def test_parts_of_a_batch_side_by_side_find_what_the_whole_does() -> None:
     """Many at a time: two programs of JAX that call LAPACK at a time can wait for each other for ever."""
-    model, config, rng = synthetic_model(np.float32), synthetic_config(), np.random.default_rng(0)
+    model, config, rng = synthetic_model(np.float32), quick_config(), np.random.default_rng(0)
     images = rng.integers(0, 256, (13, 96, 96)).astype(np.uint8)
     boxes = np.tile(np.array([20, 20, 50, 50], np.float32), (13, 1)) + rng.uniform(-3, 3, (13, 4)).astype(
         np.float32

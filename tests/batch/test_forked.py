@@ -7,11 +7,11 @@ import warnings
 
 import numpy as np
 import pytest
-from engine import box_of, synthetic_config, synthetic_face, synthetic_model
+from engine import box_of, quick_config, synthetic_face, synthetic_model
 
 from jaxclnf import fit, fit_faces, fit_on_cores, fit_sharded
 
-MODEL, CONFIG = synthetic_model(np.float32), synthetic_config()
+MODEL, CONFIG = synthetic_model(np.float32), quick_config()
 pytestmark = pytest.mark.skipif(
     "fork" not in multiprocessing.get_all_start_methods(), reason="processes are not forked here"
 )

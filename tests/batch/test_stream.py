@@ -1,4 +1,4 @@
-"""A stream of faces without end, in bounded memory."""
+"""What streams of many faces ask for: bounded memory, and few programs."""
 
 from __future__ import annotations
 
@@ -38,6 +38,23 @@ def test_a_long_stream_reads_a_bounded_number_of_faces_ahead(monkeypatch: pytest
     assert given == read == N
     largest = batch_sizes.CPU_LIMITS.sizes[-1]
     assert ahead <= (4 + many_faces.in_flight(jax.local_devices()) + 2) * largest < N / 3
+
+
+def test_many_sizes_go_through_a_handful_of_shapes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each of which a program is compiled for."""
+    shapes = set()
+
+    def seen(model, images: np.ndarray, boxes: np.ndarray, config) -> FitResult:
+        shapes.add((images.shape, images.dtype))
+        return _nothing_found(model, images, boxes, config)
+
+    monkeypatch.setattr(many_faces, "fit_beside_others", seen)
+    sizes = np.random.default_rng(0).integers(150, 500, (12, 2))
+    images = [np.full(size, 128, np.uint8) for size in sizes]
+    boxes = [np.array([20, 20, *(size[::-1] * 0.6)]) for size in sizes]
+    found = many_faces.fit_faces(synthetic_model(np.float32), images, boxes, synthetic_config())
+    assert found.landmarks.shape == (12, 12, 2)
+    assert 1 < len(shapes) <= 4
 
 
 def _nothing_found(model, images: np.ndarray, boxes: np.ndarray, config) -> FitResult:

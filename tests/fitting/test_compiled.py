@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from engine import box_of, synthetic_config, synthetic_face, synthetic_model
+from engine import box_of, quick_config, synthetic_face, synthetic_model
 
 from jaxclnf import compile_fit, fit_batch
 
 
 def test_a_fit_compiled_ahead_finds_what_any_fit_finds_and_takes_its_shapes_only() -> None:
-    model, config = synthetic_model(np.float32), synthetic_config()
+    model, config = synthetic_model(np.float32), quick_config()
     faces = [synthetic_face(seed, np.float32) for seed in range(2)]
     images = np.stack([image for image, _ in faces])
     boxes = np.stack([box_of(model, params) for _, params in faces]).astype(np.float32)

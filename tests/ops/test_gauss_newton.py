@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -24,6 +26,8 @@ SOLVED = 1e-3
 AT_REST = 1e-2
 """Steps of smaller parameters than this are measured by it: there the right side's rounding is left."""
 
+equations = jax.jit(normal_equations)
+
 
 @pytest.fixture
 def rng() -> np.random.Generator:
@@ -34,8 +38,8 @@ def rng() -> np.random.Generator:
 def test_every_iterations_equations_are_openfaces(model: str, window: int, dtype) -> None:
     t = traces(model, window, dtype)
     params, shifts = t.params("", dtype), jnp.asarray(as_points(t.arrays["ms_img"]), dtype)
-    weights = jnp.asarray(as_points(t.arrays["weights"])[..., 0], dtype)
-    weights = jnp.where(t.face.visible, weights, 0)
+    weights = as_points(t.arrays["weights"])[..., 0] * np.asarray(t.face.visible)
+    weights = jnp.asarray(weights, dtype)
 
     def rigid(pdm, *args):
         hessian, gradient = rigid_normal_equations(pdm, *args)
@@ -45,21 +49,25 @@ def test_every_iterations_equations_are_openfaces(model: str, window: int, dtype
         hessian, gradient = normal_equations(pdm, *args)
         return hessian, gradient, gauss_newton_step(hessian, gradient)
 
-    terms = size_of_terms(t.pdm, params, shifts, weights, t.settings.reg_factor)
-    found = jax.jit(jax.vmap(rigid, (None, 0, 0, 0)))(t.pdm, params, shifts, weights)
-    check(t.arrays, found, t.rigid, terms[:, :N_RIGID])
-    found = jax.jit(jax.vmap(whole, (None, 0, 0, 0, 0)))(
-        t.pdm, params, shifts, weights, t.settings.reg_factor
-    )
-    check(t.arrays, found, ~t.rigid, terms)
+    @jax.jit
+    @partial(jax.vmap, in_axes=(None, 0, 0, 0, 0))
+    def each(pdm, params, shifts, weights, reg_factor):
+        common = pdm, params, shifts, weights
+        return rigid(*common), whole(*common, reg_factor), jacobian(pdm, params)
+
+    rigidly, wholly, jac = each(t.pdm, params, shifts, weights, t.settings.reg_factor)
+    terms = size_of_terms(t.pdm, jac, params, shifts, weights, t.settings.reg_factor)
+    check(t.arrays, rigidly, t.rigid, terms[:, :N_RIGID])
+    check(t.arrays, wholly, ~t.rigid, terms)
 
 
-def size_of_terms(pdm, params, shifts, weights, reg_factor) -> np.ndarray:
+def size_of_terms(pdm, jac, params, shifts, weights, reg_factor) -> np.ndarray:
     """The sum of the absolute terms of each entry of the right sides, rows by parameters."""
-    jac = np.abs(jax.jit(jax.vmap(jacobian, (None, 0)))(pdm, params), dtype=np.float64)
+    jac, shifts, weights, shape = (np.asarray(a) for a in (jac, shifts, weights, params.shape))
+    jac, reg_factor = np.abs(jac, dtype=np.float64), np.asarray(reg_factor)
     pulls = np.abs(weights[..., None] * shifts)
     terms = np.einsum("nki,nk->ni", jac.reshape(len(jac), -1, jac.shape[-1]), pulls.reshape(len(jac), -1))
-    terms[:, N_RIGID:] += np.abs(reg_factor[:, None] / pdm.eigenvalues[None] * params.shape)
+    terms[:, N_RIGID:] += np.abs(reg_factor[:, None] / np.asarray(pdm.eigenvalues) * shape)
     return terms
 
 
@@ -92,18 +100,18 @@ def test_equations_are_those_of_the_jacobian(per_mode: bool, rng, dtype) -> None
     """J'WJ + reg/E and J'W v - (reg/E) q, from the Jacobian itself."""
     pdm, params, shifts, weights = face(rng, dtype)
     reg = jnp.asarray(rng.uniform(5, 30, 4) if per_mode else 20.0, dtype)
-    jac = np.asarray(jacobian(pdm, params), np.float64).reshape(24, -1)
+    jac = np.asarray(jax.jit(jacobian)(pdm, params), np.float64).reshape(24, -1)
     w = np.repeat(np.asarray(weights, np.float64), 2)[:, None]
     stiffness = np.concatenate([np.zeros(6), np.broadcast_to(reg / pdm.eigenvalues, 4)])
     gradient = (w * jac).T @ np.asarray(shifts, np.float64).ravel()
     gradient -= stiffness * np.concatenate([np.zeros(6), params.shape])
     tolerance = 1e-12 if dtype == np.float64 else FLOAT32
-    products = basis_products(pdm.basis, weights)
+    products = jax.jit(basis_products)(pdm.basis, weights)
     for given in (None, products):
-        found = normal_equations(pdm, params, shifts, weights, reg, given)
+        found = equations(pdm, params, shifts, weights, reg, given)
         assert_close(found[0], (w * jac).T @ jac + np.diag(stiffness), tolerance)
         assert_close(found[1], gradient, tolerance)
-    rigid = rigid_normal_equations(pdm, params, shifts, weights)
+    rigid = jax.jit(rigid_normal_equations)(pdm, params, shifts, weights)
     assert_close(rigid[0], found[0][:6, :6], tolerance)
     assert_close(rigid[1], found[1][:6], tolerance)
 
@@ -113,8 +121,8 @@ def test_a_landmark_of_no_weight_has_no_say(rng, dtype) -> None:
     reg = jnp.asarray(20.0, dtype)
     for change in (0.0, 1e4):
         changed = shifts.at[3].set(change)
-        found = normal_equations(pdm, params, changed, weights, reg)
-        np.testing.assert_array_equal(found[1], normal_equations(pdm, params, shifts, weights, reg)[1])
+        found = equations(pdm, params, changed, weights, reg)
+        np.testing.assert_array_equal(found[1], equations(pdm, params, shifts, weights, reg)[1])
 
 
 def test_step_solves_the_equations(rng, dtype) -> None:
@@ -126,5 +134,5 @@ def test_step_solves_the_equations(rng, dtype) -> None:
 
 def test_a_strong_prior_pulls_the_shape_to_the_mean(rng, dtype) -> None:
     pdm, params, shifts, weights = face(rng, dtype)
-    delta = gauss_newton_step(*normal_equations(pdm, params, shifts, weights, jnp.asarray(1e9, dtype)))
+    delta = gauss_newton_step(*equations(pdm, params, shifts, weights, jnp.asarray(1e9, dtype)))
     np.testing.assert_allclose(params.shape + delta[6:], 0, atol=1e-3)

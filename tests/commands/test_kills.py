@@ -50,7 +50,12 @@ def videos(kills: ModuleType, folder: Path):
 
 
 @pytest.mark.parametrize("inputs", [photos, videos], ids=["fit", "track"])
-def test_killed_runs_are_resumed_to_the_same_tables(inputs, kills: ModuleType, tmp_path: Path) -> None:
+def test_killed_runs_are_resumed_to_the_same_tables(
+    inputs, kills: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(
+        "JAXCLNF_CACHE_DIR", str(tmp_path / "cache")
+    )  # as for users: the first run alone traces
     run = inputs(kills, tmp_path / "inputs")
     for _, apart in kills.broken_runs(run, tmp_path, KILLS, random.Random(1)):
         assert apart < ROUNDING

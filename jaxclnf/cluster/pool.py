@@ -75,7 +75,7 @@ class Pool:
         self._shared = ray.put(arrays), ray.put(job)
         self._circumstances = circumstances
         self._crews = [_Crew(stage) for stage in stages]
-        self._looked = self._failed_starts = 0.0
+        self._looked, self._failed_starts = 0.0, 0
         self._check_room()
 
     def __enter__(self) -> Pool:

@@ -36,12 +36,11 @@ def fit_here(
 
     inputs = background(_inputs, asked, resume)  # while JAX is imported, which is slow
     from jaxclnf.media.images import no_photo
-    from jaxclnf.output.earlier_tables import check_shares
     from jaxclnf.output.failures_table import write_failures
     from jaxclnf.output.photo_files import Extras, PhotoFiles
     from jaxclnf.output.photo_pipeline import fit_loaded, photo_columns, with_cameras
     from jaxclnf.output.resumable_table import TableRun, unfinished_names
-    from jaxclnf.output.run_folder import RUN, OutputFolder
+    from jaxclnf.output.run_folder import OutputFolder
     from jaxclnf.output.whole_files import path_cell
     from jaxclnf.regular_files import no_file
 
@@ -59,8 +58,7 @@ def fit_here(
         told = {"folder": common.base_folder(found), **told}
         path = place / f"landmarks.{format}"
         run = TableRun(told, resume, _finished(folder, path.name))
-        if not run.goes_on(path):
-            check_shares(path, "source", found, run.settings_before.get("folder", ""))
+        _check_earlier(path, run, found)
         files = PhotoFiles(folder, found, model, extras)
         folder.save()
         table = _table(path, photo_columns(model, config, asked.fits.certainty), run, found, files)
@@ -70,10 +68,8 @@ def fit_here(
         fitted = begun(fit_loaded(model, loaded, config, validator, asked.only_largest))
         page = background(_page, report)  # while programs load
         failures += _write(table, files, fitted, len(found) - len(todo), len(todo))
-        failed = {path_cell(failure.source) for failure in failures}
         if not table.is_kept:
-            folder.done[RUN] = {"table": table.path.name, **table.described(failed)}
-            folder.save()
+            _note_done(folder, table, failures)
         failures += common.written(write_failures, place / "failures.csv", failures)
         if (write_page := page.result()) and not table.is_kept:
             shown = {path_cell(str(path)): files.picture(str(path)) for path in found}
@@ -136,6 +132,24 @@ def _finished(folder: OutputFolder, table: str) -> dict[str, Any]:
 
     before = folder.done.get(RUN, {})
     return before if before.get("table") == table else {}
+
+
+def _check_earlier(path: Path, run: TableRun, photos: Sequence[Path]) -> None:
+    """Raise ValueError if the run would replace a table of other photos."""
+    from jaxclnf.output.earlier_tables import check_shares
+
+    if not run.goes_on(path):
+        check_shares(path, "source", photos, run.settings_before.get("folder", ""))
+
+
+def _note_done(folder: OutputFolder, table: ResumableTable, failures: Sequence[Failure]) -> None:
+    """Write down what later runs have to know of the table: all is done but what has failed."""
+    from jaxclnf.output.run_folder import RUN
+    from jaxclnf.output.whole_files import path_cell
+
+    failed = {path_cell(failure.source) for failure in failures}
+    folder.done[RUN] = {"table": table.path.name, **table.described(failed)}
+    folder.save()
 
 
 def _table(

@@ -103,10 +103,8 @@ def trained_config(task: Task) -> FitConfig:
 
 def assemble(task: Task, neurons: list[Neurons]) -> Model:
     """Assemble the model of learned experts, with the settings that they were learned for."""
-    experts = []
-    for i, learned in enumerate(neurons):
-        experts.append(exact_shares(stage_experts(task, learned, i)))
-    return Model(pdm=task.pdm, experts=tuple(experts), settings=trained_config(task))
+    experts = tuple(exact_shares(stage_experts(task, learned, i)) for i, learned in enumerate(neurons))
+    return Model(pdm=task.pdm, experts=experts, settings=trained_config(task))
 
 
 def exact_shares(experts: PatchExperts) -> PatchExperts:

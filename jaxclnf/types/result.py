@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import enum
 from dataclasses import field
+from functools import reduce
+from operator import or_
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -94,7 +96,7 @@ class FitResult:
     @property
     def usable(self) -> Bool[Array | np.ndarray, "*batch"]:
         """Tell of each face whether its landmarks can be used."""
-        return (self.status == Status.OK) | (self.status == Status.NOT_CONVERGED)
+        return reduce(or_, (self.status == each for each in USABLE))
 
     def to_frame(self) -> pl.DataFrame:
         """Convert one face or a batch to a polars data frame with a row for each face.

@@ -15,6 +15,7 @@ from jaxclnf.bench.counted_work import Ceilings, Work, roofline_ms
 from jaxclnf.bench.stage_times import Pipelines, run_table, stage_table
 from jaxclnf.bench.startup import N_MEMORY, RunProcess, Starts, comparison
 from jaxclnf.bench.timing import Figure
+from jaxclnf.output.chart_files import save_chart
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -147,7 +148,7 @@ def draw_speed(path: Path, report: Report) -> None:
         axes.grid(alpha=0.3)
     panels[0].set_ylabel("faces per second")
     panels[0].legend(fontsize="small")
-    picture.savefig(path, dpi=150)
+    save_chart(picture, path)
 
 
 def _table(title: str, *columns: str) -> Table:

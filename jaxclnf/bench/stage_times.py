@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from jaxclnf.bench.scenes import write_film, write_photos
 from jaxclnf.bench.stages_alone import GROUP, Stages, frames_alone, photos_alone
 from jaxclnf.bench.whole_runs import WholeRun, run_tool
+from jaxclnf.output.chart_files import save_chart
 from jaxclnf.types import Model
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ def draw_pipeline(path: Path, found: Pipelines) -> None:
     memory.set(xlabel="seconds from the start", ylabel="memory, MB", ylim=(0, None), title="Whole runs")
     memory.grid(alpha=0.3)
     memory.legend(fontsize="small", loc="lower right")
-    picture.savefig(path, dpi=120)
+    save_chart(picture, path, dpi=120)
 
 
 def _draw_stages(axes: Any, found: list[Stages]) -> None:

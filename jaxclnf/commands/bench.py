@@ -93,8 +93,9 @@ def _print(report: Report) -> None:
 def _write(report: Report, folder: Path, parts: list[BenchPart]) -> None:
     from jaxclnf.bench.benchmark_results import draw_speed
     from jaxclnf.bench.stage_times import draw_pipeline
+    from jaxclnf.output.whole_files import write_whole
 
-    (folder / "bench.json").write_text(report.as_json(), encoding="utf-8")
+    write_whole(folder / "bench.json", report.as_json().encode())
     typer.echo(f"{folder / 'bench.json'}: all figures")
     if BenchPart.fits in parts:
         speed = folder / CHARTS[BenchPart.fits]

@@ -64,11 +64,10 @@ def sweep(
         photos = draw_photos(faces, plan, opened)
         results = Results(folder / "results.jsonl", describe(plan, opened, photos))
         outcomes = _tried(plan, opened, photos, results, there)
-        page = write_report(folder, plan, outcomes, results)
         error = sum(outcomes[0].errors) / len(outcomes[0].errors)
         best = ", ".join(f"{name} = {value}" for name, value in outcomes[0].setting.items())
         typer.echo(f"best of {len(plan.settings)}: mean error {error:.3f} % with {best}")
-        typer.echo(f"{page}: the report")
+        typer.echo(f"{write_report(folder, plan, outcomes, results)}: the report")
         if save:
             _save(opened, configure(plan.base_config(opened), outcomes[0].setting), save)
             typer.echo(f"{save}: {opened.provenance.name} with the best setting")

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from jaxclnf.data.evaluate import LARGE_ERROR, cumulative, figures
+from jaxclnf.output.chart_files import save_chart
 
 
 def draw_cumulative_errors(path: Path, errors: Mapping[str, Float[np.ndarray, " n"]]) -> None:
@@ -30,4 +31,4 @@ def draw_cumulative_errors(path: Path, errors: Mapping[str, Float[np.ndarray, " 
     )
     axes.grid(alpha=0.3)
     axes.legend(loc="lower right", fontsize="small", framealpha=1, edgecolor="none")
-    figure.savefig(path, dpi=150)
+    save_chart(figure, path)

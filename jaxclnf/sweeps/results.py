@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from jaxclnf.media.text_files import read_text
+from jaxclnf.output.whole_files import named
 from jaxclnf.sweeps.spec import Setting, static_part
 
 
@@ -96,7 +97,7 @@ class Results:
         return joined
 
     def _append(self, line: dict) -> None:
-        with self.path.open("a", encoding="utf-8") as file:
+        with named(self.path), self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
             file.flush()
             os.fsync(file.fileno())

@@ -13,6 +13,8 @@ from jaxtyping import Float
 
 from jaxclnf.data.charts import draw_cumulative_errors
 from jaxclnf.data.evaluate import LARGE_ERROR
+from jaxclnf.output.chart_files import save_chart
+from jaxclnf.output.whole_files import write_whole
 from jaxclnf.sweeps.results import Results, TriedSetting
 from jaxclnf.sweeps.spec import Setting, Spec
 
@@ -33,7 +35,7 @@ def write_report(folder: Path, spec: Spec, outcomes: Sequence[TriedSetting], res
     import polars
 
     rows = [_row(outcome, results) for outcome in outcomes]
-    polars.DataFrame(rows).write_csv(folder / "settings.csv")
+    write_whole(folder / "settings.csv", polars.DataFrame(rows).write_csv().encode())
     best = {f"{i + 1}": np.array(o.errors) for i, o in enumerate(outcomes[:3])}
     worst = {f"{len(outcomes)} (last)": np.array(outcomes[-1].errors)} if len(outcomes) > 3 else {}
     draw_cumulative_errors(folder / "ced.png", best | worst)
@@ -45,7 +47,7 @@ def write_report(folder: Path, spec: Spec, outcomes: Sequence[TriedSetting], res
         draw_heat_map(folder / "heatmap.png", outcomes, *axes)
     page = folder / "README.md"
     pictures = ["pareto.png"] * has_times + ["heatmap.png"] * bool(axes) + ["ced.png"]
-    page.write_text(_page(spec, outcomes, rows, pictures), encoding="utf-8")
+    write_whole(page, _page(spec, outcomes, rows, pictures).encode())
     return page
 
 
@@ -109,7 +111,7 @@ def draw_heat_map(path: Path, outcomes: Sequence[TriedSetting], reg: str, sigma:
         image = axes.scatter(x, y, c=colour, cmap="viridis_r", vmax=float(np.percentile(colour, 75)))
     figure.colorbar(image, label="mean error, % of the eye distance")
     axes.set(xlabel=sigma, ylabel=reg, title="Mean error")
-    figure.savefig(path, dpi=150)
+    save_chart(figure, path)
 
 
 def _draw_cells(axes: Axes, cells: Float[np.ndarray, "n_regs n_sigmas"]) -> AxesImage:
@@ -145,7 +147,7 @@ def draw_pareto(path: Path, points: Sequence[tuple[float, float]]) -> None:
     )
     axes.grid(alpha=0.3)
     axes.legend(frameon=False)
-    figure.savefig(path, dpi=150)
+    save_chart(figure, path)
 
 
 def _page(spec: Spec, outcomes: Sequence[TriedSetting], rows: Sequence[dict], pictures: Sequence[str]) -> str:

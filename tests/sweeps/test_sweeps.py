@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import codecs
 import csv
+import errno
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +19,7 @@ from PIL import Image
 
 from jaxclnf import landmarks, load_model
 from jaxclnf.config import FitConfig
+from jaxclnf.data.charts import draw_cumulative_errors
 from jaxclnf.data.datasets import read_faces
 from jaxclnf.fitting.face_params import params_from_box
 from jaxclnf.ops.shape import shape_2d
@@ -233,7 +236,11 @@ def test_settings_are_ranked_on_the_same_faces(tmp_path):
     assert ranked(results, [known, better], 2) == [better, known]
 
 
-def test_the_report_shows_what_was_found(tmp_path, photos):
+def fails_as_on_a_full_disk(*_) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # as of a write, without a name
+
+
+def test_the_report_shows_what_was_found(tmp_path, photos, monkeypatch):
     vary = GOOD.replace("sigma =", '"sigma.0" =') + "\niterations = [4, 5]"
     spec = read_spec(written(tmp_path / "s.toml", vary))
     model = synthetic_model(jnp.float32)
@@ -253,6 +260,11 @@ def test_the_report_shows_what_was_found(tmp_path, photos):
     assert {float(row["steps"]) for row in rows} == {8.0}
     header = json.loads((tmp_path / "r.jsonl").read_text().split("\n")[0])
     assert header["seed"] == Spec((), ()).seed
+    before = (tmp_path / "ced.png").read_bytes()
+    monkeypatch.setattr(os, "replace", fails_as_on_a_full_disk)
+    with pytest.raises(OSError, match=r"No space left on device: '.*ced.png'"):
+        draw_cumulative_errors(tmp_path / "ced.png", {"other": np.ones(3)})
+    assert (tmp_path / "ced.png").read_bytes() == before and not list(tmp_path.glob(".*"))
 
 
 @pytest.mark.parametrize(("known", "pareto"), [((3.0, 5.0), True), ((3.0,), False), ((), False)])

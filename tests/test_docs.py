@@ -1,4 +1,4 @@
-"""Every command and every program of the pages in docs/ is run as it stands, with the model that ships."""
+"""Commands and programs in fenced blocks of the pages are run as they stand, with the model that ships."""
 
 from __future__ import annotations
 

@@ -41,8 +41,9 @@ def as_points_3d(flat) -> np.ndarray:
 
 def as_params(rigid, local, dtype) -> FaceParams:
     """The goldens' (..., 6) global and (..., m) local parameters."""
-    rigid, local = jnp.asarray(rigid, dtype), jnp.asarray(local, dtype)
-    return FaceParams(rigid[..., 0], rigid[..., 1:4], rigid[..., 4:6], local)
+    rigid, local = np.asarray(rigid, dtype), np.asarray(local, dtype)
+    parts = rigid[..., 0], rigid[..., 1:4], rigid[..., 4:6], local
+    return FaceParams(*(jnp.asarray(part) for part in parts))
 
 
 def rigid_of(params: FaceParams) -> np.ndarray:

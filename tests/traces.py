@@ -115,8 +115,8 @@ def frame_of(stage: Stage, dtype) -> MapFrame:
         ref_from_img=jnp.asarray(arrays["sim_img_to_ref"], dtype),
         img_from_ref=jnp.asarray(arrays["sim_ref_to_img"], dtype),
         view=jnp.int32(view),
-        visible=experts.visibility[view],
-        confidence=experts.patch_confidence[view],
+        visible=jnp.asarray(np.asarray(experts.visibility)[view]),
+        confidence=jnp.asarray(np.asarray(experts.patch_confidence)[view]),
     )
 
 

@@ -17,7 +17,9 @@ from engine import synthetic_face, synthetic_model
 from PIL import Image
 
 # What `fit` imports in threads: the import hook parses modules, which Python 3.11 cannot do in two at once.
+import jaxclnf.media.addresses
 import jaxclnf.media.box_tables
+import jaxclnf.media.inputs
 import jaxclnf.media.read_and_detect
 import jaxclnf.output.report  # noqa: F401
 from jaxclnf.cli import main

@@ -19,9 +19,9 @@ from jaxclnf.media.video_encoder import VideoFile
 from jaxclnf.media.video_sources import open_video
 from jaxclnf.models.calibration import confidences
 from jaxclnf.output import video_pipeline as films
+from jaxclnf.output.csv_cells import csv_text
 from jaxclnf.output.overlays import overlay, save_picture
 from jaxclnf.output.photo_pipeline import Photo, measure, photo_columns, photo_rows
-from jaxclnf.output.whole_files import csv_text
 from jaxclnf.tracking import TrackConfig
 from jaxclnf.types import Camera, Model
 

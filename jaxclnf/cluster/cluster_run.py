@@ -20,7 +20,7 @@ from jaxclnf.media.failures import Failure
 from jaxclnf.output.photo_files import CROPS, OPENFACE
 from jaxclnf.output.resumable_table import differing
 from jaxclnf.output.run_folder import OutputFolder
-from jaxclnf.output.whole_files import remove_parts
+from jaxclnf.whole_files import remove_parts
 
 JOB = "job.json"
 """The file that marks a folder of a run on a cluster: the run's settings and size."""

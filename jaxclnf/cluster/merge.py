@@ -13,7 +13,7 @@ from jaxclnf.cluster.places import Store
 from jaxclnf.cluster.shards import PLAN
 from jaxclnf.cluster.table_parts import FAILURES, is_part, parts_of
 from jaxclnf.output.formats import FORMATS, write_rows
-from jaxclnf.output.whole_files import written_whole
+from jaxclnf.whole_files import written_whole
 
 
 class Merged(NamedTuple):

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from jaxclnf.media.addresses import here, is_address
-from jaxclnf.output.whole_files import written_whole
+from jaxclnf.whole_files import written_whole
 
 
 def file_system(address: str) -> tuple[Any, str]:

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from jaxclnf.cluster.places import Store
 from jaxclnf.media.failures import Failure
+from jaxclnf.output.csv_cells import path_cell
 from jaxclnf.output.growing_table import Table
-from jaxclnf.output.whole_files import path_cell
 
 FAILURES = "failures"
 """The folder of the table of sources that could not be used."""

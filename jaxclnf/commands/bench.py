@@ -93,7 +93,7 @@ def _print(report: Report) -> None:
 def _write(report: Report, folder: Path, parts: list[BenchPart]) -> None:
     from jaxclnf.bench.benchmark_results import draw_speed
     from jaxclnf.bench.stage_times import draw_pipeline
-    from jaxclnf.output.whole_files import write_whole
+    from jaxclnf.whole_files import write_whole
 
     write_whole(folder / "bench.json", report.as_json().encode())
     typer.echo(f"{folder / 'bench.json'}: all figures")

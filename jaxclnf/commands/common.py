@@ -47,7 +47,8 @@ def check_model_out(option: str, path: Path, inputs: Iterable[Path] = ()) -> Non
             raise ValueError(f"{option} {path} is an input and would be written over; choose another name")
     if path.name == "points.npz" and path.exists():
         raise ValueError(f"{option} {path} holds a dataset's points and would be lost; choose another name")
-    if path.suffix != ".npz" or path.is_dir() or not path.parent.is_dir():
+    is_no_file = path.exists() and not path.is_file()  # a folder, a pipe
+    if path.suffix != ".npz" or is_no_file or not path.parent.is_dir():
         raise ValueError(f"{option} {path}: expected a file name ending in .npz, in a folder that exists")
     try:
         tempfile.TemporaryFile(dir=path.parent).close()

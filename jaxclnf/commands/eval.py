@@ -115,7 +115,7 @@ def _read(datasets: list[Path], landmarks: str | None, out: Path) -> Faces:
 
 def _titles(names: list[str]) -> dict[str, str]:
     """Title the models, by short names if those tell them apart, in letters that files can hold."""
-    from jaxclnf.output.whole_files import path_cell
+    from jaxclnf.output.csv_cells import path_cell
 
     short = [Path(name).stem or "own model" for name in names]
     unique = len(set(short)) == len(names)
@@ -211,8 +211,9 @@ def _write(
 ) -> None:
     """Write a row for every face under every model and setting."""
     from jaxclnf.data.markup import MARKUPS
-    from jaxclnf.output.whole_files import csv_text, path_cell, write_whole
+    from jaxclnf.output.csv_cells import csv_text, path_cell
     from jaxclnf.types import STATUS_WORDS, Status
+    from jaxclnf.whole_files import write_whole
 
     groups = MARKUPS[faces.n_points].groups if faces.n_points in MARKUPS else {}
     rows = [["run", "photo", "true_yaw", "error", *groups, "log_likelihood", "status"]]

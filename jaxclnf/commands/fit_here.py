@@ -36,12 +36,12 @@ def fit_here(
 
     inputs = background(_inputs, asked, resume)  # while JAX is imported, which is slow
     from jaxclnf.media.images import no_photo
+    from jaxclnf.output.csv_cells import path_cell
     from jaxclnf.output.failures_table import write_failures
     from jaxclnf.output.photo_files import Extras, PhotoFiles
     from jaxclnf.output.photo_pipeline import fit_loaded, photo_columns, with_cameras
     from jaxclnf.output.resumable_table import TableRun, unfinished_names
     from jaxclnf.output.run_folder import OutputFolder
-    from jaxclnf.output.whole_files import path_cell
     from jaxclnf.regular_files import no_file
 
     found, looked, failures, passed_over = inputs.result()
@@ -144,8 +144,8 @@ def _check_earlier(path: Path, run: TableRun, photos: Sequence[Path]) -> None:
 
 def _note_done(folder: OutputFolder, table: ResumableTable, failures: Sequence[Failure]) -> None:
     """Write down what later runs have to know of the table: all is done but what has failed."""
+    from jaxclnf.output.csv_cells import path_cell
     from jaxclnf.output.run_folder import RUN
-    from jaxclnf.output.whole_files import path_cell
 
     failed = {path_cell(failure.source) for failure in failures}
     folder.done[RUN] = {"table": table.path.name, **table.described(failed)}
@@ -156,8 +156,8 @@ def _table(
     path: Path, names: list[str], run: TableRun, photos: Sequence[Path], files: PhotoFiles
 ) -> ResumableTable:
     """Open the run's table, which recognises each photo by its size and time of change."""
+    from jaxclnf.output.csv_cells import path_cell
     from jaxclnf.output.resumable_table import ResumableTable, stamp
-    from jaxclnf.output.whole_files import path_cell
 
     stamps = {path_cell(str(photo)): stamp(photo) for photo in photos}
     at = [names.index(name) for name in ("source", "face", "status")]

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import io
 import math
-import os
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,12 +16,14 @@ from pathlib import Path
 import numpy as np
 
 from jaxclnf.models.memory_budget import Budget
+from jaxclnf.whole_files import named, written_whole
 
 _FACTOR = 64
 """Memory granted for each byte of a file, which is compressed: OpenFace's models need up to 49, mostly
 for arrays that are computed from it."""
 _KINDS = "biufU"  # bool, integers, floating-point numbers, text
 _MAX_HEADER = 1000  # characters of a member's header; NumPy writes less than 130
+_UNFINISHED = ".jaxclnf-*.npz.unfinished"  # which runs in its folder leave alone
 _MEMBER = 1000  # bytes that a member costs beside its content
 
 
@@ -33,17 +34,9 @@ def write_arrays(path: Path, arrays: Mapping[str, np.ndarray], compress: bool = 
     """
     if not path.parent.is_dir() or (path.exists() and not path.is_file()):  # a folder, a device
         raise ValueError(f"{path}: not a place for a file, expected a file name in a folder that exists")
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.part")
     write = np.savez_compressed if compress else np.savez
-    try:
-        unfinished.unlink(missing_ok=True)
-        with unfinished.open("xb") as file:  # x: never through a planted link
-            write(file, **arrays, checksum=np.array(checksum(arrays)))  # type: ignore[arg-type]
-        unfinished.replace(path)
-    except OSError as error:
-        raise OSError(error.errno, error.strerror, str(path)) from None
-    finally:
-        unfinished.unlink(missing_ok=True)
+    with named(path), written_whole(path, _UNFINISHED) as unfinished, unfinished.open("xb") as file:
+        write(file, **arrays, checksum=np.array(checksum(arrays)))  # type: ignore[arg-type]
 
 
 def read_checked(path: Path, budget: Budget) -> dict[str, np.ndarray]:

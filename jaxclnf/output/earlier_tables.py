@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from jaxclnf.output.csv_cells import path_cell
 from jaxclnf.output.formats import FORMATS
-from jaxclnf.output.whole_files import path_cell
 from jaxclnf.wording import counted
 
 

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from jaxclnf.media.failures import Failure
-from jaxclnf.output.whole_files import csv_text, path_cell, write_whole
+from jaxclnf.output.csv_cells import csv_text, path_cell
+from jaxclnf.whole_files import write_whole
 
 
 def write_failures(path: Path, failures: Sequence[Failure]) -> None:

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, NamedTuple
 
-from jaxclnf.output.whole_files import csv_text
+from jaxclnf.output.csv_cells import csv_text
 
 if TYPE_CHECKING:
     import polars as pl

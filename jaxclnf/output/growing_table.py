@@ -12,8 +12,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TextIO, cast
 
+from jaxclnf.output.csv_cells import csv_text
 from jaxclnf.output.formats import convert_rows
-from jaxclnf.output.whole_files import csv_text, named, write_whole, written_whole
+from jaxclnf.whole_files import named, write_whole, written_whole
 
 ROWS = ".unfinished.csv"
 """How the names of unfinished tables end."""

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from jaxclnf.output.tables import PHOTO, VIDEO, MeasuredFace, columns, groups
-from jaxclnf.output.whole_files import write_whole
+from jaxclnf.whole_files import write_whole
 
 
 class Release(StrEnum):

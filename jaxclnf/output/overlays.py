@@ -18,8 +18,8 @@ from jaxclnf.media.images import RGB
 from jaxclnf.output.draw import colour_of, draw_axes, draw_box, draw_gaze, draw_landmarks, draw_name
 from jaxclnf.output.photo_pipeline import Photo
 from jaxclnf.output.tables import MeasuredFace
-from jaxclnf.output.whole_files import write_whole
 from jaxclnf.types import Camera, HeadPose
+from jaxclnf.whole_files import write_whole
 from jaxclnf.wording import percent
 
 LONGEST = 1600

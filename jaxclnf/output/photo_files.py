@@ -13,11 +13,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jaxclnf.media.failures import Failure, failed
+from jaxclnf.output.csv_cells import path_cell
 from jaxclnf.output.openface_table import OpenFaceTables
 from jaxclnf.output.overlays import overlay, save_crops, save_picture
 from jaxclnf.output.photo_pipeline import Photo
 from jaxclnf.output.run_folder import OutputFolder
-from jaxclnf.output.whole_files import path_cell
 from jaxclnf.types import USABLE_WORDS, Model
 
 CROPS, OPENFACE = "crops", "openface"

@@ -15,11 +15,12 @@ from types import MappingProxyType
 from typing import Any, NamedTuple, TextIO
 
 from jaxclnf.media.text_files import read_json
+from jaxclnf.output.csv_cells import csv_text
 from jaxclnf.output.earlier_tables import has_rows
 from jaxclnf.output.formats import convert_back
 from jaxclnf.output.growing_table import ROWS, Table
 from jaxclnf.output.row_order import reorder
-from jaxclnf.output.whole_files import csv_text, write_whole, written_whole
+from jaxclnf.whole_files import write_whole, written_whole
 
 Stamp = list[int]
 _SETTINGS = ".unfinished.json"

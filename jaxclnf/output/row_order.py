@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from jaxclnf.output.whole_files import written_whole
+from jaxclnf.whole_files import written_whole
 
 
 def reorder(path: Path, parts: Iterable[tuple[int, int]]) -> None:

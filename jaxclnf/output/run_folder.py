@@ -14,7 +14,7 @@ from typing import Any
 
 from jaxclnf.media.addresses import check_no_address
 from jaxclnf.media.earlier_results import LIST, read_list
-from jaxclnf.output.whole_files import remove_parts, write_whole
+from jaxclnf.whole_files import remove_parts, write_whole
 
 try:
     import fcntl

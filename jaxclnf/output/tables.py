@@ -23,7 +23,7 @@ from jaxtyping import Array, Float
 from jaxclnf.config import FitConfig
 from jaxclnf.models.network_presets import uses_network
 from jaxclnf.ops.certainty import certain_radius
-from jaxclnf.output.whole_files import path_cell
+from jaxclnf.output.csv_cells import path_cell
 from jaxclnf.types import STATUS_WORDS, EyeGaze, FitResult, Model, Status
 from jaxclnf.types.array_columns import param_columns, point_columns
 

@@ -11,8 +11,8 @@ from typing import NamedTuple
 import numpy as np
 
 from jaxclnf.media.text_files import read_text
-from jaxclnf.output.whole_files import named
 from jaxclnf.sweeps.spec import Setting, static_part
+from jaxclnf.whole_files import named
 
 
 class TriedSetting(NamedTuple):

@@ -14,9 +14,9 @@ from jaxtyping import Float
 from jaxclnf.data.charts import draw_cumulative_errors
 from jaxclnf.data.evaluate import LARGE_ERROR
 from jaxclnf.output.chart_files import save_chart
-from jaxclnf.output.whole_files import write_whole
 from jaxclnf.sweeps.results import Results, TriedSetting
 from jaxclnf.sweeps.spec import Setting, Spec
+from jaxclnf.whole_files import write_whole
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -130,6 +130,9 @@ def test_a_place_that_is_none_is_refused(model: Model, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="weights_dtype = 'int8', expected numpy.float16"):
         save_model(model, tmp_path / "model.npz", "int8")
     assert list(tmp_path.iterdir()) == [device]
+    longest = tmp_path / f"{'n' * 251}.npz"
+    save_model(model, longest)
+    assert longest.is_file()
 
 
 def _npz(**arrays: np.ndarray) -> bytes:

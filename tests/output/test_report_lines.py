@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from jaxclnf.output.report.long_lines import PLACES, DrawnLine, drawn_line
-from jaxclnf.output.report.video_plots import _line, _seen, course
+from jaxclnf.output.report.video_plots import _Curve, _line, _seen, course
 
 RATE, LENGTH = 30, 3600  # frames a second and seconds of a film of an hour
 
@@ -19,7 +19,7 @@ def test_lines_break_where_a_face_is_gone() -> None:
         {"frame": i, "timestamp": i, "face_id": 5, "success": ok, "confidence": i / 10} for i, ok in frames
     ]
     rows.append({"frame": 2, "timestamp": 2, "face_id": 6, "success": 1, "confidence": 0.1})
-    drawn = _line(_seen(rows)[5], "confidence", 1.0, 8)
+    drawn = _line(_seen(rows)[5], _Curve(0, "confidence"), 8)
     np.testing.assert_array_equal(drawn.values, [0.1, 0.2, np.nan, 0.4, np.nan, 0.7, 0.8])
     np.testing.assert_array_equal(drawn.times, 10 * drawn.values)
     assert drawn.marked == [3]  # alone

@@ -9,10 +9,11 @@ import polars as pl
 import pytest
 
 from jaxclnf.media.failures import Failure
+from jaxclnf.output.csv_cells import path_cell
 from jaxclnf.output.failures_table import write_failures
 from jaxclnf.output.resumable_table import ResumableTable, TableRun
 from jaxclnf.output.run_folder import make_folder
-from jaxclnf.output.whole_files import path_cell, write_whole
+from jaxclnf.whole_files import write_whole
 
 COLUMNS = ["face", "x_0", "source", "status"]
 SOURCES = ["a.jpg", 'quo"te, and\nnewline.jpg', "žluťoučký 顔.jpg", "d.jpg"]

@@ -17,7 +17,7 @@ import numpy as np
 
 from jaxclnf.media.failures import Failure
 from jaxclnf.media.images import RGB
-from jaxclnf.output.whole_files import write_whole
+from jaxclnf.whole_files import write_whole
 from jaxclnf.wording import percent
 
 THUMBNAIL = 240  # pixels of the longer side

@@ -27,7 +27,7 @@ from jaxclnf.training.conv.training_state import begin, begin_from
 from jaxclnf.types import ConvExperts
 
 HERE = Path(__file__).parents[2]
-TINY = ConvRecipe(side=32, stem=8, channels=(8, 12), blocks=(1, 1), steps=120, batch=8, rate=5e-3)
+TINY = ConvRecipe(side=32, stem=8, channels=(8, 8), blocks=(1, 0), steps=120, batch=8, rate=5e-3)
 
 
 @pytest.fixture

@@ -50,6 +50,11 @@ class Sizes(NamedTuple):
     neurons: int = 3
     smoothed: bool = True
 
+    @property
+    def n_terms(self) -> int:
+        """Of the sums that lead to a pixel: a window's correlation, the neurons', the smoothing's."""
+        return self.support**2 + self.neurons + self.smoothed * self.window**2
+
 
 SIZES = [
     Sizes(11, 11, 7),
@@ -64,6 +69,8 @@ SIZES = [
 ]
 VIEWS, POINTS, FACES = 3, 4, 21
 QUANTILES = (0.5, 0.9, 0.99, 1)
+ROUNDING = 2.0**-24
+"""The most by which float32 rounds, relative."""
 
 
 def experts_of(sizes: Sizes, seed: int = 0) -> PatchExperts:
@@ -141,13 +148,19 @@ def maps_by_xla(sizes: Sizes, height: int, width: int, n_images: int, dtype) -> 
 @pytest.mark.parametrize("pixels", [np.uint8, np.float32, np.int16])
 @pytest.mark.parametrize("sizes", SIZES, ids=lambda s: "-".join(map(str, s)))
 def test_maps_are_those_of_xla(sizes: Sizes, pixels, lanes: int) -> None:
-    """As near to XLA's in float64 as its own in float32; nearly flat windows leave both few digits."""
+    """As near to XLA's in float64 as its own in float32; nearly flat windows leave both few digits.
+
+    In the worst pixel of all it is the order of summation that tells how few. XLA chooses it by the processor
+    and its release, C by its vectors' length: either may be lucky. In any order a sum of n terms is within
+    n * `ROUNDING` of its absolute terms' sum, so that two may be as far apart there without a mistake.
+    """
     exact, single = (maps_by_xla(sizes, 60, 80, 3, dtype) for dtype in (np.float64, np.float32))
     experts, faces = in_float32((experts_of(sizes), faces_on(60, 80)))
     found = np.asarray(natively(experts, jnp.asarray(photos(3, 60, 80, pixels)), faces, sizes.window))
     assert (exact.dtype, single.dtype, found.dtype) == (np.float64, np.float32, np.float32)
     gaps, singles = (np.quantile(np.abs(maps - exact), QUANTILES) / exact.max() for maps in (found, single))
-    assert gaps[0] < 1e-6 and (gaps < 3 * singles + 1e-6).all()
+    lucky = np.array([1e-6, 1e-6, 1e-6, sizes.n_terms * ROUNDING])
+    assert gaps[0] < 1e-6 and (gaps < 3 * singles + np.maximum(lucky, 1e-6)).all()
     hidden = ~np.asarray(experts.visibility)[np.asarray(faces.view)]
     assert hidden.any() and not found[hidden].any()
 

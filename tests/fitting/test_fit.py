@@ -12,6 +12,7 @@ from engine import (
     as_points,
     box_of,
     openface_model,
+    quick_config,
     synthetic_config,
     synthetic_face,
     synthetic_model,
@@ -307,13 +308,14 @@ class TestDerivatives:
             slope = float(jnp.sum(jax.tree.leaves(backward)[i] * leaf))
             np.testing.assert_allclose(slope, np.sum(difference * towards), atol=30 * limit)
 
-    def settings(self):
-        config = jax.tree.map(lambda a: jnp.asarray(a, jnp.float64), synthetic_config())
+    def settings(self, config: FitConfig):
+        config = jax.tree.map(lambda a: jnp.asarray(a, jnp.float64), config)
         return config, {name: setting(config, name) for name in ("reg_factor", "sigma", "weight_factor")}
 
     def test_of_fit_by_settings_and_box(self) -> None:
+        """Through all stages; the other ways into a fit through one."""
         model, (images, boxes) = synthetic_model(np.float64), faces(np.float64, (1,))
-        config, traced = self.settings()
+        config, traced = self.settings(synthetic_config())
 
         def found(inputs):
             settings, box = inputs
@@ -323,14 +325,14 @@ class TestDerivatives:
 
     def test_of_fit_from_by_start(self) -> None:
         model, (images, boxes) = synthetic_model(np.float64), faces(np.float64, (2,))
-        config, _ = self.settings()
+        config, _ = self.settings(quick_config())
         start = params_from_box(model.pdm, jnp.asarray(boxes[0]), jnp.asarray([0.05, -0.1, 0.02]))
         self.check(lambda p: fit_from(model, jnp.asarray(images[0]), p, config).landmarks, start)
 
     def test_of_fit_batch_by_settings(self) -> None:
         """Each face its own boxes; settings sum what every face asks for."""
         model, (images, boxes) = synthetic_model(np.float64), faces(np.float64, (1, 2, 4, 5))
-        config, traced = self.settings()
+        config, traced = self.settings(quick_config())
 
         def found(settings):
             return fit_batch(

@@ -1,13 +1,25 @@
 """Boxes of a photo's faces as rows; it needs NumPy alone, since boxes are read while JAX is imported."""
 
+from typing import Any
+
 import numpy as np
 from jaxtyping import Float, Int
 from numpy.typing import ArrayLike
 
 
-def box_rows(boxes: ArrayLike) -> Float[np.ndarray, "n_faces box"]:
-    """Lay out a photo's box or boxes as rows; a photo without faces has none."""
-    rows = np.asarray(boxes)
+def box_rows(boxes: Any) -> Float[np.ndarray, "n_faces box"]:
+    """Lay out a photo's box or boxes as rows; a photo without faces has none.
+
+    Raises ValueError for what is no array, as rows of unlike lengths.
+    """
+    if hasattr(boxes, "_fields"):  # what a detector gives
+        raise ValueError(f"expected boxes as an array; got {type(boxes).__name__}: give its boxes, or tilted")
+    try:
+        rows = np.asarray(boxes)
+    except ValueError:
+        raise ValueError(
+            f"expected boxes as rows of one length, x, y, width, height; got {boxes!r:.100}"
+        ) from None
     return np.atleast_2d(rows) if rows.size else np.zeros((0, 4), np.float32)
 
 

@@ -28,8 +28,9 @@ def check_fit(model: object, images: object, start: object, config: object) -> N
     """Raise ValueError for arguments of a fit that are of another kind, or grey of another range."""
     check_kinds(model, config)
     for name, value in (("images", images), ("boxes", start)):
-        if value is None or isinstance(value, dict):
-            raise ValueError(f"expected arrays of numbers for {name}; got {type(value).__name__}")
+        if value is None or isinstance(value, dict) or hasattr(value, "_fields"):
+            hint = ", whose boxes are one" if hasattr(value, "boxes") else ""  # of a detector
+            raise ValueError(f"expected arrays of numbers for {name}; got {type(value).__name__}{hint}")
     check_brightness(images)
 
 

@@ -44,6 +44,9 @@ def head_pose(model: Model | PDM, params: FaceParams, camera: Camera) -> HeadPos
     """
     check_params(model, params)
     check_kind("camera", camera, Camera)
+    if jnp.shape(camera.fx) not in ((), jnp.shape(params.scale)):
+        found = f"a camera of {jnp.shape(camera.fx)} and faces of {jnp.shape(params.scale)}"
+        raise ValueError(f"expected one camera, or one for each face; got {found}")
     if jnp.ndim(params.scale):
         of_each = jax.vmap(head_pose, (None, 0, 0 if jnp.ndim(camera.fx) else None))
         return of_each(model, params, camera)

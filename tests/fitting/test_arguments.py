@@ -29,6 +29,7 @@ from jaxclnf import (
     fit_sharded,
     fit_stream,
     gaze,
+    head_pose,
     load_model,
     save_model,
     track_frame,
@@ -36,6 +37,7 @@ from jaxclnf import (
     wants_detections,
     with_sigma,
 )
+from jaxclnf.batch.box_rows import box_rows
 from jaxclnf.batch.many_faces import check_sequences
 from jaxclnf.cache import Kept
 from jaxclnf.fitting.arguments import (
@@ -47,6 +49,7 @@ from jaxclnf.fitting.arguments import (
     check_params,
     windows_on_networks,
 )
+from jaxclnf.media.detection.detector_protocol import Detections
 from jaxclnf.models.preset_settings import preset_settings
 from jaxclnf.types import FaceParams
 
@@ -54,6 +57,7 @@ IMAGE, BOX = np.zeros((40, 50), np.float32), np.array([10, 10, 20, 20], np.float
 PARAMS = FaceParams(np.float32(1), np.zeros(3, np.float32), np.zeros(2, np.float32), np.zeros(2, np.float32))
 
 
+FACE = replace(PARAMS, shape=np.zeros(4, np.float32))
 MODEL, TRACKING = synthetic_model(np.float32), TrackConfig(FitConfig())
 
 
@@ -69,6 +73,7 @@ MODEL, TRACKING = synthetic_model(np.float32), TrackConfig(FitConfig())
         ({"box": ["x", 1, 2, 3]}, "fit: box holds a str"),
         ({"box": None}, "expected arrays of numbers for boxes; got NoneType"),
         ({"box": {"x": 1}}, "expected arrays of numbers for boxes; got dict"),
+        ({"box": Detections(*np.zeros((3, 1)))}, "for boxes; got Detections, whose boxes are one"),
         ({"box": pl.Series(BOX)}, "fit: box holds a Series, expected arrays of real numbers"),
         ({"model": "model.npz"}, r"the model is of type str; jaxclnf.load_model\(\) gives one"),
         ({"config": "best"}, "the config is of type str; .* jaxclnf.preset_settings gives those of a preset"),
@@ -139,6 +144,15 @@ def test_what_the_tests_own_checks_of_annotations_would_refuse() -> None:
         (lambda: FitConfig(parts={"inner": 3}), "expected settings of parts by their names"),
         (lambda: FitConfig(stages=3), "stages = 3, expected one Stage or more"),
         (lambda: FitConfig().changed(3), "changes = 3, expected values by the names of settings"),
+        (
+            lambda: box_rows(Detections(*np.zeros((3, 1)))),
+            "boxes as an array; got Detections: give its boxes",
+        ),
+        (lambda: box_rows([[1, 2], [3]]), "boxes as rows of one length, x, y, width, height; got"),
+        (
+            lambda: unwrap(head_pose)(MODEL, FACE, Camera(*np.ones((4, 3)))),
+            r"got a camera of \(3,\) and faces of \(\)",
+        ),
         (lambda: Camera.default(0, 480), "the width and height of images in pixels; got 0"),
     ],
 )

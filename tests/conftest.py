@@ -40,7 +40,7 @@ def dtype(request):
 MOST_MAPPINGS = 20_000
 """Of memory, after which compiled programs are dropped: of more than 65,530, Linux's limit, XLA dies."""
 
-MOST_MEMORY = 2.5e9
+MOST_MEMORY = 3.5e9
 """Bytes of a process, after which they are dropped, too: two processes grew to 11 GB, and one was killed."""
 
 

@@ -13,7 +13,7 @@ from jaxclnf.cache import Kept, cache_folder
 from jaxclnf.fitting import fit as fitting
 from jaxclnf.output import overlays, photo_pipeline
 
-KEPT = [fitting.fit_batch, photo_pipeline._geometry, overlays._axes, placed_faces._turned]
+KEPT = [fitting.fit_batch, photo_pipeline._geometry, overlays._axes, placed_faces.turned_in_plane]
 SETTINGS = ["--set", "windows=7,5", "--set", "start_rotations=0,0,0"]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 
 import numpy as np
 from jaxtyping import Float
@@ -15,10 +15,29 @@ Box = Float[np.ndarray, "4"]
 UNLIKELY = 1.5
 """Largest `distance` of two boxes of one face."""
 
+TAKEN = 0.2
+"""Largest `overlap` of the boxes of two faces that are told apart."""
+
 
 def overlap(a: Box, b: Box) -> float:
     """Divide the area that two boxes share by the area of their union."""
     return float(overlaps(a[None], b[None])[0, 0])
+
+
+def is_taken(box: Box, faces: Sequence[Box]) -> bool:
+    """Tell whether a box is at one of the faces."""
+    return any(overlap(box, face) > TAKEN for face in faces)
+
+
+def free_detections(
+    detections: Float[np.ndarray, "n_faces box"], known: Container[int], followed: Sequence[Box]
+) -> list[int]:
+    """List the detections of nobody known, by their numbers, and at no face that is followed."""
+    return [
+        j
+        for j, detection in enumerate(detections)
+        if j not in known and not is_taken(detection[:4], followed)
+    ]
 
 
 def distance(a: Box, b: Box) -> float:

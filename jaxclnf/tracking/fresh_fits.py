@@ -9,7 +9,7 @@ import numpy as np
 
 from jaxclnf.batch.box_rows import by_size, tight_box
 from jaxclnf.batch.many_faces import fit_faces
-from jaxclnf.tracking.association import overlap
+from jaxclnf.tracking.association import free_detections
 from jaxclnf.tracking.following import Expected, usual_reduction
 from jaxclnf.tracking.tracks import Track, TrackConfig, Tracked, fits, judged
 from jaxclnf.types import FitResult, Model
@@ -87,8 +87,8 @@ def _chosen(
         return one[:1], one[1:]
     followed = [track.box for track in tracks if not track.lost]
     known: _Chosen = [(j, i) for i, j in of_track.items() if tracks[i].lost]
-    others = [j for j in largest_first if j not in of_track.values()]
-    others = [j for j in others if all(overlap(detections[j, :4], box) <= 0.2 for box in followed)]
+    free = free_detections(detections, of_track.values(), followed)
+    others = [j for j in largest_first if j in free]
     room = max(config.max_faces - len(followed) - len(known), 0)
     spare: _Chosen = [(j, None) for j in others[room : room + more]] if room else []
     return known + [(j, None) for j in sorted(others[:room])], spare

@@ -20,7 +20,16 @@ from jaxtyping import Array, Float, Num, UInt8
 from jaxclnf.batch.box_rows import tight_box
 from jaxclnf.fitting.arguments import check_kind
 from jaxclnf.media.detection.detector_protocol import Detections
-from jaxclnf.tracking.association import UNLIKELY, Box, assigned, distance, middle, overlap
+from jaxclnf.tracking.association import (
+    UNLIKELY,
+    Box,
+    assigned,
+    distance,
+    free_detections,
+    is_taken,
+    middle,
+    overlap,
+)
 from jaxclnf.tracking.following import Expected, usual_reduction
 from jaxclnf.tracking.frame_arguments import detected_boxes, grey_frame
 from jaxclnf.tracking.fresh_fits import Fresh, fresh_fits
@@ -142,19 +151,19 @@ def _places(track: Track) -> list[Box]:
     """Boxes in which a track's face may be: where its motion leads it, or where it was, if that ended."""
     if track.lost:
         return places_again(track.recent, track.lost)
+    return _places_next(track)
+
+
+def _places_next(track: Track) -> list[Box]:
     return [_predicted_box(track), track.box]
 
 
 def _of_just_lost(tracks: list[Track], detections: np.ndarray, of_track: dict[int, int]) -> dict[int, int]:
     """Match tracks that this frame's follow lost with detections of nobody else, which may be farther off."""
     lost = [i for i, track in enumerate(tracks) if track.lost == 1 and i not in of_track]
-    there = [track.box for track in tracks if not track.lost]
-    free = [
-        j
-        for j, detection in enumerate(detections)
-        if j not in of_track.values() and all(overlap(detection[:4], box) <= 0.2 for box in there)
-    ]
-    places = [[_predicted_box(tracks[i]), tracks[i].box] for i in lost]
+    followed = [track.box for track in tracks if not track.lost]
+    free = free_detections(detections, of_track.values(), followed)
+    places = [_places_next(tracks[i]) for i in lost]
     found = assigned(places, [detections[j, :4] for j in free], [UNLIKELY] * len(lost))
     return {lost[a]: free[b] for a, b in found.items()}
 
@@ -276,7 +285,7 @@ def _take_in(
 ) -> None:
     """Give a fresh fit to its track, or make a new track of it, unless another face is followed there."""
     box = tight_box(fresh.found.result.landmarks)
-    if not fresh.found.success or any(not t.lost and overlap(t.box, box) > 0.2 for t in tracks):
+    if not fresh.found.success or is_taken(box, [track.box for track in tracks if not track.lost]):
         return
     if fresh.track is None:
         number = max([next_id, *(track.face_id + 1 for track in tracks)])

@@ -112,7 +112,7 @@ def main() -> None:
     model = open_model(options.model)
     faces = not_learned(read_faces(options.folders), model)
     faces = faces.take(np.random.default_rng(0).permutation(len(faces))[:MOST_FACES])
-    met = [*trials(faces), *textures(N_CROPS)]
+    met = [*trials(faces, pdm=model.pdm), *textures(N_CROPS)]
     settings = model.settings if options.preset == "default" else settings_for(model, options.preset)
     outcome, kept = outcomes(model, met, settings)
     kinds = np.array([met[i].kind for i in kept])

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache, partial
 from typing import NamedTuple
 
 import numpy as np
 
+import jaxclnf
 from jaxclnf.data.datasets import Faces
 from jaxclnf.data.harder_photos import (
     SIDES,
@@ -24,7 +26,9 @@ from jaxclnf.data.harder_photos import (
     unchanged,
     with_dark_glasses,
 )
+from jaxclnf.data.turned_heads import turned_aside
 from jaxclnf.media.images import read_photo, to_grey
+from jaxclnf.types import PDM
 
 Draw = Callable[[np.random.Generator], Change]
 Move = Callable[[np.ndarray, np.random.Generator], np.ndarray]
@@ -69,9 +73,19 @@ def _seed(rng: np.random.Generator) -> int:
     return int(rng.integers(2**31))
 
 
+@cache
+def _pdm() -> PDM:
+    return jaxclnf.load_model().pdm
+
+
+def _aside(degrees: float, rng: np.random.Generator) -> Change:
+    return turned_aside(np.radians(degrees * rng.choice([-1, 1])), _pdm())
+
+
 KINDS: dict[str, Kind] = {
     "as they are": Kind(_plain),
     **{f"turned {d}°": Kind(lambda rng, d=d: turned(d)) for d in (-45, -30, 30, 45, 60, 90)},
+    **{f"turned aside by {d}°": Kind(partial(_aside, d)) for d in (20, 40, 60)},
     "box 15 % of its size off": Kind(_plain, _off),
     "box 0.8 times as large": Kind(_plain, _sized(0.8)),
     "box 1.3 times as large": Kind(_plain, _sized(1.3)),

@@ -108,6 +108,23 @@ def rolls(speed, reach=45):
     return make
 
 
+def turns(reach, speed):
+    """Turns to one side, stays, turns to the other and back, by degrees a frame."""
+
+    def make(heads, rng):
+        steps = int(np.ceil(reach / speed))
+        times = np.cumsum([8, steps, 6, 2 * steps, 6, steps])
+        angles = np.array([0, 1, 1, -1, -1, 0]) * reach * rng.choice([-1, 1])
+
+        def course(t):
+            yaw = float(np.interp(t, times, angles))
+            return Pose(W / 2 + 4 * np.sin(t / 9), H / 2 + 5, 95, 2 * np.sin(t / 11), yaw)
+
+        return Film(heads[:1], [course], int(times[-1]) + 12)
+
+    return make
+
+
 def hand(x, y, size, turn=0.0):
     """A blunt shape as of a hand with fingers."""
     out = []
@@ -379,6 +396,10 @@ KINDS: dict[str, Maker] = {
     "roll 6 deg a frame": rolls(6),
     "roll 12 deg a frame": rolls(12),
     "roll 20 deg a frame": rolls(20),
+    "turns to 30 deg": turns(30, 3),
+    "turns to 45 deg": turns(45, 3),
+    "turns to 60 deg": turns(60, 3),
+    "turns to 75 deg, fast": turns(75, 8),
     "hand over half, slow": covered(0.5, 8, 15),
     "hand over all, slow": covered(1, 6, 15),
     "hand over all, fast": covered(1, 25, 8),

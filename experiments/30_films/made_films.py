@@ -9,11 +9,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from io import BytesIO
+from typing import NamedTuple
 
 import av
 import cv2
 import numpy as np
 
+from jaxclnf import load_model
+from jaxclnf.data.turned_heads import SolidHead, solid_head
 from jaxclnf.media.images import RGB
 
 SIZE = 384, 288  # width, height
@@ -28,14 +31,39 @@ class Head:
     rgb: RGB
     opaque: np.ndarray
     points: np.ndarray
+    front: np.ndarray | None = None  # the landmarks before it was turned to a side
 
     @cached_property
+    def _facing(self) -> np.ndarray:
+        return self.points if self.front is None else self.front
+
+    @property
     def width(self) -> float:
-        return float(np.ptp(self.points[:, 0]))
+        return float(np.ptp(self._facing[:, 0]))
+
+    @property
+    def middle(self) -> np.ndarray:
+        return (self._facing.min(0) + self._facing.max(0)) / 2
+
+    @property
+    def eyes(self) -> float:
+        return float(np.linalg.norm(self._facing[36] - self._facing[45]))
 
     @cached_property
-    def middle(self) -> np.ndarray:
-        return (self.points.min(0) + self.points.max(0)) / 2
+    def _solid(self) -> SolidHead:
+        """The head with depth, 200 pixels wide or less."""
+        scale = min(1.0, 200 / self.width)
+        rgb, opaque = (
+            cv2.resize(layer, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+            for layer in (self.rgb, self.opaque)
+        )
+        return solid_head(rgb, opaque, scale * (self.points + 0.5) - 0.5, load_model().pdm)
+
+    def turned(self, yaw: float) -> Head:
+        """Turn to a side by degrees; the landmarks of a jaw's hidden side lie on the cheek's outline."""
+        seen = self._solid.turned(np.radians(yaw))
+        rgb = np.clip(np.round(seen.picture), 0, 255).astype(np.uint8)
+        return Head(rgb, seen.opacity, seen.outline, self._solid.points[:, :2])
 
     @cached_property
     def smaller(self) -> list[tuple[float, RGB, np.ndarray]]:
@@ -77,16 +105,30 @@ def head(photo: RGB, points: np.ndarray, width: float = 400.0) -> Head:
 
 @dataclass(frozen=True)
 class Pose:
-    """Where a head is: its face's middle and width in pixels, its roll in degrees, clockwise as seen."""
+    """Where a head is: its face's middle and width in pixels, its roll in degrees, clockwise as seen.
+
+    A head that is turned to a side, by ``yaw`` degrees, has the width that it has from the front.
+    """
 
     x: float
     y: float
     width: float = 90.0
     roll: float = 0.0
+    yaw: float = 0.0
 
 
 Course = Callable[[float], Pose | None]
-Truth = list[tuple[np.ndarray, np.ndarray]]
+
+
+class There(NamedTuple):
+    """A face in a frame: its landmarks (NaN where it is away), which are covered by nothing, and its size."""
+
+    points: np.ndarray
+    seen: np.ndarray
+    eyes: float  # the distance of the outer eye corners, as it would be from the front
+
+
+Truth = list[There]
 
 
 @dataclass(frozen=True)
@@ -151,19 +193,20 @@ class Film:
         for one, course in zip(self.heads, self.courses, strict=True):
             pose = course(t)
             if pose is None:
-                truth.append((np.full((68, 2), np.nan), np.zeros(68, bool)))
+                truth.append(There(np.full((68, 2), np.nan), np.zeros(68, bool), 1.0))
                 continue
             points, opaque = pasted(picture, one, replace(pose, x=pose.x + dx, y=pose.y + dy))
-            for j, (before, seen) in enumerate(truth):
-                truth[j] = before, seen & (at(opaque, before) < 0.5)
+            truth = [
+                before._replace(seen=before.seen & (at(opaque, before.points) < 0.5)) for before in truth
+            ]
             inside = ((points >= 0) & (points <= np.array(self.size) - 1)).all(axis=1)
-            truth.append((points, inside))
+            truth.append(There(points, inside, one.eyes * pose.width / one.width))
         for cover in self.covers(t):
             mask = np.zeros(picture.shape[:2], np.uint8)
             cv2.fillPoly(mask, [np.round(cover.corners).astype(np.int32)], 255, lineType=cv2.LINE_AA)
             opaque = (cv2.GaussianBlur(mask, (0, 0), 1) / 255).astype(np.float32)
             picture += opaque[..., None] * (np.float32(cover.colour) - picture)
-            truth = [(points, seen & (at(opaque, points) < 0.5)) for points, seen in truth]
+            truth = [face._replace(seen=face.seen & (at(opaque, face.points) < 0.5)) for face in truth]
         return picture, truth
 
 
@@ -181,6 +224,7 @@ def pasted(picture: np.ndarray, one: Head, pose: Pose, poster: bool = False) -> 
 
     A ``poster`` is a part of the photo, not the head cut out.
     """
+    one = one.turned(pose.yaw) if pose.yaw else one
     scale = pose.width / one.width
     level = [s for s in one.smaller if s[0] >= scale * 0.99] or one.smaller[:1]
     small, rgb, opaque = level[-1]

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 from kinds import KINDS
-from made_films import Film, Head, Pose, Truth, head
+from made_films import Film, Head, Pose, There, Truth, head
 
 import jaxclnf
 from jaxclnf.media.detection import named_detector
@@ -87,7 +87,7 @@ def follow(model: Model, made: Film, pictures: list[RGB]) -> list[list[Tracked]]
 
 def judged(made: Film, truths: list[Truth], found: list[list[Tracked]]) -> Followed:
     """Compare what was followed with what is there, faces on posters among it."""
-    walls = [(_on_wall(one, pose), np.ones(68, bool)) for one, pose in made.posters]
+    walls = [_on_wall(one, pose) for one, pose in made.posters]
     rows, lost = [], []
     for truth, seen in zip(truths, found, strict=True):
         taken = set()
@@ -96,27 +96,28 @@ def judged(made: Film, truths: list[Truth], found: list[list[Tracked]]) -> Follo
                 j, row = _nearest([*truth, *walls], face)
                 rows.append(row)
                 taken.add(j)
-        lost += [j not in taken for j, (_, visible) in enumerate(truth) if visible.mean() >= SEEN]
+        lost += [j not in taken for j, there in enumerate(truth) if there.seen.mean() >= SEEN]
     n_people = len(made.heads) + len(made.posters) if made.max_faces > 1 else 1
     return Followed(rows, lost, n_people)
 
 
-def _on_wall(one: Head, pose: Pose) -> np.ndarray:
-    return (one.points - one.middle) * pose.width / one.width + [pose.x, pose.y]
+def _on_wall(one: Head, pose: Pose) -> There:
+    scale = pose.width / one.width
+    points = scale * (one.points - one.middle) + [pose.x, pose.y]
+    return There(points, np.ones(68, bool), scale * one.eyes)
 
 
 def _nearest(truth: Truth, face: Tracked) -> tuple[int, Row]:
     errors = [
-        float(np.linalg.norm(face.result.landmarks - points, axis=1).mean())
-        / float(np.linalg.norm(points[36] - points[45]))
-        if visible.any()
+        float(np.linalg.norm(face.result.landmarks - there.points, axis=1).mean()) / there.eyes
+        if there.seen.any()
         else np.inf
-        for points, visible in truth
+        for there in truth
     ]
     j = int(np.argmin(errors))
     if errors[j] > FAR:
         return -1, Row(face.face_id, face.confidence, np.inf, 0.0)
-    return j, Row(face.face_id, face.confidence, errors[j], float(truth[j][1].mean()))
+    return j, Row(face.face_id, face.confidence, errors[j], float(truth[j].seen.mean()))
 
 
 TITLES = ("kind", "rows", "> 10 %", "part seen", "> 10 %", "no face", "lost", "ids", "of", "error", "sure")
@@ -145,8 +146,8 @@ def drawn(pictures: list[RGB], truths: list[Truth], found: list[list[Tracked]]) 
         canvas = picture[..., ::-1].copy()
         dots = [
             (p, (0, 255, 0) if s else (0, 120, 255))
-            for points, some in truth
-            for p, s in zip(points, some, strict=True)
+            for there in truth
+            for p, s in zip(there.points, there.seen, strict=True)
         ]
         dots += [(p, (0, 0, 255)) for face in seen if face.success for p in face.result.landmarks]
         for point, colour in dots:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -60,10 +61,20 @@ def _trained(
     from jaxclnf.training.conv.training_run import train_networks
 
     with common.progress("steps") as bar:
+        turned = _turned_line(bar, recipes, len(learned))
         lines = {name: bar.add_task(name, total=recipe.steps) for name, recipe in recipes.items()}
 
         def report(progress) -> None:
             text = f"{progress.name}: loss {progress.loss:.3f}, {progress.distance:.2f} pixels"
             bar.update(lines[progress.name], completed=progress.step, description=text)
 
-        return train_networks(learned, model.pdm, recipes, out, run, report, known)
+        return train_networks(learned, model.pdm, recipes, out, run, report, known, turned)
+
+
+def _turned_line(bar: Any, recipes: dict[str, ConvRecipe], n_faces: int) -> Callable[[], None]:
+    """Show how many copies were turned, where there are any: networks whose photos are alike share them."""
+    n_copies = sum({(r.side, r.reach, r.warped, r.turned): r.turned for r in recipes.values()}.values())
+    if not n_copies:
+        return lambda: None
+    line = bar.add_task("heads turned to the sides", total=n_copies * n_faces)
+    return lambda: bar.advance(line)

@@ -71,7 +71,7 @@ def fit_calibration(
     seen: dict[bool, list[FittedTrials]] = {False: [], True: []}
     for seed, start in product(range(draws), range(0, len(faces), _AT_ONCE)):
         some = range(start, min(start + _AT_ONCE, len(faces)))
-        met = list(trials(faces, seed, some))
+        met = list(trials(faces, seed, some, model.pdm))
         for settings, every in [(config, 1)] if config else _settings(model):
             outcome, _ = outcomes(model, met[::every], settings)
             seen[ends_with_network(model, settings)].append(outcome)

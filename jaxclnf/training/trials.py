@@ -12,8 +12,10 @@ from jaxclnf.batch.box_rows import overlaps, tight_box
 from jaxclnf.data.datasets import Faces
 from jaxclnf.data.evaluate import start_boxes
 from jaxclnf.data.harder_photos import SIDES, Change, blurred, covered, darkened, shrunk, turned, unchanged
+from jaxclnf.data.turned_heads import turned_aside
 from jaxclnf.media.detection import detect_faces
 from jaxclnf.media.images import RGB, read_photo, to_grey
+from jaxclnf.types import PDM
 
 DISTURBANCES = (0.1, 0.2, 0.35, 0.5)
 """Standard deviations of a disturbed box's place and of the logarithm of its size, in sizes of the face."""
@@ -37,18 +39,22 @@ class Trial(NamedTuple):
     eye_distance: float = np.nan
 
 
-def trials(faces: Faces, seed: int = 0, numbers: Iterable[int] | None = None) -> Iterator[Trial]:
+def trials(
+    faces: Faces, seed: int = 0, numbers: Iterable[int] | None = None, pdm: PDM | None = None
+) -> Iterator[Trial]:
     """Make trials of every face, from its photo as it is and made harder, and from places beside it.
 
     ``numbers`` are those of the faces that are wanted, by default of all. Boxes are the default detector's
-    where it finds the face, else the dataset's, moved with the face.
+    where it finds the face, else the dataset's, moved with the face. With the ``pdm`` of 68 landmarks heads
+    are turned to the sides, too.
     """
+    kinds = KINDS if pdm is None or pdm.n_points != 68 else {**KINDS, "turned aside": _aside(pdm)}
     boxes = start_boxes(faces)
     for i in range(len(faces)) if numbers is None else numbers:
         rng = np.random.default_rng((seed, i))
         rgb, points = read_photo(faces.photos[i]), faces.points[i].astype(np.float64)
         unit = 1.0 if faces.eye_distances is None else float(faces.eye_distances[i])
-        for kind, make in KINDS.items():
+        for kind, make in kinds.items():
             yield _trial(kind, make(rng), rgb, points, boxes[i], unit)
         grey = to_grey(rgb)
         for _ in range(N_DISTURBED):
@@ -70,6 +76,10 @@ KINDS: dict[str, Callable[[np.random.Generator], Change]] = {
     ),
 }
 """Ways to make a photo harder, drawn by chance."""
+
+
+def _aside(pdm: PDM) -> Callable[[np.random.Generator], Change]:
+    return lambda rng: turned_aside(np.radians(rng.choice([-1, 1]) * rng.uniform(15, 60)), pdm)
 
 
 def disturbed(box: Box, rng: np.random.Generator) -> Box:

@@ -30,7 +30,13 @@ class CroppedFaces(NamedTuple):
 def with_warped(crops: CroppedFaces, n_copies: int, seed: int) -> CroppedFaces:
     """Add ``n_copies`` warped copies of every face behind the faces as they are."""
     rng = np.random.default_rng(seed)
-    copies = [_warped(*face, rng) for _ in range(n_copies) for face in zip(*crops, strict=True)]
+    return with_copies(
+        crops, [_warped(*face, rng) for _ in range(n_copies) for face in zip(*crops, strict=True)]
+    )
+
+
+def with_copies(crops: CroppedFaces, copies: list[tuple[np.ndarray, np.ndarray, np.ndarray]]) -> CroppedFaces:
+    """Add faces, pixels, points and box of each, behind others."""
     columns = zip(*copies, strict=True) if copies else ([], [], [])
     return CroppedFaces(
         *(np.stack([*own, *more]).astype(own.dtype) for own, more in zip(crops, columns, strict=True))
@@ -45,7 +51,7 @@ def _warped(
     x, y = field + np.mgrid[: len(pixels), : len(pixels)][::-1].astype(np.float32)
     picture = cv2.remap(pixels, x, y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
     carried = _carried(points, field)
-    return _seen_anew(picture, carried, rng), carried, _box_along(box, points, carried)
+    return _seen_anew(picture, carried, rng), carried, box_along(box, points, carried)
 
 
 def _field(points: np.ndarray, side: int, rng: np.random.Generator) -> Field:
@@ -70,7 +76,7 @@ def _carried(points: np.ndarray, field: Field) -> np.ndarray:
     return places
 
 
-def _box_along(box: np.ndarray, before: np.ndarray, after: np.ndarray) -> np.ndarray:
+def box_along(box: np.ndarray, before: np.ndarray, after: np.ndarray) -> np.ndarray:
     """Move and stretch a box as the points' own box has moved."""
     (low, high), (to_low, to_high) = ((p.min(axis=0), p.max(axis=0)) for p in (before, after))
     stretch = (to_high - to_low) / (high - low)

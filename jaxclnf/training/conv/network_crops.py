@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 import jax
@@ -18,7 +19,8 @@ from jaxclnf.fitting.network_sight import window_on
 from jaxclnf.training.conv.augmentation import Crops
 from jaxclnf.training.conv.network_recipe import ConvRecipe
 from jaxclnf.training.starts import box_correction
-from jaxclnf.training.warped_crops import CroppedFaces, with_warped
+from jaxclnf.training.turned_crops import turned_copies
+from jaxclnf.training.warped_crops import CroppedFaces, with_copies, with_warped
 from jaxclnf.types import PDM, ConvExperts
 
 RESOLUTION = 1.36
@@ -33,8 +35,17 @@ def patch_scale(pdm: PDM, recipe: ConvRecipe) -> float:
     return recipe.side / (recipe.reach * float(np.ptp(np.asarray(pdm.mean)[:, :2], axis=0).max()))
 
 
-def gather_crops(faces: Faces, pdm: PDM, experts: ConvExperts, recipe: ConvRecipe) -> Crops:
-    """Read and crop every photo, and warp copies; boxes are tight on average, or the landmarks' own."""
+def gather_crops(
+    faces: Faces,
+    pdm: PDM,
+    experts: ConvExperts,
+    recipe: ConvRecipe,
+    on_face: Callable[[], None] = lambda: None,
+) -> Crops:
+    """Read and crop every photo, warp and turn copies; boxes are tight on average, or the landmarks' own.
+
+    ``on_face`` is called after each face that was turned.
+    """
     explained = jax.jit(jax.vmap(partial(params_from_landmarks, pdm)))
     sizes = np.asarray(explained(jnp.asarray(faces.points, jnp.float32)).scale)
     crops = [
@@ -46,7 +57,8 @@ def gather_crops(faces: Faces, pdm: PDM, experts: ConvExperts, recipe: ConvRecip
         for crop, points, box in zip(crops, faces.points, np.asarray(_tight(faces)), strict=True)
     ]
     cropped = CroppedFaces(*(np.stack(column) for column in zip(*columns, strict=True)))
-    pixels, *rest = with_warped(cropped, recipe.warped, recipe.seed)
+    warped = with_warped(cropped, recipe.warped, recipe.seed)
+    pixels, *rest = with_copies(warped, turned_copies(cropped, pdm, recipe.turned, recipe.seed, on_face))
     points, boxes = (jnp.asarray(array, jnp.float32) for array in rest)
     starts = jax.vmap(partial(params_from_box, pdm, rotation=jnp.zeros(3)))(boxes)
     box_frames, true_frames = (

@@ -49,23 +49,25 @@ def train_networks(
     run: str,
     report: Callable[[ConvProgress], None],
     known: Mapping[str, ConvExperts] = MappingProxyType({}),
+    on_turned: Callable[[], None] = lambda: None,
 ) -> list[ConvExperts]:
     """Train a network by each recipe, in their order; the first one teaches those after it.
 
     A checkpoint of each lies beside the model's file, ``out``, from which a run that was stopped goes on.
     Networks that are ``known`` by a recipe's name learn further; others begin with random weights.
+    ``on_turned`` is called for each copy of a face that was turned to a side, before the steps.
     """
     if faces.mirror is None:
         raise ValueError(
             "convolutional experts learn from mirrored faces too: the markup has no mirror image"
         )
     teacher, made = None, []
-    crops: dict[tuple[int, float, int], Crops] = {}
+    crops: dict[tuple[int, float, int, int], Crops] = {}
     for name, recipe in recipes.items():
         empty = unlearned(pdm, recipe, faces.mirror)
-        key = recipe.side, recipe.reach, recipe.warped
+        key = recipe.side, recipe.reach, recipe.warped, recipe.turned
         if key not in crops:
-            crops[key] = gather_crops(faces, pdm, empty, recipe)
+            crops[key] = gather_crops(faces, pdm, empty, recipe, on_turned)
         own = Pupil(name, recipe, known[name].network if name in known else None, teacher)
         network = _learn(own, crops[key], np.asarray(faces.mirror), checkpoint_of(out, name), run, report)
         teacher = network if teacher is None else teacher

@@ -1,0 +1,252 @@
+"""Heads turned out of the image: a photo is laid over a head's surface, and seen from another side.
+
+The depth of the landmarks is that of a shape model fitted to them; between them, and over the forehead to the
+hair, the surface is smooth. Zhu et al. (2016) call it face profiling.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import cv2
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Bool, Float, Num
+
+from jaxclnf.data.harder_photos import RGB, Change, Points, shrunk
+from jaxclnf.fitting.face_params import params_from_landmarks
+from jaxclnf.ops.rotation import euler_to_matrix
+from jaxclnf.ops.shape import shape_3d
+from jaxclnf.types import PDM
+
+Picture = Float[np.ndarray, "height width n_channels"]
+Opacity = Float[np.ndarray, "height width"]
+
+_FINE, _FINER = 2, 3  # samples a pixel of the picture that is made, and of the photo
+_GRID = 3  # pixels between the places where depth is computed
+_ROUNDS = 4  # of filling gaps where the surface is stretched
+_JAW, _NOSE, _BROWS, _EYES = (0, 16), 30, (19, 24), (slice(36, 42), slice(42, 48))
+_OPAQUE = 0.3
+"""Least opacity of what hides what is behind it."""
+
+_HIDDEN = 0.04
+"""Depth, in distances of the jaw's ends, by which a landmark lies behind what hides it."""
+
+
+class TurnedHead(NamedTuple):
+    """A head seen from another side."""
+
+    picture: Picture
+    opacity: Opacity
+    points: Points
+    outline: Points  # the same, but hidden ones of the jaw on the head's outline, where annotators set them
+    seen: Bool[np.ndarray, " n_points"]
+
+
+@dataclass(frozen=True)
+class SolidHead:
+    """A head on a photo, of which it is the part that is opaque: the depth of every pixel, and the landmarks.
+
+    Lengths are pixels of the photo; ``toward`` is the sign of depths that are nearer to the camera.
+    """
+
+    picture: Picture
+    opacity: Opacity
+    depth: Float[np.ndarray, "height width"]
+    points: Float[np.ndarray, "n_points 3"]
+    angles: Float[np.ndarray, "3"]  # the rotation in the photo, radians
+    toward: float
+
+    @property
+    def width(self) -> float:
+        """The distance of the jaw's ends."""
+        return float(np.linalg.norm(np.subtract(*self.points[list(_JAW)])))
+
+    @property
+    def axis(self) -> Float[np.ndarray, "3"]:
+        """The point about which the head turns, a little behind the middle of the jaw's ends."""
+        middle = self.points[list(_JAW)].mean(axis=0)
+        return middle - [0, 0, 0.1 * self.toward * self.width]
+
+    def turned(self, yaw: float, pitch: float = 0.0) -> TurnedHead:
+        """Turn the head by two angles in radians, those of `FaceParams.rotation`."""
+        turn = np.asarray(euler_to_matrix(jnp.array([pitch, yaw, 0.0])), np.float64)
+        view = _View(turn, self.axis, self.toward, self.picture.shape[:2])
+        layers = np.concatenate([self.picture, self.opacity[..., None]], -1)
+        layers, nearness = _filled(*view.of_surface(layers, self.depth))
+        points = view.of_points(self.points)
+        places = view.pixels(points)
+        front = cv2.erode(nearness, np.ones((5, 5)))[places[:, 1], places[:, 0]]
+        seen = self.toward * points[:, 2] > front - _HIDDEN * self.width
+        smaller = cv2.resize(layers, self.picture.shape[1::-1], interpolation=cv2.INTER_AREA)
+        colours = smaller[..., :-1] / np.maximum(smaller[..., -1:], 1e-3)
+        return TurnedHead(colours, smaller[..., -1], points[:, :2], self._outline(view, points), seen)
+
+    def _outline(self, view: _View, points: np.ndarray) -> Points:
+        """Move points of the jaw as far out as the cheek beside them reaches, along the photo's rows."""
+        moved = points[:, :2].copy()
+        height, width = self.depth.shape
+        for side, eye in enumerate(_EYES):
+            cheek = self.points[eye, 0].mean()
+            for i in range(8) if side == 0 else range(9, 17):
+                inner = min(cheek, self.points[i, 0]) if side else max(cheek, self.points[i, 0])
+                x = np.linspace(self.points[i, 0], inner, 32)
+                y = np.full_like(x, self.points[i, 1])
+                column, row = (
+                    np.clip(np.round(v), 0, n - 1).astype(int) for v, n in ((x, width), (y, height))
+                )
+                line = view.of_points(np.stack([x, y, self.depth[row, column]], -1))
+                far = line[np.argmin(line[:, 0]) if side == 0 else np.argmax(line[:, 0])]
+                if (far[0] - moved[i, 0]) * (1 if side else -1) > 0:
+                    moved[i] = far[:2]
+        return moved
+
+
+_explained = jax.jit(params_from_landmarks)
+
+
+def solid_head(
+    picture: Num[np.ndarray, "height width n_channels"], opacity: Opacity, points: Points, pdm: PDM
+) -> SolidHead:
+    """Give a photo depth about the face with these 68 landmarks; the head is where it is opaque (0 to 1)."""
+    params = _explained(pdm, jnp.asarray(points, jnp.float32))
+    turn = np.asarray(euler_to_matrix(params.rotation), np.float64)
+    face = float(params.scale) * np.asarray(shape_3d(pdm, params.shape), np.float64)
+    toward = float(np.sign(face[_NOSE, 2] - face[list(_JAW), 2].mean()))
+    rest = _head_around(face, toward) @ turn.T
+    face = face @ turn.T
+    shift = (points - face[:, :2]).mean(axis=0)
+    known = np.concatenate([points, rest[:, :2] + shift])
+    depths = np.concatenate([face[:, 2], rest[:, 2]])
+    back = rest[-_HAIR:, 2].mean()
+    depth = _depth(known, depths, back, points, picture.shape[:2])
+    solid = np.concatenate([points, face[:, 2:]], axis=1)
+    layers = np.asarray(picture, np.float32), np.asarray(opacity, np.float32)
+    return SolidHead(*layers, depth, solid, np.asarray(params.rotation, np.float64), toward)
+
+
+def turned_aside(yaw: float, pdm: PDM) -> Change:
+    """Cut a face with its surroundings out of the photo, and turn the head by ``yaw``, in radians.
+
+    Faces wider than 200 pixels are shrunk. What was behind the head is blurred away.
+    """
+
+    def change(rgb: RGB, points: Points) -> tuple[RGB, Points]:
+        low, high = points.min(axis=0), points.max(axis=0)
+        room = 1.2 * float((high - low).max())
+        x, y = np.maximum(low - room, 0).astype(int)
+        part, points = shrunk(200)(
+            rgb[y : int(high[1] + room) + 1, x : int(high[0] + room) + 1], points - [x, y]
+        )
+        seen = solid_head(part, head_opacity(points, part.shape[:2]), points, pdm).turned(yaw)
+        ground = cv2.GaussianBlur(part, (0, 0), 0.3 * float(np.ptp(points[:, 0]))).astype(np.float32)
+        picture = ground + seen.opacity[..., None] * (seen.picture - ground)
+        return np.clip(np.round(picture), 0, 255).astype(np.uint8), seen.outline
+
+    return change
+
+
+def head_opacity(points: Points, size: tuple[int, int]) -> Opacity:
+    """Make the head about a face opaque, in a picture of a height and a width; its edge fades out."""
+    low, high = points.min(axis=0), points.max(axis=0)
+    (width, height), (x, y) = high - low, (low + high) / 2
+    down, right = np.mgrid[: size[0], : size[1]]
+    away = np.hypot((right - x) / (0.9 * width), (down - y + 0.15 * height) / (1.1 * height))
+    return np.clip((1 - away) / 0.08, 0, 1)
+
+
+_HAIR = 24  # points around the head
+
+
+def _head_around(face: Float[np.ndarray, "n_points 3"], toward: float) -> Float[np.ndarray, "n 3"]:
+    """Compute points of a usual forehead, and a ring of hair and neck, about a face that looks ahead."""
+    ends, brows = face[list(_JAW)], face[list(_BROWS)].mean(axis=0)
+    middle, width = ends.mean(axis=0), float(np.linalg.norm(ends[0] - ends[1]))
+    up = np.sign(brows[1] - face[8, 1])
+    bulge = (brows - middle)[2] / width
+    across, above = np.meshgrid(np.linspace(-0.4, 0.4, 5), [0.18, 0.36, 0.55, 0.75])
+    share = np.repeat([[1.0], [0.85], [0.45], [0.0]], 5, axis=1)
+    ahead = (bulge * share - 0.05 * toward * (share == 0)) * (1 - (across / 0.62) ** 2)
+    forehead = np.stack(
+        [middle[0] + across * width, brows[1] + up * above * width, middle[2] + ahead * width], -1
+    )
+    angles = np.linspace(0, 2 * np.pi, _HAIR, endpoint=False)
+    ring = np.stack(
+        [0.75 * np.cos(angles), up * 0.05 + 0.95 * np.sin(angles), np.full(_HAIR, -0.12 * toward)], -1
+    )
+    return np.concatenate([forehead.reshape(-1, 3), middle + width * ring])
+
+
+def _depth(
+    known: Float[np.ndarray, "n 2"], depths: np.ndarray, back: float, points: Points, size: tuple[int, int]
+) -> Float[np.ndarray, "height width"]:
+    """Compute a depth for every pixel; beyond the head it is that of its back."""
+    from scipy.interpolate import RBFInterpolator  # slow to import, and it filters warnings
+
+    height, width = size
+    y, x = np.mgrid[0:height:_GRID, 0:width:_GRID].astype(np.float64)
+    surface = RBFInterpolator(known, depths, kernel="linear", smoothing=0.5)
+    depth = surface(np.stack([x.ravel(), y.ravel()], -1)).reshape(x.shape)
+    low, high = points.min(axis=0), points.max(axis=0)
+    extent = high[0] - low[0]
+    beyond = np.hypot(
+        (x - (low[0] + high[0]) / 2) / (0.8 * extent), (y - (low[1] + high[1]) / 2 + 0.15 * extent) / extent
+    )
+    depth = cv2.GaussianBlur(np.where(beyond > 1, back, depth).astype(np.float32), (0, 0), 1.2)
+    return cv2.resize(depth, (width, height), interpolation=cv2.INTER_LINEAR)
+
+
+class _View(NamedTuple):
+    """A turn about an axis, and the size of the picture that is made."""
+
+    turn: Float[np.ndarray, "3 3"]
+    axis: Float[np.ndarray, "3"]
+    toward: float
+    size: tuple[int, int]
+
+    def of_points(self, points: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, "n 3"]:
+        return (points - self.axis) @ self.turn.T + self.axis
+
+    def pixels(self, points: Float[np.ndarray, "n 3"]) -> np.ndarray:
+        """Find where points are in the fine picture, the nearest pixel inside of it."""
+        places = np.round(_FINE * (points[:, :2] + 0.5) - 0.5).astype(int)
+        return np.clip(places, 0, _FINE * np.array(self.size[::-1]) - 1)
+
+    def of_surface(self, layers: Picture, depth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Lay the samples of a head down from the farthest to the nearest; gives how near each pixel is, too.
+
+        The last layer is the opacity, which the others are multiplied by.
+        """
+        height, width = (_FINER * n for n in self.size)
+        fine = cv2.resize(layers, (width, height))
+        y, x = np.nonzero(fine[..., -1] > _OPAQUE)
+        colours = fine[y, x]
+        colours[:, :-1] *= colours[:, -1:]
+        z = cv2.resize(depth, (width, height))[y, x]
+        places = self.of_points(np.stack([(x + 0.5) / _FINER - 0.5, (y + 0.5) / _FINER - 0.5, z], -1))
+        nearness = self.toward * places[:, 2]
+        order = np.argsort(nearness)
+        order = order[self._inside(places[order])]
+        column, row = self.pixels(places[order]).T
+        seen = np.zeros((_FINE * self.size[0], _FINE * self.size[1], colours.shape[1]), np.float32)
+        near = np.full(seen.shape[:2], -np.inf, np.float32)
+        seen[row, column] = colours[order]
+        near[row, column] = nearness[order]
+        return seen, near
+
+    def _inside(self, places: np.ndarray) -> Bool[np.ndarray, " n"]:
+        within = (places[:, :2] > -0.5) & (places[:, :2] < np.array(self.size[::-1]) - 0.5)
+        return np.all(within, axis=1)
+
+
+def _filled(picture: np.ndarray, near: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Fill gaps of a pixel or two from what is beside them."""
+    for _ in range(_ROUNDS):
+        there = (near > -np.inf).astype(np.float32)
+        share = cv2.blur(there, (3, 3))
+        gaps = (there == 0) & (share > 0.3)
+        picture[gaps] = cv2.blur(picture, (3, 3)).reshape(picture.shape)[gaps] / share[gaps][:, None]
+        near[gaps] = cv2.blur(np.where(there > 0, near, 0), (3, 3))[gaps] / share[gaps]
+    return picture, near

@@ -112,6 +112,7 @@ def turns(reach, speed):
     """Turns to one side, stays, turns to the other and back, by degrees a frame."""
 
     def make(heads, rng):
+        facing = min(heads, key=lambda one: abs(one.yaw))
         steps = int(np.ceil(reach / speed))
         times = np.cumsum([8, steps, 6, 2 * steps, 6, steps])
         angles = np.array([0, 1, 1, -1, -1, 0]) * reach * rng.choice([-1, 1])
@@ -120,7 +121,7 @@ def turns(reach, speed):
             yaw = float(np.interp(t, times, angles))
             return Pose(W / 2 + 4 * np.sin(t / 9), H / 2 + 5, 95, 2 * np.sin(t / 11), yaw)
 
-        return Film(heads[:1], [course], int(times[-1]) + 12)
+        return Film([facing], [course], int(times[-1]) + 12)
 
     return make
 

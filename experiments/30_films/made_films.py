@@ -59,6 +59,11 @@ class Head:
         )
         return solid_head(rgb, opaque, scale * (self.points + 0.5) - 0.5, load_model().pdm)
 
+    @property
+    def yaw(self) -> float:
+        """Degrees by which it is turned to a side in its photo."""
+        return float(np.degrees(self._solid.angles[1]))
+
     def turned(self, yaw: float) -> Head:
         """Turn to a side by degrees; the landmarks of a jaw's hidden side lie on the cheek's outline."""
         seen = self._solid.turned(np.radians(yaw))

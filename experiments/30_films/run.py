@@ -1,6 +1,7 @@
 """How does the tracker follow faces through films that are made for it? Prints the table of README.md.
 
-    python experiments/30_films/run.py [--films N] [--half first|second] [--kinds NAME ...] [--show FOLDER]
+    python experiments/30_films/run.py [--films N] [--half first|second] [--kinds NAME ...] [--model FILE]
+        [--show FOLDER]
 
 Heads are cut out of ../shared/photos/helen_train. With a folder, rows are drawn into the frames of the films
 in which something is wrong: the truth in green, orange where it cannot be seen, what is followed in red.
@@ -19,10 +20,10 @@ import numpy as np
 from kinds import KINDS
 from made_films import Film, Head, Pose, There, Truth, head
 
-import jaxclnf
 from jaxclnf.media.detection import named_detector
 from jaxclnf.media.frames import Frame
 from jaxclnf.media.images import RGB, read_photo
+from jaxclnf.models.opening import open_model
 from jaxclnf.tracking import TrackConfig, Tracked
 from jaxclnf.tracking.host_loop import FrameLoop
 from jaxclnf.types import Model
@@ -163,9 +164,10 @@ def main() -> None:
     parser.add_argument("--films", type=int, default=3)
     parser.add_argument("--half", choices=("first", "second"), default="second")
     parser.add_argument("--kinds", nargs="+", choices=list(KINDS), default=list(KINDS), metavar="NAME")
+    parser.add_argument("--model", type=Path, help="another than the one that ships")
     parser.add_argument("--show", type=Path)
     asked = parser.parse_args()
-    model, everybody, everything = jaxclnf.load_model(), heads(asked.half), []
+    model, everybody, everything = open_model(asked.model), heads(asked.half), []
     print(f"| {' | '.join(TITLES)} |\n|{' --- |' * len(TITLES)}")
     for kind in asked.kinds:
         films = []

@@ -65,7 +65,7 @@ def test_a_panned_portrait_is_followed(speed: float) -> None:
 
 
 def test_a_face_that_goes_away_and_comes_back_is_fitted_on_all_its_pixels() -> None:
-    """At 400 pixels it is reduced; at 70 its landmarks are a third farther off if it stays reduced."""
+    """At 400 pixels it is reduced; smaller, its landmarks are a seventh farther off if it stays reduced."""
     model = jaxclnf.load_model()
     scene = cv2.resize(portrait(), None, fx=4, fy=4, interpolation=cv2.INTER_CUBIC)
     box = np.array([[0.451, 0.277, 0.113, 0.285]]) * np.tile(scene.shape[1::-1], 2)
@@ -83,6 +83,6 @@ def test_a_face_that_goes_away_and_comes_back_is_fitted_on_all_its_pixels() -> N
         state, (face,) = step(model, config, state, to_grey(frame), NONE if reductions else boxes)
         errors.append(np.linalg.norm(face.result.landmarks - there, axis=1).mean() / size)
         reductions.append(state.tracks[0].reduction)
-    assert max(errors) < 0.012
+    assert max(errors) < 0.015 and np.mean(errors) < 0.011  # 0.0119 where it stays reduced
     assert reductions[0] < 0.5 < reductions[12] and reductions[-1] < 0.5
     assert len(set(reductions)) <= 10  # it changes in steps, so that landmarks do not tremble

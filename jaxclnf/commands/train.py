@@ -126,9 +126,9 @@ def _patches_further(model: Model, learned: Faces, recipe: Recipe, checkpoint: C
 
 def _measured(model: Model, held_back: Faces) -> Model:
     """Measure, on faces that were held back, how sure networks are and what they tell of hidden landmarks."""
-    from jaxclnf.training.conv.learned_spread import with_learned_spread
+    from jaxclnf.training.conv.learned_spread import with_learned_spreads
 
-    model = with_learned_spread(model, held_back)
+    model = with_learned_spreads(model, held_back)
     return replace(model, visibility=learned_visibility(model, held_back))
 
 

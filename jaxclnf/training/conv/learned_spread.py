@@ -10,18 +10,31 @@ import numpy as np
 from jaxclnf.config import FitConfig
 from jaxclnf.data.datasets import Faces
 from jaxclnf.data.evaluate import fit_annotated
+from jaxclnf.models.network_presets import settings_for
 from jaxclnf.ops.certainty import certain_square
 from jaxclnf.types import ConvExperts, Model
 
 SHARE = 0.9
 
 
-def with_learned_spread(model: Model, faces: Faces, config: FitConfig | None = None) -> Model:
-    """Scale the model's covariances so that 90 % of the landmarks lie within the ellipses said to hold 90 %.
+PRESETS = "fast", "best", "default"
+"""In this order, since ``best`` looks with the default's network, too."""
 
-    ``config`` has the settings of the fits, by default the model's. Raises ValueError if they use no
-    convolutional expert.
+
+def with_learned_spreads(model: Model, faces: Faces) -> Model:
+    """Scale the covariances of every network, by fits with each of the presets (`with_learned_spread`)."""
+    for name in PRESETS:
+        model = with_learned_spread(model, faces, settings_for(model, name))
+    return model
+
+
+def with_learned_spread(model: Model, faces: Faces, config: FitConfig | None = None) -> Model:
+    """Scale covariances so that 90 % of the landmarks lie within the ellipses said to hold 90 %.
+
+    They are those of the networks that look with the settings of ``config``, by default the model's. Raises
+    ValueError if there are none.
     """
+    config = model.settings if config is None else config
     results = list(fit_annotated(model, faces, config))
     if results[0].covariance is None:
         raise ValueError("fits with these settings have no covariances: they use no convolutional expert")
@@ -29,8 +42,11 @@ def with_learned_spread(model: Model, faces: Faces, config: FitConfig | None = N
     covariances = np.stack([np.asarray(r.covariance, np.float64) for r in results])
     squares = np.einsum("fni,fnij,fnj->fn", apart, np.linalg.inv(covariances), apart)
     factor = np.nanquantile(squares, SHARE) / float(certain_square(SHARE))
+    looking = [id(experts) for _, _, experts in model.stages_of(config)]
     experts = tuple(
-        replace(e, spread=jnp.asarray(factor * e.spread, e.spread.dtype)) if isinstance(e, ConvExperts) else e
+        replace(e, spread=jnp.asarray(factor * e.spread, e.spread.dtype))
+        if isinstance(e, ConvExperts) and id(e) in looking
+        else e
         for e in model.experts
     )
     return replace(model, experts=experts)

@@ -27,7 +27,10 @@ Opacity = Float[np.ndarray, "height width"]
 _FINE, _FINER = 2, 3  # samples a pixel of the picture that is made, and of the photo
 _GRID = 3  # pixels between the places where depth is computed
 _ROUNDS = 4  # of filling gaps where the surface is stretched
-_JAW, _NOSE, _BROWS, _EYES = (0, 16), 30, (19, 24), (slice(36, 42), slice(42, 48))
+_JAW, _NOSE, _BROWS = (0, 16), 30, (19, 24)
+_HALVES = (-1, range(8), slice(36, 42)), (1, range(9, 17), slice(42, 48))
+"""Of each half of a face: which way is outward in a photo, its jaw, its eye."""
+
 _OPAQUE = 0.3
 """Least opacity of what hides what is behind it."""
 
@@ -87,21 +90,23 @@ class SolidHead:
     def _outline(self, view: _View, points: np.ndarray) -> Points:
         """Move points of the jaw as far out as the cheek beside them reaches, along the photo's rows."""
         moved = points[:, :2].copy()
-        height, width = self.depth.shape
-        for side, eye in enumerate(_EYES):
+        for outward, jaw, eye in _HALVES:
             cheek = self.points[eye, 0].mean()
-            for i in range(8) if side == 0 else range(9, 17):
-                inner = min(cheek, self.points[i, 0]) if side else max(cheek, self.points[i, 0])
-                x = np.linspace(self.points[i, 0], inner, 32)
-                y = np.full_like(x, self.points[i, 1])
-                column, row = (
-                    np.clip(np.round(v), 0, n - 1).astype(int) for v, n in ((x, width), (y, height))
-                )
-                line = view.of_points(np.stack([x, y, self.depth[row, column]], -1))
-                far = line[np.argmin(line[:, 0]) if side == 0 else np.argmax(line[:, 0])]
-                if (far[0] - moved[i, 0]) * (1 if side else -1) > 0:
+            for i in jaw:
+                inner = outward * min(outward * cheek, outward * self.points[i, 0])
+                line = view.of_points(self._row(self.points[i], inner))
+                far = line[np.argmax(outward * line[:, 0])]
+                if outward * far[0] > outward * moved[i, 0]:
                     moved[i] = far[:2]
         return moved
+
+    def _row(self, start: np.ndarray, to: float) -> Float[np.ndarray, "n 3"]:
+        """Give points of the surface from a point on along the photo's row, to an ``x``."""
+        height, width = self.depth.shape
+        x = np.linspace(start[0], to, 32)
+        column = np.clip(np.round(x), 0, width - 1).astype(int)
+        row = int(np.clip(np.round(start[1]), 0, height - 1))
+        return np.stack([x, np.full_like(x, start[1]), self.depth[row, column]], -1)
 
 
 _explained = jax.jit(params_from_landmarks)

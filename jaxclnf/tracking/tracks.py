@@ -11,7 +11,7 @@ import jax
 import numpy as np
 from jaxtyping import Float
 
-from jaxclnf.config import FitConfig
+from jaxclnf.config import FitConfig, Stage
 from jaxclnf.fitting.arguments import check_kind
 from jaxclnf.fitting.validate import BOUNDARY
 from jaxclnf.models.confidence import how_sure
@@ -94,12 +94,11 @@ class TrackConfig:
         return self._following(self.anew)
 
     def _following(self, settings: FitConfig) -> FitConfig:
-        shares = (self.refine_weight if stage.anchor else self.follow_weight for stage in settings.stages)
-        stages = (
-            replace(stage, weight_factor=share * stage.weight_factor)
-            for share, stage in zip(shares, settings.stages, strict=True)
-        )
-        return replace(settings, stages=tuple(stages))
+        def followed(stage: Stage) -> Stage:
+            share = self.refine_weight if stage.anchor else self.follow_weight
+            return replace(stage, weight_factor=share * stage.weight_factor)
+
+        return replace(settings, stages=tuple(map(followed, settings.stages)))
 
 
 class Track(NamedTuple):

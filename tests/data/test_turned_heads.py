@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import jax.numpy as jnp
-import matplotlib.cbook
 import numpy as np
 import pytest
+from portrait_face import face_part
 
 import jaxclnf
 from jaxclnf.data.markup import LANDMARKS_68
@@ -27,12 +25,9 @@ def model() -> jaxclnf.Model:
 @pytest.fixture(scope="module")
 def head(model) -> SolidHead:
     """Grace Hopper's, on a round part of her photo."""
-    photo = jaxclnf.read_photo(Path(matplotlib.cbook.get_sample_data("grace_hopper.jpg", asfileobj=False)))
-    points = np.asarray(jaxclnf.fit_photo(model, photo).landmarks[0], np.float64)
-    corner = np.round(points.mean(axis=0)).astype(int) - SIDE // 2
-    part = photo[corner[1] :, corner[0] :][:SIDE, :SIDE].astype(np.float32)
+    part, points = face_part(model, SIDE)
     y, x = np.mgrid[:SIDE, :SIDE] - SIDE / 2
-    return solid_head(part, (np.hypot(x, y) < 115).astype(np.float32), points - corner, model.pdm)
+    return solid_head(part, (np.hypot(x, y) < 115).astype(np.float32), points, model.pdm)
 
 
 def test_a_head_that_is_not_turned_is_as_it_was(head) -> None:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import jax.numpy as jnp
-import matplotlib.cbook
 import numpy as np
 import pytest
+from portrait_face import face_part
 
 import jaxclnf
 from jaxclnf.fitting.face_params import params_from_landmarks
@@ -25,13 +23,8 @@ def model() -> jaxclnf.Model:
 @pytest.fixture(scope="module")
 def crops(model) -> CroppedFaces:
     """Grace Hopper's face, twice."""
-    photo = jaxclnf.read_photo(Path(matplotlib.cbook.get_sample_data("grace_hopper.jpg", asfileobj=False)))
-    grey = jaxclnf.to_grey(photo)
-    found = jaxclnf.fit_photo(model, photo)
-    points = np.asarray(found.landmarks[0], np.float64)
-    corner = np.round(points.mean(axis=0)).astype(int) - SIDE // 2
-    pixels = grey[corner[1] :, corner[0] :][:SIDE, :SIDE].astype(np.uint8)
-    points = points - corner
+    part, points = face_part(model, SIDE)
+    pixels = jaxclnf.to_grey(part).astype(np.uint8)
     box = np.concatenate([points.min(axis=0), np.ptp(points, axis=0)])
     return CroppedFaces(*(np.stack([a, a]) for a in (pixels, points, box)))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -16,16 +17,24 @@ from jaxclnf.types import ConvExperts, Model
 
 SHARE = 0.9
 
-
 PRESETS = "fast", "best", "default"
 """In this order, since ``best`` looks with the default's network, too."""
 
 
 def with_learned_spreads(model: Model, faces: Faces) -> Model:
     """Scale the covariances of every network, by fits with each of the presets (`with_learned_spread`)."""
-    for name in PRESETS:
-        model = with_learned_spread(model, faces, settings_for(model, name))
+    settings = [settings_for(model, name) for name in PRESETS]
+    for config in settings:
+        # The last one measures its networks anew: others that look with them alone would fit in vain.
+        if config is settings[-1] or looking(model, config) - looking(model, settings[-1]):
+            model = with_learned_spread(model, faces, config)
     return model
+
+
+def looking(model: Model, config: FitConfig) -> set[int]:
+    """Give the numbers of the networks that look at faces with these settings."""
+    stages = (stage for _, stage, experts in model.stages_of(config) if isinstance(experts, ConvExperts))
+    return {stage.scale for stage in stages}
 
 
 def with_learned_spread(model: Model, faces: Faces, config: FitConfig | None = None) -> Model:
@@ -42,11 +51,8 @@ def with_learned_spread(model: Model, faces: Faces, config: FitConfig | None = N
     covariances = np.stack([np.asarray(r.covariance, np.float64) for r in results])
     squares = np.einsum("fni,fnij,fnj->fn", apart, np.linalg.inv(covariances), apart)
     factor = np.nanquantile(squares, SHARE) / float(certain_square(SHARE))
-    looking = [id(experts) for _, _, experts in model.stages_of(config)]
-    experts = tuple(
-        replace(e, spread=jnp.asarray(factor * e.spread, e.spread.dtype))
-        if isinstance(e, ConvExperts) and id(e) in looking
-        else e
-        for e in model.experts
-    )
-    return replace(model, experts=experts)
+    experts: list[Any] = list(model.experts)
+    for i in looking(model, config):
+        spread = experts[i].spread
+        experts[i] = replace(experts[i], spread=jnp.asarray(factor * spread, spread.dtype))
+    return replace(model, experts=tuple(experts))

@@ -24,7 +24,7 @@ class ConvRecipe:
     from_box: float = 0.6  # share of pictures taken from the box; the others lie about the true points
     stretch: float = 0.0  # deviation of the logarithm of how much wider than high a face is made
     warped: int = 0  # copies of each photo, warped and seen by other cameras
-    turned: int = 0  # copies of each photo, and of each warped one, with the head turned to a side
+    turned: int = 0  # copies of each photo with the head turned to a side
     clean: float = 0.0  # share of pictures that stay as the photo has them
     target_width: float = 2.5  # of the response asked for, pixels of the picture
     distance_weight: float = 0.25  # of the wing loss of the maps' means, beside their cross-entropy

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from jaxclnf.commands import choices, common, options
+from jaxclnf.commands.annotated import annotated_faces, end_without, say_faces
 from jaxclnf.wording import counted
 
 if TYPE_CHECKING:
@@ -32,7 +33,8 @@ def calibrate(
 ) -> None:
     """Learn a model's confidence from annotated faces, and write a copy of the model with it.
 
-    `jaxclnf train` does so by itself. Faces that the model was trained on are left out.
+    `jaxclnf train` does so by itself. Faces that the model was trained on are left out. Faces that
+    cannot be used make the exit status 1.
     """
     from jaxclnf.data.evaluate import learned_warning, not_learned
     from jaxclnf.data.markup import parse_groups
@@ -42,8 +44,8 @@ def calibrate(
 
     common.check_model_out("--out", out, [*datasets, *([Path(model)] if model else [])])
     opened = choices.use_model(model)
-    faces = common.annotated_faces(datasets)
-    common.say_faces(faces)
+    faces = annotated_faces(datasets)
+    say_faces(faces)
     if landmarks:
         faces = faces.regroup(parse_groups(landmarks))
     common.warn(learned_warning(faces, opened, left_out=bool(opened.learned)))
@@ -55,6 +57,7 @@ def calibrate(
     slopes = ", ".join(f"{w:.2f} {name}" for name, w in zip(SIGNS, calibration.slopes[0], strict=True))
     typer.echo(f"{out}: its confidence was learned from {counted(len(faces), 'face')}")
     typer.echo(f"log odds of an error below {GOOD:g} %, the sum of: {slopes}, {calibration.bias[0]:.2f}")
+    end_without(faces.refused, "the confidence was learned")
 
 
 def learned_calibration(model: Model, faces: Faces, draws: int = 1) -> Calibration:

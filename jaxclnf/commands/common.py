@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
     from rich.progress import Progress
 
-    from jaxclnf.data.datasets import Faces
     from jaxclnf.media.failures import Failure
 
 
@@ -143,22 +142,6 @@ def base_folder(names: Iterable[str | Path]) -> str:
 
     relative = [each for each in map(str, names) if not is_address(each) and not os.path.isabs(here(each))]
     return os.getcwd() if relative else ""
-
-
-def annotated_faces(datasets: Sequence[Path]) -> Faces:
-    """Read annotated faces, with a bar that shows how far it is."""
-    from jaxclnf.data.datasets import read_faces
-
-    with progress("faces") as bar:
-        line = bar.add_task("reading", total=None)
-        return read_faces(datasets, on_face=lambda n, of: bar.update(line, completed=n, total=of))
-
-
-def say_faces(faces: Faces) -> None:
-    """Print what was read of annotated faces, and what was refused; and where fits start without boxes."""
-    typer.echo(faces.summary())
-    if faces.boxes is None:
-        typer.echo("Not every face has a box: fits start from boxes tight around the true landmarks.")
 
 
 def say_passed_over(paths: Sequence[Path]) -> None:

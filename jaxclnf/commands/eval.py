@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from jaxclnf.commands import choices, common, on_cluster, options
+from jaxclnf.commands.annotated import annotated_faces, end_without, say_faces
 from jaxclnf.commands.faces_on_cluster import fit_faces_on_cluster
-from jaxclnf.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,13 +31,18 @@ def evaluate(
         typer.Option(
             "--model",
             "-m",
+            metavar="FILE",
             help="A converted .npz, OpenFace's main_clnf_*.txt or an installed model's name; may be given "
             "several times. Else $JAXCLNF_MODEL or our own.",
         ),
     ] = None,
     preset: Annotated[
         list[options.Preset] | None,
-        typer.Option(help="Settings that belong together; may be given several times."),
+        typer.Option(
+            metavar="NAME",
+            rich_help_panel=options.FIT,
+            help=f"Settings that belong together: {options.PRESETS}; may be given several times.",
+        ),
     ] = None,
     multi_view: options.MultiViewOption = False,
     parts: options.PartsOption = None,
@@ -46,9 +51,9 @@ def evaluate(
     held_back: Annotated[
         bool, typer.Option("--held-back", help="Leave out the faces that a model says it learned from.")
     ] = False,
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for faces.csv and ced.png.")] = Path(
-        "eval"
-    ),
+    out: Annotated[
+        Path, typer.Option("--out", "-o", metavar="FOLDER", help="Folder for faces.csv and ced.png.")
+    ] = Path("eval"),
     cluster: options.ClusterOption = None,
     workers: options.WorkersOption = None,
 ) -> None:
@@ -95,7 +100,7 @@ def evaluate(
         _write(out / "faces.csv", faces, yaws, fits, errors)
         draw_cumulative_errors(out / "ced.png", {name: e.mean(axis=1) for name, e in errors.items()})
         typer.echo(f"{out / 'faces.csv'}: every face; {out / 'ced.png'}: cumulative errors")
-    _end(faces.refused)
+    end_without(faces.refused, "the figures are")
 
 
 def _read(datasets: list[Path], landmarks: str | None, out: Path) -> Faces:
@@ -104,12 +109,12 @@ def _read(datasets: list[Path], landmarks: str | None, out: Path) -> Faces:
     from jaxclnf.data.markup import parse_groups
 
     try:
-        faces = common.annotated_faces(datasets)
+        faces = annotated_faces(datasets)
     except NoUsableFace as error:
         with common.results_in(out, datasets, ("refused.csv",)):
             _write_refused(out / "refused.csv", error.refused)
         raise
-    common.say_faces(faces)
+    say_faces(faces)
     return faces.regroup(parse_groups(landmarks)) if landmarks else faces
 
 
@@ -181,15 +186,6 @@ def _write_refused(path: Path, refused: Sequence[Refusal]) -> None:
     write_failures(path, [Failure(str(each.photo), each.reason) for each in refused])
     if refused:
         typer.echo(f"{path}: all that was refused")
-
-
-def _end(refused: Sequence[Refusal]) -> None:
-    """End with status 1 if figures are not those of all annotated faces; doubles of others are no loss."""
-    if n_lost := sum(not each.is_double for each in refused):
-        common.warn(
-            f"{counted(n_lost, 'annotated face')} could not be used, and the figures are without them"
-        )
-        raise typer.Exit(1)
 
 
 def _print(title: str, rows: list[tuple[str, str, Figures]]) -> None:

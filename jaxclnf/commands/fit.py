@@ -27,9 +27,11 @@ def fit_command(
         list[str], typer.Argument(help="Photos, folders, patterns, lists of files (.txt, .csv, .parquet).")
     ],
     model: options.ModelOption = None,
-    out: Annotated[str, typer.Option("--out", "-o", help="Folder for table and pictures.")] = "out",
+    out: Annotated[
+        str, typer.Option("--out", "-o", metavar="FOLDER", help="Folder for table and pictures.")
+    ] = "out",
     boxes: Annotated[
-        str | None, typer.Option(help="Your own boxes: CSV or Parquet file,x,y,w,h, or JSON.")
+        str | None, typer.Option(metavar="FILE", help="Your own boxes: CSV or Parquet file,x,y,w,h, or JSON.")
     ] = None,
     faces: Annotated[WhichFaces, typer.Option(help="Which of a photo's faces to fit.")] = WhichFaces.all,
     detector: options.DetectorOption = None,
@@ -45,12 +47,26 @@ def fit_command(
     openface_columns: options.OpenFaceOption = None,
     pictures: Annotated[
         bool | None,
-        typer.Option(help="Draw the landmarks on each photo; on a cluster only if given."),
+        typer.Option(
+            rich_help_panel=options.RESULTS,
+            help="Draw the landmarks on each photo; on a cluster only if given.",
+        ),
     ] = None,
-    crops: Annotated[int, typer.Option(min=0, max=4096, help="Cut faces out, so many pixels wide.")] = 0,
+    crops: Annotated[
+        int,
+        typer.Option(
+            min=0, max=4096, rich_help_panel=options.RESULTS, help="Cut faces out, so many pixels wide."
+        ),
+    ] = 0,
     margin: Annotated[
         float,
-        typer.Option(min=0, max=5, callback=options.check_finite, help="Margin around the face in crops."),
+        typer.Option(
+            min=0,
+            max=5,
+            callback=options.check_finite,
+            rich_help_panel=options.RESULTS,
+            help="Margin around the face in crops.",
+        ),
     ] = 0.3,
     report: options.ReportOption = None,
     resume: Annotated[

@@ -28,6 +28,9 @@ class Preset(StrEnum):
     openface2 = "openface2"
 
 
+FIT, RESULTS, CLUSTER = "The fit", "Results", "On a cluster"
+"""Titles of the panels of options in a command's help; each is as wide as its own names need."""
+
 OPENFACES = (Preset.openface, Preset.openface_wild, Preset.openface2)
 
 
@@ -47,22 +50,33 @@ LandmarksOption = Annotated[
     typer.Option(help="The dataset's landmarks that the model has: 36+39,42+45,30,48-54 (+ averages)."),
 ]
 ModelFileOption = Annotated[Path, typer.Option("--out", "-o", help="The model to write, a .npz.")]
-FormatOption = Annotated[Format | None, typer.Option(help="Format of the table; else csv.")]
+FormatOption = Annotated[
+    Format | None,
+    typer.Option(
+        metavar="NAME", rich_help_panel=RESULTS, help="Format of the table: csv, parquet or jsonl; else csv."
+    ),
+]
 ModelOption = Annotated[
     str | None,
     typer.Option(
         "--model",
         "-m",
         envvar="JAXCLNF_MODEL",
+        metavar="FILE",
         help="A converted .npz, OpenFace's main_clnf_*.txt or an installed model's name; "
         "by default the model that ships.",
     ),
 ]
-PresetOption = Annotated[Preset, typer.Option(help="Settings that belong together.")]
+PRESETS = ", ".join(list(Preset)[:-1]) + f" or {Preset.openface2}"
+PresetOption = Annotated[
+    Preset,
+    typer.Option(metavar="NAME", rich_help_panel=FIT, help=f"Settings that belong together: {PRESETS}."),
+]
 MultiViewOption = Annotated[
     bool,
     typer.Option(
         "--multi-view",
+        rich_help_panel=FIT,
         help="Try more start rotations: OpenFace's five, or OpenFace 2's eleven with its settings.",
     ),
 ]
@@ -70,6 +84,7 @@ PartsOption = Annotated[
     str | None,
     typer.Option(
         metavar="NAMES",
+        rich_help_panel=FIT,
         help="Parts of the face to fit after the whole, with commas: inner; with OpenFace's "
         "presets left_eye_28 and right_eye_28, too; 'none' for no parts.",
     ),
@@ -79,16 +94,23 @@ SetOption = Annotated[
     typer.Option(
         "--set",
         metavar="NAME=VALUE",
+        rich_help_panel=FIT,
         help="Change a setting by name: windows=11,9,7, iterations=10, sigma.0=1.5; see docs/settings.md.",
     ),
 ]
 GazeOption = Annotated[
-    bool, typer.Option("--gaze", help="Fit the eyes too: gaze and eye landmarks, with OpenFace's models.")
+    bool,
+    typer.Option(
+        "--gaze",
+        rich_help_panel=FIT,
+        help="Fit the eyes too: gaze and eye landmarks, with OpenFace's models.",
+    ),
 ]
 CertaintyOption = Annotated[
     bool,
     typer.Option(
         "--certainty",
+        rich_help_panel=RESULTS,
         help="Add columns for each landmark: covariance and 90 % radius in pixels, and visibility.",
     ),
 ]
@@ -96,6 +118,7 @@ OpenFaceOption = Annotated[
     Literal["2.2", "2.1"] | None,
     typer.Option(
         "--openface-columns",
+        rich_help_panel=RESULTS,
         help="Also write tables in openface/, a file each, exactly as this release of OpenFace does.",
     ),
 ]
@@ -103,6 +126,7 @@ ValidatorOption = Annotated[
     str | None,
     typer.Option(
         metavar="FILE",
+        rich_help_panel=FIT,
         help="OpenFace 2's validator judges fits: its .txt file, or openface2 for the installed one.",
     ),
 ]
@@ -111,6 +135,7 @@ CameraOption = Annotated[
     typer.Option(
         "--camera",
         metavar="FX,FY,CX,CY",
+        rich_help_panel=FIT,
         help="The camera's focal lengths and centre in pixels; by default guessed from the photo's size.",
     ),
 ]
@@ -122,20 +147,29 @@ DetectorOption = Annotated[
         "by default hog with OpenFace's presets, else libface.",
     ),
 ]
-ReportOption = Annotated[bool | None, typer.Option(help="Write report.html; not on a cluster.")]
+ReportOption = Annotated[
+    bool | None, typer.Option(rich_help_panel=RESULTS, help="Write report.html; not on a cluster.")
+]
 ClusterOption = Annotated[
     str | None,
     typer.Option(
         "--cluster",
         metavar="ADDRESS",
+        rich_help_panel=CLUSTER,
         help="Work on a Ray cluster: local (started here), auto, or HOST:PORT; see on-a-cluster.md in docs.",
     ),
 ]
 WorkersOption = Annotated[
-    int | None, typer.Option(min=1, help="Largest number of workers on the cluster; else one a processor.")
+    int | None,
+    typer.Option(
+        min=1, rich_help_panel=CLUSTER, help="Largest number of workers on the cluster; else one a processor."
+    ),
 ]
 ShardOption = Annotated[
-    int | None, typer.Option(min=1, help="Photos that a worker takes at a time, on a cluster; else 200.")
+    int | None,
+    typer.Option(
+        min=1, rich_help_panel=CLUSTER, help="Photos that a worker takes at a time, on a cluster; else 200."
+    ),
 ]
 GpusOption = Annotated[
     float | None,
@@ -143,10 +177,15 @@ GpusOption = Annotated[
         "--gpus",
         min=0,
         callback=check_finite,
+        rich_help_panel=CLUSTER,
         help="GPUs of each worker that fits, on a cluster: 1, 0.25, ...",
     ),
 ]
 ReadersOption = Annotated[
     int | None,
-    typer.Option(min=0, help="Workers on a cluster that only read photos and find faces for the others."),
+    typer.Option(
+        min=0,
+        rich_help_panel=CLUSTER,
+        help="Workers on a cluster that only read photos and find faces for the others.",
+    ),
 ]

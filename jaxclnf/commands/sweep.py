@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from jaxclnf.commands import choices, common, on_cluster, options
+from jaxclnf.commands.annotated import annotated_faces, end_without, say_faces
 from jaxclnf.commands.faces_on_cluster import sweep_on_cluster
 
 if TYPE_CHECKING:
@@ -35,7 +36,8 @@ def sweep(
     """Try many settings of a fit on annotated faces.
 
     Every finished setting is stored at once; the same command goes on where a stopped sweep was. Writes
-    settings.csv, charts and a page, README.md, into the folder.
+    settings.csv, charts and a page, README.md, into the folder. Faces that cannot be used make the exit
+    status 1.
     """
     from jaxclnf.data.evaluate import learned_warning
     from jaxclnf.media.earlier_results import LIST
@@ -58,8 +60,8 @@ def sweep(
     known = (place / "results.jsonl").exists() and not (place / LIST).exists()  # as earlier releases left it
     names = ("results.jsonl", "settings.csv", "README.md", "pareto.png", "heatmap.png", "ced.png")
     with common.results_in(place, [spec, *map(Path, plan.datasets)], names, replace=known) as folder:
-        faces = common.annotated_faces([Path(each) for each in plan.datasets])
-        common.say_faces(faces)
+        faces = annotated_faces([Path(each) for each in plan.datasets])
+        say_faces(faces)
         common.warn(learned_warning(faces, opened, plan.held_back is not None))
         photos = draw_photos(faces, plan, opened)
         results = Results(folder / "results.jsonl", describe(plan, opened, photos))
@@ -71,6 +73,7 @@ def sweep(
         if save:
             _save(opened, configure(plan.base_config(opened), outcomes[0].setting), save)
             typer.echo(f"{save}: {opened.provenance.name} with the best setting")
+    end_without(faces.refused, "the figures are")
 
 
 def _tried(

@@ -21,7 +21,9 @@ def track(
         ),
     ],
     model: options.ModelOption = None,
-    out: Annotated[str, typer.Option("--out", "-o", help="Folder for tables and videos.")] = "out",
+    out: Annotated[
+        str, typer.Option("--out", "-o", metavar="FOLDER", help="Folder for tables and videos.")
+    ] = "out",
     faces: Annotated[int, typer.Option(min=1, max=64, help="Faces to follow at most.")] = 8,
     detector: options.DetectorOption = None,
     preset: options.PresetOption = options.Preset.default,
@@ -33,7 +35,11 @@ def track(
     camera: options.CameraOption = None,
     smooth: Annotated[
         Literal["none", "online", "offline"],
-        typer.Option(help="Steadier faces; online waits for one frame, offline for eight."),
+        typer.Option(
+            rich_help_panel=options.RESULTS,
+            metavar="NAME",
+            help="Steadier faces: online, which waits for one frame, offline, for eight, or none.",
+        ),
     ] = "none",
     fps: Annotated[
         float | None,
@@ -46,7 +52,10 @@ def track(
     certainty: options.CertaintyOption = False,
     openface_columns: options.OpenFaceOption = None,
     pictures: Annotated[
-        bool | None, typer.Option(help="Write the annotated video; on a cluster only if given.")
+        bool | None,
+        typer.Option(
+            rich_help_panel=options.RESULTS, help="Write the annotated video; on a cluster only if given."
+        ),
     ] = None,
     report: options.ReportOption = None,
     resume: Annotated[bool, typer.Option("--resume", help="Skip videos whose files are all there.")] = False,

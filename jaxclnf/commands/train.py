@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import typer
 
 from jaxclnf.commands import common, options
+from jaxclnf.commands.annotated import annotated_faces, end_without
 from jaxclnf.commands.calibrate import learned_calibration, learned_visibility
 from jaxclnf.commands.train_networks import networks_further, with_networks
 from jaxclnf.commands.train_recipes import asked_recipes, names_of
@@ -61,7 +62,8 @@ def train_command(
 ) -> None:
     """Learn a PDM and experts from annotated faces; a stopped run goes on where it was.
 
-    Until a run is done its state is beside the model, in MODEL.checkpoint.npz.
+    Until a run is done its state is beside the model, in MODEL.checkpoint.npz. Faces that cannot be used
+    make the exit status 1.
     """
     from jaxclnf.data.markup import parse_groups
     from jaxclnf.models.fingerprint import fingerprint
@@ -71,7 +73,7 @@ def train_command(
 
     recipe, networks = asked_recipes(experts, set_ or [], seed, further=from_ is not None)
     common.check_model_out("--out", out, datasets if from_ is None else [*datasets, from_])
-    faces = common.annotated_faces(datasets)
+    faces = annotated_faces(datasets)
     typer.echo(faces.summary())
     if landmarks:
         faces = faces.regroup(parse_groups(landmarks))
@@ -97,6 +99,7 @@ def train_command(
     _save(model, out, _texts(name or out.stem, source, licence, before), learned, held_back)
     for path in used:
         path.unlink(missing_ok=True)
+    end_without(faces.refused, f"{out} was learned")
 
 
 def _check_enough(learned: Faces, held_back: Faces, recipe: Recipe) -> None:

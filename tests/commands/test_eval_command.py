@@ -75,7 +75,7 @@ def test_table_chart_and_figures(run, folder: Path) -> None:
     add_unusable(folder)
     outcome = evaluate(run, "--out", "out")
     assert outcome.status == 1, outcome.err
-    assert "1 annotated face could not be used, and the figures are without them" in outcome.err
+    assert "1 annotated face could not be used, and the figures are without it" in outcome.err
     refused = read_table(folder / "out/refused.csv")
     assert refused == [{"source": "faces/x.png", "reason": "photo missing"}]
     assert "By yaw" in outcome.out and " nan " not in outcome.out

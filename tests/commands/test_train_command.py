@@ -48,6 +48,13 @@ def test_the_model_that_a_run_starts_from_stays(run, folder: Path) -> None:
     assert Path("m.npz").read_bytes() == before
 
 
+def test_a_model_learned_without_some_of_the_faces_says_so(run, folder: Path) -> None:
+    Path("faces/1.png").unlink()
+    outcome = further(run, "--out", "n.npz")
+    assert outcome.status == 1 and Path("n.npz").exists() and not Path("n.checkpoint.npz").exists()
+    assert "1 annotated face could not be used, and n.npz was learned without it" in outcome.err
+
+
 def test_terms_and_origin_of_the_model_before_are_kept(run, folder: Path) -> None:
     assert further(run, "--out", "n.npz").status == 0
     told = load_model(Path("n.npz")).provenance

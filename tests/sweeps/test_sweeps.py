@@ -301,7 +301,8 @@ def test_the_best_setting_can_become_the_models_own(tmp_path, monkeypatch, capfd
 
     run = runner(monkeypatch, capfd)
     done = run("sweep", spec, "--out", tmp_path / "out", "--save", tmp_path / "tuned.npz")
-    assert done.status == 0, done.err
+    assert done.status == 1, done.err
+    assert "1 annotated face could not be used, and the figures are without it" in done.err
     assert "% with reg_factor = 1000000.0" in done.out
     assert "4 faces of 68 landmarks read, 1 refused.\n  1 refused: photo missing (4.png)" in done.out
     assert (

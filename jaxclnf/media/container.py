@@ -19,6 +19,7 @@ from av.error import FFmpegError
 from av.stream import Disposition
 
 from jaxclnf.batch.overlap import ahead
+from jaxclnf.media.frame_pixels import square_size
 from jaxclnf.media.frames import READ_AHEAD, READ_AHEAD_BYTES, Frame, Video
 from jaxclnf.media.truncation import cut_short
 from jaxclnf.media.video_decoder import Decoding, said
@@ -139,8 +140,16 @@ def _video(name: str, container: InputContainer, fps: float | None, path: Path |
     stream.thread_type = "AUTO"
     rate = fps or float(stream.average_rate or stream.guessed_rate or _USUAL_RATE)
     decoding = Decoding(name, container, stream, fps, rate, path)
-    size = 3.0 * max(stream.codec_context.width, 1) * max(stream.codec_context.height, 1)
-    return Video(name, rate, decoding.promised(), _read_ahead(decoding, size), decoding.failures)
+    return Video(
+        name, rate, decoding.promised(), _read_ahead(decoding, _frame_bytes(stream)), decoding.failures
+    )
+
+
+def _frame_bytes(stream: Any) -> float:
+    """Tell how much memory a frame takes as it is shown."""
+    stored = stream.codec_context
+    width, height = square_size(stored.width, stored.height, stream.sample_aspect_ratio)
+    return 3.0 * max(width, 1) * max(height, 1)
 
 
 def _is_cover(stream: Any) -> bool:

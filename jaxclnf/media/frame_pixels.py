@@ -1,13 +1,19 @@
-"""The pixels of a decoded frame, and their orientation when it is shown."""
+"""The pixels of a decoded frame, their shape and their orientation when it is shown."""
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import Any
 
+import cv2
 import numpy as np
+from jaxtyping import UInt8
 
 from jaxclnf.media.deep_photos import eight_bits
 from jaxclnf.media.images import RGB
+
+_LARGEST_RATIO = 4  # of a pixel's sides; what is beyond, or below its inverse, is nonsense
+_SQUARE = 0.01  # a ratio so near to 1 comes of rounding a video's size
 
 
 def pixels_of(picture: Any) -> RGB:
@@ -36,6 +42,26 @@ def _deep_format(picture: Any) -> str | None:
 def _on_white(rgba: np.ndarray) -> np.ndarray:
     alpha = rgba[..., 3:]
     return ((rgba[..., :3] * alpha + 255 * (255 - alpha)) // 255).astype(np.uint8)
+
+
+def square_size(width: int, height: int, ratio: Fraction | None) -> tuple[int, int]:
+    """Give the width and height of a picture of ``width`` x ``height`` pixels once they are made square.
+
+    ``ratio`` is a pixel's width in its height, as a file tells it. The side along which pixels are wider than
+    they should be grows, so that no pixel is thrown away. A ratio that is missing or nonsense means square.
+    """
+    if ratio is None or not 1 / _LARGEST_RATIO <= ratio <= _LARGEST_RATIO or abs(ratio - 1) <= _SQUARE:
+        return width, height
+    return (round(width * ratio), height) if ratio > 1 else (width, round(height / ratio))
+
+
+def with_square_pixels(
+    pixels: RGB, ratio: Fraction | None
+) -> UInt8[np.ndarray, "shown_height shown_width 3"]:
+    """Enlarge a picture along one side until its pixels, ``ratio`` times as wide as high, are square."""
+    height, width = pixels.shape[:2]
+    size = square_size(width, height, ratio)
+    return pixels if size == (width, height) else cv2.resize(pixels, size, interpolation=cv2.INTER_LINEAR)
 
 
 def display_matrix(picture: Any) -> np.ndarray | None:

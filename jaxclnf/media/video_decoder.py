@@ -11,7 +11,7 @@ from av.container import InputContainer
 from av.error import FFmpegError
 
 from jaxclnf.media.failures import Failure
-from jaxclnf.media.frame_pixels import as_shown, display_matrix, pixels_of
+from jaxclnf.media.frame_pixels import as_shown, display_matrix, pixels_of, with_square_pixels
 from jaxclnf.media.frame_times import Clock, JoinedTimes
 from jaxclnf.media.frames import Frame
 from jaxclnf.media.images import RGB
@@ -61,14 +61,15 @@ class Decoding:
             self._fail(verdict)
 
     def _upright(self, picture: Any) -> RGB:
-        """Turn a frame's pixels as they are to be shown, which is told with the first frame.
+        """Make a frame's pixels square and turn them as they are to be shown, which the first frame tells.
 
-        H.264 and H.265 may tell it anew with a key frame. PyAV's frames that were asked hold themselves, and
-        their memory, until Python looks for circles.
+        H.264 and H.265 may tell the turn anew with a key frame. PyAV's frames that were asked hold
+        themselves, and their memory, until Python looks for circles.
         """
         if self._n_frames == 1 or (picture.key_frame and self._stream.codec_context.name in _TURNS_ANEW):
             self._turn = display_matrix(picture)
-        return as_shown(pixels_of(picture), self._turn)
+        pixels = with_square_pixels(pixels_of(picture), self._stream.sample_aspect_ratio)
+        return as_shown(pixels, self._turn)
 
     def _decoded(self) -> Iterator[Any]:
         packets = self.container.demux()

@@ -33,6 +33,7 @@ def write(
     times: list[float],
     pix_fmt: str = "yuv420p",
     turn: int = 0,
+    ratio: Fraction | None = None,
     pictures: Sequence = (),
     rate: int = 30,
     movflags: str = "",
@@ -45,6 +46,8 @@ def write(
         stream = container.add_stream(codec, rate=rate, options={k: str(v) for k, v in options.items()})
         stream.height, stream.width, stream.pix_fmt = *SIZE, pix_fmt
         stream.codec_context.time_base = clock
+        if ratio:
+            stream.codec_context.sample_aspect_ratio = ratio
         if turn:
             stream.set_display_rotation(turn)
         for i, time in enumerate(times):
@@ -211,6 +214,31 @@ def test_frames_stand_upright(tmp_path: Path, turn: int, quarters: int) -> None:
     expected = np.rot90(picture(0), quarters)
     assert frame.rgb.shape == expected.shape
     assert np.abs(frame.rgb.astype(int) - expected).mean() < 6
+
+
+@pytest.mark.releases
+@pytest.mark.parametrize(
+    ("name", "codec", "ratio", "turn", "size"),
+    [
+        ("a.mp4", "libx264", Fraction(4, 3), 0, (64, 128)),
+        ("a.mp4", "libx264", Fraction(2, 1), 90, (192, 64)),
+        ("a.avi", "mpeg4", Fraction(8, 9), 0, (72, 96)),
+        ("a.mpg", "mpeg2video", Fraction(32, 27), 0, (64, 114)),
+        ("a.avi", "mpeg4", Fraction(1, 4), 0, (256, 96)),
+        ("a.avi", "mpeg4", Fraction(9, 2), 0, SIZE),  # nonsense
+        ("a.avi", "mpeg4", Fraction(90, 91), 0, (65, 96)),
+        ("a.avi", "mpeg4", Fraction(135, 136), 0, SIZE),  # rounded by who wrote it
+    ],
+)
+def test_pixels_become_square(
+    tmp_path: Path, name: str, codec: str, ratio: Fraction, turn: int, size: tuple[int, int]
+) -> None:
+    path = write(tmp_path / name, codec, [i / 25 for i in range(3)], rate=25, turn=turn, ratio=ratio)
+    (frame, *_) = open_video(str(path)).frames
+    assert frame.rgb.shape == (*size, 3)
+    red = frame.rgb[..., 0] > 125  # a quarter of either side
+    np.testing.assert_allclose(red.mean(), 1 / 16, rtol=0.1)
+    assert red[: size[0] // 5, : size[1] // 5].all() or turn
 
 
 def test_a_display_matrix_may_mirror() -> None:

@@ -5,10 +5,14 @@ from __future__ import annotations
 import cv2
 import jax
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Int, UInt8
 
 from jaxclnf.media.images import RGB
 from jaxclnf.ops.similarity import similarity
+
+Affine = Float[np.ndarray, "2 3"]
+
+_FINER = 1.5  # times a crop's resolution: to reduce to its own, and then turn, would blur it
 
 _similarity = jax.jit(similarity)
 
@@ -23,7 +27,7 @@ def aligned_crop(
     """Cut the face out into a square of ``size`` pixels, turned upright and scaled, not distorted.
 
     The mean face's landmarks fill the square but for ``margin``, in parts of their extent, on each side. What
-    lies outside the photo repeats its border.
+    lies outside the photo repeats its border. Large faces are reduced by area.
     """
     reference = np.asarray(mean[:, :2], np.float32)
     landmarks = np.asarray(landmarks, np.float32)
@@ -33,5 +37,36 @@ def aligned_crop(
     middle = low + np.ptp(reference, axis=0) / 2
     target = zoom * (reference.mean(axis=0) - middle) + (size - 1) / 2
     shift = target - turn @ landmarks.mean(axis=0)
-    matrix = np.column_stack([turn, shift])
-    return cv2.warpAffine(rgb, matrix, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return _warped(*_reduced(rgb, np.column_stack([turn, shift]), size), size)
+
+
+def _warped(rgb: np.ndarray, crop_from_rgb: Affine, size: int) -> np.ndarray:
+    square = (size, size)
+    return cv2.warpAffine(rgb, crop_from_rgb, square, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+
+
+def _reduced(rgb: RGB, crop_from_rgb: Affine, size: int) -> tuple[np.ndarray, Affine]:
+    """Reduce the surroundings of a large face by area, and give the way from them to the crop.
+
+    A warp looks at four pixels, and would leave out most of those of a large face.
+    """
+    reduction = _FINER * float(np.hypot(*crop_from_rgb[:, 0]))
+    if reduction >= 1:
+        return rgb, crop_from_rgb
+    low, high = _surroundings(crop_from_rgb, size, rgb.shape[1::-1], border=2 / reduction)
+    small = np.maximum(np.round(reduction * (high - low)), 1).astype(int)
+    part = cv2.resize(rgb[low[1] : high[1], low[0] : high[0]], small.tolist(), interpolation=cv2.INTER_AREA)
+    ratio = small / (high - low)
+    turn, shift = crop_from_rgb[:, :2], crop_from_rgb[:, 2]
+    return part, np.column_stack([turn / ratio, shift + turn @ (low - 0.5 + 0.5 / ratio)])
+
+
+def _surroundings(
+    crop_from_rgb: Affine, size: int, extent: tuple[int, int], border: float
+) -> tuple[Int[np.ndarray, "2"], Int[np.ndarray, "2"]]:
+    """Bound what a crop shows of a photo of this extent: by the first pixel, and by one after the last."""
+    corners = np.array([[0, 0, 1], [size, 0, 1], [0, size, 1], [size, size, 1]]) - [0.5, 0.5, 0]
+    places = corners @ cv2.invertAffineTransform(crop_from_rgb).T
+    low = np.clip(np.floor(places.min(axis=0) - border), 0, np.array(extent) - 1)
+    high = np.clip(np.ceil(places.max(axis=0) + border), low + 1, extent)
+    return low.astype(int), high.astype(int)

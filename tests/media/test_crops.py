@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+import pytest
 
 from jaxclnf.media.crops import aligned_crop
 
@@ -34,3 +35,21 @@ def test_beyond_the_photo_its_border_goes_on() -> None:
     rgb = np.full((50, 50, 3), 70, np.uint8)
     crop = aligned_crop(rgb, MEAN[:, :2] + [5, 5], MEAN, size=64)
     assert (crop == 70).all()
+
+
+@pytest.mark.parametrize(
+    "place", [(1000, 1000), (1900, 300)]
+)  # in the middle; a part of it outside the photo
+def test_a_large_face_is_reduced_by_area(place: tuple[float, float]) -> None:
+    """As it is in a photo that was reduced before; strands of hair become grey, not other strands."""
+    noise = np.random.default_rng(0).integers(-70, 71, (2000, 2000, 3))
+    y, x = np.mgrid[:2000, :2000] / 2000
+    rgb = (noise + (128 + 57 * np.sin(9 * x + 4) * np.cos(7 * y))[..., None]).astype(np.uint8)
+    points = 12 * MEAN[:, :2] @ np.array([[0.8, 0.6], [-0.6, 0.8]]) + place
+    small = cv2.resize(rgb, (200, 200), interpolation=cv2.INTER_AREA)
+    crop, expected = (
+        aligned_crop(*face, MEAN, size=120, margin=0.25).astype(float)
+        for face in ((rgb, points), (small, (points + 0.5) / 10 - 0.5))
+    )
+    assert np.abs(crop - expected).mean() < 3
+    assert abs(np.mean(crop - expected)) < 0.3

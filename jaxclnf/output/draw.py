@@ -77,12 +77,14 @@ def draw_box(rgb: RGB, box: Float[np.ndarray, "box"], colour: tuple[int, int, in
 
 
 def draw_name(rgb: RGB, name: str, corner: Float[np.ndarray, "2"]) -> None:
-    """Write a short name above ``corner``, on a dark strip."""
+    """Write a short name on a dark strip above ``corner``, or as near to there as all of it is seen."""
     if not np.isfinite(corner).all():
         return
     size = max(0.4, min(rgb.shape[:2]) / 1200)
     (width, height), base = cv2.getTextSize(name, cv2.FONT_HERSHEY_SIMPLEX, size, 1)
-    x, y = np.clip(corner, -1e4, 1e4).astype(int) - (0, base + 2)
+    room = np.array([rgb.shape[1] - width - 5, rgb.shape[0] - base - 1])
+    low = np.array([0, height + 2])
+    x, y = np.clip(np.clip(corner, -1e4, 1e4).astype(int) - (0, base + 2), low, np.maximum(room, low))
     cv2.rectangle(rgb, (x, y - height - 2), (x + width + 4, y + base), _SHADE, -1)
     cv2.putText(rgb, name, (x + 2, y), cv2.FONT_HERSHEY_SIMPLEX, size, (255, 255, 255), 1, cv2.LINE_AA)
 

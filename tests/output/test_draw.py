@@ -52,10 +52,19 @@ def test_box_and_axes_go_where_they_are_told() -> None:
     assert rgb[105, 70].argmax() == 1  # y is green
 
 
-def test_a_name_leaves_the_photo_s_size() -> None:
-    rgb = canvas()
-    draw_name(rgb, "face 1", np.array([-5.0, -5.0]))
-    assert rgb.shape == (200, 200, 3)
+@pytest.mark.parametrize("corner", [(-5, -5), (190, 3), (-1e30, 250), (198, 199), (60, 0)])
+def test_a_name_is_seen_whole(corner: tuple[float, float]) -> None:
+    inside, rgb = canvas(), canvas()
+    draw_name(inside, "7: 99%", np.array([50.0, 50]))
+    draw_name(rgb, "7: 99%", np.array(corner, float))
+    strips = [picture[(picture != 90).any(axis=2)] for picture in (inside, rgb)]
+    np.testing.assert_array_equal(*strips)
+
+
+def test_a_name_may_be_wider_than_the_picture() -> None:
+    rgb = canvas()[:12, :15]
+    draw_name(rgb, "7: 99%", np.array([5.0, 5]))
+    assert (rgb != 90).any()
 
 
 def test_no_face_is_called_certain() -> None:

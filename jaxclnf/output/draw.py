@@ -35,6 +35,8 @@ RAY_COLOUR = (60, 230, 60)
 _GOLDEN = 0.618034
 _SHIFT = 4  # OpenCV takes points in units of 2^-4 pixel
 _SHADE = (20, 20, 20)
+_SMALL = 75  # pixels of a face that lines and shades would cover
+_LETTERS = 170  # pixels of a face whose name is written in letters of full size
 
 
 def colour_of(face: int) -> tuple[int, int, int]:
@@ -49,12 +51,17 @@ def colour_of(face: int) -> tuple[int, int, int]:
 def draw_landmarks(rgb: RGB, points: Points, colour: tuple[int, int, int] = COLOURS[0]) -> None:
     """Draw landmarks into ``rgb``; between 68 of them also the lines of brows, eyes, nose, lips and jaw.
 
-    Strokes are as thick as suits the face's size. Points that are not finite are left out with their curves.
+    Strokes are as thick as suits the face's size; a small face has dots of a pixel alone. Points that are not
+    finite are left out with their curves.
     """
     ok = np.asarray(np.all(np.isfinite(points), axis=1))
     if not ok.any():
         return
-    thickness = _thickness(np.ptp(points[ok], axis=0).max())
+    size = np.ptp(points[ok], axis=0).max()
+    if size < _SMALL:
+        _colour_pixels(rgb, points[ok], colour)
+        return
+    thickness = _thickness(size)
     curves = [curve for curve in CURVES_68 if ok[curve[0] : curve[1] + 1].all()] if len(points) == 68 else []
     for shade, wide in ((_SHADE, thickness + 1), (colour, thickness)):
         for closed in (False, True):
@@ -63,6 +70,12 @@ def draw_landmarks(rgb: RGB, points: Points, colour: tuple[int, int, int] = COLO
     dots = list(np.repeat(points[ok][:, None], 2, axis=1))  # strokes without length: one call draws them all
     for wide, shade in ((2 * thickness + 1, _SHADE), (2 * thickness, (255, 255, 255))):
         _lines(rgb, dots, False, shade, wide)
+
+
+def _colour_pixels(rgb: RGB, points: Points, colour: tuple[int, int, int]) -> None:
+    inside = np.all((points > -0.5) & (points < np.array(rgb.shape[1::-1]) - 0.5), axis=1)
+    x, y = np.round(points[inside]).astype(int).T
+    rgb[y, x] = colour
 
 
 def draw_box(rgb: RGB, box: Float[np.ndarray, "box"], colour: tuple[int, int, int] = COLOURS[0]) -> None:
@@ -76,11 +89,14 @@ def draw_box(rgb: RGB, box: Float[np.ndarray, "box"], colour: tuple[int, int, in
     _line(rgb, corners, True, colour, _thickness(w))
 
 
-def draw_name(rgb: RGB, name: str, corner: Float[np.ndarray, "2"]) -> None:
-    """Write a short name on a dark strip above ``corner``, or as near to there as all of it is seen."""
+def draw_name(rgb: RGB, name: str, corner: Float[np.ndarray, "2"], face: float = np.inf) -> None:
+    """Write a short name on a dark strip above ``corner``, or as near to there as all of it is seen.
+
+    Letters grow with the picture, and beside a small ``face``, so many pixels large, only with it.
+    """
     if not np.isfinite(corner).all():
         return
-    size = max(0.4, min(rgb.shape[:2]) / 1200)
+    size = max(0.4, min(*rgb.shape[:2], 1200 / _LETTERS * face) / 1200)
     (width, height), base = cv2.getTextSize(name, cv2.FONT_HERSHEY_SIMPLEX, size, 1)
     room = np.array([rgb.shape[1] - width - 5, rgb.shape[0] - base - 1])
     low = np.array([0, height + 2])
@@ -108,7 +124,8 @@ def draw_axes(rgb: RGB, axes: Float[np.ndarray, "4 2"]) -> None:
     """Draw the head's axes into ``rgb``: their origin and the tips of x (red), y (green) and z (blue)."""
     if not np.isfinite(axes).all():
         return
-    thickness = 2 * _thickness(np.ptp(axes, axis=0).max())
+    size = np.ptp(axes, axis=0).max()
+    thickness = 2 * _thickness(size) if size > 0.4 * _SMALL else 1
     for tip, colour in zip(axes[1:], AXIS_COLOURS, strict=True):
         _line(rgb, np.stack([axes[0], tip]), False, colour, thickness)
 

@@ -119,6 +119,6 @@ def annotated(followed: Followed) -> RGB:
     for i, face, seen in followed.faces:
         if seen:
             draw_face(picture, face, followed.camera, i)
-            place = tight_box(face.result.landmarks)[:2] - 8
-            draw_name(picture, f"{i}: {percent(face.confidence)}", place)
+            box = tight_box(face.result.landmarks)
+            draw_name(picture, f"{i}: {percent(face.confidence)}", box[:2] - 8, float(box[2:].max()))
     return picture

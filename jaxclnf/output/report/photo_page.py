@@ -10,7 +10,7 @@ import numpy as np
 
 from jaxclnf.media.failures import Failure
 from jaxclnf.media.images import RGB, open_picture, read_photo
-from jaxclnf.output.overlays import LONGEST
+from jaxclnf.output.overlays import LONGEST, SMALL
 from jaxclnf.output.report.page import (
     Card,
     Line,
@@ -110,8 +110,8 @@ def _alone(rows: list[Row]) -> set[str]:
     return {source for source, n in seen.items() if n == 1}
 
 
-def _surroundings(picture: RGB | None, row: Row, alone: set[str]) -> RGB | None:
-    """Crop a face and its surroundings from a picture, perhaps smaller than its photo, that has others."""
+def _surroundings(picture: RGB | None, row: Row, alone: set[str]) -> np.ndarray | None:
+    """Crop a face and its surroundings from a picture, perhaps not of its photo's size, that has others."""
     if picture is None or row["source"] in alone:
         return picture
     spans = np.array([row.get(name, np.nan) for name in _SPANS], float)
@@ -129,12 +129,12 @@ def _surroundings(picture: RGB | None, row: Row, alone: set[str]) -> RGB | None:
 
 
 def _scale(picture: RGB, source: str) -> float:
-    """Factor by which a picture is smaller than its photo."""
+    """Factor by which a picture is larger than its photo; below 1 where it was shrunk."""
     longest = max(picture.shape[:2])
-    if longest < LONGEST:
+    if SMALL < longest < LONGEST:
         return 1.0
     try:
         with open_picture(source) as photo:
-            return min(1.0, longest / max(photo.size))
+            return longest / max(photo.size)
     except ValueError:
         return 1.0

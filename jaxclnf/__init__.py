@@ -34,7 +34,8 @@ if TYPE_CHECKING:
     from jaxclnf.models.storage import load_model, save_model
     from jaxclnf.ops.certainty import certain_radius
     from jaxclnf.output.one_photo import draw, fit_photo
-    from jaxclnf.tracking.tracker import track_frame, wants_detections
+    from jaxclnf.tracking.looks import wants_detections
+    from jaxclnf.tracking.tracker import track_frame
     from jaxclnf.tracking.tracks import TrackConfig, Tracked, TrackerState
     from jaxclnf.types import (
         PDM,
@@ -121,7 +122,8 @@ _HOMES = {
     "models.storage": ("load_model", "save_model"),
     "ops.certainty": ("certain_radius",),
     "output.one_photo": ("draw", "fit_photo"),
-    "tracking.tracker": ("track_frame", "wants_detections"),
+    "tracking.looks": ("wants_detections",),
+    "tracking.tracker": ("track_frame",),
     "tracking.tracks": ("TrackConfig", "Tracked", "TrackerState"),
     "types": (
         "PDM",

@@ -1,6 +1,7 @@
 """Faces followed through the frames of a video."""
 
-from jaxclnf.tracking.tracker import look_scale, track_frame, wants_detections
+from jaxclnf.tracking.looks import look_scale, wants_detections
+from jaxclnf.tracking.tracker import track_frame
 from jaxclnf.tracking.tracks import TrackConfig, Tracked, TrackerState
 
 step = track_frame  # its earlier name

@@ -14,7 +14,8 @@ from jaxclnf.batch.overlap import ahead
 from jaxclnf.media.detection import Detector, detect_faces
 from jaxclnf.media.frames import Frame
 from jaxclnf.media.images import RGB, Grey, to_grey
-from jaxclnf.tracking.tracker import from_all_sides, look_scale, track_frame, wants_detections
+from jaxclnf.tracking.looks import Look, how_to_look, in_shot, next_look
+from jaxclnf.tracking.tracker import track_frame
 from jaxclnf.tracking.tracks import TrackConfig, Tracked, TrackerState, later
 from jaxclnf.types import Model
 
@@ -27,19 +28,12 @@ READY_BYTES = 1e8
 NO_BOXES = np.zeros((0, 5), np.float32)
 
 
-class _Look(NamedTuple):
-    """How faces are detected in a frame."""
-
-    scale: float  # by which it is reduced
-    any_side: bool  # of it may be the upper one
-
-
 class _Ready(NamedTuple):
     """A frame, and the faces detected in it in advance, if it was expected that they will be asked for."""
 
     frame: Frame
     grey: Grey
-    look: _Look | None  # None: nothing was detected
+    look: Look | None  # None: nothing was detected
     boxes: Float[np.ndarray, "n_faces 5"]
 
 
@@ -71,39 +65,39 @@ class FrameLoop:
             for ready in several:
                 yield ready.frame, self._followed(ready)
 
-    def _with_looks(self, frames: Iterable[Frame]) -> Iterator[tuple[Frame, _Look | None]]:
+    def _with_looks(self, frames: Iterable[Frame]) -> Iterator[tuple[Frame, Look | None]]:
         """Say, of frames still to come, how their faces are likely to be looked for, if at all."""
         for i, frame in enumerate(frames):
             then = later(self._state, i - self._state.frame)
-            yield frame, self._look(then) if wants_detections(self._config, then) else None
+            yield frame, next_look(self._config, then)
 
-    def _look(self, state: TrackerState) -> _Look:
-        return _Look(look_scale(self._config, state), from_all_sides(self._config, state))
-
-    def _made_ready(self, item: tuple[Frame, _Look | None]) -> _Ready:
+    def _made_ready(self, item: tuple[Frame, Look | None]) -> _Ready:
         frame, look = item
         boxes = NO_BOXES if look is None else self._detected(frame.rgb, look)
         return _Ready(frame, to_grey(frame.rgb), look, boxes)
 
     def _followed(self, ready: _Ready) -> list[Tracked]:
-        looked = wants_detections(self._config, self._state, ready.grey)
-        after, tracked = self._step(ready, self._boxes(ready) if looked else NO_BOXES)
-        if not looked and any(track.lost == 1 for track in after.tracks):  # it may only have moved far
-            after, tracked = self._step(ready, self._boxes(ready))
+        state = in_shot(self._state, ready.grey)
+        look = next_look(self._config, state)
+        after, tracked = self._step(state, ready, look)
+        if look is None and any(track.lost == 1 for track in after.tracks):  # it may only have moved far
+            after, tracked = self._step(state, ready, how_to_look(self._config, state))
         self._state = after
         return tracked
 
-    def _step(self, ready: _Ready, boxes: np.ndarray) -> tuple[TrackerState, list[Tracked]]:
-        return track_frame(self._model, self._config, self._state, ready.grey, boxes)
+    def _step(
+        self, state: TrackerState, ready: _Ready, look: Look | None
+    ) -> tuple[TrackerState, list[Tracked]]:
+        boxes = NO_BOXES if look is None else self._boxes(ready, look)
+        return track_frame(self._model, self._config, state, ready.grey, boxes)
 
-    def _boxes(self, ready: _Ready) -> Float[np.ndarray, "n_faces 5"]:
+    def _boxes(self, ready: _Ready, look: Look) -> Float[np.ndarray, "n_faces 5"]:
         """Give a frame's faces: those detected in advance, unless it is to be looked at in another way."""
-        look = self._look(self._state)
         boxes = ready.boxes if look == ready.look else self._detected(ready.frame.rgb, look)
         if self._note:
             self._note(len(boxes))
         return boxes
 
-    def _detected(self, rgb: RGB, look: _Look) -> Float[np.ndarray, "n_faces 5"]:
+    def _detected(self, rgb: RGB, look: Look) -> Float[np.ndarray, "n_faces 5"]:
         with self._one_at_a_time:
             return detect_faces(rgb, self._detector, look.scale, look.any_side).tilted

@@ -15,7 +15,7 @@ from typing import Any
 import jax
 import numpy as np
 from jax.typing import ArrayLike
-from jaxtyping import Array, Float, Num, UInt8
+from jaxtyping import Array, Float, Num
 
 from jaxclnf.batch.box_rows import tight_box
 from jaxclnf.fitting.arguments import check_kind
@@ -33,9 +33,9 @@ from jaxclnf.tracking.association import (
 from jaxclnf.tracking.following import Expected, usual_reduction
 from jaxclnf.tracking.frame_arguments import detected_boxes, grey_frame
 from jaxclnf.tracking.fresh_fits import Fresh, fresh_fits
+from jaxclnf.tracking.looks import in_shot
 from jaxclnf.tracking.reappearance import places_again, with_latest
-from jaxclnf.tracking.shots import Sketch, is_cut, sketch
-from jaxclnf.tracking.tracks import HURRIED, Track, TrackConfig, Tracked, TrackerState, check_tracker, fits
+from jaxclnf.tracking.tracks import Track, TrackConfig, Tracked, TrackerState, check_tracker, fits
 from jaxclnf.types import Model, Status
 
 CORRECTS = 0.08
@@ -49,58 +49,6 @@ UNSURE = 12
 
 CALMS_DOWN = 0.7
 """Share of its pace that a face keeps for each frame in which it stands still, since it may be turning."""
-
-SEEN_AGAIN = 48
-"""Pixels of the smallest face in a frame that is reduced to see known faces again."""
-
-_SCALES = 16
-"""Steps of the factors by which frames are reduced: what is expected of a frame is then asked for."""
-
-NEW_ONES = 0.5
-"""Factor by which frames are reduced to look for new faces, but every third time."""
-
-
-def wants_detections(
-    config: TrackConfig, state: TrackerState, frame: UInt8[np.ndarray, "height width"] | None = None
-) -> bool:
-    """Tell whether the next step needs detections; a cut is only noticed if its ``frame`` (grey) is given."""
-    check_tracker(config, state)
-    frame = None if frame is None else grey_frame(frame)
-    if frame is not None and _cut(state, sketch(frame)):
-        return True
-    followed = [track for track in state.tracks if not track.lost]
-    if any(track.lost and (track.lost - 1) % config.retry_every == 0 for track in state.tracks):
-        return True
-    if any(track.is_young or track.pace > HURRIED for track in followed):
-        return True
-    doubted = any(track.confidence < config.doubtful for track in followed)
-    if doubted and state.frame % config.retry_every == 0:
-        return True
-    return state.frame % (config.detect_every if followed else config.retry_every) == 0
-
-
-def look_scale(config: TrackConfig, state: TrackerState) -> float:
-    """Choose the factor by which a frame may be reduced before faces are detected in it.
-
-    While a face is lost the full frame is searched, and every few frames where new ones may appear, mostly
-    for large ones. Otherwise only followed faces have to be seen again, for which a reduced frame is enough,
-    at a fraction of the time.
-    """
-    widths = [track.box[2] for track in state.tracks if not track.lost]
-    if len(widths) < max(len(state.tracks), 1):
-        return 1.0
-    least = 0.0
-    if len(widths) < config.max_faces and state.frame % config.detect_every == 0:
-        least = 1.0 if state.frame % (3 * config.detect_every) == 0 else NEW_ONES
-    seen_again = np.ceil(_SCALES * SEEN_AGAIN / float(min(widths))) / _SCALES
-    return float(min(1.0, max(least, seen_again)))
-
-
-def from_all_sides(config: TrackConfig, state: TrackerState) -> bool:
-    """Tell whether faces may lie on their sides in the next frame: nobody is known, or was lost lying so."""
-    if not state.tracks:
-        return state.frame % (3 * config.detect_every) == 0
-    return any(track.lost and track.lies for track in state.tracks)
 
 
 def track_frame(
@@ -120,8 +68,8 @@ def track_frame(
     check_kind("model", model, Model)
     check_tracker(config, state)
     frame, detections = grey_frame(frame), detected_boxes(detections)
-    now = sketch(frame)
-    tracks = [] if _cut(state, now) else list(state.tracks)
+    state = in_shot(state, frame)
+    tracks = list(state.tracks)
     of_track = _matches(tracks, detections)
     seen = _followed(model, config, tracks, frame, detections, of_track)
     seen = _without_doubles(tracks, seen)
@@ -134,11 +82,7 @@ def track_frame(
         _beside(track, detections[of_track[i]]) if i in of_track else track for i, track in enumerate(after)
     ]
     kept = tuple(track for track in after if track.lost <= config.forget_after)
-    return TrackerState(kept, next_id, state.frame + 1, now), seen
-
-
-def _cut(state: TrackerState, now: Sketch) -> bool:
-    return state.sketch is not None and is_cut(state.sketch, now)
+    return state._replace(tracks=kept, next_id=next_id, frame=state.frame + 1), seen
 
 
 def _matches(tracks: list[Track], detections: np.ndarray) -> dict[int, int]:

@@ -147,6 +147,12 @@ class TrackerState(NamedTuple):
     next_id: int = 0
     frame: int = 0
     sketch: Sketch | None = None  # of the frame before
+    shot: int = 0  # the frame with which the shot began
+
+    @property
+    def since_cut(self) -> int:
+        """Tell how many frames of the shot there were."""
+        return self.frame - self.shot
 
 
 def later(state: TrackerState, n: int) -> TrackerState:

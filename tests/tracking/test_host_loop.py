@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 from engine import synthetic_model
-from test_track import CONFIG, NONE, SURE, ids, scene
+from test_track import CONFIG, NONE, SIZE, SURE, ids, scene
 
 from jaxclnf.media.detection import Detections
 from jaxclnf.media.frames import Frame
@@ -55,3 +55,19 @@ def test_looks_in_advance_change_nothing_but_the_thread_that_looks() -> None:
     beside = [thread is not threading.main_thread() for thread in detector.threads]
     assert sum(beside) >= 3  # the first frame, and the regular looks at the 8th and the 16th
     assert not all(beside)  # the face was young in the frames after the first
+
+
+def test_a_face_after_a_cut_is_found_in_its_first_frame_even_if_those_before_were_larger() -> None:
+    """The detector, as one of small faces would, sees nothing in frames that are reduced."""
+    grey, boxes, _ = scene((0, 90, 80))
+    x = np.arange(SIZE[1])
+    lit = np.where((x < 160) | (x // 40 % 2 == 0), grey, 255).astype(np.uint8)
+    greys = [*[grey] * 11, *[lit] * 2]
+
+    def found(rgb: np.ndarray) -> Detections:
+        seen = boxes if rgb.shape[:2] == SIZE else boxes[:0]
+        return Detections(seen, np.ones(len(seen), np.float32))
+
+    frames = [Frame(t + 1, t / 25, np.stack([g] * 3, -1)) for t, g in enumerate(greys)]
+    told = [ids(seen) for _, seen in FrameLoop(MODEL, replace(CONFIG, max_faces=1), found).run(iter(frames))]
+    assert told == [[0]] * 11 + [[1]] * 2

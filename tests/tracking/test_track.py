@@ -14,8 +14,9 @@ from jaxclnf.models.calibration import by_likelihood
 from jaxclnf.ops.shape import shape_2d
 from jaxclnf.tracking.association import assigned, overlap
 from jaxclnf.tracking.frame_arguments import detected_boxes, grey_frame
+from jaxclnf.tracking.looks import in_shot, look_scale, next_look, wants_detections
 from jaxclnf.tracking.shots import is_cut, sketch
-from jaxclnf.tracking.tracker import track_frame, wants_detections
+from jaxclnf.tracking.tracker import track_frame
 from jaxclnf.tracking.tracks import TrackConfig, TrackerState, too_small
 from jaxclnf.types import Calibration
 
@@ -264,6 +265,21 @@ def test_a_cut_ends_numbers_and_motion_does_not() -> None:
     assert tracked == [] and state.tracks == ()
     state, tracked = run(state, image, boxes)
     assert ids(tracked) == [1]
+
+
+def test_a_shot_is_looked_at_as_a_film_is_whoever_was_seen_before() -> None:
+    image, boxes, _ = scene((0, 90, 80))
+    (track,) = run(TrackerState(), image, boxes)[0].tracks
+    large = track._replace(box=np.array([0, 0, 300, 300.0]), age=99)
+    before = TrackerState((large,), frame=9, sketch=sketch(image))
+    other = np.where(np.arange(SIZE[1]) < 200, 255, 0).astype(np.uint8) * np.ones((SIZE[0], 1), np.uint8)
+    assert look_scale(CONFIG, before) < 0.2 and look_scale(CONFIG, before, other) == 1
+    shot, film = [], []
+    for state, looks in ((before, shot), (TrackerState(), film)):
+        for _ in range(25):
+            looks.append(next_look(CONFIG, in_shot(state, other)))
+            state, _ = run(state, other)
+    assert shot == film and film[0] == film[24] == (1, True) and film[4] == (1, False)
 
 
 def test_where_there_is_room_for_one_it_is_the_largest() -> None:

@@ -209,11 +209,12 @@ def _beside(track: Track, detection: np.ndarray) -> Track:
 
 def _without_doubles(tracks: list[Track], seen: list[Tracked]) -> list[Tracked]:
     """Drop, of two tracks that ended up on one face, the one that came farther."""
-    boxes = [tight_box(found.result.landmarks) for found in seen]
-    came = [distance(_predicted_box(track), box) for track, box in zip(tracks, boxes, strict=True)]
+    here = [i for i, found in enumerate(seen) if found.success]
+    boxes = {i: tight_box(seen[i].result.landmarks) for i in here}
+    came = {i: distance(_predicted_box(tracks[i]), boxes[i]) for i in here}
     kept: list[int] = []
-    for i in sorted(range(len(seen)), key=lambda i: came[i]):
-        if seen[i].success and all(overlap(boxes[i], boxes[j]) < 0.5 for j in kept):
+    for i in sorted(here, key=came.__getitem__):
+        if all(overlap(boxes[i], boxes[j]) < 0.5 for j in kept):
             kept.append(i)
     return [found if i in kept else found._replace(success=False) for i, found in enumerate(seen)]
 

@@ -171,6 +171,15 @@ def test_two_tracks_never_stay_on_one_face() -> None:
     assert ids(tracked) == [0]
 
 
+def test_of_two_tracks_on_one_face_the_one_that_was_nearer_stays_whoever_else_is_lost() -> None:
+    image, boxes, _ = scene((0, 150, 80))
+    (stays,) = run(TrackerState(), image, boxes)[0].tracks
+    strays = stays._replace(face_id=1, box=stays.box + [30, 0, 0, 0])
+    lost = stays._replace(face_id=2, lost=3)
+    _, tracked = run(TrackerState((strays, lost, stays), 3), image)
+    assert ids(tracked) == [0]
+
+
 def test_a_still_photo_stays_still() -> None:
     image, boxes, _ = scene((0, 90, 80))
     state, _ = run(TrackerState(), image, boxes)

@@ -39,10 +39,10 @@ def fresh_fits(
     tracks: list[Track],
     of_track: dict[int, int],
 ) -> list[Fresh]:
-    """Fit the detections that no followed face explains, those of known faces first.
+    """Fit the detections that no followed face explains, first those of known faces, largest first.
 
-    Are there more than there is room for, the largest count that succeed; with OpenFace's settings, the
-    largest.
+    Are there more new ones than there is room for, the largest count that succeed; with OpenFace's settings,
+    the largest. There may be more known ones than there is room for.
     """
     chosen, spare = _chosen(config, detections, tracks, of_track)
     fresh = _fitted(model, config, frame, detections, chosen)
@@ -86,7 +86,8 @@ def _chosen(
         one: _Chosen = [(j, 0) for j in largest_first[: 1 + more]]
         return one[:1], one[1:]
     followed = [track.box for track in tracks if not track.lost]
-    known: _Chosen = [(j, i) for i, j in of_track.items() if tracks[i].lost]
+    lost = {j: i for i, j in of_track.items() if tracks[i].lost}
+    known: _Chosen = [(j, lost[j]) for j in largest_first if j in lost]
     free = free_detections(detections, of_track.values(), followed)
     others = [j for j in largest_first if j in free]
     room = max(config.max_faces - len(followed) - len(known), 0)

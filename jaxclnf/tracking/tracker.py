@@ -228,9 +228,10 @@ def _take_in(
     of_track: dict[int, int],
     next_id: int,
 ) -> None:
-    """Give a fresh fit to its track, or make a new track of it, unless another face is followed there."""
+    """Give a fresh fit to its track or a new one, if there is room and no other face is followed there."""
     box = tight_box(fresh.found.result.landmarks)
-    if not fresh.found.success or is_taken(box, [track.box for track in tracks if not track.lost]):
+    followed = [track.box for track in tracks if not track.lost]
+    if not fresh.found.success or len(followed) >= config.max_faces or is_taken(box, followed):
         return
     if fresh.track is None:
         number = max([next_id, *(track.face_id + 1 for track in tracks)])

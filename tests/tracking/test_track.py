@@ -162,6 +162,19 @@ def test_no_more_faces_than_asked_for_and_none_where_there_is_none() -> None:
     assert state.tracks == ()
 
 
+def test_a_lost_face_returns_if_there_is_room_for_it() -> None:
+    image, boxes, _ = scene((0, 65, 80), (1, 200, 80), (2, 335, 80))
+    tracks = run(TrackerState(), image, boxes)[0].tracks
+    sizes = boxes[:, 2:].prod(axis=1)
+    two = replace(CONFIG, max_faces=2)
+    for lost in ([0], [1, 2], [2, 0], [0, 1, 2]):
+        state = TrackerState(tuple(t._replace(lost=3 * (t.face_id in lost)) for t in tracks), 3)
+        after, tracked = run(state, image, boxes, two)
+        larger = sorted(lost, key=lambda i: -sizes[i])[: len(lost) - 1]
+        assert sorted(ids(tracked)) == sorted({0, 1, 2} - set(lost) | set(larger))
+        assert [track.lost > 0 for track in after.tracks] == [i not in ids(tracked) for i in range(3)]
+
+
 def test_two_tracks_never_stay_on_one_face() -> None:
     image, boxes, _ = scene((0, 150, 80), (1, 300, 80))
     state, _ = run(TrackerState(), image, boxes)

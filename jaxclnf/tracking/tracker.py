@@ -94,7 +94,7 @@ def _matches(tracks: list[Track], detections: np.ndarray) -> dict[int, int]:
 def _places(track: Track) -> list[Box]:
     """Boxes in which a track's face may be: where its motion leads it, or where it was, if that ended."""
     if track.lost:
-        return places_again(track.recent, track.lost)
+        return places_again(track.recent, track.lost + 1)  # and this frame
     return _places_next(track)
 
 

@@ -143,6 +143,16 @@ def test_a_lost_face_returns_under_its_number_and_a_forgotten_one_does_not() -> 
         assert sorted(ids(tracked)) == sorted([1, expected])
 
 
+def test_a_lost_face_returns_where_its_course_leads_in_the_frame_after() -> None:
+    """It was missed in one frame, and went 1.6 widths in each: a frame less would be too far away."""
+    image, boxes, _ = scene((0, 330, 80))
+    state, _ = run(TrackerState(), image, boxes)
+    (track,), step = state.tracks, np.array([1.6 * boxes[0, 2], 0, 0, 0])
+    recent = (track.box - 3 * step, track.box - 2 * step)
+    state = state._replace(tracks=(track._replace(lost=1, box=recent[-1], recent=recent),))
+    assert ids(run(state, image, boxes)[1]) == [0]
+
+
 def test_the_only_face_there_can_be_keeps_its_number_anywhere() -> None:
     one = replace(CONFIG, max_faces=1)
     image, boxes, _ = scene((0, 90, 80))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Num
 
 _SIZE = 32, 24
 _ENOUGH = 96  # pixels of a frame's shorter side
@@ -17,10 +17,12 @@ _FLAT = 1.0  # grey levels of a sketch's contrast below which it shows nothing
 Sketch = Float[np.ndarray, "24 32"]
 
 
-def sketch(frame: UInt8[np.ndarray, "height width"]) -> Sketch:
+def sketch(frame: Num[np.ndarray, "height width"]) -> Sketch:
     """Shrink a frame so far that motion within a shot changes it little, but for its place."""
     step = max(min(frame.shape) // _ENOUGH, 1)  # pixels between are left out: this is done for every frame
-    return cv2.resize(frame[::step, ::step], _SIZE, interpolation=cv2.INTER_AREA).astype(np.float32)
+    some = frame[::step, ::step]
+    some = some if some.dtype == np.uint8 else some.astype(np.float32)  # OpenCV does not know all types
+    return cv2.resize(some, _SIZE, interpolation=cv2.INTER_AREA).astype(np.float32)
 
 
 def is_cut(before: Sketch, after: Sketch) -> bool:

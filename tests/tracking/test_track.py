@@ -99,6 +99,10 @@ def test_frames_and_boxes_in_other_forms() -> None:
     for same in (boxes.tolist(), boxes[0], Detections(boxes, np.ones(1, np.float32))):
         again, seen = run(TrackerState(), image, same)
         np.testing.assert_array_equal(seen[0].result.landmarks, tracked[0].result.landmarks)
+    for dtype in (np.int64, np.float16):
+        again, seen = run(TrackerState(), image.astype(dtype), boxes)
+        np.testing.assert_array_equal(seen[0].result.landmarks, tracked[0].result.landmarks)
+        assert not wants_detections(CONFIG, again._replace(tracks=(), frame=1), image.astype(dtype))
     assert run(TrackerState(), image, [])[1] == []
     for bad in (boxes[:, :3], [[1, 2], [3]], "face"):
         with pytest.raises(ValueError, match=r"detections = .*, expected rows x, y, width, height and maybe"):

@@ -33,7 +33,7 @@ OWN = ("source", "status", "log_likelihood")
 CERTAINTY = ("cov_xx", "cov_xy", "cov_yy", "r90", "visible")  # of each landmark
 
 NO_FACE = "no face"
-LOST = "lost"  # status of a followed face whose fit ended where no face is
+LOST = STATUS_WORDS[Status.LOST]  # also of a followed face whose fit ended where no face is
 
 
 class MeasuredFace(NamedTuple):

@@ -170,7 +170,7 @@ def _off(track: Track, detection: np.ndarray, box: Box) -> float:
 
 def _absent(track: Track) -> Tracked:
     """Make the result of a lost face, of which only the number is known."""
-    result = replace(jax.tree.map(_unknown, track.result), status=np.int32(Status.NOT_CONVERGED))
+    result = replace(jax.tree.map(_unknown, track.result), status=np.int32(Status.LOST))
     return Tracked(track.face_id, result, 0.0, False)
 
 

@@ -43,6 +43,7 @@ class Status(enum.IntEnum):
     NOT_FINITE = 5  # the image has values that are not finite, or the linear solve broke down
     NO_STAGE = 6  # the model has no experts
     TOO_DARK = 7  # the image is of floats up to 1, which belong between 0 and 255
+    LOST = 8  # in films: the face was followed and is not seen, so that nothing is known of it
 
 
 STATUS_WORDS = {
@@ -54,6 +55,7 @@ STATUS_WORDS = {
     Status.NOT_FINITE: "broke down",
     Status.NO_STAGE: "no stage of the settings fits the model's scales",
     Status.TOO_DARK: "grey from 0 to 1 in place of 255",
+    Status.LOST: "lost",
 }
 """Each `Status` in the words of the tables."""
 

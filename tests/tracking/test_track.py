@@ -143,6 +143,7 @@ def test_a_lost_face_returns_under_its_number_and_a_forgotten_one_does_not() -> 
         for _ in range(gone):
             state, tracked = run(state, alone)
             assert ids(tracked) == [1]
+        assert not any(found.result.usable for found in tracked if not found.success)
         state, tracked = run(state, image, boxes)
         assert sorted(ids(tracked)) == sorted([1, expected])
 

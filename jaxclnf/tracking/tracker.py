@@ -44,6 +44,9 @@ CORRECTS = 0.08
 OVERRULES = 0.3
 """... and above which its fit is not trusted."""
 
+STRAYS = 0.4
+"""Largest offset of a face from its detections, in widths, that is taken for its own; profiles have 0.39."""
+
 UNSURE = 12
 """Frames in a row for which a face is followed whose fits would not be believed in a new one."""
 
@@ -158,9 +161,10 @@ def _expected(config: TrackConfig, track: Track, detection: np.ndarray | None) -
 
 
 def _said(track: Track, detection: np.ndarray) -> Float[np.ndarray, "2"]:
-    """Correct a detection's middle by the offset that it had from the face last time."""
+    """Correct a detection's middle by the offset, within bounds, that it had from the face last time."""
     offset = np.zeros(2) if track.offset is None else track.offset
-    return middle(detection[:4]) + offset * detection[2]
+    within = STRAYS / max(float(np.linalg.norm(offset)), STRAYS)
+    return middle(detection[:4]) + within * offset * detection[2]
 
 
 def _off(track: Track, detection: np.ndarray, box: Box) -> float:

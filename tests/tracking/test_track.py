@@ -363,3 +363,13 @@ def test_a_follow_that_disagrees_with_its_detection_yields() -> None:
     _, tracked = run(stale, moved, boxes)
     assert ids(tracked) == [0]
     assert np.linalg.norm(tracked[0].result.landmarks - truth, axis=1).mean() < 4
+
+
+@pytest.mark.parametrize(("apart", "expected"), [(0.35, [0]), (0.72, [])])
+def test_a_follow_that_slid_away_from_its_detections_yields(apart: float, expected: list[int]) -> None:
+    """However slowly: ``apart``, in widths, is as it was in the frame before."""
+    image, boxes, _ = scene((0, 200, 80))
+    state, _ = run(TrackerState(), image, boxes)
+    slid = state.tracks[0]._replace(age=9, offset=np.array([apart, 0]))
+    away = boxes - [apart * boxes[0, 2], 0, 0, 0]
+    assert ids(run(state._replace(tracks=(slid,), frame=9), image, away)[1]) == expected

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxclnf.batch.box_rows import box_rows, by_size
+from jaxclnf.batch.box_rows import by_size
 from jaxclnf.media.addresses import as_written
 from jaxclnf.media.failures import Failure
 from jaxclnf.media.input_tables import column_cells
@@ -23,12 +23,13 @@ _COLUMNS = ("file", "x", "y", "w", "h")
 
 
 def read_boxes(path: Path, only_largest: bool = False) -> dict[str, np.ndarray]:
-    r"""Boxes (k, 4) of files: x, y, w, h in pixels; all of a file's, or only its largest.
+    r"""Boxes of files, in pixels: all of a file's, or only its largest.
 
-    A CSV or Parquet file has the columns file, x, y, w, h and a row a box; between the cells of a CSV are
-    commas, tabs or semicolons (then numbers may have decimal commas). A JSON object maps each file to its
-    box or its list of boxes. Byte-order marks, Windows's line ends and ``\`` in paths do no harm. Raises
-    ValueError when the table is missing or of another shape.
+    They are x, y, w, h (k, 4) or, where one is tilted, with their rolls (k, 5), as `fit_faces` takes them. A
+    CSV or Parquet file has the columns file, x, y, w, h, perhaps roll, and a row a box; between the cells of
+    a CSV are commas, tabs or semicolons (then numbers may have decimal commas). A JSON object maps each file
+    to its box of four or five numbers, or to its list of boxes. Byte-order marks, Windows's line ends and
+    ``\`` in paths do no harm. Raises ValueError when the table is missing or of another shape.
     """
     if problem := no_file(path):
         raise ValueError(f"{path} {problem}; give a CSV (file,x,y,w,h), Parquet or JSON file of boxes")
@@ -37,38 +38,59 @@ def read_boxes(path: Path, only_largest: bool = False) -> dict[str, np.ndarray]:
         boxes = read(path)
     except (OSError, ValueError, TypeError, csv.Error) as error:
         raise ValueError(f"{path} is not a table of boxes (file,x,y,w,h): {error}") from None
-    wrong = next((name for name, rows in boxes.items() if rows.ndim != 2 or rows.shape[1] != 4), None)
-    if wrong is not None:
-        raise ValueError(f"{path}: the boxes of {wrong} have shape {boxes[wrong].shape}, expected (k, 4)")
     known: dict[str, list[np.ndarray]] = defaultdict(list)
-    for name, rows in boxes.items():
-        known[_known_as(name, path.parent)].append(rows)
-    whole = {name: np.concatenate(each) for name, each in known.items()}
+    for name, each in boxes.items():
+        known[_known_as(name, path.parent)] += each
+    whole = {name: _rows(each) for name, each in known.items()}
     return {name: rows[by_size(rows)[:1]] for name, rows in whole.items()} if only_largest else whole
 
 
-def _from_json(path: Path) -> dict[str, np.ndarray]:
+def _from_json(path: Path) -> dict[str, list[np.ndarray]]:
     table = read_json(path)
     if not isinstance(table, dict):
         raise ValueError("expected an object that maps files to boxes")
-    return {name: box_rows(_numbers(name, rows)) for name, rows in table.items()}
+    return {name: [_box(name, box, float) for box in _listed(boxes)] for name, boxes in table.items()}
 
 
-def _from_table(path: Path) -> dict[str, np.ndarray]:
-    rows, number = column_cells(path, _COLUMNS)
+def _listed(boxes: Any) -> list[Any]:
+    """List what JSON says of a file: boxes, one box that stands alone, or none."""
+    is_list = isinstance(boxes, list) and (not boxes or any(isinstance(box, list) for box in boxes))
+    return boxes if is_list else [boxes]
+
+
+def _from_table(path: Path) -> dict[str, list[np.ndarray]]:
+    rows, number = column_cells(path, _COLUMNS, optional=["roll"])
     boxes = defaultdict(list)
     for name, *cells in rows:
-        boxes[name].append(_numbers(name, cells, number))
-    return {name: np.stack(each) for name, each in boxes.items()}
+        boxes[name].append(_box(name, cells, number))
+    return boxes
 
 
-def _numbers(name: str, box: Any, number: Callable[[str], float] | None = None) -> np.ndarray:
-    """Make an array of a file's boxes, or of a box's cells; raises ValueError, which names the file."""
+def _box(name: str, cells: Any, number: Callable[[str], float]) -> np.ndarray:
+    """Make the numbers x, y, w, h, roll of a box's cells; raises ValueError, which names the file."""
     try:
+        box = [number(cell) for cell in _five(cells)]
         with np.errstate(over="ignore"):  # infinity is no box either, which its status says
-            return np.array([number(cell) for cell in box] if number else box, np.float32)
-    except (ValueError, TypeError):
-        raise ValueError(f"the box of {name} is {box!r:.80}, expected numbers x, y, w, h") from None
+            return np.array(box, np.float32)
+    except (ValueError, TypeError, OverflowError):
+        wanted = "expected numbers x, y, w, h"
+        raise ValueError(f"the box of {name} is {cells!r:.80}, {wanted}") from None
+
+
+def _five(cells: Any) -> list[Any]:
+    """Complete the cells of a box by that of its roll: a box without one is level."""
+    match cells:
+        case [x, y, w, h] | [x, y, w, h, "" | None]:
+            return [x, y, w, h, "0"]
+        case [_, _, _, _, _]:
+            return list(cells)
+    raise ValueError
+
+
+def _rows(boxes: list[np.ndarray]) -> np.ndarray:
+    """Lay out the boxes of a file as rows, without their rolls if all are level."""
+    rows = np.reshape(boxes, (-1, 5)).astype(np.float32)
+    return rows if rows[:, 4].any() else rows[:, :4]
 
 
 def _known_as(name: str, folder: Path) -> str:

@@ -183,6 +183,20 @@ def test_boxes_from_csv_and_json_agree(tmp_path: Path) -> None:
     np.testing.assert_array_equal(largest["a,1.jpg"], [[9, 10, 11, 12]])
 
 
+def test_tilted_boxes_come_with_their_rolls(tmp_path: Path) -> None:
+    names = ["a.jpg", "a.jpg", "b.jpg"]
+    table = pl.DataFrame({"file": names, "x": [1, 5, 1], "y": 2, "w": 3, "h": 4, "Roll": [None, -0.5, 0.0]})
+    table.write_csv(tmp_path / "a.csv")
+    table.write_csv(tmp_path / "b.csv", separator=";", decimal_comma=True)
+    table.write_parquet(tmp_path / "a.parquet")
+    text = '{"a.jpg": [[1, 2, 3, 4], [5, 2, 3, 4, -0.5]], "b.jpg": [1, 2, 3, 4, 0]}'
+    (tmp_path / "a.json").write_text(text)
+    for name in ("a.csv", "b.csv", "a.parquet", "a.json"):
+        boxes = read_boxes(tmp_path / name)
+        np.testing.assert_array_equal(boxes["a.jpg"], [[1, 2, 3, 4, 0], [5, 2, 3, 4, -0.5]])
+        np.testing.assert_array_equal(boxes["b.jpg"], [[1, 2, 3, 4]])  # level, as if it had no roll
+
+
 @pytest.mark.parametrize(
     ("name", "text"),
     [

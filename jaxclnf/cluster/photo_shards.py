@@ -18,6 +18,7 @@ from jaxclnf.cluster.result_names import PICTURES, Names
 from jaxclnf.cluster.shards import Boxes, Shard
 from jaxclnf.cluster.table_parts import part_name, write_failures_part, write_part
 from jaxclnf.cluster.worker import Share
+from jaxclnf.media.box_tables import Boxes as TableBoxes
 from jaxclnf.media.box_tables import boxes_of
 from jaxclnf.media.failures import Failure
 from jaxclnf.media.read_and_detect import BoxSource, detected
@@ -89,10 +90,10 @@ def _boxes(job: PhotoJob, shard: Shard, fetched: Fetched) -> BoxSource:
     known = {str(Path(source)): rows for source, rows in (shard.boxes or {}).items()}
 
     def look_up(path: Path, rgb: np.ndarray) -> np.ndarray:
-        source = fetched.source(path)
-        if str(Path(source)) not in known:
-            raise ValueError(f"{source} has no box of its own in {job.table_of_boxes}")
-        return box_rows(np.array(known[str(Path(source))], np.float32))
+        rows = known[str(Path(fetched.source(path)))]
+        if isinstance(rows, str):
+            raise ValueError(rows)
+        return box_rows(np.array(rows, np.float32))
 
     return look_up
 
@@ -145,8 +146,8 @@ def with_stems(shards: Iterable[Shard], extras: Extras) -> Iterator[Shard]:
         yield shard._replace(stems=tuple(names.give(Path(each).stem or "out") for each in shard.sources))
 
 
-def with_boxes(shard: Shard, boxes: dict[str, np.ndarray], table: Path, unclear: Mapping[Path, str]) -> Shard:
-    """Add to a shard the boxes that a table has of its photos; its worker reports photos without any.
+def with_boxes(shard: Shard, boxes: TableBoxes, table: Path, unclear: Mapping[Path, str]) -> Shard:
+    """Add to a shard the boxes that a table has of its photos, or what its worker is to say of those without.
 
     Those of ``unclear`` photos (`jaxclnf.media.box_tables.unclear_photos`) may be others' and are left out.
     """
@@ -154,6 +155,6 @@ def with_boxes(shard: Shard, boxes: dict[str, np.ndarray], table: Path, unclear:
     for source in shard.sources:
         try:
             found[source] = boxes_of(Path(source), nothing, boxes, table, unclear).tolist()
-        except ValueError:
-            continue
+        except ValueError as error:
+            found[source] = str(error)
     return shard._replace(boxes=found)

@@ -11,7 +11,8 @@ from jaxclnf.cluster.places import Store
 
 PLAN = "plan.jsonl"
 
-Boxes = dict[str, list[list[float]]]
+Boxes = dict[str, list[list[float]] | str]
+"""Boxes of sources' faces, or why those of a source cannot be used."""
 
 
 class Shard(NamedTuple):

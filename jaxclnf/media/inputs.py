@@ -134,7 +134,7 @@ def listed_names(path: Path) -> list[str]:
         if path.suffix.lower() == ".txt":
             names = read_lines(path)
         else:
-            names = [name for (name,) in input_tables.column_cells(path, ("file",))[0]]
+            names = [row.file for row in input_tables.file_rows(path)[0]]
     except ValueError as error:
         raise ValueError(f"{path} is not a list of photos: {error}") from None
     if not names:

@@ -56,7 +56,8 @@ def run(monkeypatch, capfd, tmp_path: Path):
 
 def contents(folder: Path, *within: str) -> dict[str, bytes]:
     """The files of a run that stand beside its table, by their names."""
-    names = [path for name in within for path in (folder / name).glob("*.*") if path.stem != "landmarks"]
+    names = [path for name in within for path in (folder / name).glob("*.*")]
+    names = [path for path in names if path.stem not in ("landmarks", "failures")]
     kinds = (".png", ".csv")
     return {f"{path.parent.name}/{path.name}": path.read_bytes() for path in names if path.suffix in kinds}
 
@@ -64,7 +65,8 @@ def contents(folder: Path, *within: str) -> dict[str, bytes]:
 def test_pictures_crops_and_openfaces_tables_have_the_names_of_a_run_alone(run, tmp_path: Path) -> None:
     write_faces(tmp_path / "photos", ["a/1.png", "b/1.png", "B/1.PNG", "2.png"])
     with Path("photos/boxes.csv").open("a") as file:
-        file.write("2.png,50,40,10,9\n")
+        file.write("2.png,50,40,10,9\n3.png,,5,,\n")
+    Path("photos/3.png").write_bytes(Path("photos/2.png").read_bytes())
     with Image.open("photos/2.png") as still:
         still.save("photos/2.png", save_all=True, append_images=[Image.new("L", still.size)])
     pl.read_csv("photos/boxes.csv").write_parquet("photos/boxes.parquet")
@@ -83,7 +85,9 @@ def test_pictures_crops_and_openfaces_tables_have_the_names_of_a_run_alone(run, 
         "run",
     ]
     shards = run("fit", "photos", *there, *beside)
-    assert (alone.status, shards.status) == (0, 0), alone.err + shards.err
+    assert (alone.status, shards.status) == (1, 1), alone.err + shards.err
+    assert "photos/boxes.csv: the box of 3.png in line 7 is ['', '5', '', ''], expected numbers" in alone.err
+    assert "photos/boxes.parquet: the box of 3.png in row 6 is ['5.0'], expected numbers" in shards.err
     further = "1 file with more than one picture, of which the first was fitted: photos/2.png\n"
     assert further in alone.out and further in shards.out
     expected = contents(tmp_path / "alone", "crops", "openface")

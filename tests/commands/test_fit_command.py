@@ -172,7 +172,7 @@ def test_settings_of_several_numbers_may_be_none(run, faces: Path) -> None:
 
 def test_boxes_of_files_that_do_not_exist_and_of_no_face_are_told(run, faces: Path) -> None:
     with (faces / "photos/boxes.csv").open("a") as table:
-        table.write("deep/gone.png,1,2,3,4\nplain.png,900,900,100,86\nplain.png,nan,40,100,86\n")
+        table.write("deep/gone.png,1,2,3,4\nplain.png,900,900,100,86\nplain.png,1e99,40,100,86\n")
     outcome = fit(run, "photos", "--out", "out", "--no-pictures")
     assert outcome.status == 1
     assert "deep/gone.png has a box in photos/boxes.csv but does not exist" in outcome.err

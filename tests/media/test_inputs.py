@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -202,14 +203,11 @@ def test_tilted_boxes_come_with_their_rolls(tmp_path: Path) -> None:
     [
         ("a.csv", ""),
         ("a.csv", "file,x,y,w\nb.jpg,1,2,3\n"),
-        ("a.csv", "file,x,y,w,h\nb.jpg,1,2,three,4\n"),
+        ("a.csv", "file,x,y,w,h\nb.jpg,1,2,3,4\n,1,2,3,4\n"),
         ("a.csv", "file,x,y,x,w,h\nb.jpg,1,2,3,4,5\n"),
         ("a.json", "{"),
         ("a.json", "[1, 2]"),
-        ("a.json", '{"b.jpg": [1, 2, 3]}'),
-        ("a.json", '{"b.jpg": {"x": 1}}'),
         ("a.json", '{"b.jpg": [1, 2, 3, 4], "b.jpg": [5, 6, 7, 8]}'),
-        ("a.json", '{"b.jpg": [[1, 2, 3, 4], [1]]}'),
     ],
 )
 def test_a_broken_table_of_boxes_is_named(tmp_path: Path, name: str, text: str) -> None:
@@ -217,6 +215,48 @@ def test_a_broken_table_of_boxes_is_named(tmp_path: Path, name: str, text: str) 
     with pytest.raises(ValueError, match=r"a\.(csv|json)") as error:
         read_boxes(tmp_path / name)
     assert len(str(error.value)) < 130 + len(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("name", "rows", "said"),
+    [
+        ("a.csv", ["b.jpg,1,2,three,4"], "in line 4 is ['1', '2', 'three', '4'], expected numbers x, y, w"),
+        ("a.csv", ["b.jpg,1,2,3"], "in line 4 is ['1', '2', '3'], expected"),
+        ("a.csv", ["b.jpg,1,2,3,4", "./b.jpg,nan,2,3,4"], "in line 5 is ['nan', '2', '3', '4'], expected"),
+        ("a.json", ["[1, 2, 3]"], "is [1, 2, 3], expected"),
+        ("a.json", ["[true, false, true, true]"], "is [True, False, True, True], expected"),
+        ("a.json", ['{"x": 1}'], "is {'x': 1}, expected"),
+        ("a.json", ["[[1, 2, 3, 4], [1]]"], "is [1], expected"),
+        ("a.json", ["[1, 2, 3, 4, NaN, 6]"], "is [1, 2, 3, 4, nan, 6], expected"),
+        ("a.json", ["[1, 2, 3, 4, Infinity]"], "is [1, 2, 3, 4, inf], expected"),
+    ],
+)
+def test_a_box_without_numbers_fails_its_own_file(
+    tmp_path: Path, name: str, rows: list[str], said: str
+) -> None:
+    table = tmp_path / name
+    if table.suffix == ".csv":
+        table.write_text("\n".join(["file,x,y,w,h", "a.jpg,1,2,3,4", "", *rows]))
+    else:
+        table.write_text(f'{{"a.jpg": [1, 2, 3, 4], "b.jpg": {rows[0]}}}')
+    boxes = read_boxes(table)
+    np.testing.assert_array_equal(boxes_of(Path("a.jpg"), GREY, boxes, table), [[1, 2, 3, 4]])
+    with pytest.raises(ValueError, match=re.escape(f"{name}: the box of ")) as error:
+        boxes_of(Path("b.jpg"), GREY, boxes, table)
+    assert said in str(error.value) and len(str(error.value)) < 190 + len(str(tmp_path))
+
+
+def test_rows_of_empty_cells_are_of_photos_without_faces(tmp_path: Path) -> None:
+    lines = "a.jpg,,,,", "b.jpg,nan,NaN,nan,nan", "c.jpg", "d.jpg,,,,", "d.jpg,1,2,3,4"
+    (tmp_path / "a.csv").write_text("\n".join(["file,x,y,w,h", *lines]))
+    pl.read_csv(tmp_path / "a.csv", truncate_ragged_lines=True).write_parquet(tmp_path / "a.parquet")
+    none = "[null, null, null, null]"
+    text = f'{{"a.jpg": null, "b.jpg": {none}, "c.jpg": [{none}], "d.jpg": [{none}, [1, 2, 3, 4]]}}'
+    (tmp_path / "a.json").write_text(text)
+    for name in ("a.csv", "a.parquet", "a.json"):
+        boxes = read_boxes(tmp_path / name, only_largest=True)
+        assert [boxes[f"{photo}.jpg"].shape for photo in "abc"] == [(0, 4)] * 3
+        np.testing.assert_array_equal(boxes["d.jpg"], [[1, 2, 3, 4]])
 
 
 def test_boxes_of_one_photo_by_two_names_are_together_and_none_is_no_error(tmp_path: Path) -> None:

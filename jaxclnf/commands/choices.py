@@ -164,8 +164,10 @@ def camera(text: str | None) -> Camera | None:
 
     try:
         fx, fy, cx, cy = (float(part) for part in text.split(","))
-        if not (0 < fx < 1e6 and 0 < fy < 1e6 and abs(cx) < 1e6 and abs(cy) < 1e6):
-            raise ValueError
     except ValueError:
         raise ValueError(f"--camera {text}: expected four numbers, fx,fy,cx,cy in pixels") from None
+    if not (0 < fx < 1e6 and 0 < fy < 1e6):
+        raise ValueError(f"--camera {text}: expected focal lengths fx,fy above 0 and below 1,000,000 pixels")
+    if not (abs(cx) < 1e6 and abs(cy) < 1e6):
+        raise ValueError(f"--camera {text}: expected a middle cx,cy less than 1,000,000 pixels from 0,0")
     return Camera(float32(fx), float32(fy), float32(cx), float32(cy))

@@ -130,7 +130,10 @@ def _changed_stages(stages: Sequence[Stage], changes: Mapping[str, Any]) -> tupl
         field.name: _continued(name, table[field.name], n, name in changes) for name, field in COLUMNS.items()
     }
     rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
-    return tuple(Stage(**row) for row in rows if row["window"] != 0)
+    kept = [row for row in rows if row["window"] != 0]
+    if rows and not kept:
+        raise ValueError("windows of 0 leave out every stage; expected one or more above 0")
+    return tuple(Stage(**row) for row in kept)
 
 
 def _spread(name: str, value: Any, n: int, n_before: int) -> list[Any]:

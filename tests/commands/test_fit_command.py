@@ -140,8 +140,12 @@ def test_boxes_of_photos_that_are_not_among_the_inputs_are_told(run, faces: Path
         (["--parts", "inner"], "no part 'inner'; it is of the whole face alone"),
         (["--set", "iterations=1,2.5"], "iterations = 2.5, expected a whole"),
         (["--set", "kernel=round"], "one of exact, grid"),
+        (["--preset", "fast"], "the preset fast is for models with convolutional experts"),
         (["--camera", "500,500"], "four numbers"),
-        (["--camera", "0,500,1,1"], "four numbers"),
+        (["--camera", "500,500,x,1"], "four numbers"),
+        (["--camera", "0,500,1,1"], "expected focal lengths fx,fy above 0 and below 1,000,000 pixels"),
+        (["--camera", "500,500,nan,1"], "expected a middle cx,cy less than 1,000,000 pixels from 0,0"),
+        (["--set", "windows=0"], "windows of 0 leave out every stage; expected one or more above 0"),
     ],
 )
 def test_misuse_is_a_sentence(run, faces: Path, arguments: list[str], sentence: str) -> None:

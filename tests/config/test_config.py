@@ -44,7 +44,7 @@ def test_equal_settings_are_equal() -> None:
         ({"sigma.4": 1}, "'sigma.4': expected the number of one of 4 stages"),
         ({"reg_factor": -1}, "reg_factor = -1, expected a finite number of at least 0"),
         ({"windows": [7, 0.5]}, "window = 0.5, expected a whole number of at least 1"),
-        ({"windows": [0, 0, 0, 0]}, "stages = .*, expected one Stage or more"),
+        ({"windows": [0, 0, 0, 0]}, "windows of 0 leave out every stage; expected one or more above 0"),
         ({"windows": [7] * 5}, "expected scales for every one of 5 stages; got 4"),
         ({"windows": [4001]}, "window = 4001, expected a whole number of at least 1 and at most 101"),
         ({"iterations": 2 * 10**9}, "iterations = 2000000000, expected a whole number of .* at most 1000"),

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from numbers import Real
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from jaxclnf.pytrees import pytree
@@ -21,20 +24,29 @@ class Camera:
     cy: Float[Array, "*batch"]
 
     @classmethod
-    def default(cls, width: float, height: float) -> Camera:
+    def default(cls, width: ArrayLike, height: ArrayLike) -> Camera:
         """Guess a camera from the size of its images, as OpenFace does: 500 pixels at 640 x 480, centred.
 
-        Raises ValueError for sizes that are no numbers of pixels.
+        Numbers may be Python's, or those of NumPy and JAX. Raises ValueError for sizes that are no numbers of
+        pixels.
         """
-        for side in (width, height):
-            if not isinstance(side, Real) or not 0 < side < np.inf:
-                raise ValueError(f"expected the width and height of images in pixels; got {side!r:.60}")
-        focal = (500 * width / 640 + 500 * height / 480) / 2
-        return cls(*np.array([focal, focal, width / 2, height / 2], np.float32))
+        w, h = _pixels(width), _pixels(height)
+        focal = (500 * w / 640 + 500 * h / 480) / 2
+        return cls(*np.array([focal, focal, w / 2, h / 2], np.float32))
 
     @property
     def intrinsics(self) -> Float[Array, "*batch 4"]:
         return jnp.stack([self.fx, self.fy, self.cx, self.cy], axis=-1)
+
+
+def _pixels(side: Any) -> float:
+    """Give the width or height of images as a number, also of an array without axes."""
+    is_scalar = isinstance(side, np.ndarray | Array) and side.ndim == 0 and not isinstance(side, Tracer)
+    number = side.item() if is_scalar else side
+    pixels = float(number) if isinstance(number, Real) else np.nan
+    if not 0 < pixels < np.inf:
+        raise ValueError(f"expected the width and height of images in pixels; got {side!r:.60}")
+    return pixels
 
 
 @pytree

@@ -154,6 +154,9 @@ def test_what_the_tests_own_checks_of_annotations_would_refuse() -> None:
             r"got a camera of \(3,\) and faces of \(\)",
         ),
         (lambda: Camera.default(0, 480), "the width and height of images in pixels; got 0"),
+        (lambda: Camera.default(640, jnp.array([480])), r"height of images in pixels; got Array\(\[480\]"),
+        (lambda: Camera.default(np.array(np.nan), 480), r"height of images in pixels; got array\(nan\)"),
+        (lambda: jax.jit(Camera.default)(640, 480), "height of images in pixels; got "),
     ],
 )
 def test_what_is_no_fit_refuses_other_kinds_too(call, sentence: str) -> None:

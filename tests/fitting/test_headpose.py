@@ -93,6 +93,11 @@ def test_every_matrix_product_is_in_full_precision_and_in_that_of_the_model() ->
         assert jax.eval_shape(landmarks_camera, precise, face, camera).dtype == np.float64
 
 
+@pytest.mark.parametrize("number", [np.array, np.int16, jnp.array, jnp.float32, jnp.bfloat16])
+def test_sizes_of_images_may_be_numbers_of_numpy_and_jax(number) -> None:
+    assert Camera.default(number(640), number(480)) == Camera.default(640, 480)
+
+
 def test_axes_of_a_frontal_face() -> None:
     camera = Camera.default(640, 480)
     # 500 mm away, 220 left of the middle and 150 above it

@@ -19,11 +19,11 @@ from matplotlib.figure import Figure
 from jaxclnf.data.datasets import read_faces
 from jaxclnf.data.evaluate import not_learned
 from jaxclnf.media.images import read_photo, to_grey
-from jaxclnf.models.calibration import SIGNS, ends_with_network, promised
+from jaxclnf.models.calibration import SIGNS, promised
 from jaxclnf.models.known_calibrations import experts_digest
 from jaxclnf.models.network_presets import settings_for
 from jaxclnf.models.opening import open_model
-from jaxclnf.training.calibrate import GOOD, MOST_FACES, FittedTrials, logistic_curve, outcomes
+from jaxclnf.training.calibrate import GOOD, MOST_FACES, FittedTrials, learned_from, outcomes
 from jaxclnf.training.trials import Trial, beside, trials
 from jaxclnf.types import Calibration
 
@@ -80,11 +80,10 @@ def draw(path: Path, kinds: dict[str, np.ndarray], name: str) -> None:
     figure.savefig(path, dpi=130)
 
 
-def held_against(
-    calibration: Calibration, ending: int, outcome: FittedTrials, kinds: np.ndarray
-) -> np.ndarray:
+def held_against(calibration: Calibration, outcome: FittedTrials, kinds: np.ndarray) -> np.ndarray:
     """Print what a calibration promises of trials and what was found; returns the promises."""
-    sure, good, bad = promised(calibration, outcome.signs, ending), outcome.error < GOOD, outcome.error > 10
+    sure = promised(calibration, outcome.signs, outcome.by_network)
+    good, bad = outcome.error < GOOD, outcome.error > 10
     face = ~np.isin(kinds, ("beside", "texture"))
     for kind in dict.fromkeys(kinds):
         of = kinds == kind
@@ -116,19 +115,19 @@ def main() -> None:
     settings = model.settings if options.preset == "default" else settings_for(model, options.preset)
     outcome, kept = outcomes(model, met, settings)
     kinds = np.array([met[i].kind for i in kept])
-    ending = int(ends_with_network(model, settings))
     own = model.calibration
     test = np.ones(len(kept), bool)
     if not options.as_is:
         nth = np.cumsum([trial.kind == "plain" for trial in met])[kept]
         test = (nth % 2 == 0) | (kinds == "texture")
-        curve = logistic_curve(outcome.signs[~test], outcome.error[~test] < GOOD)
-        own = Calibration(np.stack([curve.slopes] * 2), np.array([curve.bias] * 2))  # type: ignore[arg-type]
+        own = learned_from(outcome.take(~test))
     assert own is not None, "the model has no calibration: leave out --as-is"
-    words = ", ".join(f"{name} {w:.3f}" for name, w in zip(SIGNS, own.slopes[ending], strict=True))
-    print(f"{model.provenance.name!r}, {experts_digest(model)}: {words}, bias {own.bias[ending]:.3f}")
-    part = FittedTrials(outcome.signs[test], outcome.error[test])
-    sure = held_against(own, ending, part, kinds[test])
+    print(f"{model.provenance.name!r}, {experts_digest(model)}")
+    for last, slopes, bias in zip(("patches", "a network"), own.slopes, own.bias, strict=True):
+        words = ", ".join(f"{name} {w:.3f}" for name, w in zip(SIGNS, slopes, strict=True))
+        print(f"    fits that end with {last}: {words}, bias {bias:.3f}")
+    part = outcome.take(test)
+    sure = held_against(own, part, kinds[test])
     face = ~np.isin(kinds[test], ("beside", "texture"))
     from_boxes = face & (kinds[test] != "disturbed")
     good = part.error < GOOD

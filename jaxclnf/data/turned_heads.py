@@ -200,7 +200,9 @@ def _depth(
         (x - (low[0] + high[0]) / 2) / (0.8 * extent), (y - (low[1] + high[1]) / 2 + 0.15 * extent) / extent
     )
     depth = cv2.GaussianBlur(np.where(beyond > 1, back, depth).astype(np.float32), (0, 0), 1.2)
-    return cv2.resize(depth, (width, height), interpolation=cv2.INTER_LINEAR)
+    of_pixel = np.array([[1 / _GRID, 0, 0], [0, 1 / _GRID, 0]])
+    how = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    return cv2.warpAffine(depth, of_pixel, (width, height), flags=how, borderMode=cv2.BORDER_REPLICATE)
 
 
 class _View(NamedTuple):

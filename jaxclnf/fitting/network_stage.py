@@ -46,7 +46,7 @@ def look_at_whole(
         rigid = run(params, n_steps=stage.iterations, rigid=True)
         full = run(rigid, n_steps=stage.iterations, rigid=False)
         shape = shape_2d(pdm, full)
-        mean, each = sight_likelihood(sight, shape, params.scale)
+        mean, each = sight_likelihood(sight, shape, full.scale)
         off_shape = settings.freedom * (sight.landmarks_img - shape)
         count = jnp.full(2, stage.iterations, jnp.int32)
         no = jnp.bool_(False)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import jax
 import numpy as np
 from jax.typing import ArrayLike
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int
 
-from jaxclnf.config import FitConfig
+from jaxclnf.config import FitConfig, Stage
 from jaxclnf.fitting.arguments import check_kind, check_kinds
-from jaxclnf.types import Calibration, ConvExperts, FitResult, Model
+from jaxclnf.types import Calibration, ConvExperts, Experts, FitResult, Model
 
 SIGNS = ("likelihood", "spread", "widest", "shape", "size")
 """The signs that tell good fits from bad ones, in the order of a calibration's slopes: see `signs`."""
@@ -29,11 +29,13 @@ def confidences(
 
     ``result``: one fit or many, with any leading axes, by the settings ``config`` or the model's own. Gives a
     number for each, as tables have it: 0 for fits without usable landmarks, NaN, for unknown, for others if
-    the model has no calibration.
+    the model has no calibration. Raises ValueError for settings that the fits are not by, as far as their
+    stages tell.
     """
     check_kinds(model, config)
     check_kind("result", result, FitResult)
     config = model.settings if config is None else config
+    _check_stages(result, config)
     batch = np.shape(result.status)
     if len(batch) != 1:
         row = jax.tree.map(lambda a: np.reshape(a, (-1, *np.shape(a)[len(batch) :])), result)
@@ -41,16 +43,29 @@ def confidences(
     ok = np.asarray(result.usable) & ~np.isneginf(np.asarray(result.log_likelihood))
     if model.calibration is None:
         return np.where(ok, np.nan, 0.0)
-    ending = int(ends_with_network(model, config))
-    return np.where(ok, promised(model.calibration, signs(model, result, config), ending), 0.0)
+    by_network = seen_last_by_network(model, result, config)
+    return np.where(ok, promised(model.calibration, signs(model, result, config), by_network), 0.0)
+
+
+def _check_stages(result: FitResult, config: FitConfig) -> None:
+    """Raise ValueError unless the fits went through as many stages as the settings have."""
+    n_went = np.shape(result.iterations)[-2]
+    if n_went != len(config.stages):
+        raise ValueError(
+            f"the fits went through {n_went} stages, and the settings have {len(config.stages)}; "
+            "give the settings by which they were fitted"
+        )
 
 
 def promised(
-    calibration: Calibration, signs: Float[np.ndarray, "n_faces n_signs"], ending: int = 0
+    calibration: Calibration,
+    signs: Float[np.ndarray, "n_faces n_signs"],
+    by_network: Bool[np.ndarray, " n_faces"] | bool = False,
 ) -> Float[np.ndarray, " n_faces"]:
-    """Compute the confidences of fits from their signs; ``ending`` is 1 if a network looked last, else 0."""
-    slopes, bias = (np.asarray(a, np.float64)[ending] for a in (calibration.slopes, calibration.bias))
-    return 1 / (1 + np.exp(-np.clip(signs @ slopes + bias, -700, 700)))
+    """Compute the confidences of fits from their signs, and from whether a network was the last to look."""
+    row = np.broadcast_to(by_network, len(signs)).astype(int)
+    slopes, bias = (np.asarray(a, np.float64)[row] for a in (calibration.slopes, calibration.bias))
+    return 1 / (1 + np.exp(-np.clip((signs * slopes).sum(-1) + bias, -700, 700)))
 
 
 def by_likelihood(centre: ArrayLike, slope: ArrayLike) -> Calibration:
@@ -61,10 +76,20 @@ def by_likelihood(centre: ArrayLike, slope: ArrayLike) -> Calibration:
     return Calibration(slopes, np.full(2, -np.asarray(slope) * np.asarray(centre), dtype))  # type: ignore[arg-type]
 
 
-def ends_with_network(model: Model, config: FitConfig) -> bool:
-    """Tell whether a convolutional expert is the last to look at a face under these settings."""
+def seen_last_by_network(model: Model, result: FitResult, config: FitConfig) -> Bool[np.ndarray, " n_faces"]:
+    """Tell of each fit whether a convolutional expert was the last to look: patches need a face's pixels."""
     stages = model.stages_of(config)
-    return bool(stages) and isinstance(stages[-1][2], ConvExperts)
+    by_network = np.array([isinstance(experts, ConvExperts) for *_, experts in stages] or [False])
+    return by_network[_last_stages(stages, result)]
+
+
+def _last_stages(
+    stages: list[tuple[int, Stage, Experts | ConvExperts]], result: FitResult
+) -> Int[np.ndarray, " n_faces"]:
+    """Find, among the stages that settings have on a model's scales, the last that each fit went through."""
+    went = np.asarray(result.iterations)[:, [i for i, *_ in stages]].sum(-1) > 0
+    last = went.shape[1] - 1 - went[:, ::-1].argmax(axis=1) if stages else np.zeros(len(went), int)
+    return np.where(went.any(axis=1), last, max(len(stages) - 1, 0))
 
 
 def signs(model: Model, result: FitResult, config: FitConfig) -> Float[np.ndarray, "n_faces n_signs"]:
@@ -86,11 +111,13 @@ def signs(model: Model, result: FitResult, config: FitConfig) -> Float[np.ndarra
 
 def _likelihood(model: Model, result: FitResult, config: FitConfig) -> Float[np.ndarray, " n_faces"]:
     """A patch expert's likelihood is a response map summed under the kernel, and grows with its area."""
-    likelihood = np.asarray(result.log_likelihood, np.float64)
-    if ends_with_network(model, config):
-        return likelihood
-    _, last, _ = model.stages_of(config)[-1]
-    return likelihood - 2 * np.log(np.asarray(last.sigma))
+    stages = model.stages_of(config)
+    areas = [
+        0.0 if isinstance(experts, ConvExperts) else 2 * np.log(stage.sigma) for _, stage, experts in stages
+    ]
+    return (
+        np.asarray(result.log_likelihood, np.float64) - np.array(areas or [0.0])[_last_stages(stages, result)]
+    )
 
 
 def _spread(result: FitResult) -> tuple[Float[np.ndarray, " n_faces"], Float[np.ndarray, " n_faces"]]:

@@ -9,13 +9,14 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import DTypeLike
 from jaxtyping import Bool, Float, Int
 
 from jaxclnf.batch.many_faces import fit_stream
 from jaxclnf.config import FitConfig
 from jaxclnf.data.datasets import Faces
 from jaxclnf.data.evaluate import check_landmarks
-from jaxclnf.models.calibration import SIGNS, ends_with_network, signs
+from jaxclnf.models.calibration import SIGNS, seen_last_by_network, signs
 from jaxclnf.models.network_presets import has_network, settings_for
 from jaxclnf.training.logistic import likeliest_curve
 from jaxclnf.training.trials import Trial, trials
@@ -48,6 +49,11 @@ class FittedTrials(NamedTuple):
 
     signs: Float[np.ndarray, "n n_signs"]
     error: Float[np.ndarray, " n"]  # percent of the eye distance, infinite where there is no face
+    by_network: Bool[np.ndarray, " n"]  # whether a network was the last to look
+
+    def take(self, which: Bool[np.ndarray, " n"]) -> FittedTrials:
+        """Take some of the trials."""
+        return FittedTrials(*(column[which] for column in self))
 
 
 def fit_calibration(
@@ -68,18 +74,26 @@ def fit_calibration(
     """
     check_landmarks(model, faces)
     faces = faces.take(chosen(len(faces)))
-    seen: dict[bool, list[FittedTrials]] = {False: [], True: []}
+    fitted: list[FittedTrials] = []
     for seed, start in product(range(draws), range(0, len(faces), _AT_ONCE)):
         some = range(start, min(start + _AT_ONCE, len(faces)))
         met = list(trials(faces, seed, some, model.pdm))
         for settings, every in [(config, 1)] if config else _settings(model):
-            outcome, _ = outcomes(model, met[::every], settings)
-            seen[ends_with_network(model, settings)].append(outcome)
+            fitted.append(outcomes(model, met[::every], settings)[0])
         on_faces(len(some))
-    if not any(np.isfinite(outcome.error).any() for outcome in [*seen[False], *seen[True]]):
-        raise ValueError(f"none of {len(faces)} faces could be fitted; a calibration needs some that can")
-    both = [_curve(seen[ending] or seen[not ending]) for ending in (False, True)]
-    dtype = model.pdm.mean.dtype
+    return learned_from(FittedTrials(*map(np.concatenate, zip(*fitted, strict=True))), model.pdm.mean.dtype)
+
+
+def learned_from(fitted: FittedTrials, dtype: DTypeLike = np.float32) -> Calibration:
+    """Learn a calibration from what became of trials: a curve for fits that end with patches, one for others.
+
+    Where either kind is missing it has the other's curve. Raises ValueError if no face could be fitted.
+    """
+    if not np.isfinite(fitted.error).any():
+        raise ValueError("no face could be fitted; a calibration needs some that can")
+    kinds = [fitted.take(fitted.by_network == ending) for ending in (False, True)]
+    learnable = [kind for kind in kinds if np.isfinite(kind.error).any()]
+    both = [logistic_curve(kind.signs, kind.error < GOOD) for kind in (learnable[0], learnable[-1])]
     return Calibration(
         jnp.asarray(np.stack([curve.slopes for curve in both]), dtype),
         jnp.asarray([curve.bias for curve in both], dtype),
@@ -102,20 +116,16 @@ def _settings(model: Model) -> list[tuple[FitConfig, int]]:
     return [own, (settings_for(model, "best"), 7), (settings_for(model, "fast"), 1)]
 
 
-def _curve(parts: list[FittedTrials]) -> Curve:
-    seen, error = (np.concatenate(columns) for columns in zip(*parts, strict=True))
-    return logistic_curve(seen, error < GOOD)
-
-
 def outcomes(model: Model, met: list[Trial], config: FitConfig) -> tuple[FittedTrials, list[int]]:
     """Fit trials; returns what became of them, and which they were, without fits that came to nothing."""
     results = list(fit_stream(model, ((trial.grey, trial.box) for trial in met), config))
     kept = [i for i, result in enumerate(results) if result.usable]
     if not kept:
-        return FittedTrials(np.zeros((0, len(SIGNS))), np.zeros(0)), kept
+        return FittedTrials(np.zeros((0, len(SIGNS))), np.zeros(0), np.zeros(0, bool)), kept
     batch = jax.tree.map(lambda *rows: np.stack(rows), *(results[i] for i in kept))
-    errors = [_error(met[i], np.asarray(results[i].landmarks)) for i in kept]
-    return FittedTrials(signs(model, batch, config), np.array(errors)), kept
+    errors = np.array([_error(met[i], np.asarray(results[i].landmarks)) for i in kept])
+    by_network = seen_last_by_network(model, batch, config)
+    return FittedTrials(signs(model, batch, config), errors, by_network), kept
 
 
 def _error(trial: Trial, landmarks: Float[np.ndarray, "n_points 2"]) -> float:

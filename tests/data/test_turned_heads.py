@@ -8,6 +8,7 @@ import pytest
 from portrait_face import face_part
 
 import jaxclnf
+from jaxclnf.data import turned_heads
 from jaxclnf.data.markup import LANDMARKS_68
 from jaxclnf.data.turned_heads import SolidHead, solid_head
 from jaxclnf.fitting.face_params import params_from_landmarks
@@ -79,3 +80,17 @@ def test_a_mirrored_head_turns_the_other_way(model, head) -> None:
     both = (here.opacity > 0.99) & (there.opacity[:, ::-1] > 0.99)
     assert both.sum() > 0.9 * (here.opacity > 0.99).sum()
     assert np.median(np.abs(here.picture - there.picture[:, ::-1])[both]) < 8
+
+
+@pytest.mark.parametrize("size", [(60, 61), (128, 100)])
+def test_depths_lie_at_their_pixels(size: tuple[int, int]) -> None:
+    """Depths that grow by one a pixel are found as they are, whatever pixels they are computed at."""
+    height, width = size
+    known = np.stack(np.meshgrid(np.linspace(0, width - 1, 12), np.linspace(0, height - 1, 12)), -1)
+    known = known.reshape(-1, 2)
+    points = np.array([[0.1 * width, 0.1 * height], [0.9 * width, 0.9 * height]])
+    down, right = np.mgrid[:height, :width]
+    middle = np.s_[height // 2 - 8 : height // 2 + 8, width // 2 - 8 : width // 2 + 8]
+    for axis, expected in ((0, right), (1, down)):
+        found = turned_heads._depth(known, known[:, axis], 0.0, points, size)
+        np.testing.assert_allclose(found[middle], expected[middle], atol=0.1)

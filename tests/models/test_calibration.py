@@ -18,13 +18,20 @@ from shared_data import shared
 import jaxclnf
 from jaxclnf import FitConfig, FitResult, Model
 from jaxclnf.models import known_calibrations
-from jaxclnf.models.calibration import SIGNS, by_likelihood, confidences, promised, signs
+from jaxclnf.models.calibration import (
+    SIGNS,
+    by_likelihood,
+    confidences,
+    promised,
+    seen_last_by_network,
+    signs,
+)
 from jaxclnf.models.known_calibrations import experts_digest
 from jaxclnf.models.npz import checksum
 from jaxclnf.models.openface import convert_openface
 from jaxclnf.models.storage import load_model, save_model
-from jaxclnf.training.calibrate import logistic_curve
-from jaxclnf.types import FaceParams, Status
+from jaxclnf.training.calibrate import FittedTrials, learned_from, logistic_curve
+from jaxclnf.types import Calibration, FaceParams, Status
 
 
 @pytest.fixture(scope="module")
@@ -32,23 +39,27 @@ def model() -> Model:
     return load_model()
 
 
-def results(model: Model, likelihoods: list[float], status: list[Status]) -> FitResult:
+def results(
+    model: Model, likelihoods: list[float], status: list[Status], config: FitConfig | None = None
+) -> FitResult:
     """Fits of the mean face that say nothing but their likelihoods and status."""
     n = len(status)
     empty = jax.tree.map(lambda a: jnp.zeros((n, *a.shape)), model.pdm)
     params = FaceParams(jnp.ones(n), jnp.zeros((n, 3)), jnp.zeros((n, 2)), jnp.zeros((n, model.pdm.n_modes)))
-    return FitResult(empty, params, np.array(likelihoods), empty, empty, empty, empty, np.array(status))  # type: ignore
+    went = np.ones((n, len((config or model.settings).stages), 2), int)
+    return FitResult(empty, params, np.array(likelihoods), empty, empty, went, empty, np.array(status))  # type: ignore
 
 
 def test_confidences_are_a_logistic_curve(model: Model) -> None:
     """Half at the centre, 1 / (1 + 1 / e) a slope's inverse beyond it, 0 where nothing was fitted."""
     model, config = replace(model, calibration=by_likelihood(np.float32(-2), np.float32(4))), FitConfig()
-    fits = results(model, [0.0, 0.0], [Status.OK, Status.BOX_INVALID])
+    fits = results(model, [0.0, 0.0], [Status.OK, Status.BOX_INVALID], config)
     shift = -float(signs(model, fits, config)[0, 0])
     fits = results(
         model,
         [shift - 2, shift - 1.75, -np.inf, shift],
         [Status.OK, Status.NOT_CONVERGED, Status.OK, Status.NOT_FINITE],
+        config,
     )
     np.testing.assert_allclose(
         confidences(model, fits, config), [0.5, 1 / (1 + np.exp(-1)), 0, 0], atol=1e-12
@@ -83,6 +94,41 @@ def test_signs_are_what_they_are_called(model: Model) -> None:
     np.testing.assert_allclose(found, np.stack([expected[name] for name in SIGNS], 1), atol=1e-5)
 
 
+def test_faces_too_small_for_patches_are_judged_as_a_network_s(model: Model) -> None:
+    """By the curve of fits that end with a network, and by its likelihood as it is."""
+    slopes = np.zeros((2, len(SIGNS)))
+    slopes[1, 0] = 1
+    model = replace(model, calibration=Calibration(slopes, np.array([0.0, 2.0])))  # type: ignore[arg-type]
+    fits = results(model, [-3.0, -3.0], [Status.OK, Status.OK])
+    went = np.asarray(fits.iterations).copy()
+    went[1, -1] = 0
+    fits = replace(fits, iterations=went)
+    np.testing.assert_array_equal(seen_last_by_network(model, fits, model.settings), [False, True])
+    np.testing.assert_allclose(signs(model, fits, model.settings)[:, 0], [-3 - 2 * np.log(2), -3], atol=1e-6)
+    np.testing.assert_allclose(confidences(model, fits), [0.5, 1 / (1 + np.exp(1))], atol=1e-6)
+
+
+def test_a_small_face_in_a_photo_ends_with_a_network(model: Model) -> None:
+    picture = np.random.default_rng(0).integers(0, 256, (200, 200), np.uint8)
+    boxes = np.array([[80, 80, 40, 40], [30, 30, 140, 140]], np.float32)
+    found = jaxclnf.fit_faces(model, [picture] * 2, list(boxes))
+    np.testing.assert_array_equal(seen_last_by_network(model, found, model.settings), [True, False])
+
+
+def test_each_kind_of_ending_has_a_curve_of_its_own() -> None:
+    """Where one kind is missing it has the other's."""
+    rng = np.random.default_rng(0)
+    seen = rng.normal(size=(400, len(SIGNS)))
+    by_network = np.arange(400) % 2 == 1
+    good = rng.random(400) < 1 / (1 + np.exp(-(2 * seen[:, 0] + np.where(by_network, 3, -1))))
+    fitted = FittedTrials(seen, np.where(good, 1.0, 20.0), by_network)
+    bias = np.asarray(learned_from(fitted).bias)
+    assert bias[0] < 0 and bias[1] > 2
+    for kind in (by_network, ~by_network):
+        curve = learned_from(fitted.take(kind))
+        np.testing.assert_array_equal(curve.slopes[0], curve.slopes[1])
+
+
 def test_what_is_no_number_is_no_reason_to_be_sure(model: Model) -> None:
     fits = results(model, [-3.0, -3.0], [Status.OK, Status.OK])
     covariance = np.full((2, model.pdm.n_points, 2, 2), np.nan)
@@ -104,7 +150,9 @@ def test_pictures_without_faces_are_no_faces(model: Model) -> None:
 
 def test_confidences_of_a_model_without_calibration_are_unknown(model: Model) -> None:
     fits = results(model, [0.0, 0.0], [Status.OK, Status.BOX_INVALID])
-    sure = confidences(replace(model, calibration=None), fits, FitConfig())
+    with pytest.raises(ValueError, match="went through 2 stages, and the settings have 4"):
+        confidences(model, fits, FitConfig())
+    sure = confidences(replace(model, calibration=None), fits)
     assert np.isnan(sure[0]) and sure[1] == 0
 
 

@@ -5,6 +5,7 @@ Needs OpenFace's general model, its sample videos and its dumped tracks in ../sh
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -21,7 +22,7 @@ from jaxclnf.media.images import to_grey
 from jaxclnf.media.video_sources import open_video
 from jaxclnf.tracking import TrackConfig, Tracked, TrackerState, step, wants_detections
 from jaxclnf.tracking.host_loop import FrameLoop
-from jaxclnf.tracking.smoothing import OFFLINE, ONLINE, smoothed
+from jaxclnf.tracking.smoothing import OFFLINE, ONLINE, Smoothing, smoothed
 from jaxclnf.types import Camera, FaceParams, Model
 
 SHARED = Path(__file__).resolve().parents[3] / "shared"
@@ -77,6 +78,7 @@ def the_model_that_ships() -> None:
             print(f"    acceleration {acceleration(points):.3f} px")
             whose_acceleration("default.wmv", greys(video), points)
             how_little_filters_leave(points)
+            what_smoothing_keeps(model, found[100][0])
         if video == "multi_face.avi":
             who_turns = np.array([frame[1] for frame in rough[:TURNED] if 1 in frame])
             whose_acceleration(f"{video}, face 1, until he has turned", greys(video), who_turns)
@@ -146,6 +148,50 @@ def motion_by_flow(frames: list[np.ndarray], points: np.ndarray) -> np.ndarray:
         to, _ = cv2.estimateAffinePartial2D(corners[sure], moved[sure], ransacReprojThreshold=2)
         moves.append((own @ to[:, :2].T + to[:, 2] - own).mean(axis=0))
     return np.array(moves)
+
+
+LIDS, LIPS = [37, 38, 43, 44], [*range(6, 11), *range(55, 60), *range(65, 68)]
+
+
+def what_smoothing_keeps(model: Model, still: Tracked) -> None:
+    """Print the shares that smoothing keeps of what lids, lips and the head of a face are made to do."""
+    points = np.asarray(still.result.landmarks)
+    eyes, width = float(np.linalg.norm(points[36] - points[45])), float(np.ptp(points[:, 0]))
+    time = np.arange(90)
+    motions = {"a blink of 3 frames": (LIDS, [0, 1], 0.05 * eyes * ((time >= 40) & (time < 43)))}
+    for period in (10, 6):
+        opened = 0.05 * eyes * (1 - np.cos(2 * np.pi * time / period))
+        motions[f"lips, every {period} frames"] = (LIPS, [0, 1], opened)
+    for share, period in ((0.1, 15), (0.03, 10)):
+        gone = share * width * np.sin(2 * np.pi * time / period)
+        motions[f"the head, {share:.0%} of its width each way, every {period} frames"] = (
+            slice(None),
+            [1, 0],
+            gone,
+        )
+    for motion, (which, way, by) in motions.items():
+        frames = [(t, [moved(still, which, np.array(way) * step)]) for t, step in enumerate(by)]
+        kept = [kept_by(model, frames, how, which, np.array(way), by) for how in (ONLINE, OFFLINE)]
+        print(f"smoothing, {motion}: online keeps {kept[0]:.2f}, offline {kept[1]:.2f}")
+
+
+def kept_by(model: Model, frames: list, how: Smoothing, which, way: np.ndarray, by: np.ndarray) -> float:
+    """The range of some landmarks' motion in a direction that smoothing leaves, of that which there is."""
+    seen = [
+        np.asarray(faces[0].result.landmarks)[which].mean(axis=0) @ way
+        for _, faces in smoothed(model, frames, how)
+    ]
+    return float(np.ptp(seen[20:-20]) / np.ptp(by[20:-20]))
+
+
+def moved(face: Tracked, which: list[int] | slice, off: np.ndarray) -> Tracked:
+    """A face some of whose landmarks are elsewhere; if all are, so is the head."""
+    points = np.array(face.result.landmarks)
+    points[which] += off
+    params = face.result.params
+    if which == slice(None):
+        params = replace(params, translation=np.asarray(params.translation) + off.astype(np.float32))
+    return face._replace(result=replace(face.result, landmarks=points, params=params))
 
 
 def whose_acceleration(what: str, frames: list[np.ndarray], points: np.ndarray) -> None:

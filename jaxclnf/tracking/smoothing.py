@@ -1,8 +1,9 @@
 """Followed faces smoothed over time: a Kalman filter forward in time, then back from the frames ahead.
 
 All that is said of a face (its parameters, what its landmarks are off them, its parts, how sure it is) is one
-vector that moves with nearly constant velocity. One gain a frame holds for all of it: what errs together, as
-a turn of the head and the shape modes that make up for it, is smoothed together. Lengths are model units.
+vector that moves with nearly constant velocity. Two gains a frame hold for it: one for the head, which is
+heavy, and one for its features, which are quick: with the head's, a blink would be smoothed away, and lids
+and lips tremble hardly less for it. Lengths are model units.
 """
 
 from __future__ import annotations
@@ -12,9 +13,16 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple, TypeVar
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
-from jaxclnf.tracking.state_vector import USUAL_VARIANCE, Course, replaced, said_of, variance_of
+from jaxclnf.tracking.state_vector import (
+    USUAL_VARIANCE,
+    Course,
+    are_features,
+    replaced,
+    said_of,
+    variance_of,
+)
 from jaxclnf.tracking.tracks import Tracked
 from jaxclnf.types import Model
 
@@ -33,34 +41,38 @@ _UNUSUAL = 3.0
 """... and so many times as far as it was of late, which its motion does not explain, ..."""
 
 _LANDING = 3
-"""... for so many frames: it may be taken back to its place in several."""
+"""... for so many frames: it may be taken back to its place in several, or go on at another speed."""
 
 _OF_LATE = 5  # frames
 _FIRST_SPEED = 5.0  # standard deviation of a new face's velocity, a frame
+_LEAPING_SPEED = 10.0  # that of a change of velocity in a leap
 _ON = np.array([[1.0, 1.0], [0.0, 1.0]])  # place and velocity, a frame later
 
 
 class Smoothing(NamedTuple):
-    """How many frames ahead are looked at, and how much a face's velocity changes a frame."""
+    """How many frames ahead are looked at, and how much a velocity changes a frame."""
 
     look_ahead: int
-    agility: float
+    agility: float  # of the head, whose place and turn are smoothed
+    features: float = 0.4  # of the shape and of what landmarks are off it
+    farthest: float = 7.0  # that landmarks may be put from where they were seen, root mean square
 
 
-ONLINE, OFFLINE = Smoothing(look_ahead=1, agility=0.1), Smoothing(look_ahead=8, agility=0.038)
+ONLINE, OFFLINE = Smoothing(1, agility=0.1, farthest=3.0), Smoothing(8, agility=0.038)
 
 
 class _Belief(NamedTuple):
-    """Place and velocity of a vector, and the covariance that each of its numbers has of both."""
+    """Place and velocity of a vector, and the covariance of both: of numbers of the head, and of features."""
 
     mean: Float[np.ndarray, "2 n"]
-    covariance: Float[np.ndarray, "2 2"]
+    covariance: Float[np.ndarray, "2 2 2"]
 
 
 class _Moment(NamedTuple):
     """What is believed of a face in a frame, before and after it was looked at."""
 
     found: Tracked
+    kinds: Int[np.ndarray, " n"]  # of the vector's numbers: 1 for those of features, 0 for others
     before: _Belief | None  # None: the face has just come
     after: _Belief
     moved: Float[np.ndarray, "n_points 2"] | float = 0.0  # landmarks, since the frame before; pixels
@@ -94,9 +106,9 @@ def smoothed(
         }
         waiting.append(_Waiting(of, seen, before))
         if len(waiting) > how.look_ahead:
-            yield _looked_back(course, waiting)
+            yield _looked_back(course, how, waiting)
     while waiting:
-        yield _looked_back(course, waiting)
+        yield _looked_back(course, how, waiting)
 
 
 def _moment(course: Course, how: Smoothing, before: _Moment | None, found: Tracked) -> _Moment:
@@ -104,29 +116,34 @@ def _moment(course: Course, how: Smoothing, before: _Moment | None, found: Track
     if before is None:
         seen = said_of(course, found, None)
         still = np.stack([seen, np.zeros_like(seen)])
-        return _Moment(found, None, _Belief(still, np.diag([noise, _FIRST_SPEED**2])))
+        unsure = np.stack([np.diag([noise, _FIRST_SPEED**2])] * 2)
+        return _Moment(found, are_features(course, found).astype(int), None, _Belief(still, unsure))
     expected = _expected(how, before.after)
     moved = np.asarray(found.result.landmarks) - np.asarray(before.found.result.landmarks)
     off = float(np.sqrt(((moved - before.moved) ** 2).sum(-1).mean()))
     landing = _LANDING if _leaped(off, before.usual, found) else max(before.landing - 1, 0)
     if landing:
-        expected = expected._replace(covariance=expected.covariance + np.diag([_LEAP**2, 0.0]))
+        expected = expected._replace(covariance=expected.covariance + np.diag([_LEAP**2, _LEAPING_SPEED**2]))
     seen = said_of(course, found, expected.mean[0])
     usual = before.usual + (off - before.usual) / _OF_LATE
-    return _Moment(found, expected, _corrected(expected, seen, noise), moved, usual, landing)
+    after = _corrected(expected, seen, noise, before.kinds)
+    return _Moment(found, before.kinds, expected, after, moved, usual, landing)
 
 
 def _expected(how: Smoothing, belief: _Belief) -> _Belief:
     """The belief a frame later, velocity having changed by chance."""
-    change = how.agility**2 * np.array([[1 / 4, 1 / 2], [1 / 2, 1]])
+    agility = np.array([how.agility, how.features])[:, None, None]
+    change = agility**2 * np.array([[1 / 4, 1 / 2], [1 / 2, 1]])
     return _Belief(_ON @ belief.mean, _ON @ belief.covariance @ _ON.T + change)
 
 
-def _corrected(expected: _Belief, seen: Float[np.ndarray, " n"], noise: float) -> _Belief:
+def _corrected(
+    expected: _Belief, seen: Float[np.ndarray, " n"], noise: float, kinds: Int[np.ndarray, " n"]
+) -> _Belief:
     """The belief after a look of so much variance."""
-    gain = expected.covariance[:, 0] / (expected.covariance[0, 0] + noise)
-    mean = expected.mean + gain[:, None] * (seen - expected.mean[0])
-    return _Belief(mean, expected.covariance - np.outer(gain, expected.covariance[0]))
+    gain = expected.covariance[:, :, :1] / (expected.covariance[:, :1, :1] + noise)
+    mean = expected.mean + gain[kinds, :, 0].T * (seen - expected.mean[0])
+    return _Belief(mean, expected.covariance - gain * expected.covariance[:, :1])
 
 
 def _leaped(off: float, usual: float, found: Tracked) -> bool:
@@ -134,17 +151,28 @@ def _leaped(off: float, usual: float, found: Tracked) -> bool:
     return off > _LEAP * float(found.result.params.scale) or off > max(_LEAP_IN_PIXELS, _UNUSUAL * usual)
 
 
-def _looked_back(course: Course, waiting: deque[_Waiting]) -> tuple:
+def _looked_back(course: Course, how: Smoothing, waiting: deque[_Waiting]) -> tuple:
     """The frame that has waited longest, its faces smoothed by what came after (Rauch, Tung and Striebel)."""
     frame, *later = waiting
     waiting.popleft()
     seen = [
-        replaced(course, found, _smooth(found.face_id, frame.moments[found.face_id], later))
+        _near(course, how, found, _smooth(found.face_id, frame.moments[found.face_id], later))
         if found.success
         else found
         for found in frame.seen
     ]
     return frame.of, seen
+
+
+def _near(course: Course, how: Smoothing, found: Tracked, vector: Float[np.ndarray, " n"]) -> Tracked:
+    """The face of a smoothed vector, drawn back to where it was seen as far as it is too far from there."""
+    smooth = replaced(course, found, vector)
+    apart = np.asarray(smooth.result.landmarks) - np.asarray(found.result.landmarks)
+    far = float(np.sqrt((apart**2).sum(-1).mean()) / np.asarray(found.result.params.scale))
+    if far <= how.farthest:
+        return smooth
+    seen = said_of(course, found, vector)
+    return replaced(course, found, seen + (vector - seen) * how.farthest / far)
 
 
 def _smooth(face_id: int, moment: _Moment, later: list[_Waiting]) -> Float[np.ndarray, " n"]:
@@ -159,5 +187,5 @@ def _smooth(face_id: int, moment: _Moment, later: list[_Waiting]) -> Float[np.nd
     for now, then in zip(moments[-2::-1], moments[:0:-1], strict=True):
         assert then.before is not None
         back = now.after.covariance @ _ON.T @ np.linalg.inv(then.before.covariance)
-        mean = now.after.mean + back @ (mean - then.before.mean)
+        mean = now.after.mean + np.einsum("nij,jn->in", back[moment.kinds], mean - then.before.mean)
     return mean[0]

@@ -7,7 +7,7 @@ from typing import NamedTuple, TypeVar
 
 import jax
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from jaxclnf.ops.shape import shape_2d
 from jaxclnf.tracking.tracks import Tracked
@@ -50,6 +50,18 @@ def said_of(course: Course, found: Tracked, near: Vector | None) -> Vector:
         parts = {name: (_turned_near(p, known.parts[name][0]), off) for name, (p, off) in said.parts.items()}
         said = said._replace(params=_turned_near(said.params, known.params), parts=parts)
     return _flat(said)
+
+
+def are_features(course: Course, found: Tracked) -> Bool[np.ndarray, " n"]:
+    """Tell which numbers of a face's vector say what its features do, not where the head is."""
+    said = _said(course, found)
+    parts = {name: (_of_shape(params), np.ones_like(off)) for name, (params, off) in said.parts.items()}
+    marked = _Said(_of_shape(said.params), np.ones_like(said.off), parts, np.zeros_like(said.sure))
+    return _flat(marked).astype(bool)
+
+
+def _of_shape(params: FaceParams) -> FaceParams:
+    return replace(jax.tree.map(np.zeros_like, params), shape=np.ones_like(params.shape))
 
 
 def replaced(course: Course, found: Tracked, vector: Vector) -> Tracked:

@@ -101,6 +101,48 @@ def test_a_large_face_that_trembles_by_many_pixels_is_steadied(model: Model) -> 
     assert acceleration(after) < 0.5 * acceleration(before)
 
 
+@pytest.mark.parametrize("how", [ONLINE, OFFLINE])
+@pytest.mark.parametrize("pace", [6.0, 12.0, 27.0])
+def test_a_face_that_starts_and_stops_is_where_it_is(model: Model, how: Smoothing, pace: float) -> None:
+    x = pace * np.clip(np.arange(50) - 20, 0, 10)
+    frames = shaken(model, np.stack([60 + x, 60 + 0 * x], -1), 0.3)
+    off = (landmarks(smooth(model, frames, how)) - landmarks(frames)).mean(axis=1)
+    assert np.abs(off).max() < 5
+
+
+@pytest.mark.parametrize("how", [ONLINE, OFFLINE])
+def test_no_face_is_put_far_from_where_it_is_seen(model: Model, how: Smoothing) -> None:
+    """One that bobs by a half of the distance of its eyes, once a second."""
+    way = 100 + 50 * np.sin(2 * np.pi * np.arange(75) / 25)
+    frames = [[face(model, translation=[60, y], scale=1.0)] for y in way]
+    off = landmarks(smooth(model, frames, how)) - landmarks(frames)
+    assert np.sqrt((off**2).sum(-1).mean(axis=1)).max() < how.farthest + 1e-3
+
+
+@pytest.mark.parametrize("how", [ONLINE, OFFLINE])
+def test_what_features_do_stays(model: Model, how: Smoothing) -> None:
+    """Of a blink of three frames and of lips that close twice a second (25 frames), most."""
+    lid, lip = np.zeros((2, 50, *np.shape(face(model).result.landmarks)))
+    lid[20:23, 3, 1] = 2.0
+    lip[:, 7, 1] = 1 - np.cos(2 * np.pi * np.arange(50) / 12)
+    for way, point in ((lid, 3), (lip, 7)):
+        frames = [[with_points_off(face(model), off)] for off in way]
+        place = (landmarks(smooth(model, frames, how)) - landmarks([[face(model)]]))[10:-10, point, 1]
+        assert np.ptp(place) > 0.8 * 2
+
+
+@pytest.mark.parametrize(("how", "share"), [(ONLINE, 0.65), (OFFLINE, 0.5)])
+def test_features_that_tremble_are_steadier(model: Model, how: Smoothing, share: float) -> None:
+    noise = np.random.default_rng(4).normal(0, 0.3, (60, *np.shape(face(model).result.landmarks)))
+    frames = [[with_points_off(face(model), off)] for off in noise]
+    assert acceleration(landmarks(smooth(model, frames, how))) < share * acceleration(landmarks(frames))
+
+
+def with_points_off(found: Tracked, off: np.ndarray) -> Tracked:
+    points = np.asarray(found.result.landmarks) + off.astype(np.float32)
+    return found._replace(result=replace(found.result, landmarks=points))
+
+
 def test_frames_come_late_by_what_is_looked_ahead_and_no_more(model: Model) -> None:
     given: list[int] = []
 

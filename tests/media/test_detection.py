@@ -218,8 +218,8 @@ def test_photos_in_a_hundredth_of_the_light_and_on_their_sides_show_their_faces(
                 at = overlaps(found.boxes, there[None])[:, 0].argmax()
                 assert found.rolls is not None
                 rolls.append(abs((np.degrees(found.rolls[at]) - roll + 180) % 360 - 180))
-    assert dark >= 7 and sides >= 20
-    assert np.mean(np.array(rolls) < 40) > 0.7
+    assert dark >= 7 and sides >= 23
+    assert np.mean(np.array(rolls) < 40) > 0.95
 
 
 def on_its_side(points: np.ndarray, quarters: int, shape: tuple[int, ...]) -> np.ndarray:
@@ -247,6 +247,29 @@ def test_a_face_that_only_a_turned_picture_shows_lies_where_it_is(quarters: int)
     np.testing.assert_allclose(there, [4 + 9.5, 2 + 14.5], atol=1e-4)
     np.testing.assert_allclose(np.cos(found.rolls[0] - quarters * np.pi / 2), 1, atol=1e-6)
     assert not detect_faces(photo, corner, any_side=False)
+
+
+def test_a_face_upside_down_that_is_taken_for_upright_is_turned() -> None:
+    """As networks see large ones: nearly as clear as an upright one, from the eyes over forehead and hair."""
+    photo = np.zeros((400, 400, 3), np.uint8)
+    photo[100:110, 145:155, 0] = photo[160:170, 145:155, 1] = 255  # eyes red, mouth green, 60 pixels apart
+
+    def confused(rgb: np.ndarray) -> Detections:
+        (y, x), (mouth, _) = (np.argwhere(rgb[..., i] > 128).mean(axis=0) for i in (0, 1))
+        d = abs(mouth - y)
+        if d < 10:  # it lies on a side
+            return Detections(np.zeros((0, 4), np.float32), np.zeros(0, np.float32))
+        box = [x - d, y - 0.4 * d, 2 * d, 2 * d]
+        points = np.array([[-1, 0], [1, 0], [0, 1], [-1, 2], [1, 2]]) * d / 2 + [x, y]
+        return Detections(np.float32([box]), np.float32([0.94 if mouth > y else 0.9]), np.float32([points]))
+
+    upright = detect_faces(photo, confused)
+    np.testing.assert_allclose(upright.tilted, [[149.5 - 60, 104.5 - 24, 120, 120, 0]])
+    found = detect_faces(np.ascontiguousarray(photo[::-1, ::-1]), confused)
+    middle = found.boxes[0, :2] + (found.boxes[0, 2:] - 1) / 2
+    np.testing.assert_allclose(middle, [250, 259], atol=1)
+    np.testing.assert_allclose(np.cos(found.rolls), [-1], atol=1e-3)
+    assert found.scores[0] > 0.93
 
 
 NO_PHOTOS = (None, "a.jpg", np.zeros((9, 9)), np.zeros((9, 9), bool), np.zeros((9, 9, 4), np.uint8))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from jaxtyping import Float
 
@@ -21,9 +23,9 @@ degrees, by two thirds (experiments/27_detection).
 
 _SUSPECT = np.radians(7) / USUAL_SHARE
 _LEVEL = np.radians(3) / USUAL_SHARE
-CLEAR = 0.91  # score of an upright face ...
+CLEAR = 0.92  # score of an upright face; one upside down, taken for upright, has up to 0.91 ...
 LARGE = 40  # ... that is more pixels wide; smaller ones have less, and look alike from all sides
-_CLEARER = 0.03  # that another side must show a face better, if ...
+_CLEARER = 0.03  # that another side must show a face better at the same size, if ...
 _AT_LEAST = 0.8  # ... it shows it well: under noise scores differ by chance
 _MOST_LOOKS = 4
 
@@ -54,42 +56,69 @@ def with_rolls(detector: Detector, rgb: RGB, any_side: bool = False) -> Detectio
     for i, points in enumerate(() if found.points is None else found.points):
         if not (boxes[i, 2:] > 0).all():
             continue
-        first = _roll(detector, points)
+        seen = _Sight(boxes[i], _roll(detector, points), float(scores[i]))
         if any_side and scores[i] < CLEAR and boxes[i, 2] > LARGE:
-            first, scores[i] = _from_all_sides(detector, rgb, boxes[i], first, float(scores[i]))
-        if abs(first) > _SUSPECT:
-            boxes[i], rolls[i] = _second_look(detector, rgb, boxes[i], first)
+            seen = _from_all_sides(detector, rgb, seen, points)
+        if abs(seen.roll) > _SUSPECT:
+            seen = _second_look(detector, rgb, seen)
+        if abs(seen.roll) > TILTED:
+            boxes[i], rolls[i], scores[i] = seen
     return found._replace(boxes=boxes, scores=scores, rolls=rolls)
 
 
-def _from_all_sides(
-    detector: Detector, rgb: RGB, box: Float[np.ndarray, "4"], first: float, score: float
-) -> tuple[float, float]:
-    """The roll at which a face is seen best, and its score there: as it was, or turned by quarters."""
-    best = first, max(score + _CLEARER, _AT_LEAST)
-    for quarter in (np.pi / 2, -np.pi / 2, np.pi):
-        found = in_the_middle(detector(turned_face(rgb, box, quarter).picture))
-        if found is not None and found.points is not None and found.scores[0] > best[1]:
-            best = quarter + _roll(detector, found.points[0]), float(found.scores[0])
-    return best if best[0] != first else (first, score)
+class _Sight(NamedTuple):
+    """A face as it is seen in a photo or a turned picture of it."""
+
+    box: Float[np.ndarray, "4"]  # about the face's middle in the photo, not tilted yet
+    roll: float
+    score: float
 
 
-def _second_look(
-    detector: Detector, rgb: RGB, box: Float[np.ndarray, "4"], roll: float
-) -> tuple[Float[np.ndarray, "4"], float]:
-    """The face's box and roll, or the box as it was where the face is nearly level or not found anew."""
-    best = (box, 0.0)
+def _seen(detector: Detector, rgb: RGB, box: Float[np.ndarray, "4"], roll: float) -> _Sight | None:
+    """Look at the face in a box as if it rolled less by ``roll``."""
+    turned = turned_face(rgb, box, roll)
+    found = in_the_middle(detector(turned.picture))
+    if found is None or found.points is None:
+        return None
+    roll += _roll(detector, found.points[0])
+    return _Sight(box_in_photo(found.boxes[0], turned), roll, float(found.scores[0]))
+
+
+def _from_all_sides(detector: Detector, rgb: RGB, first: _Sight, points: Float[np.ndarray, "5 2"]) -> _Sight:
+    """Look from the photo's other sides; gives the best sight of the face, or the first if it is clear.
+
+    Scores differ by the size of a picture as much as by its side, so that all sides are looked at alike.
+    """
+    as_it_is = _seen(detector, rgb, _about(points, first.box), first.roll)
+    score = first.score if as_it_is is None else as_it_is.score
+    best, least = first, max(score + _CLEARER, _AT_LEAST)
+    for quarter in (np.pi / 2, -np.pi / 2, np.pi) if score < CLEAR else ():
+        # The box of a face upside down that is taken for upright holds its eyes and, below them, forehead
+        # and hair: the eyes are nearest to its middle. Of faces that lie on a side all points are.
+        middle = points[:2] if quarter == np.pi else points
+        seen = _seen(detector, rgb, _about(middle, first.box), quarter)
+        if seen is not None and seen.score > least:
+            best, least = seen, seen.score
+    return best
+
+
+def _about(points: Float[np.ndarray, "n 2"], box: Float[np.ndarray, "4"]) -> Float[np.ndarray, "4"]:
+    """Move a box's middle to that of points."""
+    return np.concatenate([points.mean(axis=0) - (box[2:] - 1) / 2, box[2:]])
+
+
+def _second_look(detector: Detector, rgb: RGB, first: _Sight) -> _Sight:
+    """Turn a face upright until its roll is known; it stays level, in its box, if it is not found anew."""
+    best, roll = first._replace(roll=0.0), first.roll
     for _ in range(_MOST_LOOKS):
-        turned = turned_face(rgb, box, roll)
-        found = in_the_middle(detector(turned.picture))
-        if found is None or found.points is None:
+        seen = _seen(detector, rgb, first.box, roll)
+        if seen is None:
             break
-        best = box_in_photo(found.boxes[0], turned), _principal(roll)
-        left = _roll(detector, found.points[0])
-        if abs(left) < _LEVEL:
+        best = _Sight(seen.box, _principal(roll), first.score)
+        if abs(seen.roll - roll) < _LEVEL:
             break
-        roll += left
-    return best if abs(best[1]) > TILTED else (box, 0.0)
+        roll = seen.roll
+    return best
 
 
 def _principal(angle: float) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import jax
 import numpy as np
+from jax.core import Tracer
 from jax.typing import ArrayLike
 from jaxtyping import Bool, Float, Int
 
@@ -30,11 +31,12 @@ def confidences(
     ``result``: one fit or many, with any leading axes, by the settings ``config`` or the model's own. Gives a
     number for each, as tables have it: 0 for fits without usable landmarks, NaN, for unknown, for others if
     the model has no calibration. Raises ValueError for settings that the fits are not by, as far as their
-    stages tell.
+    stages tell, and under `jax.jit` and its like: numbers are needed.
     """
     check_kinds(model, config)
     check_kind("result", result, FitResult)
     config = model.settings if config is None else config
+    _check_numbers(model, result)
     _check_stages(result, config)
     batch = np.shape(result.status)
     if len(batch) != 1:
@@ -45,6 +47,14 @@ def confidences(
         return np.where(ok, np.nan, 0.0)
     by_network = seen_last_by_network(model, result, config)
     return np.where(ok, promised(model.calibration, signs(model, result, config), by_network), 0.0)
+
+
+def _check_numbers(*trees: object) -> None:
+    """Raise ValueError for traced arrays."""
+    if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(trees)):
+        raise ValueError(
+            "confidences need numbers: compute them after jit, vmap and grad, from their results"
+        )
 
 
 def _check_stages(result: FitResult, config: FitConfig) -> None:

@@ -108,7 +108,7 @@ def chosen(n: int) -> Int[np.ndarray, " m"]:
 def _settings(model: Model) -> list[tuple[FitConfig, int]]:
     """Settings that are fitted with, and of how many trials one is: the preset best takes its time.
 
-    It has no divisor in common with the trials of a face, 15 or 16, so that all kinds come.
+    It has no divisor in common with the trials of a face, 26 or 27, so that all kinds come.
     """
     own = (model.settings, 1)
     if not has_network(model):

@@ -1,12 +1,13 @@
-"""Trials for a calibration, made from annotated faces: hard photos, detectors' boxes, boxes beside faces."""
+"""Trials for a calibration, made from annotated faces: hard photos, detectors' boxes, boxes without faces."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
+import cv2
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 
 from jaxclnf.batch.box_rows import overlaps, tight_box
 from jaxclnf.data.datasets import Faces
@@ -14,7 +15,7 @@ from jaxclnf.data.evaluate import start_boxes
 from jaxclnf.data.harder_photos import SIDES, Change, blurred, covered, darkened, shrunk, turned, unchanged
 from jaxclnf.data.turned_heads import turned_aside
 from jaxclnf.media.detection import detect_faces
-from jaxclnf.media.images import RGB, read_photo, to_grey
+from jaxclnf.media.images import RGB, Grey, read_photo, to_grey
 from jaxclnf.types import PDM
 
 DISTURBANCES = (0.1, 0.2, 0.35, 0.5)
@@ -22,6 +23,11 @@ DISTURBANCES = (0.1, 0.2, 0.35, 0.5)
 
 N_DISTURBED, N_BESIDE = 4, 4
 """Disturbed boxes and boxes beside the face, a face."""
+
+N_LARGE, N_NOISES = 2, 8
+"""Boxes beside the face that are seen large, and pictures of noise, a face."""
+
+_LARGE = 100.0, 300.0  # pixels of a box in which patch experts have enough of them
 
 _SAME = 0.3  # boxes that overlap so much are of one face
 _TRIES = 15  # to find a place beside the faces, for each that is wanted
@@ -56,12 +62,18 @@ def trials(
         unit = 1.0 if faces.eye_distances is None else float(faces.eye_distances[i])
         for kind, make in kinds.items():
             yield _trial(kind, make(rng), rgb, points, boxes[i], unit)
+        yield _lying(rgb, points, boxes[i], unit, rng)
         grey = to_grey(rgb)
         for _ in range(N_DISTURBED):
             yield Trial("disturbed", grey, disturbed(boxes[i], rng), points, unit)
         occupied = np.concatenate([detect_faces(rgb).boxes, boxes[i][None], tight_box(points)[None]])
-        for box in beside(grey.shape, occupied, rng, N_BESIDE):
+        empty = beside(grey.shape, occupied, rng, N_BESIDE)
+        for box in empty:
             yield Trial("beside", grey, box, None)
+        for box in empty[:N_LARGE]:
+            yield Trial("beside, enlarged", *seen_large(grey, box, rng), None)
+        for _ in range(N_NOISES):
+            yield Trial("noise", *noise(rng), None)
 
 
 KINDS: dict[str, Callable[[np.random.Generator], Change]] = {
@@ -104,10 +116,43 @@ def beside(
     return found
 
 
+def seen_large(
+    grey: Grey, box: Box, rng: np.random.Generator
+) -> tuple[UInt8[np.ndarray, "large_height large_width"], Box]:
+    """Cut out a box and as much around it, as if it were 100 to 300 pixels wide."""
+    low = np.maximum(np.floor(box[:2] - box[2:]), 0).astype(int)
+    high = np.minimum(np.ceil(box[:2] + 2 * box[2:]), grey.shape[::-1]).astype(int)
+    part = grey[low[1] : high[1], low[0] : high[0]]
+    scale = rng.uniform(*_LARGE) / float(box[2])
+    size = np.maximum(np.round(scale * (high - low)), 1).astype(int)
+    how = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+    corner = scale * (box[:2] - low + 0.5) - 0.5
+    large = cv2.resize(part, size.tolist(), interpolation=how)
+    return large, np.concatenate([corner, scale * box[2:]]).astype(np.float32)
+
+
+def noise(rng: np.random.Generator) -> tuple[Grey, Box]:
+    """Make a picture of noise, as fine as pixels or as coarse as a third of its box, and that box."""
+    side = rng.uniform(*_LARGE)
+    whole = round(1.6 * side)
+    cells = round(float(np.exp(rng.uniform(np.log(5), np.log(whole)))))
+    grains = rng.normal(rng.uniform(60, 190), rng.uniform(5, 80), (cells, cells))
+    picture = cv2.resize(grains, (whole, whole), interpolation=cv2.INTER_CUBIC)
+    corner = (whole - side) / 2
+    box = np.array([corner, corner, side, side], np.float32)
+    return np.clip(picture, 0, 255).astype(np.uint8), box
+
+
 def _trial(kind: str, change: Change, rgb: RGB, points: np.ndarray, box: Box, unit: float) -> Trial:
     picture, moved = change(rgb, points)
     scale = float(np.linalg.norm(moved - moved.mean(0)) / np.linalg.norm(points - points.mean(0)))
     return Trial(kind, to_grey(picture), _box_of(picture, points, moved, box, scale), moved, scale * unit)
+
+
+def _lying(rgb: RGB, points: np.ndarray, box: Box, unit: float, rng: np.random.Generator) -> Trial:
+    """Turn a photo by a quarter or a half, and leave the box level, as who draws boxes does."""
+    picture, moved = turned(float(rng.choice([-90, 90, 180])))(rgb, points)
+    return Trial("lying", to_grey(picture), _moved_with(points, moved, box, 1.0), moved, unit)
 
 
 def _box_of(picture: RGB, points: np.ndarray, moved: np.ndarray, box: Box, scale: float) -> Box:
@@ -117,6 +162,11 @@ def _box_of(picture: RGB, points: np.ndarray, moved: np.ndarray, box: Box, scale
         at = overlaps(found.boxes, tight_box(moved)[None])[:, 0]
         if at.max() > _SAME:
             return found.tilted[at.argmax()]
+    return _moved_with(points, moved, box, scale)
+
+
+def _moved_with(points: np.ndarray, moved: np.ndarray, box: Box, scale: float) -> Box:
+    """Move a box with the face's points, level as it is."""
     middle = moved.mean(0) + scale * (box[:2] + box[2:] / 2 - points.mean(0))
     return np.concatenate([middle - scale * box[2:] / 2, scale * box[2:]]).astype(np.float32)
 

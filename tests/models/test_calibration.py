@@ -148,6 +148,15 @@ def test_pictures_without_faces_are_no_faces(model: Model) -> None:
     assert confidences(model, found, model.settings).max() < 0.05
 
 
+@pytest.mark.parametrize("trace", [jax.jit, jax.vmap])
+def test_traced_fits_are_refused_in_one_sentence(model: Model, trace) -> None:
+    fits = results(model, [0.0, 0.0], [Status.OK, Status.OK])
+    fits = replace(fits, landmarks=np.zeros((2, 68, 2)), landmark_likelihoods=np.zeros((2, 68)))
+    fits = replace(fits, view=np.zeros(2), converged=np.zeros(2))
+    with pytest.raises(ValueError, match="confidences need numbers"):
+        trace(lambda fits: confidences(model, fits))(fits)
+
+
 def test_confidences_of_a_model_without_calibration_are_unknown(model: Model) -> None:
     fits = results(model, [0.0, 0.0], [Status.OK, Status.BOX_INVALID])
     with pytest.raises(ValueError, match="went through 2 stages, and the settings have 4"):

@@ -80,8 +80,8 @@ def _on_its_side(detector: Detector, rgb: RGB, quarters: int, whole: bool = Fals
     if not found or found.points is None or found.rolls is None:
         return found
     size = found.boxes[:, 2:]
-    middles = _turned_back(found.boxes[:, :2] + size / 2, quarters, small.shape[1::-1])
-    boxes = np.concatenate([middles - size / 2, size], axis=1).astype(np.float32)
+    middles = _turned_back(found.boxes[:, :2] + (size - 1) / 2, quarters, small.shape[1::-1])
+    boxes = np.concatenate([middles - (size - 1) / 2, size], axis=1).astype(np.float32)
     points = _turned_back(found.points, quarters, small.shape[1::-1])
     rolls = (found.rolls + quarters * np.pi / 2 + np.pi) % (2 * np.pi) - np.pi
     back = found._replace(boxes=boxes, points=points, rolls=rolls.astype(np.float32))

@@ -27,7 +27,7 @@ class TurnedFace(NamedTuple):
 
 def turned_face(rgb: RGB, box: Float[np.ndarray, "4"], roll: float) -> TurnedFace:
     """Cut the face in a box out of a photo, as if it rolled less by ``roll`` (clockwise as seen, radians)."""
-    middle = box[:2] + box[2:] / 2
+    middle = box[:2] + (box[2:] - 1) / 2
     scale = FACE / float(box[2:].max())
     reach = _SIDE / scale * 0.75  # beyond half the picture's diagonal
     low = np.maximum(np.floor(middle - reach), 0).astype(int)
@@ -56,8 +56,8 @@ def in_the_middle(found: Detections) -> Detections | None:
 def box_in_photo(box: Float[np.ndarray, "4"], turned: TurnedFace) -> Float[np.ndarray, "4"]:
     """Take an upright box of the turned picture to the photo, where its roll is still to be applied."""
     size = box[2:] / turned.scale
-    middle = points_in_photo(box[:2] + box[2:] / 2, turned)
-    return np.concatenate([middle - size / 2, size]).astype(np.float32)
+    middle = points_in_photo(box[:2] + (box[2:] - 1) / 2, turned)
+    return np.concatenate([middle - (size - 1) / 2, size]).astype(np.float32)
 
 
 def points_in_photo(points: Float[np.ndarray, "*n 2"], turned: TurnedFace) -> Float[np.ndarray, "*n 2"]:

@@ -52,6 +52,11 @@ def _equal(a: Any, b: Any) -> bool:
     return np.array_equal(a, b, equal_nan=with_nan)
 
 
+def no_tracers(tree: Any) -> bool:
+    """Tell whether JAX traces nothing in a PyTree: what it does has no numbers and may not leave."""
+    return not any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(tree))
+
+
 def brief(tree: Any) -> str:
     """Describe a dataclass in one line: small arrays by their values, others by their type and shape."""
     shown = ((f.name, getattr(tree, f.name)) for f in fields(tree) if f.repr)

@@ -9,6 +9,7 @@ import numpy as np
 from jax.core import Tracer
 
 from jaxclnf.by_identity import ByIdentity
+from jaxclnf.pytrees import no_tracers
 
 
 class Flat(NamedTuple):
@@ -52,11 +53,6 @@ def _described(argument: Any) -> Flat:
         return Flat(None, len(leaves))
     avals = tuple((a.shape, a.dtype, getattr(a, "weak_type", False)) for a in leaves)
     return Flat(ArgumentKind((structure, avals)), len(leaves))
-
-
-def no_tracers(tree: Any) -> bool:
-    """Tell whether a PyTree may be remembered: what JAX traces may not leave its trace."""
-    return not any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(tree))
 
 
 _of_unchanging = ByIdentity(_described, no_tracers)

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 FEW = 50
 """Fewer faces than this say little about how often fits of other faces are right."""
 
+ENDINGS = "patch experts", "a network"
+"""What was the last to look at a face, in the order of a calibration's rows."""
+
 
 def calibrate(
     datasets: options.DatasetsArgument,
@@ -54,9 +57,10 @@ def calibrate(
     visibility = learned_visibility(opened, faces) or opened.visibility
     calibrated = replace(opened, calibration=calibration, visibility=visibility)
     save_model(calibrated, out, weights_dtype(opened))
-    slopes = ", ".join(f"{w:.2f} {name}" for name, w in zip(SIGNS, calibration.slopes[0], strict=True))
     typer.echo(f"{out}: its confidence was learned from {counted(len(faces), 'face')}")
-    typer.echo(f"log odds of an error below {GOOD:g} %, the sum of: {slopes}, {calibration.bias[0]:.2f}")
+    for last, weights, bias in zip(ENDINGS, calibration.slopes, calibration.bias, strict=True):
+        slopes = ", ".join(f"{w:.2f} {name}" for name, w in zip(SIGNS, weights, strict=True))
+        typer.echo(f"log odds of an error below {GOOD:g} %, {last} last, the sum of: {slopes}, {bias:.2f}")
     end_without(faces.refused, "the confidence was learned")
 
 

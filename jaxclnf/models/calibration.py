@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import jax
 import numpy as np
-from jax.core import Tracer
 from jax.typing import ArrayLike
 from jaxtyping import Bool, Float, Int
 
 from jaxclnf.config import FitConfig, Stage
 from jaxclnf.fitting.arguments import check_kind, check_kinds
+from jaxclnf.pytrees import no_tracers
 from jaxclnf.types import Calibration, ConvExperts, Experts, FitResult, Model
 
 SIGNS = ("likelihood", "spread", "widest", "shape", "size")
@@ -36,7 +36,10 @@ def confidences(
     check_kinds(model, config)
     check_kind("result", result, FitResult)
     config = model.settings if config is None else config
-    _check_numbers(model, result)
+    if not no_tracers((model, result)):
+        raise ValueError(
+            "confidences need numbers: compute them after jit, vmap and grad, from their results"
+        )
     _check_stages(result, config)
     batch = np.shape(result.status)
     if len(batch) != 1:
@@ -47,14 +50,6 @@ def confidences(
         return np.where(ok, np.nan, 0.0)
     by_network = seen_last_by_network(model, result, config)
     return np.where(ok, promised(model.calibration, signs(model, result, config), by_network), 0.0)
-
-
-def _check_numbers(*trees: object) -> None:
-    """Raise ValueError for traced arrays."""
-    if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(trees)):
-        raise ValueError(
-            "confidences need numbers: compute them after jit, vmap and grad, from their results"
-        )
 
 
 def _check_stages(result: FitResult, config: FitConfig) -> None:

@@ -9,10 +9,10 @@ from typing import TypeVar
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.core import Tracer
 from jaxtyping import Array, Float
 
 from jaxclnf.models.sigma import smoothing_matrices
+from jaxclnf.pytrees import no_tracers
 from jaxclnf.types import CENExperts, ConvExperts, Experts, Model, PatchExperts
 
 Changed = TypeVar("Changed", bound=Model | Experts | ConvExperts)
@@ -39,7 +39,7 @@ def with_sigma(experts: Changed) -> Changed:
     if not isinstance(experts, PatchExperts) or not experts.edges:
         return experts
     terms = experts.alpha, experts.betas, experts.visibility, experts.edges
-    if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(terms)):
+    if not no_tracers(terms):
         index = jnp.arange(experts.visibility.size, dtype=jnp.int32).reshape(experts.visibility.shape)
         return replace(experts, sigma=_of_each(experts), sigma_index=index)
     sigma, index = smoothing_matrices(*jax.tree.map(np.asarray, terms))

@@ -48,7 +48,7 @@ class Trial(NamedTuple):
 def trials(
     faces: Faces, seed: int = 0, numbers: Iterable[int] | None = None, pdm: PDM | None = None
 ) -> Iterator[Trial]:
-    """Make trials of every face, from its photo as it is and made harder, and from places beside it.
+    """Make trials of every face: of its photo as it is and made harder, places beside it, and noise.
 
     ``numbers`` are those of the faces that are wanted, by default of all. Boxes are the default detector's
     where it finds the face, else the dataset's, moved with the face. With the ``pdm`` of 68 landmarks heads

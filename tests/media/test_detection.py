@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from inspect import unwrap
+
 import cv2
 import numpy as np
 import pytest
@@ -145,12 +147,17 @@ def test_level_faces_stay_as_the_detector_has_them() -> None:
 
 
 def test_functions_of_one_s_own_are_detectors() -> None:
-    boxes = np.float32([[1, 2, 30, 40]])
-    found = detect_faces(
-        np.zeros((50, 60), np.uint8), lambda rgb: Detections(boxes, np.float32([rgb.shape[2]]))
-    )
-    np.testing.assert_array_equal(found.boxes, boxes)
-    assert found.scores[0] == 3  # grey photos come in three channels
+    photo = np.zeros((50, 60, 3), np.uint8)
+
+    def detector(rgb: np.ndarray) -> Detections:
+        rgb[:] = 9  # as those that draw what they find
+        return Detections([[1, 2, 30, 40]], [rgb.shape[2]], rolls=[0.5])  # type: ignore[arg-type]
+
+    for given in (photo, photo[..., 0]):  # grey photos come in three channels
+        found = detect_faces(given, detector)
+        np.testing.assert_array_equal(found.tilted, np.float32([[1, 2, 30, 40, 0.5]]))
+        np.testing.assert_array_equal(found.scores, [3])
+    assert not photo.any()
 
 
 def test_functions_of_one_s_own_may_give_plain_boxes() -> None:
@@ -163,6 +170,10 @@ def test_functions_of_one_s_own_may_give_plain_boxes() -> None:
     for given in (None, [[1, 2, 3]], {"faces": 1}, Detections(np.zeros((1, 3)), np.ones(1))):
         with pytest.raises(ValueError, match=r"the detector gave .*, expected Detections, or rows x, y, w"):
             as_detections(given)
+    level = Detections(np.float32([[1, 2, 30, 40]]), np.ones(1))
+    for change in ({"scores": np.ones(2)}, {"points": np.ones((1, 4, 2))}, {"rolls": "abc"}):
+        with pytest.raises(ValueError, match=r"the detector gave \w+ .*, expected .* for its 1 boxes"):
+            as_detections(level._replace(**change))
 
 
 def test_of_two_looks_each_face_counts_once() -> None:
@@ -194,6 +205,9 @@ def test_misuse_is_refused_in_one_sentence() -> None:
         ValueError, match="'nobody' is unknown; detectors are libface, hog, yunet, retinaface"
     ):
         detect_faces(np.zeros((9, 9, 3), np.uint8), "nobody")
+    for scale in (0, np.nan, "half"):
+        with pytest.raises(ValueError, match="scale = .*, expected a number above 0"):
+            unwrap(detect_faces)(np.zeros((9, 9, 3), np.uint8), scale=scale)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"expected a photo .* got \(9, 9, 4\)"):
         detect_faces(np.zeros((9, 9, 4), np.uint8))
     with pytest.raises(ValueError, match=r"got a path: give jaxclnf.read_photo\('a.jpg'\)"):

@@ -46,17 +46,33 @@ Detector = Callable[[RGB], Detections]
 
 
 def as_detections(found: object) -> Detections:
-    """Check what a detector gave; plain boxes x, y, w, h become detections of one score.
+    """Check what a detector gave, and make arrays of it; plain boxes x, y, w, h are detections of one score.
 
     Raises ValueError for anything else, since a detector may be anybody's own.
     """
-    boxes = found.boxes if isinstance(found, Detections) else found
-    rows = checked_rows(boxes, (4,))
-    if rows is None:
+    given = found if isinstance(found, Detections) else Detections(found, None)  # type: ignore[arg-type]
+    boxes = checked_rows(given.boxes, (4,))
+    if boxes is None:
         raise ValueError(
             f"the detector gave {found!r:.200}, expected Detections, or rows x, y, width, height in pixels"
         )
-    return found if isinstance(found, Detections) else Detections(rows, np.ones(len(rows), np.float32))
+    n = len(boxes)
+    scores = np.ones(n, np.float32) if given is not found else _of_each("scores", given.scores, (n,))
+    points = None if given.points is None else _of_each("points", given.points, (n, 5, 2))
+    rolls = None if given.rolls is None else _of_each("rolls", given.rolls, (n,))
+    return Detections(boxes, scores, points, rolls)
+
+
+def _of_each(name: str, values: object, shape: tuple[int, ...]) -> np.ndarray:
+    """Make an array of what a detector tells of each face; raises ValueError for another shape."""
+    try:
+        array = np.asarray(values, np.float32)
+    except (TypeError, ValueError):
+        array = None
+    if array is None or array.shape != shape:
+        got = type(values).__name__ if array is None else array.shape
+        raise ValueError(f"the detector gave {name} {got}, expected {shape} for its {shape[0]} boxes")
+    return array
 
 
 class BoxMap(NamedTuple):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from enum import StrEnum
 from functools import cache
+from numbers import Real
 
 import numpy as np
 from jaxtyping import UInt8
@@ -50,11 +51,17 @@ def detect_faces(
     ``detector`` is a built-in one's name or a function from a photo to `Detections`. Networks see more in
     colour. With a ``scale`` below 1 the photo is reduced first, where only large faces are looked for. Where
     a network finds nothing, it looks at a brighter picture and, if ``any_side`` of the photo may be the upper
-    one, at pictures turned by quarters.
+    one, at pictures turned by quarters. Raises ValueError for what is no photo, detector, scale above 0, or
+    no detections of a detector of one's own.
     """
     photo = checked_pixels(photo)
+    if not (isinstance(scale, Real) and scale > 0):
+        raise ValueError(f"scale = {scale!r:.60}, expected a number above 0; from 1 on nothing is reduced")
     rgb = np.repeat(photo[:, :, None], 3, axis=2) if photo.ndim == 2 else photo
-    find = detector if callable(detector) else named_detector(detector)
+    if callable(detector):
+        find, rgb = detector, rgb.copy()  # into which functions of others may draw
+    else:
+        find = named_detector(detector)
     if scale < 1:
         return enlarged(with_rolls(find, reduced(rgb, scale)), scale)
     return with_further_looks(find, np.ascontiguousarray(rgb), any_side)

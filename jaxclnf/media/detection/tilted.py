@@ -45,12 +45,14 @@ def _roll(detector: Detector, points: Float[np.ndarray, "5 2"]) -> float:
 
 
 def with_rolls(detector: Detector, rgb: RGB, any_side: bool = False) -> Detections:
-    """Detect faces; the box of a tilted one is tilted with it.
+    """Detect faces; the box of a tilted one is tilted with it, unless the detector tells the rolls itself.
 
     If ``any_side`` of the photo may be the upper one, faces that are not seen clearly are looked at from all.
     """
     find = getattr(detector, "closely", detector) if any_side else detector
     found = as_detections(find(rgb))
+    if found.rolls is not None:
+        return found
     rolls = np.zeros(len(found.boxes), np.float32)
     boxes, scores = found.boxes.copy(), found.scores.copy()
     for i, points in enumerate(() if found.points is None else found.points):

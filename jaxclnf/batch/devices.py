@@ -80,6 +80,8 @@ def fit_on_cores(
     side by side do not: on two cores they take 0.6 of the time. By default there is a part for each core, or
     as many as keep each within `MOST_FACES`.
     """
+    if not (n_parts is None or (isinstance(n_parts, int) and n_parts >= 1)):
+        raise ValueError(f"n_parts = {n_parts!r:.60}, expected a whole number of at least 1, or None")
     check_fit(model, images, boxes, config)
     images, boxes = on_host(images), on_host(boxes)
     n_faces = len(boxes)

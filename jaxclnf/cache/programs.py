@@ -128,7 +128,7 @@ class Kept(Generic[P, R]):
     def _check(self, args: tuple) -> None:
         """Raise ValueError for an argument that is no array of numbers that JAX has."""
         for name, value in zip(self._signature.parameters, args, strict=True):
-            problem = next(filter(None, map(_no_array, jax.tree.leaves(value))), "")
+            problem = next(filter(None, map(no_array, jax.tree.leaves(value))), "")
             if isinstance(value, list) and value and isinstance(value[0], list):
                 problem = "lists of lists"
             if problem:
@@ -190,7 +190,7 @@ def _is_of_explicit_axes(error: Exception) -> bool:
     )
 
 
-def _no_array(leaf: Any) -> str:
+def no_array(leaf: Any) -> str:
     """Say what an argument is instead of an array of numbers; empty if it is one."""
     if isinstance(leaf, np.ndarray | np.generic):
         known = leaf.dtype.kind in "biuf" or jnp.issubdtype(leaf.dtype, jnp.floating)

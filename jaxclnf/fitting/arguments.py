@@ -1,5 +1,6 @@
 """What a caller gives to a fit: images, boxes and parameters checked, model and settings in one precision."""
 
+from dataclasses import fields
 from typing import Any
 
 import jax
@@ -8,8 +9,9 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Bool, Num
 
+from jaxclnf.cache import no_array
 from jaxclnf.config import FitConfig
-from jaxclnf.types import PDM, ConvExperts, FaceParams, Model
+from jaxclnf.types import PDM, Camera, ConvExperts, FaceParams, Model
 
 MOST_GREY = 512
 """Grey beyond which an image is surely not of 8 bits; noise and interpolation may go beyond 255."""
@@ -69,7 +71,7 @@ def check_images(images, ndim: int) -> None:
     """Raise ValueError for images of another number of axes than ``ndim``, no pixels, no real values."""
     if not hasattr(images, "dtype"):
         raise ValueError(f"expected arrays of grey images; got {type(images).__name__}")
-    if not _is_number(images.dtype):
+    if not is_number(images.dtype):
         raise ValueError(f"expected grey images of real numbers; got them of {images.dtype}")
     if images.ndim != ndim or 0 in images.shape[-2:]:
         raise ValueError(
@@ -95,10 +97,11 @@ def _is_grey_here(image: Any) -> bool:
         return False
     if isinstance(image, jax.Array) and [d.platform for d in image.sharding.device_set] != ["cpu"]:
         return False
-    return _is_number(image.dtype) and image.dtype.itemsize > 1 and image.ndim in (2, 3) and image.size > 0
+    return is_number(image.dtype) and image.dtype.itemsize > 1 and image.ndim in (2, 3) and image.size > 0
 
 
-def _is_number(dtype: Any) -> bool:
+def is_number(dtype: Any) -> bool:
+    """Tell the types of real numbers, those of JAX's own, too; truth values are none."""
     return jnp.issubdtype(dtype, jnp.floating) or jnp.issubdtype(dtype, jnp.integer)
 
 
@@ -126,12 +129,31 @@ def check_params(model: Model | PDM, params: object) -> None:
     n_modes = pdm_of(model).n_modes
     if not isinstance(params, FaceParams):
         raise ValueError(f"expected FaceParams, such as a FitResult's params; got {type(params).__name__}")
+    _check_numbers("params", params)
     batch = np.shape(params.scale)
     for name, expected in (("rotation", 3), ("translation", 2), ("shape", n_modes)):
         found = np.shape(getattr(params, name))
         if found != (*batch, expected):
             whose = f" of the model's {n_modes} modes" if name == "shape" else ""
             raise ValueError(f"expected params.{name}{whose}, {(*batch, expected)}; got {found}")
+
+
+def check_camera(camera: object, faces: FaceParams) -> None:
+    """Raise ValueError for what is no camera, or neither one for all faces nor one for each."""
+    check_kind("camera", camera, Camera)
+    _check_numbers("camera", camera)
+    batch = np.shape(faces.scale)
+    found = {f.name: np.shape(getattr(camera, f.name)) for f in fields(Camera)}
+    if set(found.values()) not in ({()}, {batch}):
+        shapes = ", ".join(f"{name} {shape}" for name, shape in found.items())
+        raise ValueError(f"expected one camera, or one for each face; got {shapes} and faces of {batch}")
+
+
+def _check_numbers(name: str, value: Any) -> None:
+    """Raise ValueError for fields that are no arrays of numbers, as lists."""
+    for each in fields(value):
+        if problem := no_array(getattr(value, each.name)):
+            raise ValueError(f"{name}.{each.name} holds {problem}, expected an array of real numbers")
 
 
 def check_one_start_an_image(images, params: FaceParams) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from jaxclnf.config import FitConfig
-from jaxclnf.fitting.arguments import check_kind
+from jaxclnf.fitting.arguments import check_camera, check_kind
 from jaxclnf.fitting.face_params import in_full_precision
 from jaxclnf.fitting.headpose import head_pose, landmarks_camera
 from jaxclnf.ops.camera import project
@@ -71,7 +71,7 @@ def gaze(
     """
     check_kind("model", model, Model)
     check_kind("result", result, FitResult)
-    check_kind("camera", camera, Camera)
+    check_camera(camera, result.params)
     check_eyes(model)
     if missing := [name for name in EYES if name not in result.parts]:
         raise ValueError(

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
-from jaxclnf.fitting.arguments import check_kind, check_params, pdm_of
+from jaxclnf.fitting.arguments import check_camera, check_params, pdm_of
 from jaxclnf.fitting.face_params import in_full_precision
 from jaxclnf.ops.camera import project, resect
 from jaxclnf.ops.rotation import euler_to_matrix, matrix_to_euler
@@ -43,10 +43,7 @@ def head_pose(model: Model | PDM, params: FaceParams, camera: Camera) -> HeadPos
     Source: OpenFace's `GetPose`.
     """
     check_params(model, params)
-    check_kind("camera", camera, Camera)
-    if jnp.shape(camera.fx) not in ((), jnp.shape(params.scale)):
-        found = f"a camera of {jnp.shape(camera.fx)} and faces of {jnp.shape(params.scale)}"
-        raise ValueError(f"expected one camera, or one for each face; got {found}")
+    check_camera(camera, params)
     if jnp.ndim(params.scale):
         of_each = jax.vmap(head_pose, (None, 0, 0 if jnp.ndim(camera.fx) else None))
         return of_each(model, params, camera)

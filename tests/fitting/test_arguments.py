@@ -30,6 +30,7 @@ from jaxclnf import (
     fit_stream,
     gaze,
     head_pose,
+    landmarks,
     load_model,
     save_model,
     track_frame,
@@ -151,8 +152,22 @@ def test_what_the_tests_own_checks_of_annotations_would_refuse() -> None:
         (lambda: box_rows([[1, 2], [3]]), "boxes as rows of one length, x, y, width, height; got"),
         (
             lambda: unwrap(head_pose)(MODEL, FACE, Camera(*np.ones((4, 3)))),
-            r"got a camera of \(3,\) and faces of \(\)",
+            r"one for each face; got fx \(3,\), .* and faces of \(\)",
         ),
+        (
+            lambda: unwrap(head_pose)(MODEL, FACE, Camera(500.0, np.ones(3), 0, 0)),
+            r"got fx \(\), fy \(3,\), .* and faces of \(\)",
+        ),
+        (
+            lambda: unwrap(head_pose)(MODEL, FACE, Camera(500, 500, "320", 240)),
+            "camera.cx holds a str, expected an array of real numbers",
+        ),
+        (
+            lambda: unwrap(landmarks)(MODEL, replace(FACE, rotation=[0.0, 0.0, 0.0])),
+            "params.rotation holds a list, expected an array of real numbers",
+        ),
+        (lambda: unwrap(fit_on_cores)(MODEL, [], [], None, -1), "n_parts = -1, expected a whole number"),
+        (lambda: fit_faces(MODEL, [IMAGE > 0], [BOX]), "real numbers; got them of bool"),
         (lambda: Camera.default(0, 480), "the width and height of images in pixels; got 0"),
         (lambda: Camera.default(640, jnp.array([480])), r"height of images in pixels; got Array\(\[480\]"),
         (lambda: Camera.default(np.array(np.nan), 480), r"height of images in pixels; got array\(nan\)"),

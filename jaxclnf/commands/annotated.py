@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from jaxclnf.commands import common
+from jaxclnf.commands import messages
+from jaxclnf.commands.progress_bars import progress_bar
 from jaxclnf.wording import counted
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ def annotated_faces(datasets: Sequence[Path]) -> Faces:
     """Read annotated faces, with a bar that shows how far it is."""
     from jaxclnf.data.datasets import read_faces
 
-    with common.progress("faces") as bar:
+    with progress_bar("faces") as bar:
         line = bar.add_task("reading", total=None)
         return read_faces(datasets, on_face=lambda n, of: bar.update(line, completed=n, total=of))
 
@@ -36,5 +37,5 @@ def end_without(refused: Sequence[Refusal], result: str) -> None:
     """End with status 1 if ``result`` is not of all annotated faces; doubles of others are no loss."""
     if n_lost := sum(not each.is_double for each in refused):
         them = "it" if n_lost == 1 else "them"
-        common.warn(f"{counted(n_lost, 'annotated face')} could not be used, and {result} without {them}")
+        messages.warn(f"{counted(n_lost, 'annotated face')} could not be used, and {result} without {them}")
         raise typer.Exit(1)

@@ -9,7 +9,6 @@ import typer
 
 from jaxclnf.commands.bench import bench
 from jaxclnf.commands.calibrate import calibrate
-from jaxclnf.commands.common import add_command
 from jaxclnf.commands.convert import convert
 from jaxclnf.commands.demo import demo
 from jaxclnf.commands.eval import evaluate
@@ -17,6 +16,7 @@ from jaxclnf.commands.fit import fit_command
 from jaxclnf.commands.info import info
 from jaxclnf.commands.merge import merge_command
 from jaxclnf.commands.models import models
+from jaxclnf.commands.registration import add_command
 from jaxclnf.commands.sweep import sweep
 from jaxclnf.commands.track import track
 from jaxclnf.commands.train import train_command

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from jaxclnf.commands import choices, common
+from jaxclnf.commands import choices, messages
 from jaxclnf.commands.options import Preset
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ class FitAsked(NamedTuple):
         config = choices.asked_config(self.preset, several, self.parts, self.settings, model, self.gaze)
         check_config(model, config)
         if windows_on_networks(model, config):
-            common.warn(
+            messages.warn(
                 "these settings are for models of patch experts: this model's networks look at whole "
                 "faces, not in windows, and its own settings (--preset default) fit better"
             )

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from jaxclnf.commands import choices, common, options
+from jaxclnf.commands import choices, messages, options, outputs
+from jaxclnf.commands.progress_bars import progress_bar
 
 if TYPE_CHECKING:
     from jaxclnf.bench.benchmark_results import Report
@@ -66,7 +67,7 @@ def bench(
     parts = part or ([BenchPart.fits] if quick else list(BenchPart))
     charts = [chart for each, chart in CHARTS.items() if each in parts]
     inputs = [*(dataset or ()), *([Path(model)] if model else ())]
-    with common.results_in(out, inputs, ("bench.json", *charts)) as folder:
+    with outputs.results_in(out, inputs, ("bench.json", *charts)) as folder:
         engine = choices.use_model(model)
         faces = dataset_faces(dataset, model=engine) if dataset else sample_faces(model=engine)
         report = Report(faces.source, engine.provenance.name)
@@ -87,7 +88,7 @@ def _print(report: Report) -> None:
     for table in report.tables():
         console.print(table)
     for note in report.notes:
-        common.warn(note)
+        messages.warn(note)
 
 
 def _write(report: Report, folder: Path, parts: list[BenchPart]) -> None:
@@ -119,7 +120,7 @@ def _time(
     if BenchPart.stages in parts:
         cases += stage_cases(model, faces.images, faces.boxes)
     if cases:
-        with common.progress("calls") as bar:
+        with progress_bar("calls") as bar:
             task = bar.add_task("timing", total=(rounds + 1) * len(cases))
             report.figures = time_cases(cases, rounds, lambda: bar.advance(task))
 

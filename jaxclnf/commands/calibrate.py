@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from jaxclnf.commands import choices, common, options
+from jaxclnf.commands import choices, messages, options, outputs
 from jaxclnf.commands.annotated import annotated_faces, end_without, say_faces
+from jaxclnf.commands.progress_bars import progress_bar
 from jaxclnf.wording import counted
 
 if TYPE_CHECKING:
@@ -45,13 +46,13 @@ def calibrate(
     from jaxclnf.models.storage import save_model, weights_dtype
     from jaxclnf.training.calibrate import GOOD
 
-    common.check_model_out("--out", out, [*datasets, *([Path(model)] if model else [])])
+    outputs.check_model_out("--out", out, [*datasets, *([Path(model)] if model else [])])
     opened = choices.use_model(model)
     faces = annotated_faces(datasets)
     say_faces(faces)
     if landmarks:
         faces = faces.regroup(parse_groups(landmarks))
-    common.warn(learned_warning(faces, opened, left_out=bool(opened.learned)))
+    messages.warn(learned_warning(faces, opened, left_out=bool(opened.learned)))
     faces = not_learned(faces, opened)
     calibration = learned_calibration(opened, faces, draws)
     visibility = learned_visibility(opened, faces) or opened.visibility
@@ -69,11 +70,11 @@ def learned_calibration(model: Model, faces: Faces, draws: int = 1) -> Calibrati
     from jaxclnf.training.calibrate import chosen, fit_calibration
 
     if len(faces) < FEW:
-        common.warn(
+        messages.warn(
             f"a confidence is learned from {counted(len(faces), 'face')} alone, and is a rough guess; "
             "it needs some hundreds"
         )
-    with common.progress("faces") as bar:
+    with progress_bar("faces") as bar:
         line = bar.add_task("confidence", total=draws * len(chosen(len(faces))))
         return fit_calibration(model, faces, None, draws, partial(bar.advance, line))
 
@@ -84,6 +85,6 @@ def learned_visibility(model: Model, faces: Faces) -> Visibility | None:
 
     if not (n_faces := n_fitted(model, faces)):
         return None
-    with common.progress("faces") as bar:
+    with progress_bar("faces") as bar:
         line = bar.add_task("visibility", total=n_faces)
         return learn_visibility(model, faces, partial(bar.advance, line))

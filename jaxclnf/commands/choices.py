@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import warnings
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from jaxclnf.commands.common import warn
+from jaxclnf.commands.messages import warn
 from jaxclnf.commands.options import OPENFACES, Preset
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from jaxclnf.config import FitConfig
     from jaxclnf.output.openface_table import OpenFaceTables
     from jaxclnf.types import Camera, Model, Validator
@@ -152,6 +155,14 @@ def run_description(model: Model, config: FitConfig) -> dict:
     from jaxclnf.models.fingerprint import fingerprint
 
     return {"model": model.provenance.name, "model_hash": fingerprint(model), **config.described()}
+
+
+def base_folder(names: Iterable[str | Path]) -> str:
+    """Give the folder from which relative names of files count; empty if none is relative."""
+    from jaxclnf.media.addresses import here, is_address
+
+    relative = [each for each in map(str, names) if not is_address(each) and not os.path.isabs(here(each))]
+    return os.getcwd() if relative else ""
 
 
 def camera(text: str | None) -> Camera | None:

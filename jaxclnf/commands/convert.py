@@ -13,10 +13,10 @@ def convert(
     out: Annotated[Path, typer.Argument(help="The .npz to write.")],
 ) -> None:
     """Convert OpenFace's model files into one .npz, which opens faster and is a single file."""
-    from jaxclnf.commands import common
+    from jaxclnf.commands import outputs
     from jaxclnf.models.openface import convert_openface
     from jaxclnf.models.storage import save_model
 
-    common.check_model_out("OUT", out, [source])
+    outputs.check_model_out("OUT", out, [source])
     save_model(convert_openface(source), out)
     typer.echo(f"{source} -> {out}")

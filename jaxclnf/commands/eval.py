@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable, Mapping
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from jaxclnf.commands import choices, common, on_cluster, options
+from jaxclnf.commands import choices, messages, on_cluster, options, outputs
 from jaxclnf.commands.annotated import annotated_faces, end_without, say_faces
 from jaxclnf.commands.faces_on_cluster import fit_faces_on_cluster
+from jaxclnf.commands.progress_bars import progress_bar
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -63,8 +66,7 @@ def evaluate(
     yaw; writes every face to faces.csv and the cumulative error curves to ced.png. Faces that cannot be used
     are listed in refused.csv, and make the exit status 1.
     """
-    from jaxclnf.data.charts import draw_cumulative_errors
-    from jaxclnf.data.evaluate import check_landmarks, errors_of, learned_warning, not_learned, true_yaws
+    from jaxclnf.data.evaluate import true_yaws
     from jaxclnf.output.earlier_tables import check_shares
 
     there = on_cluster.given(cluster, workers=workers)
@@ -73,34 +75,61 @@ def evaluate(
     faces = _read(datasets, landmarks, out)
     names = model or [os.environ.get("JAXCLNF_MODEL") or ""]
     inputs = [*datasets, *(Path(name) for name in names if name)]
-    with common.results_in(out, inputs, ("faces.csv", "ced.png", "refused.csv")):
+    with outputs.results_in(out, inputs, ("faces.csv", "ced.png", "refused.csv")):
         check_shares(out / "faces.csv", "photo", faces.photos)
         _write_refused(out / "refused.csv", faces.refused)
         models = {title: choices.use_model(name or None) for title, name in _titles(names).items()}
-        presets = preset or [options.Preset.default]
-        for each in models.values():
-            check_landmarks(each, faces)
-            common.warn(learned_warning(faces, each, held_back))
-            faces = not_learned(faces, each) if held_back else faces
+        faces = _fitting(faces, models.values(), held_back)
         yaws = true_yaws(next(iter(models.values())).pdm, faces.points)
-        runs = {}
-        for (title, each), p in product(models.items(), presets):
-            config = choices.asked_config(p, multi_view, parts, set_, each)
-            name = _run_name(each, p.value, config, multi_view)
-            runs[f"{title}, {name}" if len(models) > 1 else name] = title, config
+        configured = partial(_configured, multi_view=multi_view, parts=parts, settings=set_)
+        runs = dict(configured(models, *each) for each in product(models, preset or [options.Preset.default]))
         if there is not None:
             fits = fit_faces_on_cluster(models, runs, faces, there)
         else:
             fits = {name: _fit(name, models[m], faces, config) for name, (m, config) in runs.items()}
-        errors = {name: errors_of(results, faces) for name, results in fits.items()}
-        typer.echo("\nErrors in percent of the distance of the outer eye corners")
-        for title, table in _tables(errors, yaws, faces.n_points).items():
-            _print(title, table)
-        _print("All faces, each run's mean offset (right, down in %) taken away", _moved(fits, faces))
-        _write(out / "faces.csv", faces, yaws, fits, errors)
-        draw_cumulative_errors(out / "ced.png", {name: e.mean(axis=1) for name, e in errors.items()})
-        typer.echo(f"{out / 'faces.csv'}: every face; {out / 'ced.png'}: cumulative errors")
+        _show(out, faces, yaws, fits)
     end_without(faces.refused, "the figures are")
+
+
+def _fitting(faces: Faces, models: Iterable[Model], held_back: bool) -> Faces:
+    """Check that models have the faces' landmarks; leave out, or tell of, those that they learned from."""
+    from jaxclnf.data.evaluate import check_landmarks, learned_warning, not_learned
+
+    for model in models:
+        check_landmarks(model, faces)
+        messages.warn(learned_warning(faces, model, held_back))
+        faces = not_learned(faces, model) if held_back else faces
+    return faces
+
+
+def _configured(
+    models: Mapping[str, Model],
+    title: str,
+    preset: options.Preset,
+    multi_view: bool,
+    parts: str | None,
+    settings: list[str] | None,
+) -> tuple[str, tuple[str, FitConfig]]:
+    """Make a run of a model, by its title, with a preset: the run's name, and the title and settings."""
+    model = models[title]
+    config = choices.asked_config(preset, multi_view, parts, settings, model)
+    name = _run_name(model, preset.value, config, multi_view)
+    return f"{title}, {name}" if len(models) > 1 else name, (title, config)
+
+
+def _show(out: Path, faces: Faces, yaws: np.ndarray, fits: dict[str, list[FitResult]]) -> None:
+    """Print the errors of the runs, and write those of every face, and their curves."""
+    from jaxclnf.data.charts import draw_cumulative_errors
+    from jaxclnf.data.evaluate import errors_of
+
+    errors = {name: errors_of(results, faces) for name, results in fits.items()}
+    typer.echo("\nErrors in percent of the distance of the outer eye corners")
+    for title, table in _tables(errors, yaws, faces.n_points).items():
+        _print(title, table)
+    _print("All faces, each run's mean offset (right, down in %) taken away", _moved(fits, faces))
+    _write(out / "faces.csv", faces, yaws, fits, errors)
+    draw_cumulative_errors(out / "ced.png", {name: e.mean(axis=1) for name, e in errors.items()})
+    typer.echo(f"{out / 'faces.csv'}: every face; {out / 'ced.png'}: cumulative errors")
 
 
 def _read(datasets: list[Path], landmarks: str | None, out: Path) -> Faces:
@@ -111,7 +140,7 @@ def _read(datasets: list[Path], landmarks: str | None, out: Path) -> Faces:
     try:
         faces = annotated_faces(datasets)
     except NoUsableFace as error:
-        with common.results_in(out, datasets, ("refused.csv",)):
+        with outputs.results_in(out, datasets, ("refused.csv",)):
             _write_refused(out / "refused.csv", error.refused)
         raise
     say_faces(faces)
@@ -138,7 +167,7 @@ def _run_name(model: Model, preset: str, config: FitConfig, multi_view: bool) ->
 def _fit(name: str, model: Model, faces: Faces, config: FitConfig) -> list[FitResult]:
     from jaxclnf.data.evaluate import fit_annotated
 
-    with common.progress("faces") as bar:
+    with progress_bar("faces") as bar:
         task = bar.add_task(name, total=len(faces))
         results = []
         for result in fit_annotated(model, faces, config):

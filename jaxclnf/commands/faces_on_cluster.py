@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING
 
-from jaxclnf.commands import common, on_cluster
+from jaxclnf.commands import messages, on_cluster
+from jaxclnf.commands.progress_bars import progress_bar
 
 if TYPE_CHECKING:
     from jaxclnf.config import FitConfig
@@ -30,7 +31,7 @@ def fit_faces_on_cluster(
     arrays = dict(models), {name: config for name, (_, config) in runs.items()}
     titles = {name: title for name, (title, _) in runs.items()}
     found: dict[str, dict[int, list[FitResult]]] = {name: {} for name in runs}
-    with on_cluster.pool(asked, stages, arrays, titles) as workers, common.progress("faces") as bar:
+    with on_cluster.pool(asked, stages, arrays, titles) as workers, progress_bar("faces") as bar:
         line = bar.add_task(", ".join(runs), total=len(runs) * len(faces))
         for task, results in fit_on(workers, dict.fromkeys(runs, faces)):
             found[task.run][task.first] = results
@@ -61,4 +62,4 @@ def sweep_on_cluster(
             return run_sweep(spec, model, photos, results, advance, elsewhere)
     finally:
         for sentence in given_up:
-            common.warn(sentence)
+            messages.warn(sentence)

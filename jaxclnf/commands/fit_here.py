@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import typer
 
-from jaxclnf.commands import choices, common
+from jaxclnf.commands import choices, messages, outputs
 from jaxclnf.commands.asked import PhotosAsked
 from jaxclnf.commands.interrupt import on_interrupt
+from jaxclnf.commands.progress_bars import progress_bar
 from jaxclnf.commands.said_of_photos import SaidOfPhotos
 from jaxclnf.wording import counted
 
 if TYPE_CHECKING:
+    from jaxclnf.commands.asked import Settled
     from jaxclnf.media.failures import Failure
     from jaxclnf.media.read_and_detect import Looked
     from jaxclnf.output.photo_files import PhotoFiles
@@ -32,49 +34,96 @@ def fit_here(
     import numpy  # noqa: F401 (before threads that import it too)
 
     from jaxclnf.batch.overlap import background, begun
-    from jaxclnf.media.failures import Failure
 
-    inputs = background(_inputs, asked, resume)  # while JAX is imported, which is slow
-    from jaxclnf.media.images import no_photo
+    reading = background(_inputs, asked, resume)  # while JAX and all that the steps need is imported
+    from jaxclnf.output import failures_table, photo_files, resumable_table  # noqa: F401
     from jaxclnf.output.csv_cells import path_cell
-    from jaxclnf.output.failures_table import write_failures
-    from jaxclnf.output.photo_files import Extras, PhotoFiles
-    from jaxclnf.output.photo_pipeline import fit_loaded, photo_columns, with_cameras
-    from jaxclnf.output.resumable_table import TableRun, unfinished_names
+    from jaxclnf.output.photo_pipeline import fit_loaded, with_cameras
     from jaxclnf.output.run_folder import OutputFolder
-    from jaxclnf.regular_files import no_file
 
-    found, looked, failures, passed_over = inputs.result()
-    common.say_passed_over(passed_over)
-    missing = [Failure(str(path), no_photo(path)) for path in found if no_file(path)]
-    common.require_one(len(found), missing, failures)
-    own = filter(None, (asked.boxes, asked.fits.model, asked.fits.validator))
+    inputs = reading.result()
+    found = inputs.found
+    messages.say_passed_over(inputs.passed_over)
+    missing = _missing(found)
+    messages.require_one(len(found), missing, inputs.failures)
     with OutputFolder(place) as folder:
-        folder.protect([*asked.arguments, *found, *own])
-        folder.claim(f"landmarks.{format}", *unfinished_names("landmarks"), "failures.csv", "report.html")
-        model, config, validator, openface = asked.fits.settled()
-        extras = Extras(asked.pictures, asked.crops, asked.margin, openface)
-        told |= choices.run_description(model, config) | extras.described()
-        told = {"folder": common.base_folder(found), **told}
-        path = place / f"landmarks.{format}"
-        run = TableRun(told, resume, _finished(folder, path.name))
-        _check_earlier(path, run, found)
-        files = PhotoFiles(folder, found, model, extras)
-        folder.save()
-        table = _table(path, photo_columns(model, config, asked.fits.certainty), run, found, files)
-        failures += [each for each in missing if path_cell(each.source) in table.done]
+        _reserve(folder, asked, found, format)
+        settled, files, table = _opened(asked, told, folder, found, f"landmarks.{format}", resume)
         todo = [path for path in found if path_cell(str(path)) not in table.done]
-        loaded = with_cameras(looked(todo), view)
+        model, config, validator, _ = settled
+        loaded = with_cameras(inputs.looked(todo), view)
         fitted = begun(fit_loaded(model, loaded, config, validator, asked.only_largest))
         page = background(_page, report)  # while programs load
+        failures = inputs.failures + [each for each in missing if path_cell(each.source) in table.done]
         failures += _write(table, files, fitted, len(found) - len(todo), len(todo))
-        if not table.is_kept:
-            _note_done(folder, table, failures)
-        failures += common.written(write_failures, place / "failures.csv", failures)
-        if (write_page := page.result()) and not table.is_kept:
-            shown = {path_cell(str(path)): files.picture(str(path)) for path in found}
-            failures += common.report_written(write_page, place / "report.html", table.path, shown, failures)
-    common.report_failures(failures)
+        failures += _write_beside(folder, table, failures, page.result(), files, found)
+    messages.report_failures(failures)
+
+
+def _missing(found: Sequence[Path]) -> list[Failure]:
+    """Say which of the photos that were asked for there are not."""
+    from jaxclnf.media.failures import Failure
+    from jaxclnf.media.images import no_photo
+    from jaxclnf.regular_files import no_file
+
+    return [Failure(str(path), no_photo(path)) for path in found if no_file(path)]
+
+
+def _reserve(folder: OutputFolder, asked: PhotosAsked, found: Sequence[Path], format: str) -> None:
+    """Keep the run's inputs from being written over, and take the names of its own files."""
+    from jaxclnf.output.resumable_table import unfinished_names
+
+    own = filter(None, (asked.boxes, asked.fits.model, asked.fits.validator))
+    folder.protect([*asked.arguments, *found, *own])
+    folder.claim(f"landmarks.{format}", *unfinished_names("landmarks"), "failures.csv", "report.html")
+
+
+def _opened(
+    asked: PhotosAsked,
+    told: dict[str, Any],
+    folder: OutputFolder,
+    found: Sequence[Path],
+    name: str,
+    resume: bool,
+) -> tuple[Settled, PhotoFiles, ResumableTable]:
+    """Settle what fits the photos, and open the run's table, of this name, and its other files."""
+    from jaxclnf.output.photo_files import Extras, PhotoFiles
+    from jaxclnf.output.photo_pipeline import photo_columns
+    from jaxclnf.output.resumable_table import TableRun
+
+    settled = asked.fits.settled()
+    model, config, _, openface = settled
+    extras = Extras(asked.pictures, asked.crops, asked.margin, openface)
+    told = told | choices.run_description(model, config) | extras.described()
+    told = {"folder": choices.base_folder(found), **told}
+    path = folder.path / name
+    run = TableRun(told, resume, _finished(folder, name))
+    _check_earlier(path, run, found)
+    files = PhotoFiles(folder, found, model, extras)
+    folder.save()
+    return settled, files, _table(path, photo_columns(model, config, asked.fits.certainty), run, found, files)
+
+
+def _write_beside(
+    folder: OutputFolder,
+    table: ResumableTable,
+    failures: Sequence[Failure],
+    write_page: Callable[..., None] | None,
+    files: PhotoFiles,
+    found: Sequence[Path],
+) -> list[Failure]:
+    """Write what lies beside the table: what is done, failures, the report; returns those of writing them."""
+    from jaxclnf.output.csv_cells import path_cell
+    from jaxclnf.output.failures_table import write_failures
+
+    if not table.is_kept:
+        _note_done(folder, table, failures)
+    new = outputs.written(write_failures, folder.path / "failures.csv", failures)
+    if write_page and not table.is_kept:
+        shown = {path_cell(str(path)): files.picture(str(path)) for path in found}
+        page = folder.path / "report.html"
+        new += outputs.report_written(write_page, page, table.path, shown, [*failures, *new])
+    return new
 
 
 class Inputs(NamedTuple):
@@ -109,7 +158,7 @@ def _inputs(asked: PhotosAsked, resume: bool) -> Inputs:
         unclear = unclear_photos(own, found.paths, table)
         source = partial(boxes_of, boxes=own, table=table, unclear=unclear)
         failures = boxes_without_photo(own, table) + found.failures
-        common.say_unused(names_of_others(own, found.paths, table), table)
+        messages.say_unused(names_of_others(own, found.paths, table), table)
     if resume:
         return Inputs(found.paths, lambda todo: look_at(todo, source), failures, found.passed_over)
     looked = begun(look_at(found.paths, source))
@@ -167,30 +216,13 @@ def _table(
 def _write(
     table: ResumableTable, files: PhotoFiles, fitted: Iterator[Photo | Failure], n_done: int, n_left: int
 ) -> list[Failure]:
-    """Write rows and pictures as photos are fitted; returns the failures."""
-    from jaxclnf.batch.overlap import ahead
-    from jaxclnf.cores import n_cores
-    from jaxclnf.media.failures import Failure
-    from jaxclnf.media.read_and_detect import PIXELS_AHEAD
-    from jaxclnf.output.photo_pipeline import photo_rows, pixels_held
-
+    """Write rows and pictures as photos are fitted, and say what came of it; returns the failures."""
     on_interrupt(f"stopped; {table.unfinished} holds what is done, --resume goes on")
-    failures: list[Failure] = []
     said = SaidOfPhotos()
     try:
-        with common.progress("photos") as bar:
+        with progress_bar("photos") as bar:
             task = bar.add_task("fitting", total=n_done + n_left, completed=n_done)
-            writers = max(1, n_cores() // 2)
-            written = ahead(files.write, fitted, writers, writers + 3, cost=pixels_held, most=PIXELS_AHEAD)
-            for photo, failure in written:
-                if isinstance(photo, Failure):
-                    failures.append(photo)
-                else:
-                    table.add(photo_rows(table.columns, photo, str(photo.path)))
-                    said.add(photo)
-                    failures += [failure] if failure else []
-                bar.advance(task)
-                del photo
+            failures = list(_filled(table, files, fitted, said, lambda: bar.advance(task)))
         table.finish()
     finally:
         table.close()
@@ -198,6 +230,34 @@ def _write(
     for line in filter(None, (said.faces(n_done), said.pages())):
         typer.echo(line)
     return failures
+
+
+def _filled(
+    table: ResumableTable,
+    files: PhotoFiles,
+    fitted: Iterator[Photo | Failure],
+    said: SaidOfPhotos,
+    on_photo: Callable[[], None],
+) -> Iterator[Failure]:
+    """Add photos to the table as they come, their files being written in threads; yields the failures."""
+    from jaxclnf.batch.overlap import ahead
+    from jaxclnf.cores import n_cores
+    from jaxclnf.media.failures import Failure
+    from jaxclnf.media.read_and_detect import PIXELS_AHEAD
+    from jaxclnf.output.photo_pipeline import photo_rows, pixels_held
+
+    writers = max(1, n_cores() // 2)
+    written = ahead(files.write, fitted, writers, writers + 3, cost=pixels_held, most=PIXELS_AHEAD)
+    for photo, failure in written:
+        if isinstance(photo, Failure):
+            yield photo
+        else:
+            table.add(photo_rows(table.columns, photo, str(photo.path)))
+            said.add(photo)
+            if failure:
+                yield failure
+        on_photo()
+        del photo  # its pixels, before the next ones come
 
 
 def _said_of(table: ResumableTable) -> str:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from jaxclnf.commands import common
+from jaxclnf.commands import messages
 from jaxclnf.wording import counted
 
 
@@ -21,4 +21,4 @@ def merge_command(
     n_rows, missing = merge_parts(folder, table)
     typer.echo(f"{table}: {counted(n_rows, 'row')}")
     if missing:
-        common.warn(f"{counted(missing, 'shard')} of the run missing in the table; --resume does the rest")
+        messages.warn(f"{counted(missing, 'shard')} of the run missing in the table; --resume does the rest")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from jaxclnf.commands.common import add_command
+from jaxclnf.commands.registration import add_command
 
 if TYPE_CHECKING:
     from jaxclnf.models.manifest import Fetch

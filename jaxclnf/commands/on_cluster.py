@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import typer
 
-from jaxclnf.commands import choices, common
+from jaxclnf.commands import choices, messages
 from jaxclnf.commands.interrupt import on_interrupt
 from jaxclnf.commands.options import Format
+from jaxclnf.commands.progress_bars import progress_bar
 from jaxclnf.wording import counted
 
 if TYPE_CHECKING:
@@ -99,7 +100,7 @@ def settle(
     """Settle a run's model, settings and description, after making sure that Ray is installed."""
     check_ray()
     run = settled()
-    told = told | {"folder": common.base_folder(arguments)}
+    told = told | {"folder": choices.base_folder(arguments)}
     return run, told | choices.run_description(run.model, run.config)
 
 
@@ -141,7 +142,7 @@ def into_folder(work: FolderRun, store: Store, resume: bool, asked: Asked) -> No
         if ledger.partly:
             typer.echo(work.partly(ledger.partly))
         failures = [*run.failures(), *lost]
-    common.report_failures(failures)
+    messages.report_failures(failures)
 
 
 def _work(run: Run, workers: Pool, unit: str) -> list[Failure]:
@@ -154,7 +155,7 @@ def _work(run: Run, workers: Pool, unit: str) -> list[Failure]:
 @contextmanager
 def telling(unit: str) -> Iterator[Callable[[Progress], None]]:
     """Report the progress of a run: by a bar on a terminal, else by a line now and then."""
-    with common.progress(unit, SAY_EVERY) as bar:
+    with progress_bar(unit, SAY_EVERY) as bar:
         task = bar.add_task("starting workers", total=None)
 
         def tell(progress: Progress) -> None:

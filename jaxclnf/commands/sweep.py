@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from jaxclnf.commands import choices, common, on_cluster, options
+from jaxclnf.commands import choices, messages, on_cluster, options, outputs
 from jaxclnf.commands.annotated import annotated_faces, end_without, say_faces
 from jaxclnf.commands.faces_on_cluster import sweep_on_cluster
+from jaxclnf.commands.progress_bars import progress_bar
 
 if TYPE_CHECKING:
     from jaxclnf.config import FitConfig
@@ -53,26 +54,23 @@ def sweep(
         on_cluster.check_ray()
     if save:
         models = [Path(name) for name in (model, plan.model) if name]
-        common.check_model_out("--save", save, [spec, *models])
+        outputs.check_model_out("--save", save, [spec, *models])
     opened = choices.use_model(model or plan.model)
     check_settings(plan, opened)
     place = out or spec.with_suffix("")
     known = (place / "results.jsonl").exists() and not (place / LIST).exists()  # as earlier releases left it
     names = ("results.jsonl", "settings.csv", "README.md", "pareto.png", "heatmap.png", "ced.png")
-    with common.results_in(place, [spec, *map(Path, plan.datasets)], names, replace=known) as folder:
+    with outputs.results_in(place, [spec, *map(Path, plan.datasets)], names, replace=known) as folder:
         faces = annotated_faces([Path(each) for each in plan.datasets])
         say_faces(faces)
-        common.warn(learned_warning(faces, opened, plan.held_back is not None))
+        messages.warn(learned_warning(faces, opened, plan.held_back is not None))
         photos = draw_photos(faces, plan, opened)
         results = Results(folder / "results.jsonl", describe(plan, opened, photos))
         outcomes = _tried(plan, opened, photos, results, there)
-        error = sum(outcomes[0].errors) / len(outcomes[0].errors)
-        best = ", ".join(f"{name} = {value}" for name, value in outcomes[0].setting.items())
-        typer.echo(f"best of {len(plan.settings)}: mean error {error:.3f} % with {best}")
+        _say_best(outcomes[0], len(plan.settings))
         typer.echo(f"{write_report(folder, plan, outcomes, results)}: the report")
         if save:
             _save(opened, configure(plan.base_config(opened), outcomes[0].setting), save)
-            typer.echo(f"{save}: {opened.provenance.name} with the best setting")
     end_without(faces.refused, "the figures are")
 
 
@@ -82,7 +80,7 @@ def _tried(
     """Try the settings, here or on a cluster; the best comes first."""
     from jaxclnf.sweeps.sweep_run import run_sweep
 
-    with common.progress("% done") as bar:
+    with progress_bar("% done") as bar:
         task = bar.add_task(f"{len(plan.settings)} settings", total=100)
 
         def advance(share: float) -> None:
@@ -93,8 +91,15 @@ def _tried(
         return sweep_on_cluster(plan, model, photos, results, advance, there)
 
 
+def _say_best(best: TriedSetting, n_settings: int) -> None:
+    error = sum(best.errors) / len(best.errors)
+    setting = ", ".join(f"{name} = {value}" for name, value in best.setting.items())
+    typer.echo(f"best of {n_settings}: mean error {error:.3f} % with {setting}")
+
+
 def _save(model: Model, settings: FitConfig, path: Path) -> None:
     """Save the model with other settings; weights that were stored in half precision stay so."""
     from jaxclnf.models.storage import save_model, weights_dtype
 
     save_model(replace(model, settings=settings), path, weights_dtype(model))
+    typer.echo(f"{path}: {model.provenance.name} with the best setting")

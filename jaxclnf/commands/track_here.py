@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from itertools import islice
 from pathlib import Path
@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from jaxclnf.commands import choices, common
+from jaxclnf.commands import choices, messages, outputs
 from jaxclnf.commands.asked import VideosAsked
 from jaxclnf.commands.interrupt import on_interrupt
+from jaxclnf.commands.progress_bars import progress_bar
 from jaxclnf.wording import counted
 
 if TYPE_CHECKING:
@@ -40,9 +41,9 @@ def track_here(asked: VideosAsked, told: dict[str, Any], place: Path, report: bo
     view = asked.fits.seen_by()
     found = find_videos(asked.arguments)
     failures = list(found.failures)
-    common.say_passed_over(found.passed_over)
+    messages.say_passed_over(found.passed_over)
     missing = [Failure(source, absence(source)) for source in found.sources if is_missing(source)]
-    common.require_one(len(found.sources), missing, failures)
+    messages.require_one(len(found.sources), missing, failures)
     own = filter(None, (asked.fits.model, asked.fits.validator))
     with OutputFolder(place) as folder:
         folder.protect([*asked.arguments, *found.sources, *found.passed_over, *own])
@@ -50,21 +51,30 @@ def track_here(asked: VideosAsked, told: dict[str, Any], place: Path, report: bo
         settled = asked.fits.settled(of_video=True)
         told |= choices.run_description(settled.model, settled.config)
         plan = plan_videos(folder, found.sources, asked.format, asked.pictures, told, settled.openface)
-        begin = _beginning(asked, settled, view)
-        shown = {}
-        for files in plan:
-            is_done = resume and files.is_done()
-            if is_done:
-                typer.echo(f"{files.table}: done before")
-                failures += files.earlier_failures()
-            else:
-                failures += _follow(files, asked, begin)
-            if is_done or files.is_finished:
-                shown[files.table] = files.film
-        failures += common.written(write_failures, place / "failures.csv", failures)
+        shown, found_wrong = _all_followed(plan, asked, _beginning(asked, settled, view), resume)
+        failures += found_wrong
+        failures += outputs.written(write_failures, place / "failures.csv", failures)
         if report:
-            failures += common.report_written(report_videos, place / "report.html", shown, failures)
-    common.report_failures(failures)
+            failures += outputs.report_written(report_videos, place / "report.html", shown, failures)
+    messages.report_failures(failures)
+
+
+def _all_followed(
+    plan: Iterable[VideoFiles], asked: VideosAsked, begin: Begin, resume: bool
+) -> tuple[dict[Path, Path], list[Failure]]:
+    """Follow faces through videos, but those done before; gives films by their tables, and failures."""
+    shown: dict[Path, Path] = {}
+    failures: list[Failure] = []
+    for files in plan:
+        is_done = resume and files.is_done()
+        if is_done:
+            typer.echo(f"{files.table}: done before")
+            failures += files.earlier_failures()
+        else:
+            failures += _follow(files, asked, begin)
+        if is_done or files.is_finished:
+            shown[files.table] = files.film
+    return shown, failures
 
 
 def _beginning(asked: VideosAsked, settled: Settled, view: Camera | None) -> Begin:
@@ -115,7 +125,7 @@ def _write(video: Video, run: Iterator[Followed], files: VideoFiles, most: int |
     from jaxclnf.batch.overlap import ahead
 
     on_interrupt(f"stopped; {files.unfinished} holds the frames that are done")
-    with common.progress("frames") as bar:
+    with progress_bar("frames") as bar:
         task = bar.add_task(files.table.stem, total=_least(video.n_frames, most))
         with closing(ahead(files.draw, run, depth=3, gives_way=True)) as drawn:
             for followed in drawn:

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
-from jaxclnf.commands import common, options
+from jaxclnf.commands import options, outputs
 from jaxclnf.commands.annotated import annotated_faces, end_without
 from jaxclnf.commands.calibrate import learned_calibration, learned_visibility
+from jaxclnf.commands.progress_bars import progress_bar
 from jaxclnf.commands.train_networks import networks_further, with_networks
 from jaxclnf.commands.train_recipes import asked_recipes, names_of
 from jaxclnf.wording import counted
@@ -20,6 +21,7 @@ from jaxclnf.wording import counted
 if TYPE_CHECKING:
     from jaxclnf.data.datasets import Faces
     from jaxclnf.training.checkpoint import Checkpoint
+    from jaxclnf.training.conv.network_recipe import ConvRecipe
     from jaxclnf.training.patch_recipe import Recipe
     from jaxclnf.types import PDM, Calibration, Model
 
@@ -69,37 +71,65 @@ def train_command(
     from jaxclnf.models.fingerprint import fingerprint
     from jaxclnf.models.network_presets import has_network
     from jaxclnf.models.opening import open_model
-    from jaxclnf.training.checkpoint import Checkpoint, checkpoint_of
 
     recipe, networks = asked_recipes(experts, set_ or [], seed, further=from_ is not None)
-    common.check_model_out("--out", out, datasets if from_ is None else [*datasets, from_])
+    outputs.check_model_out("--out", out, datasets if from_ is None else [*datasets, from_])
     faces = annotated_faces(datasets)
     typer.echo(faces.summary())
     if landmarks:
         faces = faces.regroup(parse_groups(landmarks))
     learned, held_back = faces.split(recipe.held_back, recipe.seed)
-    run, before = _identity(faces, recipe), None
-    used = [checkpoint_of(out, name) for name in networks]
-    if from_ is None:
-        typer.echo(f"{counted(len(learned), 'face')} to learn from; {len(held_back)} held back.")
-        _check_enough(learned, held_back, recipe)
-        used.append(checkpoint_of(out))
-        model = _learn(faces, learned, held_back, recipe, used[-1])
-        model = with_networks(model, learned, networks, out, run) if networks else model
-    else:
+    identity, before = _identity(faces, recipe), None
+    if from_ is not None:
         before = open_model(from_)
         held_back = held_back.take((~held_back.learned_by(before)).nonzero()[0])
-        run = f"{run} {fingerprint(before)}"
-        model = networks_further(before, learned, networks, out, run)
-    if (networks or from_ is not None) and "ccnf" in names_of(experts):
-        used.append(checkpoint_of(out, "patches"))
-        model = _patches_further(model, learned, recipe, Checkpoint(used[-1], run))
+        identity = f"{identity} {fingerprint(before)}"
+    run = TrainRun(learned, held_back, recipe, networks, out, identity)
+    model = (
+        _from_nothing(run) if before is None else networks_further(before, learned, networks, out, identity)
+    )
+    refined = (networks or before is not None) and "ccnf" in names_of(experts)
+    model = _patches_further(model, run) if refined else model
     model = _measured(model, held_back) if has_network(model) and len(held_back) else model
     source = "jaxclnf train " + " ".join(path.name for path in datasets)
-    _save(model, out, _texts(name or out.stem, source, licence, before), learned, held_back)
-    for path in used:
-        path.unlink(missing_ok=True)
+    _save(model, run, _texts(name or out.stem, source, licence, before))
+    for part in (*networks, *([""] if before is None else []), *(["patches"] if refined else [])):
+        run.checkpoint_file(part).unlink(missing_ok=True)
     end_without(faces.refused, f"{out} was learned")
+
+
+class TrainRun(NamedTuple):
+    """What a run learns from and by which recipes, its model's file, and what its checkpoints know it by."""
+
+    learned: Faces
+    held_back: Faces
+    recipe: Recipe
+    networks: dict[str, ConvRecipe]
+    out: Path
+    identity: str
+
+    def checkpoint_file(self, part: str = "") -> Path:
+        """Name the file in which a part of the run, a network or the patch experts, is gone on with."""
+        from jaxclnf.training.checkpoint import checkpoint_of
+
+        return checkpoint_of(self.out, part)
+
+    def checkpoint(self, part: str = "") -> Checkpoint:
+        """Open the checkpoint of a part of the run that is not a network."""
+        from jaxclnf.training.checkpoint import Checkpoint
+
+        return Checkpoint(self.checkpoint_file(part), self.identity)
+
+
+def _from_nothing(run: TrainRun) -> Model:
+    """Learn a model from nothing."""
+    learned, held_back = run.learned, run.held_back
+    typer.echo(f"{counted(len(learned), 'face')} to learn from; {len(held_back)} held back.")
+    _check_enough(learned, held_back, run.recipe)
+    model = _learn(run)
+    if not run.networks:
+        return model
+    return with_networks(model, learned, run.networks, run.out, run.identity)
 
 
 def _check_enough(learned: Faces, held_back: Faces, recipe: Recipe) -> None:
@@ -113,18 +143,19 @@ def _check_enough(learned: Faces, held_back: Faces, recipe: Recipe) -> None:
         raise ValueError(f"{error}{held}") from None
 
 
-def _patches_further(model: Model, learned: Faces, recipe: Recipe, checkpoint: Checkpoint) -> Model:
+def _patches_further(model: Model, run: TrainRun) -> Model:
     """Teach the patch experts further, from where the network's fits end."""
     from jaxclnf.training.patches_further import patches_further
 
-    with common.progress("steps") as bar:
+    recipe, checkpoint = run.recipe, run.checkpoint("patches")
+    with progress_bar("steps") as bar:
         line = bar.add_task("patch experts, from where networks end", total=recipe.further_steps)
 
         def report(progress) -> None:
             text = f"patch experts: cross-entropy {progress.cross_entropy:.3f}, error {progress.error:.2f}"
             bar.update(line, completed=progress.step - 1, description=text)
 
-        return patches_further(model, learned, recipe, checkpoint, report)
+        return patches_further(model, run.learned, recipe, checkpoint, report)
 
 
 def _measured(model: Model, held_back: Faces) -> Model:
@@ -153,15 +184,16 @@ def _texts(name: str, source: str, licence: str, before: Model | None) -> Texts:
     return Texts(name, f"{source} --from {origin}", licence or terms)
 
 
-def _save(model: Model, out: Path, texts: Texts, learned: Faces, held_back: Faces) -> None:
+def _save(model: Model, run: TrainRun, texts: Texts) -> None:
     """Write the model with its origin and calibration."""
     import numpy as np
 
     from jaxclnf.models.storage import save_model
     from jaxclnf.types import Provenance
 
-    provenance = Provenance(*texts, model.provenance.learned | set(learned.digests))
-    model = replace(model, provenance=provenance, calibration=_calibration(model, held_back))
+    out = run.out
+    provenance = Provenance(*texts, model.provenance.learned | set(run.learned.digests))
+    model = replace(model, provenance=provenance, calibration=_calibration(model, run.held_back))
     save_model(model, out, np.float16)
     experts = counted(len(model.experts), "expert")  # the patches' of each scale, and networks
     typer.echo(f"{out}: {out.stat().st_size / 1e6:.1f} MB, {experts}")
@@ -180,17 +212,16 @@ def _calibration(model: Model, held_back: Faces) -> Calibration | None:
     return calibration
 
 
-def _learn(faces: Faces, learned: Faces, held_back: Faces, recipe: Recipe, path: Path) -> Model:
-    """Learn a model, without name and calibration, from the run's checkpoint on."""
-    from jaxclnf.training.checkpoint import Checkpoint
+def _learn(run: TrainRun) -> Model:
+    """Learn a PDM and patch experts from the run's checkpoint on."""
     from jaxclnf.training.patch_crops import gather
     from jaxclnf.training.patch_experts import Task, train
 
-    checkpoint = Checkpoint(path, _identity(faces, recipe))
-    with common.progress("steps") as bar:
+    learned, held_back, recipe, *_ = run
+    with progress_bar("steps") as bar:
         pdm = _learn_pdm(learned, recipe.modes or None, bar)
         tests = gather(held_back, pdm, with_mirrored=False) if len(held_back) else None
-        task = Task(recipe, pdm, faces.mirror, gather(learned, pdm), tests)
+        task = Task(recipe, pdm, learned.mirror, gather(learned, pdm), tests)
         line = bar.add_task("experts", total=recipe.n_steps)
 
         def report(progress) -> None:
@@ -201,8 +232,7 @@ def _learn(faces: Faces, learned: Faces, held_back: Faces, recipe: Recipe, path:
             bar.update(line, completed=progress.step, description=text)
 
         note = partial(bar.console.print, soft_wrap=True, highlight=False)
-        model = train(task, checkpoint, report, note)
-    return model
+        return train(task, run.checkpoint(), report, note)
 
 
 def _learn_pdm(faces: Faces, modes: int | None, bar: Any) -> PDM:

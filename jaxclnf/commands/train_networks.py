@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jaxclnf.commands import common
+from jaxclnf.commands.progress_bars import progress_bar
 
 if TYPE_CHECKING:
     from jaxclnf.data.datasets import Faces
@@ -60,7 +60,7 @@ def _trained(
 ) -> list[ConvExperts]:
     from jaxclnf.training.conv.training_run import train_networks
 
-    with common.progress("steps") as bar:
+    with progress_bar("steps") as bar:
         turned = _turned_line(bar, recipes, len(learned))
         lines = {name: bar.add_task(name, total=recipe.steps) for name, recipe in recipes.items()}
 

@@ -3,14 +3,15 @@
 import pytest
 
 from jaxclnf.cluster.cluster_run import Progress
-from jaxclnf.commands import common, on_cluster, progress_lines
+from jaxclnf.commands import on_cluster, progress_lines
+from jaxclnf.commands.progress_bars import progress_bar
 
 
 def test_long_work_says_in_a_log_how_far_it_is(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
     monkeypatch.setattr(progress_lines, "EVERY", 0.0)
-    with common.progress("photos") as bar:
+    with progress_bar("photos") as bar:
         clock = iter(range(0, 3600, 90))  # a photo in one minute and a half
         bar.get_time = lambda: next(clock)
         task = bar.add_task("fitting", total=3)
@@ -22,7 +23,7 @@ def test_long_work_says_in_a_log_how_far_it_is(
 
 
 def test_short_work_says_nothing_in_a_log(capsys: pytest.CaptureFixture) -> None:
-    with common.progress("photos") as bar:
+    with progress_bar("photos") as bar:
         bar.advance(bar.add_task("fitting", total=3))
     assert capsys.readouterr() == ("", "")
 

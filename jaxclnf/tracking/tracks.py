@@ -15,6 +15,7 @@ from jaxclnf.config import FitConfig, Stage
 from jaxclnf.fitting.arguments import check_kind
 from jaxclnf.fitting.validate import BOUNDARY
 from jaxclnf.models.confidence import how_sure
+from jaxclnf.named_arrays import compared_by_numbers
 from jaxclnf.tracking.association import Box
 from jaxclnf.tracking.following import Expected, fit_expected, side_of
 from jaxclnf.tracking.shots import Sketch
@@ -101,6 +102,7 @@ class TrackConfig:
         return replace(settings, stages=tuple(map(followed, settings.stages)))
 
 
+@compared_by_numbers
 class Track(NamedTuple):
     """A face that is followed: its number, and its place when it was last seen, ``lost`` frames ago."""
 
@@ -140,6 +142,7 @@ class Track(NamedTuple):
         return float(np.linalg.norm(self.velocity) / self.box[2])
 
 
+@compared_by_numbers
 class TrackerState(NamedTuple):
     """The state of a tracker between two frames."""
 
@@ -169,6 +172,7 @@ def check_tracker(config: object, state: object) -> None:
             raise ValueError(f"the {name} is of type {type(value).__name__}; jaxclnf.{made} makes one")
 
 
+@compared_by_numbers
 class Tracked(NamedTuple):
     """A face in a frame; the landmarks are to be trusted only with ``success``."""
 

@@ -135,6 +135,13 @@ def test_of_a_face_in_two_looks_the_first_counts_and_not_what_lies_within() -> N
     np.testing.assert_array_equal(merged(first, second).boxes, [[100, 100, 80, 100], [190, 100, 20, 24]])
 
 
+def test_detections_are_equal_where_their_numbers_are() -> None:
+    found, same = (Detections(np.float32([[0, 0, 9, 9]]), np.float32([np.nan])) for _ in range(2))
+    assert found == same
+    for other in (found.take([]), found._replace(rolls=np.zeros(1)), tuple(found), None):
+        assert found != other and other != found
+
+
 def test_level_faces_stay_as_the_detector_has_them() -> None:
     level = Detections(
         np.float32([[10, 20, 30, 40]]),

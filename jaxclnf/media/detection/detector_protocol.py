@@ -10,8 +10,10 @@ from jaxtyping import Float
 
 from jaxclnf.batch.box_rows import by_size, checked_rows
 from jaxclnf.media.images import RGB
+from jaxclnf.named_arrays import compared_by_numbers
 
 
+@compared_by_numbers
 class Detections(NamedTuple):
     """The faces found in a photo, best first.
 

@@ -24,7 +24,7 @@ from jaxclnf.ops.ccnf import smooth
 from jaxclnf.ops.gauss_newton import gauss_newton_step, normal_equations
 from jaxclnf.ops.mean_shift import mean_shift
 from jaxclnf.ops.sample import sample_patches
-from jaxclnf.types import Model
+from jaxclnf.types import PDM, FaceParams, Model
 
 IN_A_ROW = 16
 """Number of faces that a call of the one-by-one case fits, one after the other."""
@@ -104,21 +104,9 @@ def stage_cases(model: Model, images: Images, boxes: Boxes, n: int = 64, window:
         _repeated(boxes, n)
     )
     faces = jax.jit(jax.vmap(partial(map_frame, model.pdm, experts)))(params)
-
-    def sampled(image: Array, centres: Array, img_from_ref: Array) -> Array:
-        return sample_patches(image, centres, img_from_ref, size)
-
-    def solved(face, shifts: Array) -> Array:
-        weights = jnp.ones(len(shifts), shifts.dtype)
-        return gauss_newton_step(
-            *normal_equations(model.pdm, face, shifts, weights, jnp.asarray(25, shifts.dtype))
-        )
-
-    def shifted(maps: Array, positions: Array) -> Array:
-        return mean_shift(maps, positions, jnp.asarray(1.5, maps.dtype), "grid")
-
-    sample, respond = jax.jit(jax.vmap(sampled)), jax.jit(view_responses)
-    smoothed, shift = jax.jit(jax.vmap(smooth, in_axes=(0, None))), jax.jit(jax.vmap(shifted))
+    sample, respond = jax.jit(jax.vmap(partial(sample_patches, size=size))), jax.jit(view_responses)
+    smoothed, shift = jax.jit(jax.vmap(smooth, in_axes=(0, None))), jax.jit(jax.vmap(_shifted))
+    solve = jax.jit(jax.vmap(partial(_solved, model.pdm)))
     patches = sample(some, faces.base, faces.img_from_ref)
     maps = respond(experts, view, patches)
     positions = jnp.full((n, model.pdm.n_points, 2), window // 2, maps.dtype)
@@ -130,9 +118,22 @@ def stage_cases(model: Model, images: Images, boxes: Boxes, n: int = 64, window:
         "neuron responses": partial(respond, neurons_only, view, patches),
         "Sigma smoothing": partial(smoothed, maps, sigma),
         "one mean shift": partial(shift, maps, positions),
-        "one solve": partial(jax.jit(jax.vmap(solved)), params, shift(maps, positions)),
+        "one solve": partial(solve, params, shift(maps, positions)),
     }
     return [Case(name, run, n, f"stages alone, window {window}, batch of {n}") for name, run in runs.items()]
+
+
+def _shifted(
+    maps: Float[Array, "n_points window window"], positions: Float[Array, "n_points 2"]
+) -> Float[Array, "n_points 2"]:
+    """Shift a face's landmarks once, with the settings that are usual on the coarsest scale."""
+    return mean_shift(maps, positions, jnp.asarray(1.5, maps.dtype), "grid")
+
+
+def _solved(pdm: PDM, params: FaceParams, shifts: Float[Array, "n_points 2"]) -> Float[Array, " n_params"]:
+    """Find a face's step towards its shifts, with the usual prior."""
+    weights, reg_factor = jnp.ones(len(shifts), shifts.dtype), jnp.asarray(25, shifts.dtype)
+    return gauss_newton_step(*normal_equations(pdm, params, shifts, weights, reg_factor))
 
 
 def _repeated(array: np.ndarray, n: int) -> np.ndarray:

@@ -168,9 +168,8 @@ def read_faces(
     if n_points is None:
         counts = Counter(len(f.points) for f in found if f.points is not None)
         n_points = counts.most_common(1)[0][0] if counts else 0
-    kept: list[Annotation] = []
+    kept: list[tuple[Annotation, bytes]] = []
     refused: list[Refusal] = []
-    digests: list[bytes] = []
     seen: dict[bytes, list[np.ndarray]] = {}
     for done, face in enumerate(found, 1):
         reason = face.problem or _problem(face, n_points)
@@ -180,24 +179,28 @@ def read_faces(
         if reason:
             refused.append(Refusal(face.photo, reason))
         else:
-            kept.append(face)
-            digests.append(digest)
+            kept.append((face, digest))
         on_face(done, len(found))
     if not kept:
         reasons = Counter(r.reason for r in refused).most_common(3)
         why = "; ".join(f"{n} x {reason}" for reason, n in reasons) or "the folders hold no annotations"
         raise NoUsableFace(f"no usable face among {len(found)} annotations: {why}", refused)
-    boxes = [f.box for f in kept]
-    points = np.stack([np.asarray(f.points, np.float32) for f in kept])
-    markup = MARKUPS.get(n_points)
+    return _together(kept, refused)
+
+
+def _together(kept: list[tuple[Annotation, bytes]], refused: list[Refusal]) -> Faces:
+    """Put annotations of as many landmarks each, and their photos' digests, together."""
+    boxes = [face.box for face, _ in kept]
+    points = np.stack([np.asarray(face.points, np.float32) for face, _ in kept])
+    markup = MARKUPS.get(points.shape[1])
     return Faces(
-        photos=tuple(f.photo for f in kept),
+        photos=tuple(face.photo for face, _ in kept),
         points=points,
         boxes=None if any(b is None for b in boxes) else np.stack(boxes).astype(np.float32),  # type: ignore[arg-type]
         mirror=markup.mirror if markup else None,
         eye_distances=markup.eye_distances(points) if markup else None,
         refused=tuple(refused),
-        digests=tuple(digests),
+        digests=tuple(digest for _, digest in kept),
     )
 
 

@@ -95,18 +95,7 @@ class ResumableTable(Table):
         self._whole: int | None = None  # bytes of the unfinished file that are whole photos or frames
         self._is_as_before = False  # the table that is there needs no change
         now = json.loads(json.dumps({"settings": run.settings, "stamps": dict(stamps or {})}))
-        before: Mapping[str, Any] = {}
-        if self.unfinished.exists():
-            self._require(run.resume, "holds a run that broke off; go on with it by --resume, or remove it")
-            before = self._said()
-            self._check_same(before.get("settings"), now["settings"])
-            self._reload(is_whole=False)
-        elif run.takes_up(path):
-            before = run.finished
-            self._reopen()
-        else:
-            self._begin()
-        stamped = _table(before, "stamps")
+        stamped = _table(self._taken_up(run, now["settings"]), "stamps")
         gone = {key for key, stamp in now["stamps"].items() if not stamp and key in stamped}
         now["stamps"] |= {key: stamped[key] for key in gone}
         changed = {key for key, stamp in now["stamps"].items() if stamp != stamped.get(key)}
@@ -114,6 +103,20 @@ class ResumableTable(Table):
         self._asked = now["stamps"].keys()
         self._description = now | {"stamps": now["stamps"] | _without(stamped, self._asked)}
         write_whole(self._settings_path, json.dumps(self._description).encode())
+
+    def _taken_up(self, run: TableRun, settings: dict[str, Any]) -> Mapping[str, Any]:
+        """Take up the rows of a run that broke off, or ended, or begin; gives what is known of that run."""
+        if self.unfinished.exists():
+            self._require(run.resume, "holds a run that broke off; go on with it by --resume, or remove it")
+            before = self._said()
+            self._check_same(before.get("settings"), settings)
+            self._reload(is_whole=False)
+            return before
+        if run.takes_up(self.path):
+            self._reopen()
+            return run.finished
+        self._begin()
+        return {}
 
     def _require(self, condition: bool, otherwise: str) -> None:
         if not condition:

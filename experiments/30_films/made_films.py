@@ -18,6 +18,7 @@ import numpy as np
 from jaxclnf import load_model
 from jaxclnf.data.turned_heads import SolidHead, solid_head
 from jaxclnf.media.images import RGB
+from jaxclnf.media.photo_parts import in_resized
 
 SIZE = 384, 288  # width, height
 FPS = 25
@@ -57,7 +58,7 @@ class Head:
             cv2.resize(layer, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
             for layer in (self.rgb, self.opaque)
         )
-        return solid_head(rgb, opaque, scale * (self.points + 0.5) - 0.5, load_model().pdm)
+        return solid_head(rgb, opaque, in_resized(self.points, scale), load_model().pdm)
 
     @property
     def yaw(self) -> float:
@@ -92,7 +93,7 @@ def head(photo: RGB, points: np.ndarray, width: float = 400.0) -> Head:
     scale = min(1.0, width / float(np.ptp(points[:, 0])))
     if scale < 1:
         photo = cv2.resize(photo, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-        points = scale * (points + 0.5) - 0.5
+        points = in_resized(points, scale)
     w, h = np.ptp(points, axis=0)
     x, y = (points.min(0) + points.max(0)) / 2
     mask = np.zeros(photo.shape[:2], np.uint8)

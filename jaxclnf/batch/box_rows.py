@@ -38,6 +38,37 @@ def tight_box(landmarks: ArrayLike) -> Float[np.ndarray, "*n_faces 4"]:
     return np.concatenate([points.min(axis=-2), np.ptp(points, axis=-2)], axis=-1)
 
 
+def middle(box: Float[np.ndarray, "*n_faces box"]) -> Float[np.ndarray, "*n_faces 2"]:
+    """Compute the middle of a box, or of each of many, that spans points, as `tight_box` does.
+
+    That is how boxes are meant wherever fits start from them. The detectors' looks at turned faces count
+    pixels instead (`middle_pixel`), which lies half a pixel farther to the left and up.
+    """
+    return box[..., :2] + box[..., 2:4] / 2
+
+
+def box_about(
+    point: Float[np.ndarray, "*n_faces 2"], size: Float[np.ndarray, "*n_faces 2"]
+) -> Float[np.ndarray, "*n_faces 4"]:
+    """Build the box of this width and height whose `middle` is a point."""
+    return np.concatenate([point - size / 2, size], axis=-1)
+
+
+def middle_pixel(box: Float[np.ndarray, "*n_faces box"]) -> Float[np.ndarray, "*n_faces 2"]:
+    """Compute the middle of a box, or of each of many, that counts pixels from its first one on.
+
+    A box of three pixels has its middle in the second.
+    """
+    return box[..., :2] + (box[..., 2:4] - 1) / 2
+
+
+def box_about_pixel(
+    point: Float[np.ndarray, "*n_faces 2"], size: Float[np.ndarray, "*n_faces 2"]
+) -> Float[np.ndarray, "*n_faces 4"]:
+    """Build the box of so many pixels across and down whose `middle_pixel` is a point."""
+    return np.concatenate([point - (size - 1) / 2, size], axis=-1)
+
+
 def by_size(rows: Float[np.ndarray, "n_faces box"]) -> Int[np.ndarray, " n_faces"]:
     """Number a photo's boxes x, y, width, height by their areas, the largest first."""
     return np.argsort(-np.maximum(rows[:, 2:4], 0).prod(axis=1), kind="stable")

@@ -8,6 +8,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
+from jaxclnf.batch.box_rows import box_about, middle
+
 MIN_SIDE = 256
 MARGIN = 2.6
 """Side of a canvas in sizes of the box: room for turned heads and the widest response maps."""
@@ -39,7 +41,7 @@ class Canvas(NamedTuple):
     def box(self, box: Float[np.ndarray, "4"]) -> Float[np.ndarray, "4"]:
         """Take a box of the photo, turned as the canvas is, to the canvas."""
         size = self.scale * box[2:]
-        return np.concatenate([self.of_photo(box[:2] + box[2:] / 2) - size / 2, size])
+        return box_about(self.of_photo(middle(box)), size)
 
 
 def cut(image: np.ndarray, box: Float[np.ndarray, "4"], roll: float, side: int, reduction: float) -> Canvas:
@@ -52,8 +54,8 @@ def cut(image: np.ndarray, box: Float[np.ndarray, "4"], roll: float, side: int, 
         return _level(image, box, roll, side, reduction)
     wide = round(side / reduction)
     size = np.array(image.shape[1::-1])
-    middle = np.clip(box[:2] + box[2:] / 2, 0, size)
-    corner = np.clip(np.round(middle - wide / 2), 0, np.maximum(size - wide, 0)).astype(int)
+    inside = np.clip(middle(box), 0, size)
+    corner = np.clip(np.round(inside - wide / 2), 0, np.maximum(size - wide, 0)).astype(int)
     pixels = _plain(image[corner[1] : corner[1] + wide, corner[0] : corner[0] + wide])
     pixels = np.pad(
         pixels, [*((0, wide - n) for n in pixels.shape[:2]), *((0, 0),) * (image.ndim - 2)], mode="edge"
@@ -70,11 +72,11 @@ def _level(
 ) -> Canvas:
     """Cut a canvas turned about the box's middle, from a reduced copy of the part of the photo it needs."""
     reach = 0.75 * side / reduction  # beyond half the canvas's diagonal
-    around = np.concatenate([box[:2] + box[2:] / 2 - reach, [2 * reach, 2 * reach]])
+    around = np.concatenate([middle(box) - reach, [2 * reach, 2 * reach]])
     straight = cut(image, around, 0.0, round(2 * reach * reduction), reduction)
     half = (side - 1) / 2
-    middle = straight.of_photo(box[:2] + box[2:] / 2)
-    inverse = np.column_stack([turn(roll), middle - turn(roll) @ [half, half]])
+    there = straight.of_photo(middle(box))
+    inverse = np.column_stack([turn(roll), there - turn(roll) @ [half, half]])
     pixels = _warped(straight.pixels, inverse, side)
     return Canvas(pixels, straight.in_photo(inverse[:, 2]), straight.scale, roll)
 

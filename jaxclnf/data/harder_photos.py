@@ -11,6 +11,8 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
+from jaxclnf.media.photo_parts import cut_out, in_resized
+
 RGB = UInt8[np.ndarray, "_ _ 3"]  # a change may change the sizes
 Points = Float[np.ndarray, "n_points 2"]
 Change = Callable[[RGB, Points], tuple[RGB, Points]]
@@ -41,7 +43,7 @@ def shrunk(width: float) -> Change:
     def change(rgb: RGB, points: Points) -> tuple[RGB, Points]:
         scale = min(1.0, width / float(np.ptp(points[:, 0])))
         picture = cv2.resize(rgb, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-        return picture, scale * (points + 0.5) - 0.5
+        return picture, in_resized(points, scale)
 
     return change
 
@@ -51,11 +53,10 @@ def close_up(width: float) -> Change:
 
     def change(rgb: RGB, points: Points) -> tuple[RGB, Points]:
         low, high = points.min(axis=0), points.max(axis=0)
-        x, y = np.maximum(2 * low - high, 0).astype(int)
-        to_x, to_y = np.ceil(2 * high - low).astype(int)
+        part, first = cut_out(rgb, 2 * low - high, 2 * high - low)
         scale = width / float(high[0] - low[0])
-        picture = cv2.resize(rgb[y:to_y, x:to_x], None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
-        return picture, scale * (points - [x, y] + 0.5) - 0.5
+        picture = cv2.resize(part, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
+        return picture, in_resized(points - first, scale)
 
     return change
 

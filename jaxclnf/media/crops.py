@@ -5,9 +5,10 @@ from __future__ import annotations
 import cv2
 import jax
 import numpy as np
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Float, UInt8
 
 from jaxclnf.media.images import RGB
+from jaxclnf.media.photo_parts import cut_out, resized
 from jaxclnf.ops.similarity import similarity
 
 Affine = Float[np.ndarray, "2 3"]
@@ -46,27 +47,21 @@ def _warped(rgb: np.ndarray, crop_from_rgb: Affine, size: int) -> np.ndarray:
 
 
 def _reduced(rgb: RGB, crop_from_rgb: Affine, size: int) -> tuple[np.ndarray, Affine]:
-    """Reduce the surroundings of a large face by area, and give the way from them to the crop.
-
-    A warp looks at four pixels, and would leave out most of those of a large face.
-    """
+    """Reduce what is about a large face, since a warp looks at few pixels; gives the way to the crop, too."""
     reduction = _FINER * float(np.hypot(*crop_from_rgb[:, 0]))
     if reduction >= 1:
         return rgb, crop_from_rgb
-    low, high = _surroundings(crop_from_rgb, size, rgb.shape[1::-1], border=2 / reduction)
-    small = np.maximum(np.round(reduction * (high - low)), 1).astype(int)
-    part = cv2.resize(rgb[low[1] : high[1], low[0] : high[0]], small.tolist(), interpolation=cv2.INTER_AREA)
-    ratio = small / (high - low)
+    part, first = cut_out(rgb, *_surroundings(crop_from_rgb, size, border=2 / reduction))
+    small = resized(part, reduction)
+    ratio = np.array(small.shape[1::-1]) / part.shape[1::-1]  # of whole pixels
     turn, shift = crop_from_rgb[:, :2], crop_from_rgb[:, 2]
-    return part, np.column_stack([turn / ratio, shift + turn @ (low - 0.5 + 0.5 / ratio)])
+    return small, np.column_stack([turn / ratio, shift + turn @ (first - 0.5 + 0.5 / ratio)])
 
 
 def _surroundings(
-    crop_from_rgb: Affine, size: int, extent: tuple[int, int], border: float
-) -> tuple[Int[np.ndarray, "2"], Int[np.ndarray, "2"]]:
-    """Bound what a crop shows of a photo of this extent: by the first pixel, and by one after the last."""
+    crop_from_rgb: Affine, size: int, border: float
+) -> tuple[Float[np.ndarray, "2"], Float[np.ndarray, "2"]]:
+    """Bound what a crop shows of a photo, with a border of so many pixels."""
     corners = np.array([[0, 0, 1], [size, 0, 1], [0, size, 1], [size, size, 1]]) - [0.5, 0.5, 0]
     places = corners @ cv2.invertAffineTransform(crop_from_rgb).T
-    low = np.clip(np.floor(places.min(axis=0) - border), 0, np.array(extent) - 1)
-    high = np.clip(np.ceil(places.max(axis=0) + border), low + 1, extent)
-    return low.astype(int), high.astype(int)
+    return places.min(axis=0) - border, places.max(axis=0) + border

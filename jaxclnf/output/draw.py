@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 from jaxtyping import Float
 
+from jaxclnf.batch.box_rows import middle
 from jaxclnf.media.images import RGB
 
 Points = Float[np.ndarray, "n_points 2"]
@@ -82,10 +83,10 @@ def draw_box(rgb: RGB, box: Float[np.ndarray, "box"], colour: tuple[int, int, in
     """Draw a box x, y, w, h into ``rgb``, turned clockwise about its middle by a fifth number, radians."""
     if not np.isfinite(box).all():
         return
-    x, y, w, h, roll = np.append(box, 0)[:5]
+    _, _, w, h, roll = np.append(box, 0)[:5]
     c, s = np.cos(roll), np.sin(roll)
     level = np.array([[-w, -h], [w, -h], [w, h], [-w, h]]) / 2
-    corners = level @ np.array([[c, s], [-s, c]]) + [x + w / 2, y + h / 2]
+    corners = level @ np.array([[c, s], [-s, c]]) + middle(box)
     _line(rgb, corners, True, colour, _thickness(w))
 
 

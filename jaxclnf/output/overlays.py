@@ -15,6 +15,7 @@ from jaxclnf.fitting.gaze import ray_image
 from jaxclnf.fitting.headpose import axes_image
 from jaxclnf.media.crops import aligned_crop
 from jaxclnf.media.images import RGB
+from jaxclnf.media.photo_parts import in_resized, resized
 from jaxclnf.output.draw import colour_of, draw_axes, draw_box, draw_gaze, draw_landmarks, draw_name
 from jaxclnf.output.photo_pipeline import Photo
 from jaxclnf.output.tables import MeasuredFace
@@ -35,21 +36,13 @@ def overlay(photo: Photo) -> RGB:
     """
     longest = max(photo.rgb.shape[:2])
     scale = min(LONGEST / longest, max(1.0, SMALL // longest))
-    picture = _resized(photo.rgb, scale)
+    picture = photo.rgb.copy() if scale == 1 else resized(photo.rgb, scale)
     for i, (box, face) in enumerate(zip(photo.boxes, photo.faces, strict=True)):
         draw_box(picture, np.append(scale * box[:4], box[4:]), colour_of(i))
         draw_face(picture, face, photo.camera, i, scale)
         large = scale * float(box[2:4].max())
         draw_name(picture, f"{i}: {percent(face.confidence)}", box[:2] * scale, large)
     return picture
-
-
-def _resized(rgb: RGB, scale: float) -> np.ndarray:
-    if scale == 1:
-        return rgb.copy()
-    height, width = rgb.shape[:2]
-    size = max(1, round(width * scale)), max(1, round(height * scale))
-    return cv2.resize(rgb, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
 
 
 def draw_face(picture: RGB, face: MeasuredFace, camera: Camera, number: int, scale: float = 1.0) -> None:
@@ -63,8 +56,8 @@ def draw_face(picture: RGB, face: MeasuredFace, camera: Camera, number: int, sca
 
 
 def _places(points: Float[Array | np.ndarray, "*n 2"], scale: float) -> Float[np.ndarray, "*n 2"]:
-    """Find a photo's points in a copy ``scale`` times as large; both count from the middle of a pixel."""
-    return scale * (np.asarray(points, np.float64) + 0.5) - 0.5
+    """Find a photo's points in a copy ``scale`` times as large."""
+    return in_resized(np.asarray(points, np.float64), scale)
 
 
 @keep

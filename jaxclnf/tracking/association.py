@@ -7,7 +7,7 @@ from collections.abc import Container, Sequence
 import numpy as np
 from jaxtyping import Float
 
-from jaxclnf.batch.box_rows import overlaps
+from jaxclnf.batch.box_rows import middle, overlaps
 
 Box = Float[np.ndarray, "4"]
 """x, y, width, height in pixels."""
@@ -45,11 +45,6 @@ def distance(a: Box, b: Box) -> float:
     size_a, size_b = np.maximum(a[2:], 1e-6), np.maximum(b[2:], 1e-6)
     apart = np.linalg.norm(middle(a) - middle(b)) / np.sqrt(size_a[0] * size_b[0])
     return float(apart + abs(np.log2(size_a.prod() / size_b.prod()) / 2))
-
-
-def middle(box: Box) -> Float[np.ndarray, "2"]:
-    """Compute the middle of a box."""
-    return box[:2] + box[2:] / 2
 
 
 def assigned(tracks: Sequence[Sequence[Box]], boxes: Sequence[Box], most: Sequence[float]) -> dict[int, int]:

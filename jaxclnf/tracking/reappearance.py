@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from jaxclnf.tracking.association import Box, middle
+from jaxclnf.batch.box_rows import box_about, middle
+from jaxclnf.tracking.association import Box
 
 REMEMBERED = 12
 """Places of a face that are remembered."""
@@ -31,9 +32,9 @@ def places_again(recent: Sequence[Box], lost: int) -> list[Box]:
     of late. Fits of a face that is half covered shrink and stray: of sizes and steps the medians count.
     """
     boxes = np.array(recent)
-    middles, size = boxes[:, :2] + boxes[:, 2:] / 2, np.median(boxes[:, 2:], axis=0)
+    middles, size = middle(boxes), np.median(boxes[:, 2:], axis=0)
     steps = np.diff(middles, axis=0) if len(boxes) > 1 else np.zeros((1, 2))
     courses = [np.median(steps[-n:], axis=0) for n in (_LATELY, REMEMBERED)]
     stops = np.linspace(0, min(lost, GOES_ON), _STOPS)[:, None]
-    there = np.concatenate([middle(boxes[-1]) + course * stops for course in courses])
-    return [np.concatenate([place - size / 2, size]) for place in there]
+    there = np.concatenate([middles[-1] + course * stops for course in courses])
+    return [box_about(place, size) for place in there]

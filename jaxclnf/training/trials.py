@@ -9,13 +9,14 @@ import cv2
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from jaxclnf.batch.box_rows import overlaps, tight_box
+from jaxclnf.batch.box_rows import box_about, middle, overlaps, tight_box
 from jaxclnf.data.datasets import Faces
 from jaxclnf.data.evaluate import start_boxes
 from jaxclnf.data.harder_photos import SIDES, Change, blurred, covered, darkened, shrunk, turned, unchanged
 from jaxclnf.data.turned_heads import turned_aside
 from jaxclnf.media.detection import detect_faces
 from jaxclnf.media.images import RGB, Grey, read_photo, to_grey
+from jaxclnf.media.photo_parts import cut_out, in_resized, resized
 from jaxclnf.types import PDM
 
 DISTURBANCES = (0.1, 0.2, 0.35, 0.5)
@@ -98,8 +99,7 @@ def disturbed(box: Box, rng: np.random.Generator) -> Box:
     """Disturb a box as much as a bad detector might."""
     by = rng.choice(DISTURBANCES)
     size = box[2:4] * np.exp(rng.normal(0, by))
-    middle = box[:2] + box[2:4] / 2 + rng.normal(0, by, 2) * box[2:4]
-    return np.concatenate([middle - size / 2, size]).astype(np.float32)
+    return box_about(middle(box) + rng.normal(0, by, 2) * box[2:4], size).astype(np.float32)
 
 
 def beside(
@@ -120,15 +120,10 @@ def seen_large(
     grey: Grey, box: Box, rng: np.random.Generator
 ) -> tuple[UInt8[np.ndarray, "large_height large_width"], Box]:
     """Cut out a box and as much around it, as if it were 100 to 300 pixels wide."""
-    low = np.maximum(np.floor(box[:2] - box[2:]), 0).astype(int)
-    high = np.minimum(np.ceil(box[:2] + 2 * box[2:]), grey.shape[::-1]).astype(int)
-    part = grey[low[1] : high[1], low[0] : high[0]]
+    part, first = cut_out(grey, box[:2] - box[2:], box[:2] + 2 * box[2:])
     scale = rng.uniform(*_LARGE) / float(box[2])
-    size = np.maximum(np.round(scale * (high - low)), 1).astype(int)
-    how = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
-    corner = scale * (box[:2] - low + 0.5) - 0.5
-    large = cv2.resize(part, size.tolist(), interpolation=how)
-    return large, np.concatenate([corner, scale * box[2:]]).astype(np.float32)
+    there = np.concatenate([in_resized(box[:2] - first, scale), scale * box[2:]])
+    return resized(part, scale), there.astype(np.float32)
 
 
 def noise(rng: np.random.Generator) -> tuple[Grey, Box]:
@@ -167,8 +162,8 @@ def _box_of(picture: RGB, points: np.ndarray, moved: np.ndarray, box: Box, scale
 
 def _moved_with(points: np.ndarray, moved: np.ndarray, box: Box, scale: float) -> Box:
     """Move a box with the face's points, level as it is."""
-    middle = moved.mean(0) + scale * (box[:2] + box[2:] / 2 - points.mean(0))
-    return np.concatenate([middle - scale * box[2:] / 2, scale * box[2:]]).astype(np.float32)
+    to = moved.mean(0) + scale * (middle(box) - points.mean(0))
+    return box_about(to, scale * box[2:]).astype(np.float32)
 
 
 def _one_after_the_other(first: Change, second: Change) -> Change:

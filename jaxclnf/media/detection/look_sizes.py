@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import cv2
 import numpy as np
 from jaxtyping import Float
 
-from jaxclnf.batch.box_rows import overlaps
+from jaxclnf.batch.box_rows import middle, overlaps
 from jaxclnf.media.detection.detector_protocol import Detections
 from jaxclnf.media.images import RGB
+from jaxclnf.media.photo_parts import resized
 
 LONGEST = 640
 """Pixels of a photo's longer side for networks; larger photos are reduced."""
@@ -84,10 +84,7 @@ def _seen(look: Look, rgb: RGB, scale: float) -> Detections:
 
 def reduced(rgb: RGB, scale: float) -> np.ndarray:
     """Shrink a photo by area to ``scale`` times its size."""
-    if scale >= 1:
-        return np.ascontiguousarray(rgb)
-    size = [max(1, round(scale * n)) for n in rgb.shape[1::-1]]
-    return cv2.resize(rgb, size, interpolation=cv2.INTER_AREA)
+    return np.ascontiguousarray(rgb) if scale >= 1 else resized(rgb, scale)
 
 
 def enlarged(found: Detections, scale: float) -> Detections:
@@ -123,7 +120,6 @@ def elsewhere(seen: Detections, found: Detections) -> Detections:
     """Take what lies neither on a face that is found nor within it, as an eye or a mouth does."""
     if not seen or not found:
         return seen
-    middles = (seen.boxes[:, :2] + seen.boxes[:, 2:] / 2)[:, None]
-    off = np.abs(middles - (found.boxes[:, :2] + found.boxes[:, 2:] / 2)) / found.boxes[:, 2:]
+    off = np.abs(middle(seen.boxes)[:, None] - middle(found.boxes)) / found.boxes[:, 2:]
     outside = off.max(axis=2).min(axis=1) > 0.5
     return seen.take(np.flatnonzero(outside & (overlaps(seen.boxes, found.boxes).max(axis=1) < 0.3)))

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 from jaxtyping import Float
 
+from jaxclnf.batch.box_rows import box_about_pixel, middle_pixel
 from jaxclnf.media.detection.detector_protocol import Detections, Detector
 from jaxclnf.media.detection.look_sizes import LONGEST, enlarged, merged, reduced
 from jaxclnf.media.detection.tilted import CLEAR, LARGE, with_rolls
@@ -79,9 +80,8 @@ def _on_its_side(detector: Detector, rgb: RGB, quarters: int, whole: bool = Fals
     found = with_rolls(detector, np.ascontiguousarray(np.rot90(small, quarters)), whole)
     if not found or found.points is None or found.rolls is None:
         return found
-    size = found.boxes[:, 2:]
-    middles = _turned_back(found.boxes[:, :2] + (size - 1) / 2, quarters, small.shape[1::-1])
-    boxes = np.concatenate([middles - (size - 1) / 2, size], axis=1).astype(np.float32)
+    middles = _turned_back(middle_pixel(found.boxes), quarters, small.shape[1::-1])
+    boxes = box_about_pixel(middles, found.boxes[:, 2:]).astype(np.float32)
     points = _turned_back(found.points, quarters, small.shape[1::-1])
     rolls = (found.rolls + quarters * np.pi / 2 + np.pi) % (2 * np.pi) - np.pi
     back = found._replace(boxes=boxes, points=points, rolls=rolls.astype(np.float32))

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
+from jaxclnf.batch.box_rows import box_about_pixel
 from jaxclnf.media.detection.detector_protocol import Detections, Detector, as_detections
 from jaxclnf.media.detection.turned_faces import box_in_photo, in_the_middle, turned_face
 from jaxclnf.media.images import RGB
@@ -106,7 +107,7 @@ def _from_all_sides(detector: Detector, rgb: RGB, first: _Sight, points: Float[n
 
 def _about(points: Float[np.ndarray, "n 2"], box: Float[np.ndarray, "4"]) -> Float[np.ndarray, "4"]:
     """Move a box's middle to that of points."""
-    return np.concatenate([points.mean(axis=0) - (box[2:] - 1) / 2, box[2:]])
+    return box_about_pixel(points.mean(axis=0), box[2:])
 
 
 def _second_look(detector: Detector, rgb: RGB, first: _Sight) -> _Sight:

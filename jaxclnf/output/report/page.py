@@ -17,6 +17,7 @@ import numpy as np
 
 from jaxclnf.media.failures import Failure
 from jaxclnf.media.images import RGB
+from jaxclnf.media.photo_parts import resized
 from jaxclnf.whole_files import write_whole
 from jaxclnf.wording import percent
 
@@ -99,8 +100,7 @@ def thumbnail(picture: RGB | None) -> str:
     if picture is None or not picture.size:
         return ""
     scale = min(1.0, THUMBNAIL / max(picture.shape[:2]))
-    size = [max(1, round(scale * n)) for n in picture.shape[1::-1]]
-    small = cv2.resize(np.ascontiguousarray(picture), size, interpolation=cv2.INTER_AREA)
+    small = resized(np.ascontiguousarray(picture), scale)
     _, data = cv2.imencode(".jpg", small[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, 80])
     return "data:image/jpeg;base64," + base64.b64encode(data.tobytes()).decode()
 

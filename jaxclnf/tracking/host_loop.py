@@ -15,7 +15,7 @@ from jaxclnf.media.detection import Detector, detect_faces
 from jaxclnf.media.frames import Frame
 from jaxclnf.media.images import RGB, Grey, to_grey
 from jaxclnf.tracking.looks import Look, how_to_look, in_shot, next_look
-from jaxclnf.tracking.tracker import track_frame
+from jaxclnf.tracking.tracker import step_in_shot
 from jaxclnf.tracking.tracks import TrackConfig, Tracked, TrackerState, later
 from jaxclnf.types import Model
 
@@ -88,8 +88,9 @@ class FrameLoop:
     def _step(
         self, state: TrackerState, ready: _Ready, look: Look | None
     ) -> tuple[TrackerState, list[Tracked]]:
+        """Follow faces from a state in the frame's shot, which is found out once, however often one looks."""
         boxes = NO_BOXES if look is None else self._boxes(ready, look)
-        return track_frame(self._model, self._config, state, ready.grey, boxes)
+        return step_in_shot(self._model, self._config, state, ready.grey, boxes)
 
     def _boxes(self, ready: _Ready, look: Look) -> Float[np.ndarray, "n_faces 5"]:
         """Give a frame's faces: those detected in advance, unless it is to be looked at in another way."""

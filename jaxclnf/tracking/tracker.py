@@ -17,7 +17,7 @@ import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Num
 
-from jaxclnf.batch.box_rows import tight_box
+from jaxclnf.batch.box_rows import middle, tight_box
 from jaxclnf.fitting.arguments import check_kind
 from jaxclnf.media.detection.detector_protocol import Detections
 from jaxclnf.tracking.association import (
@@ -27,7 +27,6 @@ from jaxclnf.tracking.association import (
     distance,
     free_detections,
     is_taken,
-    middle,
     overlap,
 )
 from jaxclnf.tracking.following import Expected, usual_reduction
@@ -70,8 +69,18 @@ def track_frame(
     """
     check_kind("model", model, Model)
     check_tracker(config, state)
-    frame, detections = grey_frame(frame), detected_boxes(detections)
-    state = in_shot(state, frame)
+    frame = grey_frame(frame)
+    return step_in_shot(model, config, in_shot(state, frame), frame, detected_boxes(detections))
+
+
+def step_in_shot(
+    model: Model,
+    config: TrackConfig,
+    state: TrackerState,
+    frame: Num[np.ndarray, "height width"],
+    detections: Float[np.ndarray, "n_faces box"],
+) -> tuple[TrackerState, list[Tracked]]:
+    """Do the step of `track_frame` from a state that `in_shot` has brought to the frame, which is checked."""
     tracks = list(state.tracks)
     of_track = _matches(tracks, detections)
     seen = _followed(model, config, tracks, frame, detections, of_track)

@@ -17,6 +17,7 @@ from jaxtyping import Bool, Float, Num
 
 from jaxclnf.data.harder_photos import RGB, Change, Points, shrunk
 from jaxclnf.fitting.face_params import params_from_landmarks
+from jaxclnf.media.photo_parts import cut_out
 from jaxclnf.ops.rotation import euler_to_matrix
 from jaxclnf.ops.shape import shape_3d
 from jaxclnf.types import PDM
@@ -26,6 +27,7 @@ Opacity = Float[np.ndarray, "height width"]
 
 _FINE, _FINER = 2, 3  # samples a pixel of the picture that is made, and of the photo
 _GRID = 3  # pixels between the places where depth is computed
+_YIELDS, _BLUR = 0.003, 0.0225  # in widths of the face: how depth is smoothed, to be alike in all sizes
 _ROUNDS = 4  # of filling gaps where the surface is stretched
 _JAW, _NOSE, _BROWS = (0, 16), 30, (19, 24)
 _HALVES = (-1, range(8), slice(36, 42)), (1, range(9, 17), slice(42, 48))
@@ -141,10 +143,8 @@ def turned_aside(yaw: float, pdm: PDM) -> Change:
     def change(rgb: RGB, points: Points) -> tuple[RGB, Points]:
         low, high = points.min(axis=0), points.max(axis=0)
         room = 1.2 * float((high - low).max())
-        x, y = np.maximum(low - room, 0).astype(int)
-        part, points = shrunk(200)(
-            rgb[y : int(high[1] + room) + 1, x : int(high[0] + room) + 1], points - [x, y]
-        )
+        part, first = cut_out(rgb, low - room, high + room)
+        part, points = shrunk(200)(part, points - first)
         seen = solid_head(part, head_opacity(points, part.shape[:2]), points, pdm).turned(yaw)
         ground = cv2.GaussianBlur(part, (0, 0), 0.3 * float(np.ptp(points[:, 0]))).astype(np.float32)
         picture = ground + seen.opacity[..., None] * (seen.picture - ground)
@@ -192,14 +192,15 @@ def _depth(
 
     height, width = size
     y, x = np.mgrid[0:height:_GRID, 0:width:_GRID].astype(np.float64)
-    surface = RBFInterpolator(known, depths, kernel="linear", smoothing=0.5)
-    depth = surface(np.stack([x.ravel(), y.ravel()], -1)).reshape(x.shape)
     low, high = points.min(axis=0), points.max(axis=0)
     extent = high[0] - low[0]
+    surface = RBFInterpolator(known, depths, kernel="linear", smoothing=_YIELDS * extent)
+    depth = surface(np.stack([x.ravel(), y.ravel()], -1)).reshape(x.shape)
     beyond = np.hypot(
         (x - (low[0] + high[0]) / 2) / (0.8 * extent), (y - (low[1] + high[1]) / 2 + 0.15 * extent) / extent
     )
-    depth = cv2.GaussianBlur(np.where(beyond > 1, back, depth).astype(np.float32), (0, 0), 1.2)
+    blur = _BLUR * extent / _GRID
+    depth = cv2.GaussianBlur(np.where(beyond > 1, back, depth).astype(np.float32), (0, 0), blur)
     of_pixel = np.array([[1 / _GRID, 0, 0], [0, 1 / _GRID, 0]])
     how = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     return cv2.warpAffine(depth, of_pixel, (width, height), flags=how, borderMode=cv2.BORDER_REPLICATE)

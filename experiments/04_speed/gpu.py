@@ -13,11 +13,11 @@ from pathlib import Path
 
 import jax
 import numpy as np
+from synthetic import synthetic_faces, synthetic_model
 
 from jaxclnf import fit_batch, load_model
 from jaxclnf.bench.cases import CONFIGS, OPENFACE, OURS, SHIPPED, WILD, fit_cases, stage_cases, tracking_case
 from jaxclnf.bench.counted_work import ceilings, fit_work
-from jaxclnf.bench.synthetic import synthetic_faces, synthetic_model
 from jaxclnf.bench.timing import time_cases
 from jaxclnf.config import FitConfig
 from jaxclnf.models.network_presets import settings_for

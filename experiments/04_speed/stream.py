@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from itertools import islice
 
 import numpy as np
+from synthetic import synthetic_faces, synthetic_model
 
 from jaxclnf import FitConfig, fit_stream, load_model
 from jaxclnf.bench.fit_process import peak_bytes
-from jaxclnf.bench.synthetic import synthetic_faces, synthetic_model
 
 
 def main() -> None:

@@ -21,8 +21,6 @@ from jaxclnf.bench.counted_work import fit_work, roofline_ms
 from jaxclnf.bench.stage_times import Pipelines, draw_pipeline
 from jaxclnf.bench.stages_alone import Stages
 from jaxclnf.bench.startup import ARRAY, DETECTION, FIRST, FIT, SECOND, RunProcess, comparison
-from jaxclnf.bench.synthetic import synthetic_faces
-from jaxclnf.bench.synthetic import synthetic_model as large_model
 from jaxclnf.bench.timed_faces import sample_faces
 from jaxclnf.bench.timing import Case, Figure, time_cases
 from jaxclnf.bench.whole_runs import WholeRun, run_tool
@@ -74,17 +72,6 @@ def test_growth_compares_1024_faces_with_16_times_64() -> None:
     figures.append(Figure("64 in one program", "a", 64, 3.0, 5.0, 1.0))
     assert Report("", "", figures).growth() == {"a": {"wall": pytest.approx(1.1), "cpu": pytest.approx(1.05)}}
     assert Report("", "", figures[:1]).growth() == {}
-
-
-def test_the_synthetic_model_has_openfaces_sizes_and_comes_from_its_seed() -> None:
-    model, again = large_model(windows=(7,)), large_model(windows=(7,))
-    assert model.experts[0].weights.shape == (7, 68, 7, 11, 11)
-    assert model.pdm.basis.shape == (68, 3, 34)
-    assert model.experts[0].sigma[7].shape[0] <= 210
-    np.testing.assert_array_equal(model.experts[2].weights, again.experts[2].weights)
-    images, boxes = synthetic_faces(model, 2, side=64)
-    assert images.shape == (2, 64, 64) and images.dtype == np.uint8 and images.std() > 5
-    assert (boxes[:, 2:] > 20).all() and (boxes[:, :2] > 0).all()
 
 
 def test_stages_run_alone() -> None:

@@ -24,7 +24,7 @@ def synthetic_model(windows: tuple[int, ...] = (11, 9, 7), seed: int = 0) -> Mod
     rng = np.random.default_rng(seed)
     pdm = _pdm(rng)
     experts = tuple(_experts(scale, windows, rng) for scale in PATCH_SCALES)
-    source = f"jaxclnf.bench.synthetic, seed {seed}"
+    source = f"experiments/04_speed/synthetic.py, seed {seed}"
     return Model(pdm, experts, provenance=Provenance("synthetic", source, "Apache-2.0")).astype(np.float32)
 
 

@@ -18,9 +18,10 @@ from synthetic import synthetic_faces, synthetic_model
 from jaxclnf import fit_batch, load_model
 from jaxclnf.bench.cases import CONFIGS, OPENFACE, OURS, SHIPPED, WILD, fit_cases, stage_cases, tracking_case
 from jaxclnf.bench.counted_work import ceilings, fit_work
-from jaxclnf.bench.timing import time_cases
+from jaxclnf.bench.timing import Case, time_cases
 from jaxclnf.config import FitConfig
 from jaxclnf.models.network_presets import settings_for
+from jaxclnf.types import Model
 
 N_IMAGES = 256
 
@@ -35,36 +36,45 @@ def main() -> None:
     report |= {"model": model.provenance.name, "image": [options.side, options.side], "dtype": "uint8"}
     print(*(f"{key}: {value}" for key, value in report.items()), sep="\n", flush=True)
 
-    shipped = load_model()
-    compared = {OPENFACE: (model, CONFIGS[OPENFACE])}
-    compared |= {name: (shipped, settings_for(shipped, preset)) for preset, name in SHIPPED.items()}
-    report["landmarks"] = {}
-    for name, (own, config) in compared.items():
-        report["landmarks"][name] = apart = _distances(own, images, boxes, config)
-        print(f"{name}: landmarks, GPU from CPU float32, pixels:", apart, flush=True)
-
-    cases = fit_cases(model, images, boxes, OPENFACE, options.batches, from_host=False)
-    cases += fit_cases(model, images, boxes, OPENFACE, options.batches[-1:], from_host=True)
-    shipped = jax.device_put(shipped)
-    for preset, name in SHIPPED.items():
-        own = settings_for(shipped, preset)
-        cases += fit_cases(shipped, images, boxes, name, options.batches, from_host=False, config=own)
-    if not options.quick:
-        for name in (OURS, WILD):
-            cases += fit_cases(model, images, boxes, name, [n for n in options.batches if n <= 1024], False)
-        cases += [tracking_case(model, images, boxes)]
-        cases += stage_cases(model, images, boxes, options.batches[-1])
-    figures = time_cases(cases, options.rounds)
+    report["landmarks"] = _compared(model, images, boxes)
+    figures = time_cases(_cases(model, images, boxes, options), options.rounds)
     report["figures"] = [{**f._asdict(), "faces_per_second": f.faces_per_second} for f in figures]
     for f in figures:
         print(
             f"{f.group:<50}{f.name:<18}{1e3 * f.wall_ms:>10.2f} us/face {f.faces_per_second:>12,.0f} faces/s"
         )
-
     report["roofline"] = _roofline(model, max(f.faces_per_second for f in figures if OPENFACE in f.group))
     print(*(f"{key}: {value:,.4g}" for key, value in report["roofline"].items()), sep="\n")
     if options.out:
         options.out.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+
+
+def _compared(model: Model, images: np.ndarray, boxes: np.ndarray) -> dict[str, dict[str, float]]:
+    """Print how far landmarks on this device lie from those on the CPU, by each kind of fit."""
+    shipped = load_model()
+    kinds = {OPENFACE: (model, CONFIGS[OPENFACE])}
+    kinds |= {name: (shipped, settings_for(shipped, preset)) for preset, name in SHIPPED.items()}
+    apart = {}
+    for name, (own, config) in kinds.items():
+        apart[name] = _distances(own, images, boxes, config)
+        print(f"{name}: landmarks, GPU from CPU float32, pixels:", apart[name], flush=True)
+    return apart
+
+
+def _cases(model: Model, images: np.ndarray, boxes: np.ndarray, options: argparse.Namespace) -> list[Case]:
+    """The fits that are timed, and their stages."""
+    cases = fit_cases(model, images, boxes, OPENFACE, options.batches, from_host=False)
+    cases += fit_cases(model, images, boxes, OPENFACE, options.batches[-1:], from_host=True)
+    shipped = jax.device_put(load_model())
+    for preset, name in SHIPPED.items():
+        own = settings_for(shipped, preset)
+        cases += fit_cases(shipped, images, boxes, name, options.batches, from_host=False, config=own)
+    if options.quick:
+        return cases
+    for name in (OURS, WILD):
+        cases += fit_cases(model, images, boxes, name, [n for n in options.batches if n <= 1024], False)
+    cases += [tracking_case(model, images, boxes)]
+    return cases + stage_cases(model, images, boxes, options.batches[-1])
 
 
 def _options() -> argparse.Namespace:
@@ -84,7 +94,7 @@ def _numbers(text: str) -> tuple[int, ...]:
     return tuple(sorted(int(part) for part in text.split(",")))
 
 
-def _distances(model, images: np.ndarray, boxes: np.ndarray, config: FitConfig) -> dict[str, float]:
+def _distances(model: Model, images: np.ndarray, boxes: np.ndarray, config: FitConfig) -> dict[str, float]:
     """How far landmarks on this device lie from those on the CPU."""
     cpu = jax.devices("cpu")[0]
     found = []
@@ -96,7 +106,7 @@ def _distances(model, images: np.ndarray, boxes: np.ndarray, config: FitConfig) 
     return {name: float(of(distance)) for name, of in kinds.items()} | {"faces": len(images)}
 
 
-def _roofline(model, faces_per_second: float) -> dict[str, float]:
+def _roofline(model: Model, faces_per_second: float) -> dict[str, float]:
     work = fit_work(model, CONFIGS[OPENFACE])
     plain = ceilings(size=8192, copied=1 << 30)
     fast = ceilings(size=8192, copied=1 << 30, precision="default").operations

@@ -25,7 +25,7 @@ from jaxclnf.models.network_presets import settings_for
 from jaxclnf.models.opening import open_model
 from jaxclnf.training.calibrate import GOOD, MOST_FACES, FittedTrials, learned_from, outcomes
 from jaxclnf.training.trials import Trial, beside, trials
-from jaxclnf.types import Calibration
+from jaxclnf.types import Calibration, Model
 
 HERE = Path(__file__).resolve().parent
 SHARED = HERE.parents[2] / "shared" / "faces"
@@ -99,6 +99,39 @@ def held_against(calibration: Calibration, outcome: FittedTrials, kinds: np.ndar
     return sure
 
 
+def split(
+    model: Model, met: list[Trial], outcome: FittedTrials, kept: list[int], as_is: bool
+) -> tuple[Calibration, np.ndarray]:
+    """The calibration that is held against trials, and which ones: not those that it was learned from."""
+    if as_is:
+        assert model.calibration is not None, "the model has no calibration: leave out --as-is"
+        return model.calibration, np.ones(len(kept), bool)
+    nth = np.cumsum([trial.kind == "plain" for trial in met])[kept]
+    test = (nth % 2 == 0) | np.array([met[i].kind == "texture" for i in kept])
+    return learned_from(outcome.take(~test)), test
+
+
+def show_curves(calibration: Calibration) -> None:
+    """Print the slopes of both endings."""
+    for last, slopes, bias in zip(
+        ("patches", "a network"), calibration.slopes, calibration.bias, strict=True
+    ):
+        words = ", ".join(f"{name} {w:.3f}" for name, w in zip(SIGNS, slopes, strict=True))
+        print(f"    fits that end with {last}: {words}, bias {bias:.3f}")
+
+
+def promised_and_found(sure: np.ndarray, part: FittedTrials, kinds: np.ndarray) -> dict[str, np.ndarray]:
+    """The `bins` of faces in detectors' boxes, and of those in disturbed ones; they are printed, too."""
+    from_boxes = np.isfinite(part.error) & ~np.isin(kinds, ("disturbed", "lying"))
+    good = part.error < GOOD
+    shown = {"detector's boxes": from_boxes, "disturbed boxes": kinds == "disturbed"}
+    found = {name: bins(sure[of], good[of]) for name, of in shown.items()}
+    for name, rows in found.items():
+        for promise, share, n in rows:
+            print(f"    {name}: promised {promise:.2f}, found {share:.2f} of {n:.0f}")
+    return found
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("model", nargs="?")
@@ -114,28 +147,11 @@ def main() -> None:
     met = [*trials(faces, pdm=model.pdm), *textures(N_CROPS)]
     settings = model.settings if options.preset == "default" else settings_for(model, options.preset)
     outcome, kept = outcomes(model, met, settings)
-    kinds = np.array([met[i].kind for i in kept])
-    own = model.calibration
-    test = np.ones(len(kept), bool)
-    if not options.as_is:
-        nth = np.cumsum([trial.kind == "plain" for trial in met])[kept]
-        test = (nth % 2 == 0) | (kinds == "texture")
-        own = learned_from(outcome.take(~test))
-    assert own is not None, "the model has no calibration: leave out --as-is"
+    calibration, test = split(model, met, outcome, kept, options.as_is)
     print(f"{model.provenance.name!r}, {experts_digest(model)}")
-    for last, slopes, bias in zip(("patches", "a network"), own.slopes, own.bias, strict=True):
-        words = ", ".join(f"{name} {w:.3f}" for name, w in zip(SIGNS, slopes, strict=True))
-        print(f"    fits that end with {last}: {words}, bias {bias:.3f}")
-    part = outcome.take(test)
-    sure = held_against(own, part, kinds[test])
-    face = np.isfinite(part.error)
-    from_boxes = face & ~np.isin(kinds[test], ("disturbed", "lying"))
-    good = part.error < GOOD
-    shown = {"detector's boxes": from_boxes, "disturbed boxes": kinds[test] == "disturbed"}
-    shown = {name: bins(sure[of], good[of]) for name, of in shown.items()}
-    for name, rows in shown.items():
-        for promise, found, n in rows:
-            print(f"    {name}: promised {promise:.2f}, found {found:.2f} of {n:.0f}")
+    show_curves(calibration)
+    part, kinds = outcome.take(test), np.array([met[i].kind for i in kept])[test]
+    shown = promised_and_found(held_against(calibration, part, kinds), part, kinds)
     picture = options.folders[0].name if options.as_is else "reliability"
     draw(HERE / f"{picture}.png", shown, model.provenance.name)
 

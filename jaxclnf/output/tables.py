@@ -56,8 +56,9 @@ def columns(
 ) -> list[str]:
     """Name a table's columns, in order, for models with ``n_points`` landmarks and ``n_modes`` modes.
 
-    Gaze has columns if ``n_eye_points``, the landmarks of both eyes, is not 0. ``certainty`` adds each
-    landmark's covariance in pixels squared, and the radius in pixels that holds it with 90 % probability.
+    Gaze has columns if ``n_eye_points``, the landmarks of both eyes, is not 0. ``certainty`` adds of each
+    landmark its covariance in pixels squared, the radius in pixels that holds it with 90 % probability, and
+    how likely it is to be visible.
     """
     directions = [f"gaze_{eye}_{axis}" for eye in (0, 1) for axis in "xyz"]
     eye_points = [f"eye_lmk_{axis}_{i}" for axis in "xyXYZ" for i in range(n_eye_points)]

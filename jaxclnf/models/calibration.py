@@ -70,7 +70,12 @@ def promised(
     """Compute the confidences of fits from their signs, and from whether a network was the last to look."""
     row = np.broadcast_to(by_network, len(signs)).astype(int)
     slopes, bias = (np.asarray(a, np.float64)[row] for a in (calibration.slopes, calibration.bias))
-    return 1 / (1 + np.exp(-np.clip((signs * slopes).sum(-1) + bias, -700, 700)))
+    return probability((signs * slopes).sum(-1) + bias)
+
+
+def probability(log_odds: Float[np.ndarray, "*batch"]) -> Float[np.ndarray, "*batch"]:
+    """Compute the probability whose odds have this logarithm; of one beyond what numbers hold, too."""
+    return np.asarray(1 / (1 + np.exp(-np.clip(log_odds, -700, 700))))
 
 
 def by_likelihood(centre: ArrayLike, slope: ArrayLike) -> Calibration:

@@ -9,6 +9,7 @@ import jax
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
+from jaxclnf.models.calibration import probability
 from jaxclnf.ops.shape import shape_2d
 from jaxclnf.tracking.tracks import Tracked
 from jaxclnf.types import PDM, FaceParams, FitResult, Model, PartFit
@@ -70,7 +71,7 @@ def replaced(course: Course, found: Tracked, vector: Vector) -> Tracked:
     result = found.result
     parts = {name: _with(course.parts[name], part, *said.parts[name]) for name, part in result.parts.items()}
     result = replace(_with(course.pdm, result, said.params, said.off), parts=parts)
-    return found._replace(result=result, confidence=float(1 / (1 + np.exp(-said.sure))))
+    return found._replace(result=result, confidence=float(probability(said.sure)))
 
 
 def variance_of(found: Tracked) -> float:

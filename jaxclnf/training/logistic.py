@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Bool, Float
 
+from jaxclnf.models.calibration import probability
+
 
 def likeliest_curve(
     signs: Float[np.ndarray, "n n_signs"],
@@ -24,7 +26,7 @@ def likeliest_curve(
         odds = signs @ values[:-1] + values[-1]
         away = values[:-1] - usual
         unlikely = np.sum(shares * np.logaddexp(0, -odds) + (1 - shares) * np.logaddexp(0, odds))
-        off = 1 / (1 + np.exp(-np.clip(odds, -700, 700))) - shares
+        off = probability(odds) - shares
         gradient = np.append(signs.T @ off + pull * away, off.sum())
         return float(unlikely + pull * away @ away / 2), gradient
 

@@ -236,7 +236,7 @@ def _write(
 ) -> None:
     """Write a row for every face under every model and setting."""
     from jaxclnf.data.markup import MARKUPS
-    from jaxclnf.output.csv_cells import csv_text, path_cell
+    from jaxclnf.output.csv_cells import csv_text, number_cell, path_cell
     from jaxclnf.types import STATUS_WORDS, Status
     from jaxclnf.whole_files import write_whole
 
@@ -245,7 +245,7 @@ def _write(
     for run, results in fits.items():
         for photo, yaw, result, error in zip(faces.photos, yaws, results, errors[run], strict=True):
             means = [error.mean(), *(error[list(g)].mean() for g in groups.values())]
-            figures = [f"{v:.4f}" for v in (yaw, *means, float(result.log_likelihood))]
+            figures = [number_cell(float(v), 4) for v in (yaw, *means, result.log_likelihood)]
             status = STATUS_WORDS[Status(int(result.status))]
             rows.append([path_cell(run), path_cell(str(photo)), *figures, status])
     write_whole(path, csv_text(rows).encode())

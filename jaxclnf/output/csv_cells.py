@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Sequence
 
@@ -16,6 +17,11 @@ def path_cell(text: str) -> str:
     """
     text = text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
     return f"./{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r", "\n")) else text
+
+
+def number_cell(value: float, decimals: int = 6) -> str:
+    """Format a number so that readers that guess types take it for one with a fraction: 0.000000, NaN."""
+    return "NaN" if math.isnan(value) else f"{value:.{decimals}f}"
 
 
 def csv_text(rows: Iterable[Sequence[str]]) -> str:

@@ -23,7 +23,7 @@ from jaxtyping import Array, Float
 from jaxclnf.config import FitConfig
 from jaxclnf.models.network_presets import uses_network
 from jaxclnf.ops.certainty import certain_radius
-from jaxclnf.output.csv_cells import path_cell
+from jaxclnf.output.csv_cells import number_cell, path_cell
 from jaxclnf.types import STATUS_WORDS, EyeGaze, FitResult, Model, Status
 from jaxclnf.types.array_columns import param_columns, point_columns
 
@@ -105,7 +105,7 @@ def video_row(
 def empty_row(names: Sequence[str], source: str, **known: object) -> list[str]:
     """Make the row of a photo or frame without a face: confidence 0, and what is ``known``."""
     known = {
-        "confidence": 0,
+        "confidence": number_cell(0.0),
         "face": 0,
         "face_id": 0,
         "success": 0,
@@ -173,4 +173,4 @@ def _numbers(values: np.ndarray) -> list[str]:
 
 def _number(value: float) -> str:
     """Format a number with six decimals, finer than a float32 at 10 pixels; NaN if it is not finite."""
-    return f"{value:.6f}" if math.isfinite(value) else "NaN"
+    return number_cell(value if math.isfinite(value) else math.nan)

@@ -33,7 +33,9 @@ def test_every_frame_has_its_row_also_without_a_face(run, folder: Path) -> None:
     rows = read_table(folder / "out/a.csv")
     assert [int(row["frame"]) for row in rows] == list(range(1, N_FRAMES + 1))
     np.testing.assert_allclose([float(row["timestamp"]) for row in rows], np.arange(N_FRAMES) / 12.5)
-    assert {(row["success"], row["confidence"], row["status"]) for row in rows} == {("0", "0", "no face")}
+    assert {(row["success"], row["confidence"], row["status"]) for row in rows} == {
+        ("0", "0.000000", "no face")
+    }
     assert sorted(os.listdir(folder / "out")) == ["a.csv", "a.mp4", "jaxclnf.json", "report.html"]
 
 

@@ -12,6 +12,7 @@ from scipy.stats import multivariate_t
 
 from jaxclnf.models.storage import load_model
 from jaxclnf.ops.certainty import FREEDOM
+from jaxclnf.output.csv_cells import csv_text
 from jaxclnf.output.photo_pipeline import photo_columns
 from jaxclnf.output.tables import OWN, PHOTO, VIDEO, MeasuredFace, columns, empty_row, photo_row, video_row
 from jaxclnf.output.video_pipeline import video_columns
@@ -140,6 +141,14 @@ def test_a_frame_without_a_face_has_its_row() -> None:
         "no face",
     )
     assert np.isnan(values["x_0"])
+
+
+def test_readers_that_guess_types_by_the_first_rows_read_tables_that_begin_without_faces() -> None:
+    names = columns(N_POINTS, N_MODES)
+    rows = [*([empty_row(names, "a.jpg")] * 101), photo_row("b.jpg", 0, found())]
+    table = pl.read_csv(csv_text([names, *rows]).encode())
+    assert table["confidence"][-1] == 0.75
+    assert table.dtypes == [pl.Int64, *([pl.Float64] * (len(names) - 4)), pl.String, pl.String, pl.Float64]
 
 
 def test_landmarks_of_a_lost_face_are_no_numbers() -> None:

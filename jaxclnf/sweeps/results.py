@@ -12,7 +12,7 @@ import numpy as np
 
 from jaxclnf.media.text_files import read_text
 from jaxclnf.sweeps.spec import Setting, static_part
-from jaxclnf.whole_files import named
+from jaxclnf.whole_files import named, write_whole
 
 
 class TriedSetting(NamedTuple):
@@ -33,13 +33,16 @@ class Results:
         self.path = path
         self.outcomes: dict[str, list[TriedSetting]] = {}  # by setting
         self.milliseconds: dict[str, float] = {}
-        lines = _whole_lines(path)
-        if lines and lines[0] != json.loads(json.dumps(description)):
+        lines, torn = _lines(path)
+        first = json.dumps(description)
+        if lines[0] != json.loads(first) if lines else not first.startswith(torn):
             raise ValueError(f"{path} holds another sweep; choose another folder or delete it")
-        if not lines:
-            self._append(description)
         for number, line in enumerate(lines[1:], 2):
             self._read(line, f"line {number} of {path}")
+        if torn:  # no other file is changed than this sweep's
+            write_whole(path, "".join(json.dumps(line) + "\n" for line in lines).encode())
+        if not lines:
+            self._append(description)
 
     def _read(self, line: dict, place: str) -> None:
         """Note a line of the file; raises ValueError if it is not one that a sweep wrote."""
@@ -110,16 +113,13 @@ def key_of(*parts) -> str:
     return json.dumps(parts, sort_keys=True)
 
 
-def _whole_lines(path: Path) -> list[dict]:
-    """Read the file's lines, without a last one that was cut short when the program was killed."""
+def _lines(path: Path) -> tuple[list[dict], str]:
+    """Read the file's lines, and apart from them a last one that was cut short by the program's end."""
     if not path.exists():
-        return []
+        return [], ""
     with suppress(ValueError, RecursionError):
-        text = read_text(path)
-        whole = text[: text.rfind("\n") + 1]
-        lines = [json.loads(line) for line in whole.splitlines()]
+        *whole, torn = read_text(path).split("\n")
+        lines = [json.loads(line) for line in whole]
         if all(isinstance(line, dict) for line in lines):
-            if whole != text:
-                path.write_text(whole, encoding="utf-8")
-            return lines
+            return lines, torn
     raise ValueError(f"{path} is not a file of a sweep's results; choose another folder")

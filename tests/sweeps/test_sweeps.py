@@ -156,9 +156,11 @@ def test_a_resumed_sweep_equals_an_unbroken_one(tmp_path, photos):
         first + "[]\n",
         first + "{}\n",
         first + '{"milliseconds": 1}\n',
+        '{"mine": 1}\n{"mine": 2}',  # of another program, without a line's end
+        '{"mine": 1}',
     ):
         broken.write_text(damaged)
-        with pytest.raises(ValueError, match=r"broken.jsonl is not"):
+        with pytest.raises(ValueError, match=r"broken.jsonl (is not|holds another)"):
             Results(broken, description)
         assert broken.read_text() == damaged
 

@@ -52,6 +52,16 @@ class Recipe:
         counts = self.neurons, self.batch, self.iterations, self.further_steps, *self.steps
         if min(counts) < 1 or 0.0 in self.yaws:
             raise ValueError("neurons, batch, iterations and steps must be at least 1, and yaws not 0")
+        above_0 = *self.scales, *self.sigmas, *self.rates, self.target_width, self.further_rate
+        if not all(0 < value < np.inf for value in above_0):
+            raise ValueError(
+                "scales, sigmas, rates, target_width and further_rate must be finite and above 0"
+            )
+        at_least_0 = *self.reg_factors, self.error_weight, self.warped, self.seed
+        if not all(0 <= value < np.inf for value in at_least_0):
+            raise ValueError("reg_factors, error_weight, warped and the seed must be finite and at least 0")
+        if not np.isfinite([*self.yaws, *self.start_yaws]).all() or not self.start_yaws:
+            raise ValueError("yaws and start_yaws must be finite, and there must be a start")
         if self.modes < 0:
             raise ValueError("modes must be at least 1, or 0 for as many as landmarks and faces allow")
 

@@ -127,6 +127,7 @@ def test_settings_of_networks_that_only_hold_together_can_be_set() -> None:
         ("conv", "modes=8", "--experts conv: expected ccnf among them"),
         ("ccnf", "mode=8", "--set mode=8: 'mode' is not a setting; settings are modes, scales"),
         ("ccnf", "modes=all", "--set modes=all: expected a value like 0"),
+        ("ccnf", "rates=0.01,nan", "scales, sigmas, rates, target_width and further_rate must be finite and"),
         ("ccnf", "conv.steps=8", "--set conv.steps=8: 'conv' is not a network of --experts"),
         ("ccnf,conv", "conv.modes=8", "--set conv.modes=8: 'modes' is not a setting; settings are side"),
     ],

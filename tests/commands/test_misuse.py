@@ -17,6 +17,7 @@ CASES = {
     ("fit", "faces", "--margin", "nan"): "--margin",
     ("fit", "faces", "--cluster", "local", "--gpus", "nan"): "--gpus",
     ("convert", "main.txt", "faces/0.png"): "OUT faces/0.png: expected a file name ending in .npz",
+    ("convert", "model.npz", "other.npz"): "model.npz is a .npz, which needs no conversion; give OpenFace's",
     ("convert", "main.txt", "nowhere/a.npz"): "in a folder that exists",
     ("convert", "main.txt", "/proc/a.npz"): "OUT /proc/a.npz: no file can be written there",
     ("calibrate", "faces", "--out", "model.npz", "--model", "model.npz"): "model.npz is an input",

@@ -40,7 +40,9 @@ def named(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise OSError(error.errno, error.strerror, str(path)) from None
+        raise OSError(
+            error.errno, error.strerror or str(error), str(path)
+        ) from None  # polars names no number
 
 
 def remove_parts(folder: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,8 +13,9 @@ from jaxclnf.cluster.ledger import LEDGER
 from jaxclnf.cluster.places import Store
 from jaxclnf.cluster.shards import PLAN
 from jaxclnf.cluster.table_parts import FAILURES, is_part, parts_of
+from jaxclnf.models.npz import in_one_line
 from jaxclnf.output.formats import FORMATS, write_rows
-from jaxclnf.whole_files import written_whole
+from jaxclnf.whole_files import named, written_whole
 
 
 class Merged(NamedTuple):
@@ -27,7 +29,8 @@ def merge(place: str, target: Path) -> Merged:
     """Write the parts of a run, or of one folder of parts, as a CSV, Parquet or JSON-lines file.
 
     Rows come in the order of the inputs; a CSV has the values of a run on one machine. Raises ValueError
-    if there are no parts, or if the target cannot be such a file.
+    if there are no parts, if they make no table, or if the target cannot be such a file; OSError, which names
+    the target, as of a full disk.
     """
     import polars as pl
 
@@ -44,11 +47,31 @@ def merge(place: str, target: Path) -> Merged:
     if store.folder is not None:
         _check_apart(target, store.folder, folder)
     with tempfile.TemporaryDirectory() as copies:
-        rows = pl.scan_parquet(_here(store, folder, names, Path(copies)), glob=False)
-        with written_whole(target) as part:
-            write_rows(rows, part, target.suffix)
-        n_rows = rows.select(pl.len()).collect().item()
+        parts = _here(store, folder, names, Path(copies))
+        rows = pl.scan_parquet(parts, glob=False)
+        try:
+            with named(target), written_whole(target) as whole:
+                write_rows(rows, whole, target.suffix)
+            n_rows = rows.select(pl.len()).collect().item()
+        except pl.exceptions.PolarsError as error:
+            raise ValueError(_no_table(store.at(folder) if folder else store.place, parts, error)) from None
     return Merged(n_rows, job.shards - len(names) if job else 0)
+
+
+def _no_table(place: str, parts: Sequence[Path], error: Exception) -> str:
+    """Say which part makes a table impossible: a damaged one, or one with other columns than the first."""
+    import polars as pl
+
+    columns = None
+    for part in parts:
+        try:
+            found = pl.read_parquet(part, n_rows=1).columns
+        except pl.exceptions.PolarsError:
+            return f"{place}: {part.name} is damaged; copy the parts again, or do the run's rest by --resume"
+        columns = columns or found
+        if found != columns:
+            return f"{place}: {part.name} has other columns than {parts[0].name}; merge each run by itself"
+    return f"{place}: the parts make no table: {in_one_line(str(error))}"
 
 
 def _check_apart(target: Path, run: Path, table: str) -> None:

@@ -259,3 +259,23 @@ def test_merge_refuses_what_holds_no_parts(store: Store, tmp_path: Path) -> None
     (tmp_path / "folder.csv").mkdir()
     with pytest.raises(ValueError, match="folder.csv is a folder"):
         merge(store.place, tmp_path / "folder.csv")
+
+
+def test_merge_says_which_part_makes_no_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second, target = (tmp_path / name for name in ("part-0.parquet", "part-1.parquet", "all.csv"))
+    pl.DataFrame({"x": [1.0]}).write_parquet(first)
+    second.write_bytes(first.read_bytes()[:99])
+    with pytest.raises(ValueError, match="part-1.parquet is damaged; copy the parts again"):
+        merge(str(tmp_path), target)
+    pl.DataFrame({"y": [1.0]}).write_parquet(second)
+    with pytest.raises(ValueError, match="part-1.parquet has other columns than part-0.parquet"):
+        merge(str(tmp_path), target)
+    assert sorted(tmp_path.iterdir()) == [first, second]
+    second.unlink()
+
+    def full(*_: object) -> None:
+        raise OSError("No space left on device (os error 28)")  # as polars says it
+
+    monkeypatch.setattr("jaxclnf.cluster.merge.write_rows", full)
+    with pytest.raises(OSError, match=r"No space left on device .*all.csv"):
+        merge(str(tmp_path), target)

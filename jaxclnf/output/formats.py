@@ -77,14 +77,19 @@ def convert_rows(source: Path, target: Path, suffix: str) -> None:
 
 
 def convert_back(source: Path, target: Path) -> None:
-    """Convert a table to a new file of rows as runs write them."""
+    """Convert a table to a new file of rows as runs write them; raises ValueError for a damaged one."""
     if source.suffix == ".csv":
         shutil.copyfile(source, target)
         with target.open("rb+") as file:
             if file.seek(0, os.SEEK_END) and os.pread(file.fileno(), 1, file.tell() - 1) != b"\n":
                 file.write(b"\n")  # which some editors leave out
         return
-    rows = FORMATS[source.suffix].read(source).collect()
+    import polars as pl
+
+    try:
+        rows = FORMATS[source.suffix].read(source).collect()
+    except pl.exceptions.PolarsError:
+        raise ValueError(f"{source} is damaged; remove it, or leave out --resume to begin anew") from None
     with target.open("xb") as file:
         file.write(csv_text([rows.columns]).encode())
         rows.write_csv(file, include_header=False, quote_style="non_numeric")

@@ -57,7 +57,7 @@ class Table:
         if self.path.suffix == ".csv":
             os.replace(self.unfinished, self.path)
             return
-        with written_whole(self.path) as part:
+        with named(self.path), written_whole(self.path) as part:
             convert_rows(self.unfinished, part, self.path.suffix)
         self.unfinished.unlink()
 

@@ -112,7 +112,7 @@ class ResumableTable(Table):
             self._check_same(before.get("settings"), settings)
             self._reload(is_whole=False)
             return before
-        if run.takes_up(self.path):
+        if run.takes_up(self.path) and self.path.stat().st_size:  # JSON lines of no rows have no columns
             self._reopen()
             return run.finished
         self._begin()

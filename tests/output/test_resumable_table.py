@@ -190,6 +190,21 @@ def test_a_run_that_ended_is_gone_on_with(tmp_path: Path, suffix: str) -> None:
     assert first.equals(second)  # in the order in which the photos were named
 
 
+@pytest.mark.parametrize("suffix", ["parquet", "jsonl"])
+def test_a_damaged_table_is_not_gone_on_with_and_one_of_no_rows_is(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"landmarks.{suffix}"
+    out = table(tmp_path, suffix)
+    out.finish()
+    told = out.described(set())
+    assert ResumableTable(path, COLUMNS, "source", TableRun({}, True, told)).done == set()
+    for left in tmp_path.glob("*.unfinished*"):
+        left.unlink()
+    path.write_bytes(b"{ not a table")
+    with pytest.raises(ValueError, match=f"landmarks.{suffix} is damaged; remove it, or leave out --resume"):
+        ResumableTable(path, COLUMNS, "source", TableRun({}, True, told))
+    assert os.listdir(tmp_path) == [path.name] and path.read_bytes() == b"{ not a table"
+
+
 def test_photos_of_a_broken_run_that_are_not_asked_for_again_are_counted(tmp_path: Path) -> None:
     path, stamps = tmp_path / "landmarks.csv", {name: [1, 2] for name in "abcde"}
     out = ResumableTable(path, COLUMNS, "source", TableRun({}), stamps)

@@ -18,8 +18,8 @@ from jaxclnf.cluster.table_parts import FAILURES, parts_of, read_failures, shard
 from jaxclnf.media.earlier_results import LIST
 from jaxclnf.media.failures import Failure
 from jaxclnf.output.photo_files import CROPS, OPENFACE
-from jaxclnf.output.resumable_table import differing
 from jaxclnf.output.run_folder import OutputFolder
+from jaxclnf.output.table_runs import differing
 from jaxclnf.whole_files import remove_parts
 
 JOB = "job.json"

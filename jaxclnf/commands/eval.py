@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from jaxclnf.config import FitConfig
     from jaxclnf.data.datasets import Faces, Refusal
-    from jaxclnf.data.evaluate import Figures
+    from jaxclnf.data.error_tables import ErrorRow
     from jaxclnf.types import FitResult, Model
 
 
@@ -120,14 +120,17 @@ def _configured(
 def _show(out: Path, faces: Faces, yaws: np.ndarray, fits: dict[str, list[FitResult]]) -> None:
     """Print the errors of the runs, and write those of every face, and their curves."""
     from jaxclnf.data.charts import draw_cumulative_errors
+    from jaxclnf.data.error_tables import error_tables, rows_without_offsets, write_errors
     from jaxclnf.data.evaluate import errors_of
 
     errors = {name: errors_of(results, faces) for name, results in fits.items()}
     typer.echo("\nErrors in percent of the distance of the outer eye corners")
-    for title, table in _tables(errors, yaws, faces.n_points).items():
+    for title, table in error_tables(errors, yaws, faces.n_points).items():
         _print(title, table)
-    _print("All faces, each run's mean offset (right, down in %) taken away", _moved(fits, faces))
-    _write(out / "faces.csv", faces, yaws, fits, errors)
+    _print(
+        "All faces, each run's mean offset (right, down in %) taken away", rows_without_offsets(fits, faces)
+    )
+    write_errors(out / "faces.csv", faces, yaws, fits, errors)
     draw_cumulative_errors(out / "ced.png", {name: e.mean(axis=1) for name, e in errors.items()})
     typer.echo(f"{out / 'faces.csv'}: every face; {out / 'ced.png'}: cumulative errors")
 
@@ -176,37 +179,6 @@ def _fit(name: str, model: Model, faces: Faces, config: FitConfig) -> list[FitRe
     return results
 
 
-def _moved(fits: dict[str, list[FitResult]], faces: Faces) -> list[tuple[str, str, Figures]]:
-    """Make rows of the errors that remain without the mean offset between landmarks and annotations."""
-    from jaxclnf.data.evaluate import errors_without_offset, figures
-
-    rows = []
-    for run, results in fits.items():
-        errors, (right, down) = errors_without_offset(results, faces)
-        rows.append((f"{run} ({right:+.2f}, {down:+.2f})", "", figures(errors.mean(axis=1))))
-    return rows
-
-
-def _tables(
-    errors: dict[str, np.ndarray], yaws: np.ndarray, n_points: int
-) -> dict[str, list[tuple[str, str, Figures]]]:
-    """Make tables, rows of (run, part, figures) by title: of all faces, by landmark group, by yaw."""
-    from jaxclnf.data.evaluate import by_group, by_yaw, figures
-    from jaxclnf.data.markup import MARKUPS
-
-    groups = MARKUPS[n_points].groups if n_points in MARKUPS else {}
-    tables = {
-        "All faces": [(run, "", figures(e.mean(axis=1))) for run, e in errors.items()],
-        "By landmark group": [
-            (r, part, f) for r, e in errors.items() for part, f in by_group(e, groups).items()
-        ],
-        "By yaw": [
-            (r, p, f) for r, e in errors.items() for p, f in by_yaw(e.mean(axis=1), yaws).items() if f.faces
-        ],
-    }
-    return {title: rows for title, rows in tables.items() if rows}
-
-
 def _write_refused(path: Path, refused: Sequence[Refusal]) -> None:
     """Write which annotated faces were left out, and why; where there are none there is no table."""
     from jaxclnf.media.failures import Failure
@@ -217,7 +189,7 @@ def _write_refused(path: Path, refused: Sequence[Refusal]) -> None:
         typer.echo(f"{path}: all that was refused")
 
 
-def _print(title: str, rows: list[tuple[str, str, Figures]]) -> None:
+def _print(title: str, rows: list[ErrorRow]) -> None:
     width = max(len(run) for run, _, _ in rows) + 2
     typer.echo(f"\n{title}\n{'':<{width}}{'':<8}  faces    mean  median  >10 %  AUC 8 %  failed")
     for run, part, f in rows:
@@ -225,27 +197,3 @@ def _print(title: str, rows: list[tuple[str, str, Figures]]) -> None:
             f"{run:<{width}}{part:<8}{f.faces:>7}{f.mean:>8.3f}{f.median:>8.3f}"
             f"{f.large:>7.1f}{f.area:>9.4f}{f.failed:>8}"
         )
-
-
-def _write(
-    path: Path,
-    faces: Faces,
-    yaws: np.ndarray,
-    fits: dict[str, list[FitResult]],
-    errors: dict[str, np.ndarray],
-) -> None:
-    """Write a row for every face under every model and setting."""
-    from jaxclnf.data.markup import MARKUPS
-    from jaxclnf.output.csv_cells import csv_text, number_cell, path_cell
-    from jaxclnf.types import STATUS_WORDS, Status
-    from jaxclnf.whole_files import write_whole
-
-    groups = MARKUPS[faces.n_points].groups if faces.n_points in MARKUPS else {}
-    rows = [["run", "photo", "true_yaw", "error", *groups, "log_likelihood", "status"]]
-    for run, results in fits.items():
-        for photo, yaw, result, error in zip(faces.photos, yaws, results, errors[run], strict=True):
-            means = [error.mean(), *(error[list(g)].mean() for g in groups.values())]
-            figures = [number_cell(float(v), 4) for v in (yaw, *means, result.log_likelihood)]
-            status = STATUS_WORDS[Status(int(result.status))]
-            rows.append([path_cell(run), path_cell(str(photo)), *figures, status])
-    write_whole(path, csv_text(rows).encode())

@@ -9,20 +9,19 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import typer
 
-from jaxclnf.commands import choices, messages, outputs
+from jaxclnf.commands import messages, outputs
 from jaxclnf.commands.asked import PhotosAsked
 from jaxclnf.commands.interrupt import on_interrupt
+from jaxclnf.commands.photos_table import note_done, opened
 from jaxclnf.commands.progress_bars import progress_bar
-from jaxclnf.commands.said_of_photos import SaidOfPhotos
-from jaxclnf.wording import counted
+from jaxclnf.commands.said_of_photos import SaidOfPhotos, said_of_table
 
 if TYPE_CHECKING:
-    from jaxclnf.commands.asked import Settled
     from jaxclnf.media.failures import Failure
     from jaxclnf.media.read_and_detect import Looked
     from jaxclnf.output.photo_files import PhotoFiles
     from jaxclnf.output.photo_pipeline import Photo
-    from jaxclnf.output.resumable_table import ResumableTable, TableRun
+    from jaxclnf.output.resumable_table import ResumableTable
     from jaxclnf.output.run_folder import OutputFolder
 
 
@@ -48,7 +47,7 @@ def fit_here(
     messages.require_one(len(found), missing, inputs.failures)
     with OutputFolder(place) as folder:
         _reserve(folder, asked, found, format)
-        settled, files, table = _opened(asked, told, folder, found, f"landmarks.{format}", resume)
+        settled, files, table = opened(asked, told, folder, found, f"landmarks.{format}", resume)
         todo = [path for path in found if path_cell(str(path)) not in table.done]
         model, config, validator, _ = settled
         loaded = with_cameras(inputs.looked(todo), view)
@@ -71,37 +70,11 @@ def _missing(found: Sequence[Path]) -> list[Failure]:
 
 def _reserve(folder: OutputFolder, asked: PhotosAsked, found: Sequence[Path], format: str) -> None:
     """Keep the run's inputs from being written over, and take the names of its own files."""
-    from jaxclnf.output.resumable_table import unfinished_names
+    from jaxclnf.output.table_runs import unfinished_names
 
     own = filter(None, (asked.boxes, asked.fits.model, asked.fits.validator))
     folder.protect([*asked.arguments, *found, *own])
     folder.claim(f"landmarks.{format}", *unfinished_names("landmarks"), "failures.csv", "report.html")
-
-
-def _opened(
-    asked: PhotosAsked,
-    told: dict[str, Any],
-    folder: OutputFolder,
-    found: Sequence[Path],
-    name: str,
-    resume: bool,
-) -> tuple[Settled, PhotoFiles, ResumableTable]:
-    """Settle what fits the photos, and open the run's table, of this name, and its other files."""
-    from jaxclnf.output.photo_files import Extras, PhotoFiles
-    from jaxclnf.output.photo_pipeline import photo_columns
-    from jaxclnf.output.resumable_table import TableRun
-
-    settled = asked.fits.settled()
-    model, config, _, openface = settled
-    extras = Extras(asked.pictures, asked.crops, asked.margin, openface)
-    told = told | choices.run_description(model, config) | extras.described()
-    told = {"folder": choices.base_folder(found), **told}
-    path = folder.path / name
-    run = TableRun(told, resume, _finished(folder, name))
-    _check_earlier(path, run, found)
-    files = PhotoFiles(folder, found, model, extras)
-    folder.save()
-    return settled, files, _table(path, photo_columns(model, config, asked.fits.certainty), run, found, files)
 
 
 def _write_beside(
@@ -117,7 +90,7 @@ def _write_beside(
     from jaxclnf.output.failures_table import write_failures
 
     if not table.is_kept:
-        _note_done(folder, table, failures)
+        note_done(folder, table, failures)
     new = outputs.written(write_failures, folder.path / "failures.csv", failures)
     if write_page and not table.is_kept:
         shown = {path_cell(str(path)): files.picture(str(path)) for path in found}
@@ -175,44 +148,6 @@ def _page(wanted: bool) -> Callable[..., None] | None:
     return report_photos
 
 
-def _finished(folder: OutputFolder, table: str) -> dict[str, Any]:
-    """Look up what is known of the run that made the table of this name; nothing of other tables."""
-    from jaxclnf.output.run_folder import RUN
-
-    before = folder.done.get(RUN, {})
-    return before if before.get("table") == table else {}
-
-
-def _check_earlier(path: Path, run: TableRun, photos: Sequence[Path]) -> None:
-    """Raise ValueError if the run would replace a table of other photos."""
-    from jaxclnf.output.earlier_tables import check_shares
-
-    if not run.goes_on(path):
-        check_shares(path, "source", photos, run.settings_before.get("folder", ""))
-
-
-def _note_done(folder: OutputFolder, table: ResumableTable, failures: Sequence[Failure]) -> None:
-    """Write down what later runs have to know of the table: all is done but what has failed."""
-    from jaxclnf.output.csv_cells import path_cell
-    from jaxclnf.output.run_folder import RUN
-
-    failed = {path_cell(failure.source) for failure in failures}
-    folder.done[RUN] = {"table": table.path.name, **table.described(failed)}
-    folder.save()
-
-
-def _table(
-    path: Path, names: list[str], run: TableRun, photos: Sequence[Path], files: PhotoFiles
-) -> ResumableTable:
-    """Open the run's table, which recognises each photo by its size and time of change."""
-    from jaxclnf.output.csv_cells import path_cell
-    from jaxclnf.output.resumable_table import ResumableTable, stamp
-
-    stamps = {path_cell(str(photo)): stamp(photo) for photo in photos}
-    at = [names.index(name) for name in ("source", "face", "status")]
-    return ResumableTable(path, names, "source", run, stamps, lambda row: files.lacks(*(row[i] for i in at)))
-
-
 def _write(
     table: ResumableTable, files: PhotoFiles, fitted: Iterator[Photo | Failure], n_done: int, n_left: int
 ) -> list[Failure]:
@@ -226,7 +161,7 @@ def _write(
         table.finish()
     finally:
         table.close()
-    typer.echo(_said_of(table))
+    typer.echo(said_of_table(table))
     for line in filter(None, (said.faces(n_done), said.pages())):
         typer.echo(line)
     return failures
@@ -258,24 +193,3 @@ def _filled(
                 yield failure
         on_photo()
         del photo  # its pixels, before the next ones come
-
-
-def _said_of(table: ResumableTable) -> str:
-    """Say what a table holds, and what it holds or lacks of an earlier run that was asked for more."""
-    if table.is_kept:
-        return f"{table.path} stays as it was: none of these photos can be used"
-    lines = [f"{table.path}: {_photos_in(table)}"]
-    if table.n_unasked:
-        lines.append(f"{counted(table.n_unasked, 'photo')} in it not asked for now: kept")
-    if table.n_missing:
-        missing = counted(table.n_missing, "photo")
-        lines.append(f"{missing} of the earlier run not in it: name them, too, with --resume")
-    return "\n".join(lines)
-
-
-def _photos_in(table: ResumableTable) -> str:
-    """Say how many photos a table holds, and how many of them were done before."""
-    n_before = len(table.done)
-    of_them = "all" if n_before == table.count else f"{n_before:,}"
-    before = f", {of_them} of them done before" if n_before else ""
-    return counted(table.count, "photo") + before

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from jaxclnf.output.photo_pipeline import Photo
+    from jaxclnf.output.resumable_table import ResumableTable
 
 
 class SaidOfPhotos:
@@ -48,3 +49,24 @@ def with_more_pictures(files: Sequence[str]) -> str:
     """Say which files hold pictures that were not looked at."""
     n_files = counted(len(files), "file")
     return f"{n_files} with more than one picture, of which the first was fitted: {some(files)}"
+
+
+def said_of_table(table: ResumableTable) -> str:
+    """Say what a table holds, and what it holds or lacks of an earlier run that was asked for more."""
+    if table.is_kept:
+        return f"{table.path} stays as it was: none of these photos can be used"
+    lines = [f"{table.path}: {_photos_in(table)}"]
+    if table.n_unasked:
+        lines.append(f"{counted(table.n_unasked, 'photo')} in it not asked for now: kept")
+    if table.n_missing:
+        missing = counted(table.n_missing, "photo")
+        lines.append(f"{missing} of the earlier run not in it: name them, too, with --resume")
+    return "\n".join(lines)
+
+
+def _photos_in(table: ResumableTable) -> str:
+    """Say how many photos a table holds, and how many of them were done before."""
+    n_before = len(table.done)
+    of_them = "all" if n_before == table.count else f"{n_before:,}"
+    before = f", {of_them} of them done before" if n_before else ""
+    return counted(table.count, "photo") + before

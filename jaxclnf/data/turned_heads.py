@@ -16,25 +16,18 @@ import numpy as np
 from jaxtyping import Bool, Float, Num
 
 from jaxclnf.data.harder_photos import RGB, Change, Points, shrunk
+from jaxclnf.data.turned_view import Opacity, Picture, TurnedView, filled
 from jaxclnf.fitting.face_params import params_from_landmarks
 from jaxclnf.media.photo_parts import cut_out
 from jaxclnf.ops.rotation import euler_to_matrix
 from jaxclnf.ops.shape import shape_3d
 from jaxclnf.types import PDM
 
-Picture = Float[np.ndarray, "height width n_channels"]
-Opacity = Float[np.ndarray, "height width"]
-
-_FINE, _FINER = 2, 3  # samples a pixel of the picture that is made, and of the photo
 _GRID = 3  # pixels between the places where depth is computed
 _YIELDS, _BLUR = 0.003, 0.0225  # in widths of the face: how depth is smoothed, to be alike in all sizes
-_ROUNDS = 4  # of filling gaps where the surface is stretched
 _JAW, _NOSE, _BROWS = (0, 16), 30, (19, 24)
 _HALVES = (-1, range(8), slice(36, 42)), (1, range(9, 17), slice(42, 48))
 """Of each half of a face: which way is outward in a photo, its jaw, its eye."""
-
-_OPAQUE = 0.3
-"""Least opacity of what hides what is behind it."""
 
 _HIDDEN = 0.04
 """Depth, in distances of the jaw's ends, by which a landmark lies behind what hides it."""
@@ -78,9 +71,9 @@ class SolidHead:
     def turned(self, yaw: float, pitch: float = 0.0) -> TurnedHead:
         """Turn the head by two angles in radians, those of `FaceParams.rotation`."""
         turn = np.asarray(euler_to_matrix(jnp.array([pitch, yaw, 0.0])), np.float64)
-        view = _View(turn, self.axis, self.toward, self.picture.shape[:2])
+        view = TurnedView(turn, self.axis, self.toward, self.picture.shape[:2])
         layers = np.concatenate([self.picture, self.opacity[..., None]], -1)
-        layers, nearness = _filled(*view.of_surface(layers, self.depth))
+        layers, nearness = filled(*view.of_surface(layers, self.depth))
         points = view.of_points(self.points)
         places = view.pixels(points)
         front = cv2.erode(nearness, np.ones((5, 5)))[places[:, 1], places[:, 0]]
@@ -89,7 +82,7 @@ class SolidHead:
         colours = smaller[..., :-1] / np.maximum(smaller[..., -1:], 1e-3)
         return TurnedHead(colours, smaller[..., -1], points[:, :2], self._outline(view, points), seen)
 
-    def _outline(self, view: _View, points: np.ndarray) -> Points:
+    def _outline(self, view: TurnedView, points: np.ndarray) -> Points:
         """Move points of the jaw as far out as the cheek beside them reaches, along the photo's rows."""
         moved = points[:, :2].copy()
         for outward, jaw, eye in _HALVES:
@@ -204,57 +197,3 @@ def _depth(
     of_pixel = np.array([[1 / _GRID, 0, 0], [0, 1 / _GRID, 0]])
     how = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     return cv2.warpAffine(depth, of_pixel, (width, height), flags=how, borderMode=cv2.BORDER_REPLICATE)
-
-
-class _View(NamedTuple):
-    """A turn about an axis, and the size of the picture that is made."""
-
-    turn: Float[np.ndarray, "3 3"]
-    axis: Float[np.ndarray, "3"]
-    toward: float
-    size: tuple[int, int]
-
-    def of_points(self, points: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, "n 3"]:
-        return (points - self.axis) @ self.turn.T + self.axis
-
-    def pixels(self, points: Float[np.ndarray, "n 3"]) -> np.ndarray:
-        """Find where points are in the fine picture, the nearest pixel inside of it."""
-        places = np.round(_FINE * (points[:, :2] + 0.5) - 0.5).astype(int)
-        return np.clip(places, 0, _FINE * np.array(self.size[::-1]) - 1)
-
-    def of_surface(self, layers: Picture, depth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Lay the samples of a head down from the farthest to the nearest; gives how near each pixel is, too.
-
-        The last layer is the opacity, which the others are multiplied by.
-        """
-        height, width = (_FINER * n for n in self.size)
-        fine = cv2.resize(layers, (width, height))
-        y, x = np.nonzero(fine[..., -1] > _OPAQUE)
-        colours = fine[y, x]
-        colours[:, :-1] *= colours[:, -1:]
-        z = cv2.resize(depth, (width, height))[y, x]
-        places = self.of_points(np.stack([(x + 0.5) / _FINER - 0.5, (y + 0.5) / _FINER - 0.5, z], -1))
-        nearness = self.toward * places[:, 2]
-        order = np.argsort(nearness)
-        order = order[self._inside(places[order])]
-        column, row = self.pixels(places[order]).T
-        seen = np.zeros((_FINE * self.size[0], _FINE * self.size[1], colours.shape[1]), np.float32)
-        near = np.full(seen.shape[:2], -np.inf, np.float32)
-        seen[row, column] = colours[order]
-        near[row, column] = nearness[order]
-        return seen, near
-
-    def _inside(self, places: np.ndarray) -> Bool[np.ndarray, " n"]:
-        within = (places[:, :2] > -0.5) & (places[:, :2] < np.array(self.size[::-1]) - 0.5)
-        return np.all(within, axis=1)
-
-
-def _filled(picture: np.ndarray, near: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Fill gaps of a pixel or two from what is beside them."""
-    for _ in range(_ROUNDS):
-        there = (near > -np.inf).astype(np.float32)
-        share = cv2.blur(there, (3, 3))
-        gaps = (there == 0) & (share > 0.3)
-        picture[gaps] = cv2.blur(picture, (3, 3)).reshape(picture.shape)[gaps] / share[gaps][:, None]
-        near[gaps] = cv2.blur(np.where(there > 0, near, 0), (3, 3))[gaps] / share[gaps]
-    return picture, near

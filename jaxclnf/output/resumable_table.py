@@ -11,58 +11,16 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from contextlib import suppress
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any, NamedTuple, TextIO
+from typing import Any, TextIO
 
 from jaxclnf.media.text_files import read_json
 from jaxclnf.output.csv_cells import csv_text
 from jaxclnf.output.earlier_tables import has_rows
 from jaxclnf.output.formats import convert_back
-from jaxclnf.output.growing_table import ROWS, Table
+from jaxclnf.output.growing_table import Table
 from jaxclnf.output.row_order import reorder
+from jaxclnf.output.table_runs import SETTINGS, Stamp, TableRun, differing, table_of
 from jaxclnf.whole_files import write_whole, written_whole
-
-Stamp = list[int]
-_SETTINGS = ".unfinished.json"
-
-
-def stamp(path: Path | str) -> Stamp:
-    """Record a file's size and time of change, to recognise it by; empty if there is no such file."""
-    try:
-        status = os.stat(path)
-    except (OSError, ValueError):
-        return []
-    return [status.st_size, status.st_mtime_ns]
-
-
-def unfinished_names(stem: str) -> list[str]:
-    """Name the files of a table that is not finished: its rows so far, and what tells its run from others."""
-    return [stem + ROWS, stem + _SETTINGS]
-
-
-class TableRun(NamedTuple):
-    """A run that fills a table: its settings, by which it is recognised, and whether it goes on with another.
-
-    ``finished`` is what `ResumableTable.described` gave of the run that made the table that is there.
-    """
-
-    settings: dict[str, Any]
-    resume: bool = False
-    finished: Mapping[str, Any] = MappingProxyType({})
-
-    def goes_on(self, path: Path) -> bool:
-        """Tell whether the run goes on with the table of a run that broke off, or that ended."""
-        return self.resume and (path.with_suffix(ROWS).exists() or self.takes_up(path))
-
-    def takes_up(self, path: Path) -> bool:
-        """Tell whether the run goes on with a finished table: it has the same settings."""
-        same = self.finished.get("settings") == json.loads(json.dumps(self.settings))
-        return self.resume and same and path.exists()
-
-    @property
-    def settings_before(self) -> dict[str, Any]:
-        """Settings of the run that ended; none if nothing is known of it."""
-        return _table(self.finished, "settings")
 
 
 class ResumableTable(Table):
@@ -91,11 +49,11 @@ class ResumableTable(Table):
         self._keys: list[str] = []  # in the order of their rows
         self._key, self._at = key, self.columns.index(key)
         self._lacks, self._lacking = lacks, set[str]()
-        self._settings_path = path.with_suffix(_SETTINGS)
+        self._settings_path = path.with_suffix(SETTINGS)
         self._whole: int | None = None  # bytes of the unfinished file that are whole photos or frames
         self._is_as_before = False  # the table that is there needs no change
         now = json.loads(json.dumps({"settings": run.settings, "stamps": dict(stamps or {})}))
-        stamped = _table(self._taken_up(run, now["settings"]), "stamps")
+        stamped = table_of(self._taken_up(run, now["settings"]), "stamps")
         gone = {key for key, stamp in now["stamps"].items() if not stamp and key in stamped}
         now["stamps"] |= {key: stamped[key] for key in gone}
         changed = {key for key, stamp in now["stamps"].items() if stamp != stamped.get(key)}
@@ -255,16 +213,6 @@ class ResumableTable(Table):
         if self._is_as_before:
             for path in (self.unfinished, self._settings_path):
                 path.unlink(missing_ok=True)
-
-
-def differing(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """Name the settings that two runs do not have in common."""
-    return sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name))
-
-
-def _table(said: Mapping[str, Any], name: str) -> dict:
-    table = said.get(name)
-    return table if isinstance(table, dict) else {}
 
 
 def _without(table: dict, names: Set[str]) -> dict:

@@ -18,8 +18,8 @@ from jaxclnf.output.film import Film
 from jaxclnf.output.growing_table import ROWS, Table
 from jaxclnf.output.openface_table import OpenFaceTables, VideoTable
 from jaxclnf.output.photo_files import OPENFACE
-from jaxclnf.output.resumable_table import stamp
 from jaxclnf.output.run_folder import OutputFolder, source_key
+from jaxclnf.output.table_runs import stamp
 from jaxclnf.output.video_pipeline import Followed, frame_rows, openface_lines, video_columns
 from jaxclnf.types import Model
 

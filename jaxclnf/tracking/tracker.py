@@ -29,25 +29,14 @@ from jaxclnf.tracking.association import (
     is_taken,
     overlap,
 )
-from jaxclnf.tracking.following import Expected, usual_reduction
+from jaxclnf.tracking.expectations import expected, is_believed, predicted_box
+from jaxclnf.tracking.following import usual_reduction
 from jaxclnf.tracking.frame_arguments import detected_boxes, grey_frame
 from jaxclnf.tracking.fresh_fits import Fresh, fresh_fits
 from jaxclnf.tracking.looks import in_shot
 from jaxclnf.tracking.reappearance import places_again, with_latest
 from jaxclnf.tracking.tracks import Track, TrackConfig, Tracked, TrackerState, check_tracker, fits
 from jaxclnf.types import Model, Status
-
-CORRECTS = 0.08
-"""Distance of a face from its detection, in widths, above which its fit starts from there ..."""
-
-OVERRULES = 0.3
-"""... and above which its fit is not trusted."""
-
-STRAYS = 0.4
-"""Largest offset of a face from its detections, in widths, that is taken for its own; profiles have 0.39."""
-
-UNSURE = 12
-"""Frames in a row for which a face is followed whose fits would not be believed in a new one."""
 
 CALMS_DOWN = 0.7
 """Share of its pace that a face keeps for each frame in which it stands still, since it may be turning."""
@@ -111,7 +100,7 @@ def _places(track: Track) -> list[Box]:
 
 
 def _places_next(track: Track) -> list[Box]:
-    return [_predicted_box(track), track.box]
+    return [predicted_box(track), track.box]
 
 
 def _of_just_lost(tracks: list[Track], detections: np.ndarray, of_track: dict[int, int]) -> dict[int, int]:
@@ -122,11 +111,6 @@ def _of_just_lost(tracks: list[Track], detections: np.ndarray, of_track: dict[in
     places = [_places_next(tracks[i]) for i in lost]
     found = assigned(places, [detections[j, :4] for j in free], [UNLIKELY] * len(lost))
     return {lost[a]: free[b] for a, b in found.items()}
-
-
-def _predicted_box(track: Track) -> Box:
-    moved = track.velocity if track.is_fast else np.zeros(2)
-    return track.box + np.concatenate([moved, np.zeros(2)])
 
 
 def _followed(
@@ -140,45 +124,12 @@ def _followed(
     """Fit every track in the next frame; a lost one, or one that its detection overrules, has no success."""
     here = [i for i, track in enumerate(tracks) if not track.lost]
     said = [detections[of_track[i]] if i in of_track else None for i in range(len(tracks))]
-    results = fits(model, config, frame, [_expected(config, tracks[i], said[i]) for i in here])
+    results = fits(model, config, frame, [expected(config, tracks[i], said[i]) for i in here])
     seen = [_absent(track) for track in tracks]
     for i, found in zip(here, results, strict=True):
-        detection = said[i]
-        place = tight_box(found.result.landmarks)
-        overruled = detection is not None and _off(tracks[i], detection, place) > OVERRULES
-        believed = not overruled and _believed(config, tracks[i], found, detection is not None)
+        believed = is_believed(config, tracks[i], found, said[i])
         seen[i] = found._replace(face_id=tracks[i].face_id, success=found.success and believed)
     return seen
-
-
-def _believed(config: TrackConfig, track: Track, found: Tracked, is_detected: bool) -> bool:
-    """Tell whether to believe a fit; one that would make no new face needs a detection, and not for long."""
-    if not config.anticipates or not found.confidence < config.appears:
-        return True
-    return is_detected and track.unsure < UNSURE
-
-
-def _expected(config: TrackConfig, track: Track, detection: np.ndarray | None) -> Expected:
-    """Predict a face's place: by its motion or, if that is far off, by its detection."""
-    box = _predicted_box(track) if config.anticipates else track.box
-    tolerated = CORRECTS if config.anticipates and (track.is_young or track.is_fast) else OVERRULES
-    if detection is not None and _off(track, detection, box) > tolerated:
-        box = box + np.append(_said(track, detection) - middle(box), [0, 0])
-    move = (box - track.box)[:2].astype(np.asarray(track.params.translation).dtype)
-    params = replace(track.params, translation=track.params.translation + move)
-    return Expected(params, box, track.reduction)
-
-
-def _said(track: Track, detection: np.ndarray) -> Float[np.ndarray, "2"]:
-    """Correct a detection's middle by the offset, within bounds, that it had from the face last time."""
-    offset = np.zeros(2) if track.offset is None else track.offset
-    within = STRAYS / max(float(np.linalg.norm(offset)), STRAYS)
-    return middle(detection[:4]) + within * offset * detection[2]
-
-
-def _off(track: Track, detection: np.ndarray, box: Box) -> float:
-    """Measure the distance of a face from its detection, in widths."""
-    return float(np.linalg.norm(_said(track, detection) - middle(box)) / detection[2])
 
 
 def _absent(track: Track) -> Tracked:
@@ -224,7 +175,7 @@ def _without_doubles(tracks: list[Track], seen: list[Tracked]) -> list[Tracked]:
     """Drop, of two tracks that ended up on one face, the one that came farther."""
     here = [i for i, found in enumerate(seen) if found.success]
     boxes = {i: tight_box(seen[i].result.landmarks) for i in here}
-    came = {i: distance(_predicted_box(tracks[i]), boxes[i]) for i in here}
+    came = {i: distance(predicted_box(tracks[i]), boxes[i]) for i in here}
     kept: list[int] = []
     for i in sorted(here, key=came.__getitem__):
         if all(overlap(boxes[i], boxes[j]) < 0.5 for j in kept):

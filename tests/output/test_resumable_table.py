@@ -11,8 +11,9 @@ import pytest
 from jaxclnf.media.failures import Failure
 from jaxclnf.output.csv_cells import path_cell
 from jaxclnf.output.failures_table import write_failures
-from jaxclnf.output.resumable_table import ResumableTable, TableRun
+from jaxclnf.output.resumable_table import ResumableTable
 from jaxclnf.output.run_folder import make_folder
+from jaxclnf.output.table_runs import TableRun
 from jaxclnf.whole_files import write_whole
 
 COLUMNS = ["face", "x_0", "source", "status"]

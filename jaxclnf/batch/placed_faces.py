@@ -10,7 +10,7 @@ from jaxtyping import Array, Float
 
 from jaxclnf.batch.canvas import MARGIN, MIN_SIDE, Canvas, cut, usual_side
 from jaxclnf.cache import keep
-from jaxclnf.fitting.arguments import check_brightness, is_number
+from jaxclnf.fitting.arguments import check_brightness, is_real
 from jaxclnf.ops.rotation import euler_to_matrix, matrix_to_euler
 from jaxclnf.types import FitResult, PartFit
 
@@ -76,7 +76,7 @@ def _check(image: np.ndarray, box: np.ndarray) -> None:
             "expected a grey image (height, width) and a box (x, y, width, height); "
             f"got an image of shape {image.shape} and a box of shape {box.shape}"
         )
-    if not all(is_number(each.dtype) for each in (image, box)):
+    if not all(is_real(each.dtype) for each in (image, box)):
         raise ValueError(
             f"expected an image and a box of real numbers; got them of {image.dtype} and {box.dtype}"
         )

@@ -71,7 +71,7 @@ def check_images(images, ndim: int) -> None:
     """Raise ValueError for images of another number of axes than ``ndim``, no pixels, no real values."""
     if not hasattr(images, "dtype"):
         raise ValueError(f"expected arrays of grey images; got {type(images).__name__}")
-    if not is_number(images.dtype):
+    if not is_real(images.dtype):
         raise ValueError(f"expected grey images of real numbers; got them of {images.dtype}")
     if images.ndim != ndim or 0 in images.shape[-2:]:
         raise ValueError(
@@ -97,10 +97,10 @@ def _is_grey_here(image: Any) -> bool:
         return False
     if isinstance(image, jax.Array) and [d.platform for d in image.sharding.device_set] != ["cpu"]:
         return False
-    return is_number(image.dtype) and image.dtype.itemsize > 1 and image.ndim in (2, 3) and image.size > 0
+    return is_real(image.dtype) and image.dtype.itemsize > 1 and image.ndim in (2, 3) and image.size > 0
 
 
-def is_number(dtype: Any) -> bool:
+def is_real(dtype: Any) -> bool:
     """Tell the types of real numbers, those of JAX's own, too; truth values are none."""
     return jnp.issubdtype(dtype, jnp.floating) or jnp.issubdtype(dtype, jnp.integer)
 

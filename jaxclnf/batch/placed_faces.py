@@ -65,9 +65,13 @@ def _surroundings(image: np.ndarray, box: np.ndarray, side: int, reduction: floa
 
 
 def _in_float32(box: np.ndarray) -> np.ndarray:
-    """Round a box to what a fit takes; a size beyond float32 becomes infinite, which makes it invalid."""
+    """Round a box to what a fit takes; a size beyond float32 becomes infinite, which makes it invalid.
+
+    So does a roll that is not finite.
+    """
     with np.errstate(over="ignore"):
-        return box[:4].astype(np.float32).astype(np.float64)
+        level = box[:4].astype(np.float32).astype(np.float64)
+    return level if np.isfinite(box[4:]).all() else np.full_like(level, np.nan)
 
 
 def _check(image: np.ndarray, box: np.ndarray) -> None:

@@ -89,6 +89,7 @@ def test_bad_faces_are_statuses_and_spoil_no_other(results) -> None:
         (image, box * np.array([1, 1, -1, 1]), Status.BOX_INVALID),
         (image, np.full(4, np.nan), Status.BOX_INVALID),
         (image, np.array([1e9, 0, 1e300, np.inf]), Status.BOX_INVALID),
+        (image, np.append(box, np.nan), Status.BOX_INVALID),
         (image, box + np.array([1e4, 0, 0, 0]), Status.BOX_OUTSIDE),
         (image, np.array([80.0, 60, 6, 6]), Status.FACE_TOO_SMALL),
     ]

@@ -6,6 +6,7 @@ A dataset is a folder that holds photos and either ``points.npz`` (``names`` of 
 
 from __future__ import annotations
 
+import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import numpy as np
 
 from jaxclnf.data.pts_files import read_pts
 from jaxclnf.media.images import SUFFIXES
+from jaxclnf.media.waste import is_waste
 from jaxclnf.models.memory_budget import Budget
 from jaxclnf.models.npz import read_arrays
 
@@ -65,13 +67,25 @@ def _read_table(path: Path) -> list[Annotation]:
 
 
 def _read_pts_faces(folder: Path) -> list[Annotation]:
-    """Read the faces of a folder's ``.pts`` files, each with the photo of its name; suffixes in any case."""
-    files = sorted(folder.iterdir())
+    """Read the faces of a folder's ``.pts`` files, each with the photo of its name; suffixes in any case.
+
+    Of photos of one name that of the first of `SUFFIXES` counts.
+    """
+    files = sorted(path for path in folder.iterdir() if not is_waste(path.name))
     ranks = {suffix: rank for rank, suffix in enumerate(SUFFIXES)}
     photos = [path for path in files if path.suffix.lower() in ranks and path.is_file()]
     photos.sort(key=lambda path: ranks[path.suffix.lower()], reverse=True)
-    by_stem = {path.stem: path for path in photos}  # of photos of one name that of the first suffix
-    return [_read_pts_face(path, by_stem.get(path.stem)) for path in files if path.suffix.lower() == ".pts"]
+    by_stem = {_composed(path): path for path in photos} | {path.stem: path for path in photos}
+    return [
+        _read_pts_face(path, by_stem.get(path.stem) or by_stem.get(_composed(path)))
+        for path in files
+        if path.suffix.lower() == ".pts"
+    ]
+
+
+def _composed(path: Path) -> str:
+    """Give a file's name without ending, its accents as Windows writes them, whatever macOS made of them."""
+    return unicodedata.normalize("NFC", path.stem)
 
 
 def _read_pts_face(path: Path, photo: Path | None) -> Annotation:

@@ -19,6 +19,7 @@ from jaxclnf.types import Model
 OUTSIDE_TOLERANCE = 0.05  # of the shape's larger side; annotators place hidden points at the border
 DOUBLE = "duplicate of another face"
 MIN_EXTENT = 8.0  # pixels; a face whose larger side is smaller shows nothing to learn from
+MIN_EYE_DISTANCE = 1.0  # pixels of the unit of errors
 
 
 @dataclass(frozen=True)
@@ -216,6 +217,9 @@ def _problem(face: Annotation, n_points: int) -> str:
         return "a box that is empty or not finite"
     if np.ptp(points, axis=0).max() < MIN_EXTENT:
         return f"landmarks less than {MIN_EXTENT:.0f} pixels apart"
+    markup = MARKUPS.get(n_points)
+    if markup and markup.eye_distances(points[None])[0] < MIN_EYE_DISTANCE:
+        return "outer corners of the eyes in one place, by whose distance errors are measured"
     return ""
 
 

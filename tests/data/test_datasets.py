@@ -71,6 +71,7 @@ def test_pts_folder_names_every_refusal(tmp_path):
     write_photo(tmp_path / "binary.png", 10)
     (tmp_path / "binary.pts").write_bytes(bytes(range(256)))
     (tmp_path / "broken.png").write_bytes(b"\x89PNG not really")
+    (tmp_path / "._good.pts").write_bytes(b"\0\5\x16\7")  # which macOS leaves on other systems' disks
     faces = read_faces([tmp_path])
     assert [p.name for p in faces.photos] == ["good.png"]
     assert reasons(faces) == {
@@ -88,12 +89,22 @@ def test_pts_folder_names_every_refusal(tmp_path):
     assert "1 refused: landmarks outside the photo (outside.png)" in faces.summary()
 
 
+def test_faces_whose_errors_have_no_unit_are_refused(tmp_path):
+    full = np.random.default_rng(0).uniform(5, 35, (2, 68, 2))
+    full[1, 45] = full[1, 36]
+    write_table(tmp_path, full)
+    assert reasons(read_faces([tmp_path])) == {
+        "1.png": "outer corners of the eyes in one place, by whose distance errors are measured"
+    }
+
+
 @pytest.mark.parametrize(
     ("start", "names"),
     [
         (b"\xef\xbb\xbfversion: 1\nn_points: 4", ("a.pts", "a.png")),
         ("# Gesicht für Übungen, 顔\nN_Points: 4".encode(), ("a.PTS", "a.PNG")),
         (b"# caf\xe9\r\n", ("a.Pts", "a.Jpg")),
+        (b"", ("\u00fc.pts", "u\u0308.png")),  # one letter, and as macOS has it
     ],
 )
 def test_pts_files_of_any_origin_are_read(tmp_path, start, names):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -161,7 +162,9 @@ def _names_of(path: Path, table: Path) -> tuple[str, ...]:
         os.path.abspath(path),
         os.path.realpath(path),
     )  # `Path.resolve` raises for links that go round
-    return os.path.normpath(path), _relative(real, os.path.realpath(table.parent)), whole, real, path.name
+    names = os.path.normpath(path), _relative(real, os.path.realpath(table.parent)), whole, real, path.name
+    forms = (unicodedata.normalize(form, n) for n in names if not n.isascii() for form in ("NFC", "NFD"))
+    return *names, *forms  # macOS writes accents in another form than other systems
 
 
 def unclear_photos(boxes: Boxes, photos: Iterable[Path], table: Path) -> dict[Path, str]:

@@ -293,6 +293,10 @@ def test_boxes_are_found_by_path_and_by_name(folder: Path) -> None:
     assert boxes_of(Path("b.jpg"), GREY, boxes, table) is boxes["b.jpg"]
     with pytest.raises(ValueError, match=r"a\.PNG has no box"):
         boxes_of(Path("a.PNG"), GREY, boxes, table)
+    one_letter, as_macos_has_it = "\u00fc.jpg", "u\u0308.jpg"
+    for named, there in ((one_letter, as_macos_has_it), (as_macos_has_it, one_letter)):
+        of_name = {named: np.ones((1, 4))}
+        assert boxes_of(Path("deep", there), GREY, of_name, table) is of_name[named]
     for name, photo in (("../b.jpg", "b.jpg"), ("x/../b.jpg", "b.jpg"), (f"{folder}/i.jpg", "i.jpg")):
         (folder / "deep/more.csv").write_text(f"x, y, w, h, file\n1, 2, 3, 4, {name}\n")
         more = read_boxes(folder / "deep/more.csv")

@@ -4,26 +4,24 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
 from jaxclnf.commands import options, outputs
 from jaxclnf.commands.annotated import annotated_faces, end_without
 from jaxclnf.commands.calibrate import learned_calibration, learned_visibility
-from jaxclnf.commands.progress_bars import progress_bar
 from jaxclnf.commands.train_networks import networks_further, with_networks
+from jaxclnf.commands.train_patches import learn_patches, with_patches_further
 from jaxclnf.commands.train_recipes import asked_recipes, names_of
+from jaxclnf.commands.train_run import TrainRun
 from jaxclnf.wording import counted
 
 if TYPE_CHECKING:
     from jaxclnf.data.datasets import Faces
-    from jaxclnf.training.checkpoint import Checkpoint
-    from jaxclnf.training.conv.network_recipe import ConvRecipe
     from jaxclnf.training.patch_recipe import Recipe
-    from jaxclnf.types import PDM, Calibration, Model
+    from jaxclnf.types import Calibration, Model
 
 DATA_TERMS = "after the terms of the training data"
 """The licence of a model for which its maker gives none."""
@@ -85,11 +83,9 @@ def train_command(
         held_back = held_back.take((~held_back.learned_by(before)).nonzero()[0])
         identity = f"{identity} {fingerprint(before)}"
     run = TrainRun(learned, held_back, recipe, networks, out, identity)
-    model = (
-        _from_nothing(run) if before is None else networks_further(before, learned, networks, out, identity)
-    )
+    model = _from_nothing(run) if before is None else networks_further(before, run)
     refined = (networks or before is not None) and "ccnf" in names_of(experts)
-    model = _patches_further(model, run) if refined else model
+    model = with_patches_further(model, run) if refined else model
     model = _measured(model, held_back) if has_network(model) and len(held_back) else model
     source = "jaxclnf train " + " ".join(path.name for path in datasets)
     _save(model, run, _texts(name or out.stem, source, licence, before))
@@ -98,64 +94,11 @@ def train_command(
     end_without(faces.refused, f"{out} was learned")
 
 
-class TrainRun(NamedTuple):
-    """What a run learns from and by which recipes, its model's file, and what its checkpoints know it by."""
-
-    learned: Faces
-    held_back: Faces
-    recipe: Recipe
-    networks: dict[str, ConvRecipe]
-    out: Path
-    identity: str
-
-    def checkpoint_file(self, part: str = "") -> Path:
-        """Name the file in which a part of the run, a network or the patch experts, is gone on with."""
-        from jaxclnf.training.checkpoint import checkpoint_of
-
-        return checkpoint_of(self.out, part)
-
-    def checkpoint(self, part: str = "") -> Checkpoint:
-        """Open the checkpoint of a part of the run that is not a network."""
-        from jaxclnf.training.checkpoint import Checkpoint
-
-        return Checkpoint(self.checkpoint_file(part), self.identity)
-
-
 def _from_nothing(run: TrainRun) -> Model:
     """Learn a model from nothing."""
-    learned, held_back = run.learned, run.held_back
-    typer.echo(f"{counted(len(learned), 'face')} to learn from; {len(held_back)} held back.")
-    _check_enough(learned, held_back, run.recipe)
-    model = _learn(run)
-    if not run.networks:
-        return model
-    return with_networks(model, learned, run.networks, run.out, run.identity)
-
-
-def _check_enough(learned: Faces, held_back: Faces, recipe: Recipe) -> None:
-    """Raise ValueError, which names the settings that matter, if there are too few faces to learn from."""
-    from jaxclnf.training.pdm import check_enough_faces
-
-    try:
-        check_enough_faces(len(learned), recipe.modes, "--set modes")
-    except ValueError as error:
-        held = f" {len(held_back)} more are held back, none with --set held_back=0." if len(held_back) else ""
-        raise ValueError(f"{error}{held}") from None
-
-
-def _patches_further(model: Model, run: TrainRun) -> Model:
-    """Teach the patch experts further, from where the network's fits end."""
-    from jaxclnf.training.patches_further import patches_further
-
-    recipe, checkpoint = run.recipe, run.checkpoint("patches")
-    with progress_bar("steps") as bar:
-        line = bar.add_task("patch experts, from where networks end", total=recipe.further_steps)
-
-        def report(progress) -> None:
-            text = f"patch experts: cross-entropy {progress.cross_entropy:.3f}, error {progress.error:.2f}"
-            bar.update(line, completed=progress.step - 1, description=text)
-
-        return patches_further(model, run.learned, recipe, checkpoint, report)
+    typer.echo(f"{counted(len(run.learned), 'face')} to learn from; {len(run.held_back)} held back.")
+    model = learn_patches(run)
+    return with_networks(model, run) if run.networks else model
 
 
 def _measured(model: Model, held_back: Faces) -> Model:
@@ -210,40 +153,6 @@ def _calibration(model: Model, held_back: Faces) -> Calibration | None:
         return None
     typer.echo(f"How sure its fits are was learned on {len(held_back)} faces held back.")
     return calibration
-
-
-def _learn(run: TrainRun) -> Model:
-    """Learn a PDM and patch experts from the run's checkpoint on."""
-    from jaxclnf.training.patch_crops import gather
-    from jaxclnf.training.patch_experts import Task, train
-
-    learned, held_back, recipe, *_ = run
-    with progress_bar("steps") as bar:
-        pdm = _learn_pdm(learned, recipe.modes or None, bar)
-        tests = gather(held_back, pdm, with_mirrored=False) if len(held_back) else None
-        task = Task(recipe, pdm, learned.mirror, gather(learned, pdm), tests)
-        line = bar.add_task("experts", total=recipe.n_steps)
-
-        def report(progress) -> None:
-            losses = f"cross-entropy {progress.cross_entropy:.3f}"
-            if progress.error:
-                losses += f", error {progress.error:.2f}"
-            text = f"round {progress.round + 1}, scale {progress.scale:g}: {losses}"
-            bar.update(line, completed=progress.step, description=text)
-
-        note = partial(bar.console.print, soft_wrap=True, highlight=False)
-        return train(task, run.checkpoint(), report, note)
-
-
-def _learn_pdm(faces: Faces, modes: int | None, bar: Any) -> PDM:
-    from jaxclnf.training.pdm import learn_pdm
-
-    line = bar.add_task("point distribution model", total=None)
-
-    def on_step(done: int, total: int) -> None:
-        bar.update(line, completed=done, total=total)
-
-    return learn_pdm(faces.points, modes, faces.mirror, faces.eye_distances, on_step=on_step)
 
 
 def _identity(faces: Faces, recipe: Recipe) -> str:

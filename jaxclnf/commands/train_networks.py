@@ -4,35 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jaxclnf.commands.progress_bars import progress_bar
+from jaxclnf.commands.train_run import TrainRun
 
 if TYPE_CHECKING:
-    from jaxclnf.data.datasets import Faces
     from jaxclnf.training.conv.network_recipe import ConvRecipe
     from jaxclnf.types import ConvExperts, Model
 
 
-def with_networks(model: Model, learned: Faces, recipes: dict[str, ConvRecipe], out: Path, run: str) -> Model:
+def with_networks(model: Model, run: TrainRun) -> Model:
     """Combine the finest patch experts with new networks, and the settings for both."""
     from jaxclnf.models.network_presets import settings_for
 
-    networks = _trained(model, learned, recipes, out, run, {})
+    networks = _trained(model, run, {})
     model = replace(model, experts=(model.experts[-1], *networks))
     return replace(model, settings=settings_for(model, "default"))
 
 
-def networks_further(
-    model: Model, learned: Faces, recipes: dict[str, ConvRecipe], out: Path, run: str
-) -> Model:
+def networks_further(model: Model, run: TrainRun) -> Model:
     """Teach those networks of a model further that have the sizes of the recipes."""
-    if not recipes:
+    if not run.networks:
         return model
-    places = {name: _place(model, name, recipe) for name, recipe in recipes.items()}
+    places = {name: _place(model, name, recipe) for name, recipe in run.networks.items()}
     known: Any = {name: model.experts[place] for name, place in places.items()}
-    taught = _trained(model, learned, recipes, out, run, known)
+    taught = _trained(model, run, known)
     experts = list(model.experts)
     for place, network in zip(places.values(), taught, strict=True):
         experts[place] = network
@@ -50,25 +47,19 @@ def _place(model: Model, name: str, recipe: ConvRecipe) -> int:
     )
 
 
-def _trained(
-    model: Model,
-    learned: Faces,
-    recipes: dict[str, ConvRecipe],
-    out: Path,
-    run: str,
-    known: dict[str, ConvExperts],
-) -> list[ConvExperts]:
+def _trained(model: Model, run: TrainRun, known: dict[str, ConvExperts]) -> list[ConvExperts]:
     from jaxclnf.training.conv.training_run import train_networks
 
+    recipes = run.networks
     with progress_bar("steps") as bar:
-        turned = _turned_line(bar, recipes, len(learned))
+        turned = _turned_line(bar, recipes, len(run.learned))
         lines = {name: bar.add_task(name, total=recipe.steps) for name, recipe in recipes.items()}
 
         def report(progress) -> None:
             text = f"{progress.name}: loss {progress.loss:.3f}, {progress.distance:.2f} pixels"
             bar.update(lines[progress.name], completed=progress.step, description=text)
 
-        return train_networks(learned, model.pdm, recipes, out, run, report, known, turned)
+        return train_networks(run.learned, model.pdm, recipes, run.out, run.identity, report, known, turned)
 
 
 def _turned_line(bar: Any, recipes: dict[str, ConvRecipe], n_faces: int) -> Callable[[], None]:

@@ -20,7 +20,7 @@ from jaxclnf.types import Provenance
 def folder(tmp_path: Path, monkeypatch) -> Path:
     """A model with terms of use, and two faces to go on with; steps of learning are left out."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("jaxclnf.commands.train._patches_further", lambda model, *_: model)
+    monkeypatch.setattr("jaxclnf.commands.train.with_patches_further", lambda model, *_: model)
     model = synthetic_model(np.float32)
     terms = Provenance("theirs", "made by them", "research only")
     save_model(replace(model, provenance=terms), Path("m.npz"))

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import pickle
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from functools import update_wrapper
 from inspect import signature
 from threading import RLock
@@ -14,12 +13,11 @@ from typing import Any, Generic, ParamSpec, TypeVar
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.experimental import serialize_executable
-from jax.experimental.compilation_cache.compilation_cache import reset_cache
 
 from jaxclnf.cache import cache_folder
-from jaxclnf.cache.flat import ArgumentKind, first_device, flat
+from jaxclnf.cache.flat import ArgumentKind, flat
 from jaxclnf.cache.program_key import machine_key
+from jaxclnf.cache.stored_programs import compiled_anew, restored, store
 from jaxclnf.forks import refuse_if_inherited
 
 P = ParamSpec("P")
@@ -141,7 +139,7 @@ class Kept(Generic[P, R]):
                 return self._programs[kind](*args)
             name = self._name(kind)
             with suppress(Exception):  # the entry is missing, or unusable for any reason
-                program = _restored(name, jax.tree.structure((args, {})))
+                program = restored(name, jax.tree.structure((args, {})))
                 result = jax.block_until_ready(program(*args))
                 self._programs[kind] = program
                 return result
@@ -155,10 +153,8 @@ class Kept(Generic[P, R]):
         return f"program-{self.__name__}-{told[:40]}"
 
     def _compiled(self, name: str, args: tuple) -> Callable[..., R]:
-        lowered = self.lower(*args)
-        with _without_jax_cache():
-            program = lowered.compile()
-        _store(name, program)
+        program = compiled_anew(self.lower(*args))
+        store(name, program)
         return program
 
     def __getattr__(self, name: str) -> Any:
@@ -215,45 +211,3 @@ def _told_apart() -> tuple:
     """Those of JAX's settings that a process may change between calls."""
     config: Any = jax.config
     return config.jax_enable_x64, config.jax_default_matmul_precision
-
-
-@contextmanager
-def _without_jax_cache() -> Iterator[None]:
-    """Have XLA compile anew: a program that JAX reads from its own cache cannot be stored a second time."""
-    config: Any = jax.config
-    folder_of_jax = config.jax_compilation_cache_dir
-    config.update("jax_compilation_cache_dir", None)
-    reset_cache()
-    try:
-        yield
-    finally:
-        config.update("jax_compilation_cache_dir", folder_of_jax)
-        reset_cache()
-
-
-def _store(name: str, program: Any) -> None:
-    try:
-        content, _, out_tree = serialize_executable.serialize(program)
-        parts = [pickle.dumps(out_tree), content]
-    except Exception:  # a program that cannot be stored is compiled by the next process too
-        return
-    cache_folder.write(name, parts)
-
-
-def _restored(name: str, in_tree: Any) -> Any:
-    """Read a program; raises an exception of any kind where there is none that can be used."""
-    parts = cache_folder.read(name)
-    if parts is None:
-        raise LookupError(f"no program {name} is kept")
-    out_tree, content = pickle.loads(parts[0]), bytes(parts[1])
-    if not isinstance(out_tree, jax.tree_util.PyTreeDef):
-        raise ValueError(f"{name} does not hold a program")
-    if b"lapack_" in content:
-        _find_lapack()
-    load = serialize_executable.deserialize_and_load
-    return load(content, in_tree, out_tree, execution_devices=[first_device()])
-
-
-def _find_lapack() -> None:
-    """Have JAX look up the functions of LAPACK, which it does when it first compiles a call of them."""
-    jax.jit(jnp.linalg.inv).lower(jax.ShapeDtypeStruct((2, 2), np.float32))

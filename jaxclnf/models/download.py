@@ -136,6 +136,7 @@ def _headers(url: str, timeout: float) -> Iterator[Mapping[str, str]]:
 def _asked(url: str, timeout: float, had: int = 0) -> Iterator[Any]:
     """Ask for a file, or its rest; raises ValueError, or `_Again` where another attempt may help."""
     import requests
+    from requests import exceptions
 
     # Without identity the server might count the range in compressed bytes.
     headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={had}-"} if had else {})
@@ -147,6 +148,10 @@ def _asked(url: str, timeout: float, had: int = 0) -> Iterator[Any]:
             if answer.status_code not in (200, 206):
                 raise ValueError(f"{url}: {said}")
             yield answer
+    except (exceptions.MissingSchema, exceptions.InvalidSchema, exceptions.InvalidURL):
+        raise ValueError(
+            f"{url}: not an address of a file, expected one such as https://server/path"
+        ) from None
     except requests.RequestException as error:
         reason = f"no connection, or it broke off or was silent for {timeout:g} s ({type(error).__name__})"
         raise _Again(reason) from None

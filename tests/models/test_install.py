@@ -221,6 +221,9 @@ def test_no_link_is_followed(
 def test_a_server_that_is_not_there_is_named(manifest: Manifest) -> None:
     with pytest.raises(ValueError, match="http://127.0.0.1:9/licence.txt: no connection"):
         licence_text(manifest, from_server("http://127.0.0.1:9", timeout=0.2))
+    for address in ("nonsense", "ftp://server", "http://[::1"):
+        with pytest.raises(ValueError, match="licence.txt: not an address of a file, expected one such as"):
+            licence_text(manifest, from_server(address))
 
 
 @pytest.mark.parametrize("below", ["", "lib", "lib/model"])

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import mmap
 import os
+import re
 import stat
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from uuid import uuid4
 
-from jaxclnf.cache.entry import packed, unpacked
+from jaxclnf.cache.entry import is_entry, packed, unpacked
 
 VARIABLE = "JAXCLNF_CACHE_DIR"
 """The environment variable that names another folder; with ``off`` or an empty value nothing is kept."""
@@ -27,6 +28,7 @@ MODEL = "model-"
 """How the names of models begin, large entries that leave at least half of the place to all others."""
 
 _PART = ".part"
+_PART_NAME = re.compile(r".+\.[0-9a-f]{12}\.part")
 _STALE = 3600  # seconds after which an unfinished file is abandoned
 _said: set[Path] = set()
 
@@ -63,6 +65,8 @@ def refusal(folder: Path) -> str:
         status = os.stat(folder)
     except OSError:
         return ""
+    if not stat.S_ISDIR(status.st_mode):
+        return f"{folder} is not a folder, so nothing is kept in it: name one in {VARIABLE}"
     if _ours(status):
         return ""
     return (
@@ -102,14 +106,15 @@ def write(name: str, parts: Sequence[bytes | memoryview]) -> None:
         shrink(folder, MOST_BYTES)
 
 
-def shrink(folder: Path, most: int) -> None:
-    """Remove the least recently used files of a folder until the rest take at most ``most`` bytes.
+def shrink(folder: Path, most: int, is_kept: Callable[[Path], bool] | None = None) -> None:
+    """Remove the least recently used entries of a folder until the rest take at most ``most`` bytes.
 
     Large entries, such as models, never drive out the others, which take seconds to make anew and little
-    place: the others may take up half of ``most``, and large ones whatever the others leave.
+    place: the others may take up half of ``most``, and large ones whatever the others leave. Nothing else is
+    removed, since a user may name any folder; ``is_kept`` tells what is kept there in the place of entries.
     """
     small, large = [], []
-    for file in sorted(_files(folder), key=lambda file: -file[1].st_mtime):
+    for file in sorted(_files(folder, is_kept or is_entry), key=lambda file: -file[1].st_mtime):
         (large if file[0].name.startswith(MODEL) else small).append(file)
     left = most - _shrunk(small, most // 2 if large else most)
     _shrunk(large, left)
@@ -127,34 +132,41 @@ def _shrunk(files: list[tuple[Path, os.stat_result]], most: int) -> int:
     return total
 
 
-def _files(folder: Path) -> Iterator[tuple[Path, os.stat_result]]:
-    """The folder's files, without those that are being written; abandoned ones are removed."""
-    newest = 0.0
-    found = []
+def _files(folder: Path, is_kept: Callable[[Path], bool]) -> Iterator[tuple[Path, os.stat_result]]:
+    """What is kept in a folder, without what is being written; of that, what was abandoned is removed."""
+    kept, parts = [], []
     for path in folder.iterdir():
         with suppress(OSError):
             status = path.lstat()
-            if stat.S_ISREG(status.st_mode):
-                found.append((path, status))
-                newest = max(newest, status.st_mtime)
-    for path, status in found:
-        if path.suffix != _PART:
-            yield path, status
-        elif newest - status.st_mtime > _STALE:
+            if not stat.S_ISREG(status.st_mode):
+                continue
+            if _PART_NAME.fullmatch(path.name):
+                parts.append((path, status))
+            elif is_kept(path):
+                kept.append((path, status))
+    newest = max((status.st_mtime for _, status in (*kept, *parts)), default=0.0)
+    for path, status in parts:
+        if newest - status.st_mtime > _STALE:
             with suppress(OSError):
                 path.unlink()
+    yield from kept
 
 
 def subfolder(name: str) -> Path | None:
-    """Return a folder in the cache folder for another library's files, bounded as the cache folder is."""
+    """Return a folder in the cache folder for JAX's own cache, bounded as the cache folder is."""
     folder = kept_in()
     if folder is None:
         return None
     path = folder / name
     with suppress(OSError):
         path.mkdir(mode=0o700, exist_ok=True)
-        shrink(path, MOST_BYTES)
+        shrink(path, MOST_BYTES, _is_of_jax)
     return path if path.is_dir() and not refusal(path) else None
+
+
+def _is_of_jax(path: Path) -> bool:
+    """Tell a file of JAX's own cache by its name."""
+    return re.fullmatch(r".+-[0-9a-f]{32,}-(cache|atime)", path.name) is not None
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 _MARK = b"jaxclnf entry 1\n"
 _HEAD = struct.Struct("<16sIIQ")  # mark, checksum of all that follows, how many parts, bytes in all
@@ -25,6 +26,12 @@ def packed(parts: Sequence[bytes | memoryview]) -> Iterator[bytes | memoryview]:
         checksum = zlib.crc32(piece, checksum)
     yield _HEAD.pack(_MARK, checksum, len(views), at)
     yield from pieces
+
+
+def is_entry(path: Path) -> bool:
+    """Tell a file that begins as an entry does, whatever its name; raises OSError if it cannot be read."""
+    with path.open("rb") as file:
+        return file.read(len(_MARK)) == _MARK
 
 
 def unpacked(content: memoryview) -> list[memoryview]:

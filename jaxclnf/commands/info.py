@@ -52,6 +52,8 @@ def _openface() -> str:
 
 def _cache() -> str:
     """Describe the cache folder and its size."""
+    from contextlib import suppress
+
     from jaxclnf import cache
 
     place = cache.place()
@@ -59,5 +61,8 @@ def _cache() -> str:
         return "off"
     if reason := cache.refusal(place):
         return f"no: {reason}"
-    size = sum(path.stat().st_size for path in place.rglob("*") if path.is_file()) if place.is_dir() else 0
+    size = 0
+    for path in place.rglob("*"):
+        with suppress(OSError):  # other processes remove entries
+            size += path.stat().st_size if path.is_file() else 0
     return f"{place}, {size / 1e6:.0f} MB"

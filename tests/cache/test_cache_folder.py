@@ -135,12 +135,30 @@ def test_models_leave_half_of_the_place_to_programs(place: Path, monkeypatch: py
 
 def test_what_a_killed_writer_left_goes_when_it_is_old(place: Path) -> None:
     cache.write("entry", PARTS)
-    for name, age in (("fresh.part", 0), ("stale.part", 2 * 3600)):
+    stale, fresh, foreign = "entry.0123456789ab.part", "entry.ba9876543210.part", "film.mkv.part"
+    for name, age in ((fresh, 0), (stale, 2 * 3600), (foreign, 2 * 3600)):
         (place / name).touch()
         then = (place / "entry").stat().st_mtime - age
         os.utime(place / name, (then, then))
     cache.write("entry", PARTS)
-    assert {path.name for path in place.iterdir()} == {"entry", "fresh.part"}
+    assert {path.name for path in place.iterdir()} == {"entry", fresh, foreign}
+
+
+def test_a_folder_that_holds_a_users_files_loses_none(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled = place / "compiled"
+    compiled.mkdir(mode=0o700, parents=True)
+    own = [place / "thesis.pdf", place / "model-1.npz", compiled / "main.o"]
+    for path in (*own, compiled / f"jit_fit-{64 * 'a'}-cache"):
+        path.write_bytes(bytes(9000))
+        os.utime(path, (1, 1))
+    monkeypatch.setattr(cache_folder, "MOST_BYTES", 2000)
+    cache.write("entry", [bytes(1000)])
+    cache.write("last", [bytes(1000)])
+    assert cache.subfolder("compiled") == compiled
+    assert {path for path in place.rglob("*") if path.is_file()} == {*own, place / "last"}
+    monkeypatch.setenv(cache_folder.VARIABLE, str(own[0]))
+    with pytest.warns(RuntimeWarning, match="thesis.pdf is not a folder, so nothing is kept in it"):
+        cache.write("entry", PARTS)
 
 
 def test_many_writers_of_one_entry_leave_a_whole_one(place: Path) -> None:

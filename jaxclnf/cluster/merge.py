@@ -14,6 +14,7 @@ from jaxclnf.cluster.places import Store
 from jaxclnf.cluster.shards import PLAN
 from jaxclnf.cluster.table_parts import FAILURES, is_part, parts_of
 from jaxclnf.models.npz import in_one_line
+from jaxclnf.output.earlier_tables import check_columns
 from jaxclnf.output.formats import FORMATS, write_rows
 from jaxclnf.whole_files import named, written_whole
 
@@ -29,8 +30,8 @@ def merge(place: str, target: Path) -> Merged:
     """Write the parts of a run, or of one folder of parts, as a CSV, Parquet or JSON-lines file.
 
     Rows come in the order of the inputs; a CSV has the values of a run on one machine. Raises ValueError
-    if there are no parts, if they make no table, or if the target cannot be such a file; OSError, which names
-    the target, as of a full disk.
+    if there are no parts, if they make no table, or if the target cannot be such a file or is one with other
+    columns, which would be lost; OSError, which names the target, as of a full disk.
     """
     import polars as pl
 
@@ -50,6 +51,7 @@ def merge(place: str, target: Path) -> Merged:
         parts = _here(store, folder, names, Path(copies))
         rows = pl.scan_parquet(parts, glob=False)
         try:
+            check_columns(target, rows.collect_schema().names())
             with named(target), written_whole(target) as whole:
                 write_rows(rows, whole, target.suffix)
             n_rows = rows.select(pl.len()).collect().item()

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import csv
+import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -29,6 +30,24 @@ def check_shares(table: Path, key: str, sources: Iterable[Path], folder: str = "
     if others:
         photos = counted(len(others), "other photo")
         raise ValueError(f"{table} holds {photos} and would be lost; choose another --out")
+
+
+def check_columns(table: Path, columns: Sequence[str]) -> None:
+    """Raise ValueError for a file that holds something else than a table with these columns."""
+    if table.exists() and table.stat().st_size and _columns(table) != list(columns):
+        raise ValueError(f"{table} holds other columns and would be lost; choose another name")
+
+
+def _columns(table: Path) -> list[str]:
+    """Name a table's columns; none of what is no table."""
+    import polars as pl
+
+    with suppress(Exception):  # of polars, which has many for damaged files
+        if table.suffix == ".parquet":
+            return list(pl.read_parquet_schema(table))
+        with table.open(encoding="utf-8", newline="") as file:
+            return next(csv.reader(file)) if table.suffix == ".csv" else list(json.loads(file.readline()))
+    return []
 
 
 def has_rows(table: Path, key: str) -> bool:

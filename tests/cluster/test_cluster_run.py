@@ -243,7 +243,14 @@ def test_merge_writes_over_no_file_of_the_run(tmp_path: Path) -> None:
     for name in ("link/part-9.parquet", *(f"out/{name}" for name in of_run)):
         with pytest.raises(ValueError, match="is a file of the run and would be written over"):
             merge(store.place, tmp_path / name)
-    assert merge(store.place, tmp_path / "out/table.parquet").rows == len(SOURCES)
+    for name in ("out/table.parquet", "table.csv", "table.jsonl"):
+        table = tmp_path / name
+        table.write_bytes(b"file,x,y,w,h\n")
+        with pytest.raises(ValueError, match="holds other columns and would be lost; choose another name"):
+            merge(store.place, table)
+        table.write_bytes(b"")
+        for _ in range(2):  # and once more, over its own
+            assert merge(store.place, table).rows == len(SOURCES)
 
 
 def test_merge_refuses_what_holds_no_parts(store: Store, tmp_path: Path) -> None:

@@ -64,9 +64,9 @@ def gaze(
     camera: Camera,
     eyeballs: Eyeballs = OPENFACE2,
 ) -> EyeGaze:
-    """Compute the gaze of fitted faces, one or with a leading axis; a pure, differentiable function.
+    """Compute the gaze of fitted faces, one or with leading axes; a pure, differentiable function.
 
-    Their settings must have fitted the eyes (`FitConfig.with_eyes`); ``camera`` has the faces' leading axis,
+    Their settings must have fitted the eyes (`FitConfig.with_eyes`); ``camera`` has the faces' leading axes,
     or none. Raises ValueError if an eye is missing.
     """
     check_kind("model", model, Model)
@@ -84,7 +84,7 @@ def gaze(
     def of_face(params, eyes, camera):
         return _of_face(model.pdm, pdms, params, eyes, camera, eyeballs)
 
-    if jnp.ndim(result.params.scale):
+    for _ in range(jnp.ndim(result.params.scale)):
         of_face = jax.vmap(of_face, in_axes=(0, 0, 0 if jnp.ndim(camera.fx) else None))
     return of_face(result.params, eyes, camera)
 

@@ -156,6 +156,7 @@ def _draw(vary: Mapping[str, Any], spec: Spec) -> list[Setting]:
             raise ValueError(f"{ranges[0]} is not a list; a range is for search = 'random' or 'halving'")
         if empty := [name for name, values in vary.items() if not values]:
             raise ValueError(f"{empty[0]} = [], expected at least one value")
+        vary = {name: [v for i, v in enumerate(each) if v not in each[:i]] for name, each in vary.items()}
         count = math.prod(map(len, vary.values()))
     if count > MOST_SETTINGS:
         raise ValueError(

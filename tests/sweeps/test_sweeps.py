@@ -60,6 +60,8 @@ def test_a_grid_is_every_combination_and_a_draw_repeats(tmp_path):
     grid = read_spec(written(tmp_path / "grid.toml"))
     assert len(grid.settings) == 6
     assert {s["reg_factor.0"] for s in grid.settings} == {2, 20, 200}
+    doubled = read_spec(written(tmp_path / "grid.toml", "sigma = [1, 2, 1.0]"))
+    assert doubled.settings == ({"sigma": 1}, {"sigma": 2})
     vary = "sigma = { low = 0.5, high = 2, log = true }\niterations = [3, 5]"
     path = written(tmp_path / "random.toml", vary, 'search = "random"\ncount = 20\nseed = 3')
     drawn = read_spec(path).settings

@@ -107,9 +107,10 @@ class Faces:
         """
         bad = [i for g in groups for i in g if not 0 <= i < self.n_points]
         if bad or not groups or not all(groups):
+            got = f"{bad[0]}" if bad else f"{groups!r:.100}"
             raise ValueError(
                 f"landmark groups must name landmarks of the dataset, which has 0 to {self.n_points - 1}; "
-                f"got {groups}"
+                f"got {got}"
             )
         points = np.stack([self.points[:, list(g)].mean(axis=1) for g in groups], axis=1)
         return replace(self, points=points, mirror=mirror_of_groups(self.mirror, groups))

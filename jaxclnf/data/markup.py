@@ -52,6 +52,9 @@ LANDMARKS_68 = Markup(
     eye_corners=(36, 45),
 )
 
+MOST = 10_000
+"""Landmarks of the longest run in a text; no face has so many."""
+
 MARKUPS = {68: LANDMARKS_68}
 """The known markups by their number of landmarks."""
 
@@ -80,7 +83,10 @@ def parse_groups(text: str) -> list[list[int]]:
                 groups.append([int(i) for i in item.split("+")])
             else:
                 first, _, last = item.partition("-")
-                groups += [[i] for i in range(int(first), int(last or first) + 1)]
-    except ValueError:
-        raise ValueError(f"landmarks must read like 36+39,42+45,30,48-54; got {text!r}") from None
+                run = range(int(first), int(last or first) + 1)
+                if not 0 < len(run) <= MOST:
+                    raise ValueError
+                groups += [[i] for i in run]
+    except (ValueError, OverflowError):
+        raise ValueError(f"landmarks must read like 36+39,42+45,30,48-54; got {text!r:.100}") from None
     return groups

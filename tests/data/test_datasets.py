@@ -212,5 +212,6 @@ def test_regroup_averages_and_mirrors(tmp_path):
 
 def test_groups_as_text():
     assert parse_groups("36+39,48-50,7") == [[36, 39], [48], [49], [50], [7]]
-    with pytest.raises(ValueError, match=r"36\+39"):
-        parse_groups("eyes")
+    for text in ("eyes", "54-48", "0-99999999999"):
+        with pytest.raises(ValueError, match=r"36\+39"):
+            parse_groups(text)

@@ -14,7 +14,7 @@ from shared_data import golden, shared
 from jaxclnf.config import FitConfig, Stage
 from jaxclnf.models.openface import convert_openface
 from jaxclnf.models.sigma import smoothing_matrices
-from jaxclnf.ops.shape import N_RIGID, shape_2d, update
+from jaxclnf.ops.shape import shape_2d
 from jaxclnf.types import PDM, FaceParams, Model, PatchExperts
 
 PARTS = ("main68", "inner", "left_eye_28", "right_eye_28")
@@ -49,12 +49,6 @@ def as_params(rigid, local, dtype) -> FaceParams:
 def rigid_of(params: FaceParams) -> np.ndarray:
     """Scale, rotation and translation in one row, as the goldens have them."""
     return np.concatenate([params.scale[..., None], params.rotation, params.translation], axis=-1)
-
-
-def jacobian(pdm: PDM, params: FaceParams) -> jax.Array:
-    """The derivative of landmarks (n_points, 2) by a small step, which JAX finds: what steps linearise."""
-    step = jnp.zeros(N_RIGID + pdm.n_modes, pdm.mean.dtype)
-    return jax.jacfwd(lambda delta: shape_2d(pdm, update(params, delta)))(step)
 
 
 def openface_model(dtype, name: str = "main68") -> Model:

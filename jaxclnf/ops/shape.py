@@ -1,4 +1,4 @@
-"""The point distribution model under weak perspective: shapes, their rigid Jacobian, updates, limits.
+"""The point distribution model under weak perspective: shapes, their Jacobian, updates, limits.
 
 Source: OpenFace `PDM.cpp`; Saragih, Lucey & Cohn 2011, section 2.
 """
@@ -35,8 +35,7 @@ def reference_shape(
 def rigid_jacobian(pdm: PDM, params: FaceParams) -> Float[Array, "n_points 2 6"]:
     """Derivative of `shape_2d` by scale, small rotation (object frame) and translation.
 
-    The small rotation acts as in `jaxclnf.ops.rotation.compose_small_rotation`. The derivative by the local
-    parameters is the basis, turned and scaled: `jaxclnf.ops.gauss_newton` uses that, and never builds it.
+    The small rotation acts as in `jaxclnf.ops.rotation.compose_small_rotation`.
     """
     rows = euler_to_matrix(params.rotation)[:2]
     points = shape_3d(pdm, params.shape)
@@ -45,6 +44,17 @@ def rigid_jacobian(pdm: PDM, params: FaceParams) -> Float[Array, "n_points 2 6"]
     by_rotation = params.scale * jnp.cross(points[:, None], rows[None])
     by_translation = jnp.broadcast_to(jnp.eye(2, dtype=rows.dtype), (pdm.n_points, 2, 2))
     return jnp.concatenate([by_scale[..., None], by_rotation, by_translation], axis=-1)
+
+
+def jacobian(pdm: PDM, params: FaceParams) -> Float[Array, "n_points 2 n_params"]:
+    """Derivative of `shape_2d` by all parameters: the rigid ones, then the local ones.
+
+    It is that of a small step, `shape_2d` of `update`, at no step. Fits need it by blocks alone
+    (`jaxclnf.ops.gauss_newton`); whole, it serves steps and covariances of one's own.
+    """
+    rows = euler_to_matrix(params.rotation)[:2]
+    by_shape = params.scale * jnp.einsum("ka,nam->nkm", rows, pdm.basis)
+    return jnp.concatenate([rigid_jacobian(pdm, params), by_shape], axis=-1)
 
 
 def update(params: FaceParams, delta: Float[Array, " n_params"]) -> FaceParams:

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from engine import as_params, as_points, assert_close, jacobian, synthetic_model
+from engine import as_params, as_points, assert_close, synthetic_model
 from traces import GROUPS, traces
 
 from jaxclnf.ops.gauss_newton import (
@@ -15,7 +15,7 @@ from jaxclnf.ops.gauss_newton import (
     normal_equations,
     rigid_normal_equations,
 )
-from jaxclnf.ops.shape import N_RIGID
+from jaxclnf.ops.shape import N_RIGID, jacobian
 
 FLOAT32 = 3e-6
 """Relative. OpenFace sums and solves in float32."""

@@ -1,6 +1,7 @@
 """Which detector finds which faces, and where do fits from its boxes end? Prints tables.
 
-    python experiments/27_detection/run.py [PHOTOS] [--photos N] [--detectors NAME ...] [--changes NAME ...]
+    python experiments/27_detection/run.py [PHOTOS] [--photos N] [--detectors NAME ...] [--preset NAME]
+        [--changes NAME ...]
 
 PHOTOS is a folder of full photos with points.npz, each with one annotated face. Photos are also turned,
 enlarged or shrunk so far that the face is so many pixels wide, darkened, blurred, half covered, and cut off
@@ -18,6 +19,7 @@ import numpy as np
 
 import jaxclnf
 from jaxclnf.batch.box_rows import overlaps, tight_box
+from jaxclnf.config import FitConfig
 from jaxclnf.data.evaluate import true_yaws
 from jaxclnf.data.harder_photos import (
     SIDES,
@@ -94,7 +96,9 @@ def installed() -> list[DetectorName]:
     return found
 
 
-def seen(model: jaxclnf.Model, name: str, change: Change, photos: list, points: np.ndarray) -> Seen:
+def seen(
+    model: jaxclnf.Model, config: FitConfig, name: str, change: Change, photos: list, points: np.ndarray
+) -> Seen:
     """Detect and fit the faces of changed photos."""
     greys, boxes, truths, seconds = [], [], [], 0.0
     for photo, own in zip(photos, points, strict=True):
@@ -105,8 +109,8 @@ def seen(model: jaxclnf.Model, name: str, change: Change, photos: list, points: 
         greys.append(to_grey(rgb))
         boxes.append(found.tilted)
         truths.append(truth)
-    result = jaxclnf.fit_faces(model, greys, boxes) if any(map(len, boxes)) else None
-    sure = np.zeros(0) if result is None else confidences(model, result, model.settings)
+    result = jaxclnf.fit_faces(model, greys, boxes, config) if any(map(len, boxes)) else None
+    sure = np.zeros(0) if result is None else confidences(model, result, config)
     landmarks = np.zeros((0, 68, 2)) if result is None else result.landmarks
     ends = np.cumsum([len(rows) for rows in boxes])[:-1]
     each = zip(boxes, np.split(landmarks, ends), np.split(sure, ends), truths, strict=True)
@@ -143,16 +147,18 @@ def main() -> None:
     parser.add_argument("folder", type=Path, nargs="?", default=SHARED / "photos" / "helen_train")
     parser.add_argument("--photos", type=int, default=120)
     parser.add_argument("--detectors", nargs="+", choices=[*DetectorName], default=installed())
+    parser.add_argument("--preset", default="default")
     parser.add_argument("--changes", nargs="+", choices=[*CHANGES], default=[*CHANGES])
     options = parser.parse_args()
     table = np.load(options.folder / "points.npz")
     photos = [read_photo(options.folder / name) for name in table["names"][: options.photos]]
     points = table["points"][: len(photos)]
     model = jaxclnf.load_model()
+    config = jaxclnf.preset_settings(model, options.preset)
     yaws, widths = np.abs(true_yaws(model.pdm, points)), np.ptp(points[..., 0], axis=1)
     for what in options.changes:
         for name in options.detectors:
-            became = seen(model, name, CHANGES[what], photos, points)
+            became = seen(model, config, name, CHANGES[what], photos, points)
             print(f"{what:13} {name:8} {became.said()}", flush=True)
             if what == "as it is":
                 by("yaw", yaws, [0, 10, 20, 30, 90], became)

@@ -1,4 +1,4 @@
-"""Faces that lie on their side are found at a second look; those that are found are looked at once."""
+"""Faces that lie, or lie beside their box, are found at a second look; all others are looked at once."""
 
 from __future__ import annotations
 
@@ -34,6 +34,23 @@ def test_a_face_on_its_side_is_found_as_it_is_upright(monkeypatch: pytest.Monkey
     back = np.stack([found[:, 1], len(upright) - 1 - found[:, 0]], 1)
     eyes = np.linalg.norm(expected[36] - expected[45])
     assert np.linalg.norm(back - expected, axis=1).mean() < 0.02 * eyes
+
+
+def test_a_face_beside_its_box_is_found_from_where_the_first_look_ended(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    model, photo = jaxclnf.load_model(), jaxclnf.to_grey(jaxclnf.read_photo(PHOTO))
+    off = BOX + np.array([0.5 * BOX[2], 0, 0, 0], np.float32)
+    expected = jaxclnf.fit_faces(model, [photo], BOX[None]).landmarks[0]
+    eyes = np.linalg.norm(expected[36] - expected[45])
+
+    def error() -> float:
+        found = jaxclnf.fit_faces(model, [photo], off[None]).landmarks[0]
+        return float(np.linalg.norm(found - expected, axis=1).mean() / eyes)
+
+    assert error() < 0.03
+    monkeypatch.setattr("jaxclnf.batch.doubtful_fits.FURTHER", 0)
+    assert error() > 0.1
 
 
 def test_only_networks_with_a_calibration_look_again() -> None:

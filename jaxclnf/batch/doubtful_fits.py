@@ -12,7 +12,7 @@ import jax
 import numpy as np
 from jaxtyping import Float
 
-from jaxclnf.batch.box_rows import box_about
+from jaxclnf.batch.box_rows import box_about, middle, tight_box
 from jaxclnf.batch.canvas import Canvas, cut, turn
 from jaxclnf.batch.placed_faces import in_photo
 from jaxclnf.config import FitConfig
@@ -64,7 +64,7 @@ def with_second_looks(
         again = fit([canvas for canvas, _ in there], [canvas.box(box) for canvas, box in there])
         of_again = confidences(model, again, config)
         for k, i in enumerate(doubtful):
-            if of_again[k] > max(convincing, sure[i]):
+            if of_again[k] >= convincing and of_again[k] > sure[i]:
                 own = jax.tree.map(lambda a, k=k: a[k], again)
                 found[i], sure[i] = in_photo(there[k][0], own), of_again[k]
 
@@ -83,6 +83,5 @@ def _turned(canvas: Canvas, box: Float[np.ndarray, "4"], roll: float) -> Placed:
 def _about(canvas: Canvas, found: FitResult) -> Placed:
     """Cut a canvas about the landmarks that were found on a canvas, level as the face is, as large as it."""
     roll = float(found.params.rotation[2])
-    level = np.asarray(found.landmarks) @ turn(roll)
-    low, high = level.min(axis=0), level.max(axis=0)
-    return _turned(canvas, box_about(turn(roll) @ ((low + high) / 2), high - low), roll)
+    level = tight_box(np.asarray(found.landmarks) @ turn(roll))
+    return _turned(canvas, box_about(turn(roll) @ middle(level), level[2:]), roll)

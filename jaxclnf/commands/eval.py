@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from functools import partial
 from itertools import product
 from pathlib import Path
@@ -86,7 +87,11 @@ def evaluate(
         if there is not None:
             fits = fit_faces_on_cluster(models, runs, faces, there)
         else:
-            fits = {name: _fit(name, models[m], faces, config) for name, (m, config) in runs.items()}
+            lost: dict[int, str] = {}
+            fits = {name: _fit(name, models[m], faces, config, lost) for name, (m, config) in runs.items()}
+            if lost:
+                faces, yaws, fits = _without(lost, faces, yaws, fits)
+                _write_refused(out / "refused.csv", faces.refused)
         _show(out, faces, yaws, fits)
     end_without(faces.refused, "the figures are")
 
@@ -167,16 +172,31 @@ def _run_name(model: Model, preset: str, config: FitConfig, multi_view: bool) ->
     return named_as_used(model, preset) + starts
 
 
-def _fit(name: str, model: Model, faces: Faces, config: FitConfig) -> list[FitResult]:
+def _fit(
+    name: str, model: Model, faces: Faces, config: FitConfig, lost: dict[int, str]
+) -> list[FitResult]:
+    """Fit all faces; adds to ``lost`` those whose photos can no longer be read, and why."""
     from jaxclnf.data.evaluate import fit_annotated
 
     with progress_bar("faces") as bar:
         task = bar.add_task(name, total=len(faces))
         results = []
-        for result in fit_annotated(model, faces, config):
+        for result in fit_annotated(model, faces, config, lost.__setitem__):
             results.append(result)
             bar.advance(task)
     return results
+
+
+def _without(
+    lost: Mapping[int, str], faces: Faces, yaws: np.ndarray, fits: dict[str, list[FitResult]]
+) -> tuple[Faces, np.ndarray, dict[str, list[FitResult]]]:
+    """Refuse the faces whose photos went away during the runs, which leaves the others' results."""
+    from jaxclnf.data.datasets import Refusal
+
+    kept = [i for i in range(len(faces)) if i not in lost]
+    gone = tuple(Refusal(faces.photos[i], reason) for i, reason in sorted(lost.items()))
+    rest = replace(faces.take(kept), refused=(*faces.refused, *gone))
+    return rest, yaws[kept], {name: [results[i] for i in kept] for name, results in fits.items()}
 
 
 def _write_refused(path: Path, refused: Sequence[Refusal]) -> None:

@@ -7,7 +7,7 @@ has an infinite error: it counts against every share and area, and is left out o
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import jax
@@ -143,11 +143,30 @@ def learned_warning(faces: Faces, model: Model, left_out: bool = False) -> str:
     return f"the model learned from {n} of these {len(faces)} faces, {end}"
 
 
-def fit_annotated(model: Model, faces: Faces, config: FitConfig | None = None) -> Iterator[FitResult]:
-    """Fit every annotated face from its box, one result at a time, in order."""
+def fit_annotated(
+    model: Model,
+    faces: Faces,
+    config: FitConfig | None = None,
+    lost: Callable[[int, str], object] | None = None,
+) -> Iterator[FitResult]:
+    """Fit every annotated face from its box, one result at a time, in order.
+
+    A photo that can no longer be read raises ValueError, or, with ``lost``, which is told the face's index and
+    the reason, leaves its face unfitted.
+    """
     check_landmarks(model, faces)
     boxes = start_boxes(faces)
-    return fit_stream(model, ((faces.image(i), boxes[i]) for i in range(len(faces))), config)
+
+    def pair(i: int) -> tuple[np.ndarray, np.ndarray]:
+        try:
+            return faces.image(i), boxes[i]
+        except ValueError as error:
+            if lost is None:
+                raise
+            lost(i, str(error))
+            return np.zeros((1, 1), np.uint8), np.full(4, np.nan)
+
+    return fit_stream(model, map(pair, range(len(faces))), config)
 
 
 def errors_of(results: Sequence[FitResult], faces: Faces) -> Float[np.ndarray, "n n_points"]:

@@ -15,7 +15,7 @@ from engine import synthetic_face, synthetic_model
 from PIL import Image
 
 from jaxclnf import FitConfig, fit, landmarks
-from jaxclnf.data.datasets import photo_digest, read_faces
+from jaxclnf.data.datasets import Faces, photo_digest, read_faces
 from jaxclnf.models.storage import load_model, save_model
 from jaxclnf.training.calibrate import fit_calibration
 
@@ -93,6 +93,27 @@ def test_table_chart_and_figures(run, folder: Path) -> None:
     outcome = run("eval", "other", "--model", "model.npz", "--landmarks", "0-11", "--out", "out")
     assert outcome.status == 1 and "out/faces.csv holds 3 other photos and would be lost" in outcome.err
     assert read_table(folder / "out/faces.csv") == rows
+
+
+def test_a_photo_that_goes_away_during_the_run_costs_its_own_face_alone(
+    run, folder: Path, monkeypatch
+) -> None:
+    read = Faces.image
+
+    def goes_away(faces: Faces, i: int) -> np.ndarray:
+        if i == 1:
+            faces.photos[1].unlink(missing_ok=True)
+        return read(faces, i)
+
+    monkeypatch.setattr(Faces, "image", goes_away)
+    outcome = evaluate(run)
+    assert outcome.status == 1, outcome.err
+    assert "1 annotated face could not be used, and the figures are without it" in outcome.err
+    (gone,) = read_table(folder / "eval/refused.csv")
+    assert gone["source"] == "faces/1.png" and "readable a moment ago" in gone["reason"]
+    rows = read_table(folder / "eval/faces.csv")
+    assert [row["photo"] for row in rows] == ["faces/0.png", "faces/2.png"]
+    assert all(float(row["error"]) < 10 for row in rows)
 
 
 def test_of_faces_none_of_which_can_be_used_the_reasons_are_written(run, folder: Path) -> None:

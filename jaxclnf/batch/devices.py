@@ -101,7 +101,7 @@ def fit_on_cores(
         return fit_beside_others(model, images[rows], boxes[rows], config)
 
     with ThreadPoolExecutor(n_cores()) as pool:
-        *parts, last = pool.map(part, ends)
+        *parts, last = pool.map(in_this_precision(part), ends)
     last = jax.tree.map(lambda a: a[len(parts) * size - (n_faces - size) :], last)
     return jax.tree.map(lambda *rows: np.concatenate(rows), *parts, last)
 
@@ -115,10 +115,23 @@ def fit_settings_on_cores(
     model: Model, photos: Sequence[tuple[Any, Any]], config: FitConfig, changes: dict[str, Any]
 ) -> list[FitResult]:
     """Call `jaxclnf.fit_settings` for several batches of images and boxes, one on each core at a time."""
+
+    def part(photos: tuple[Any, Any]) -> FitResult:
+        return _beside_others(fit_settings.unchecked, model, *photos, config, changes)
+
     with ThreadPoolExecutor(n_cores()) as pool:
-        return list(
-            pool.map(lambda p: _beside_others(fit_settings.unchecked, model, *p, config, changes), photos)
-        )
+        return list(pool.map(in_this_precision(part), photos))
+
+
+def in_this_precision(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Have other threads call a function with this one's ``jax.enable_x64``, which JAX keeps for a thread."""
+    wide = jax.config.jax_enable_x64  # pyright: ignore[reportAttributeAccessIssue]
+
+    def called(*arguments: Any) -> Any:
+        with jax.enable_x64(wide):
+            return function(*arguments)
+
+    return called
 
 
 def _beside_others(fit: Callable[..., FitResult], model: Model, images: Any, *rest: Any) -> FitResult:

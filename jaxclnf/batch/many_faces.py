@@ -14,7 +14,12 @@ import numpy as np
 
 from jaxclnf.batch.box_rows import box_rows
 from jaxclnf.batch.canvas import MIN_SIDE, Canvas
-from jaxclnf.batch.devices import fit_beside_others, fit_canvases_sharded, replicate
+from jaxclnf.batch.devices import (
+    fit_beside_others,
+    fit_canvases_sharded,
+    in_this_precision,
+    replicate,
+)
 from jaxclnf.batch.doubtful_fits import looks_again, with_second_looks
 from jaxclnf.batch.face_batches import Limits, in_batches, limits_of, padded_size, sizes_for
 from jaxclnf.batch.forked import fit_elsewhere
@@ -132,7 +137,7 @@ def _overlapped(batches, model, config, limits, n):
     def fitted(batch):
         return batch, _fit(model, batch, config, limits)
 
-    return ahead(fitted, batches, workers=n, depth=n + 1)
+    return ahead(in_this_precision(fitted), batches, workers=n, depth=n + 1)
 
 
 def in_flight(devices: Sequence[Any]) -> int:

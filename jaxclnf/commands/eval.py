@@ -172,9 +172,7 @@ def _run_name(model: Model, preset: str, config: FitConfig, multi_view: bool) ->
     return named_as_used(model, preset) + starts
 
 
-def _fit(
-    name: str, model: Model, faces: Faces, config: FitConfig, lost: dict[int, str]
-) -> list[FitResult]:
+def _fit(name: str, model: Model, faces: Faces, config: FitConfig, lost: dict[int, str]) -> list[FitResult]:
     """Fit all faces; adds to ``lost`` those whose photos can no longer be read, and why."""
     from jaxclnf.data.evaluate import fit_annotated
 

@@ -151,8 +151,8 @@ def fit_annotated(
 ) -> Iterator[FitResult]:
     """Fit every annotated face from its box, one result at a time, in order.
 
-    A photo that can no longer be read raises ValueError, or, with ``lost``, which is told the face's index and
-    the reason, leaves its face unfitted.
+    A photo that can no longer be read raises ValueError, or, with ``lost``, which is told the face's index
+    and the reason, leaves its face unfitted.
     """
     check_landmarks(model, faces)
     boxes = start_boxes(faces)

@@ -174,3 +174,11 @@ def test_parity_with_openface_on_real_faces() -> None:
     distance = np.linalg.norm(found.landmarks - expected, axis=-1).mean(axis=1)
     assert np.median(distance) <= 1e-3
     assert np.percentile(distance, 95) <= 0.05
+
+
+def test_threads_compute_in_the_precision_of_the_one_that_asks(results) -> None:
+    image, box = PHOTOS[0]
+    with jax.enable_x64(True):
+        found = fit_faces(synthetic_model(np.float64), [image], [box], CONFIG).landmarks
+    assert found.dtype == np.float64
+    np.testing.assert_allclose(found[0], results.landmarks[0], atol=1e-3)

@@ -129,6 +129,8 @@ def test_settings_of_networks_that_only_hold_together_can_be_set() -> None:
         ("ccnf", "modes=all", "--set modes=all: expected a value like 0"),
         ("ccnf", "rates=0.01,nan", "scales, sigmas, rates, target_width and further_rate must be finite and"),
         ("ccnf", "conv.steps=8", "--set conv.steps=8: 'conv' is not a network of --experts"),
+        ("ccnf,conv", "conv.rate=nan", "reach, rate and target_width must be finite and above 0"),
+        ("ccnf,conv", "conv.average=1", "must be from 0 to 1, average from 0 to below 1"),
         ("ccnf,conv", "conv.modes=8", "--set conv.modes=8: 'modes' is not a setting; settings are side"),
     ],
 )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from jaxclnf.types import ConvNetwork
 
 
@@ -40,6 +42,20 @@ class ConvRecipe:
             )
         if min(self.steps, self.batch, self.stem, *self.channels) < 1 or min(self.blocks) < 0:
             raise ValueError("steps, batch, stem and channels must be at least 1, and blocks at least 0")
+        if not all(0 < value < np.inf for value in (self.reach, self.rate, self.target_width)):
+            raise ValueError("reach, rate and target_width must be finite and above 0")
+        copies = self.warped, self.turned, self.seed
+        if not all(
+            0 <= value < np.inf for value in (self.decay, self.stretch, self.distance_weight, *copies)
+        ):
+            raise ValueError(
+                "decay, stretch, distance_weight, warped, turned and the seed must be finite and at least 0"
+            )
+        shares = self.average, self.from_box, self.clean, self.teacher_weight
+        if not all(0 <= value <= 1 for value in shares) or self.average == 1:
+            raise ValueError(
+                "from_box, clean and teacher_weight must be from 0 to 1, average from 0 to below 1"
+            )
 
     def makes(self, network: ConvNetwork) -> bool:
         """Tell whether networks of this recipe have the network's size."""

@@ -44,34 +44,49 @@ def take_steps(
     def one(state: TrainingState, _):
         lesson = draw_lesson(crops, mirror, recipe, jax.random.fold_in(key, state.step))
         pictures = normalised(lesson.pictures)
-        advice = None
-        if teacher is not None:
-            cast = jax.tree.map(lambda a: a.astype(dtype), teacher)
-            advice = jax.lax.stop_gradient(logits(cast, pictures.astype(dtype)).astype(jnp.float32))
+        advice = None if teacher is None else _advice(teacher, pictures, dtype)
 
         def loss(learned):
             found, met = network_logits(learned, pictures, dtype)
             value, distance = losses(found, lesson, recipe, advice)
             return value, (distance, met)
 
-        before: Any = state.learned
-        (value, (distance, met)), gradient = jax.value_and_grad(loss, has_aux=True)(before)
-        updates, optimiser = optimiser_of(recipe).update(gradient, state.optimiser, before)
-        done = state.step.astype(n_steps.dtype)
-        rate = -_rate(recipe, done / n_steps)
-        learned = optax.apply_updates(before, jax.tree.map(lambda u: rate * u, updates))
-        # The average forgets faster at the start, since early weights are poor.
-        keep = jnp.minimum(recipe.average, (1 + done) / (10 + done))
-        kept = jax.tree.map(lambda a, b: keep * a + (1 - keep) * b, state.kept, learned)
-        memory = jnp.minimum(MEMORY, (1 + done) / (10 + done))
-        statistics = jax.tree.map(lambda a, b: memory * a + (1 - memory) * b, state.statistics, met)
-        return TrainingState(learned, kept, statistics, optimiser, state.step + 1), (value, distance)  # pyright: ignore
+        learned: Any = state.learned
+        (value, (distance, met)), gradient = jax.value_and_grad(loss, has_aux=True)(learned)
+        return _moved(state, gradient, met, recipe, n_steps), (value, distance)
 
     if n == 1:  # in a loop, even of one round, XLA's convolutions on CPUs are thirty times as slow
         state, (value, distance) = one(state, None)
         return state, value, distance
     state, (values, distances) = jax.lax.scan(one, state, None, length=n)
     return state, values.mean(), distances.mean()
+
+
+def _advice(teacher: ConvNetwork, pictures: Array, dtype: Any) -> Array:
+    """Give a teacher's maps of pictures, which nothing changes."""
+    cast = jax.tree.map(lambda a: a.astype(dtype), teacher)
+    return jax.lax.stop_gradient(logits(cast, pictures.astype(dtype)).astype(jnp.float32))
+
+
+def _moved(
+    state: TrainingState, gradient: Any, met: Any, recipe: ConvRecipe, n_steps: Array
+) -> TrainingState:
+    """Go a step against the gradient; ``met`` are the means and variances of the layers on its way."""
+    before: Any = state.learned
+    updates, optimiser = optimiser_of(recipe).update(gradient, state.optimiser, before)
+    done = state.step.astype(n_steps.dtype)
+    rate = -_rate(recipe, done / n_steps)
+    learned = optax.apply_updates(before, jax.tree.map(lambda u: rate * u, updates))
+    # Averages forget faster at the start, since early weights are poor.
+    young = (1 + done) / (10 + done)
+    kept = _nearer(state.kept, learned, jnp.minimum(recipe.average, young))
+    statistics = _nearer(state.statistics, met, jnp.minimum(MEMORY, young))
+    return TrainingState(learned, kept, statistics, optimiser, state.step + 1)  # pyright: ignore
+
+
+def _nearer(average: Any, new: Any, keep: Array) -> Any:
+    """Let a running average go towards what is new."""
+    return jax.tree.map(lambda a, b: keep * a + (1 - keep) * b, average, new)
 
 
 def steady_network(

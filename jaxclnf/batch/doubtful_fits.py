@@ -20,7 +20,7 @@ from jaxclnf.models.calibration import confidences
 from jaxclnf.types import ConvExperts, FitResult, Model
 
 DOUBTFUL, CONVINCING = 0.3, 0.5
-"""Confidences below which there is a second look, and from which on its result is taken."""
+"""Confidences below which a face is looked at again, and from which on a turned look is believed."""
 
 ROLLS = (np.pi / 2, -np.pi / 2, np.pi)
 """Turns of the face that are tried, clockwise as seen."""

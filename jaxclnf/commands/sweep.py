@@ -40,11 +40,10 @@ def sweep(
     settings.csv, charts and a page, README.md, into the folder. Faces that cannot be used make the exit
     status 1.
     """
-    from jaxclnf.data.evaluate import learned_warning
     from jaxclnf.media.earlier_results import LIST
     from jaxclnf.sweeps.results import Results
     from jaxclnf.sweeps.spec import check_settings, configure, read_spec
-    from jaxclnf.sweeps.sweep_faces import draw_photos
+    from jaxclnf.sweeps.sweep_faces import draw_photos, held_back_warning
     from jaxclnf.sweeps.sweep_page import write_report
     from jaxclnf.sweeps.sweep_run import describe
 
@@ -63,7 +62,7 @@ def sweep(
     with outputs.results_in(place, [spec, *map(Path, plan.datasets)], names, replace=known) as folder:
         faces = annotated_faces([Path(each) for each in plan.datasets])
         say_faces(faces)
-        messages.warn(learned_warning(faces, opened, plan.held_back is not None))
+        messages.warn(held_back_warning(faces, plan, opened))
         photos = draw_photos(faces, plan, opened)
         results = Results(folder / "results.jsonl", describe(plan, opened, photos))
         outcomes = _tried(plan, opened, photos, results, there)

@@ -132,10 +132,10 @@ def not_learned(faces: Faces, model: Model) -> Faces:
 def learned_warning(faces: Faces, model: Model, left_out: bool = False) -> str:
     """Warn of faces that a model was trained on; empty if there are none.
 
-    ``left_out`` tells whether they are, or should be, left out.
+    ``left_out`` tells whether they are left out, which a model prevents that does not say which they are.
     """
     if left_out and not model.learned:
-        return "the model does not say which photos it learned from; those are taken that seed 0 holds back"
+        return "the model does not say which photos it learned from, so that no face is left out"
     n = int(faces.learned_by(model).sum())
     if not n:
         return ""

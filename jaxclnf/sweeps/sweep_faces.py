@@ -10,7 +10,7 @@ import numpy as np
 from jaxclnf.batch.placed_faces import on_canvases
 from jaxclnf.batch.reductions import reduction_by
 from jaxclnf.data.datasets import Faces
-from jaxclnf.data.evaluate import not_learned, start_boxes
+from jaxclnf.data.evaluate import learned_warning, not_learned, start_boxes
 from jaxclnf.sweeps.spec import Spec
 from jaxclnf.training.patch_recipe import Recipe
 from jaxclnf.types import Model
@@ -55,6 +55,13 @@ def draw_photos(faces: Faces, spec: Spec, model: Model | None = None) -> Canvase
         points=np.stack([canvas.of_photo(points) for canvas, _, points, _ in on_each]).astype(np.float32),
         eye_distances=np.array([canvas.scale * distance for canvas, _, _, distance in on_each], np.float32),
     )
+
+
+def held_back_warning(faces: Faces, spec: Spec, model: Model) -> str:
+    """Warn of faces that the model was trained on, or of what is held back instead; empty if neither."""
+    if spec.held_back is not None and not model.learned:
+        return "the model does not say which photos it learned from; those are taken that seed 0 holds back"
+    return learned_warning(faces, model, left_out=spec.held_back is not None)
 
 
 def _reduction(spec: Spec, model: Model | None) -> Callable[[np.ndarray], float]:

@@ -20,12 +20,13 @@ from PIL import Image
 from jaxclnf import landmarks, load_model
 from jaxclnf.config import FitConfig
 from jaxclnf.data.charts import draw_cumulative_errors
-from jaxclnf.data.datasets import read_faces
+from jaxclnf.data.datasets import Faces, read_faces
+from jaxclnf.data.evaluate import learned_warning, not_learned
 from jaxclnf.fitting.face_params import params_from_box
 from jaxclnf.ops.shape import shape_2d
 from jaxclnf.sweeps.results import Results, TriedSetting
 from jaxclnf.sweeps.spec import Spec, configure, read_spec, static_part
-from jaxclnf.sweeps.sweep_faces import Canvases, draw_photos
+from jaxclnf.sweeps.sweep_faces import Canvases, draw_photos, held_back_warning
 from jaxclnf.sweeps.sweep_page import write_report
 from jaxclnf.sweeps.sweep_run import describe, ranked, run_sweep
 from jaxclnf.sweeps.tasks import TrialSetup, attempt
@@ -325,6 +326,17 @@ def test_the_best_setting_can_become_the_models_own(tmp_path, monkeypatch, capfd
     (tmp_path / "foreign/README.md").touch()
     refused = run("sweep", spec, "--out", tmp_path / "foreign")
     assert refused.status and "README.md is from no earlier run and would be lost" in refused.err
+
+
+def test_what_is_held_back_is_said_as_it_is_where_a_model_names_no_photos() -> None:
+    """An evaluation has no share to hold back and takes all faces; a sweep holds back its share."""
+    model, faces = synthetic_model(jnp.float32), Faces((Path("a.png"),), np.zeros((1, 68, 2), np.float32))
+    assert learned_warning(faces, model, left_out=True).endswith("so that no face is left out")
+    assert len(not_learned(faces, model)) == 1
+    assert "those are taken that seed 0 holds back" in held_back_warning(
+        faces, Spec((), (), held_back=0.5), model
+    )
+    assert held_back_warning(faces, Spec((), ()), model) == ""
 
 
 def test_large_faces_of_a_sweep_are_reduced_once_and_errors_stay_what_they_are(tmp_path) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from jaxclnf.cores import n_cores
 from jaxclnf.models.memory_budget import Budget
 
 MAX_WINDOW = 31
@@ -57,7 +57,7 @@ def smoothing_matrices(
         needed = len(distinct) * window**4 * alpha.dtype.itemsize
         budget.take(needed, f"window {window}: {len(distinct)} smoothing matrices of {window**2} rows")
     # The matrices are small: threads within a product would wait for each other; those of the pool do not.
-    with _one_thread_in_blas(), ThreadPoolExecutor(os.cpu_count()) as pool:
+    with _one_thread_in_blas(), ThreadPoolExecutor(n_cores()) as pool:
         sigma = {window: _invert(distinct, edges[window], window, alpha.dtype, pool) for window in edges}
     return sigma, index
 

@@ -1,21 +1,18 @@
 """Face parameters from a box or from landmarks, and back."""
 
-from collections.abc import Callable
-from functools import partial, wraps
-from typing import NamedTuple, ParamSpec, TypeVar
+from functools import partial
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from jaxclnf.fitting.arguments import check_params, pdm_of
+from jaxclnf.fitting.full_precision import in_full_precision
 from jaxclnf.ops.gauss_newton import basis_products, gauss_newton_step, normal_equations
 from jaxclnf.ops.rotation import euler_to_matrix
 from jaxclnf.ops.shape import shape_2d, update
 from jaxclnf.types import PDM, FaceParams, Model
-
-P = ParamSpec("P")
-R = TypeVar("R")
 
 MAX_ITERATIONS = 1000
 
@@ -30,17 +27,6 @@ class Search(NamedTuple):
 
 OPENFACE = Search(0.5, 5, whole_units=True)
 OPENFACE2 = Search(0.75, 3, whole_units=False)
-
-
-def in_full_precision(function: Callable[P, R]) -> Callable[P, R]:
-    """Give a function full float32 matrix products, which GPUs and TPUs shorten to some 10 bits."""
-
-    @wraps(function)
-    def exact(*args: P.args, **kwargs: P.kwargs) -> R:
-        with jax.default_matmul_precision("highest"):
-            return function(*args, **kwargs)
-
-    return exact
 
 
 @in_full_precision

@@ -24,7 +24,8 @@ from jaxclnf.fitting.arguments import (
 )
 from jaxclnf.fitting.box_starts import box_status, starts_in_boxes
 from jaxclnf.fitting.choose import Chosen, choose
-from jaxclnf.fitting.face_params import box_from_params, in_full_precision
+from jaxclnf.fitting.face_params import box_from_params
+from jaxclnf.fitting.full_precision import in_full_precision
 from jaxclnf.fitting.network_sight import Sight
 from jaxclnf.fitting.parts import refine_parts
 from jaxclnf.fitting.stacked_changes import check_changes

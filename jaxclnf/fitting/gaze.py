@@ -14,7 +14,7 @@ from jaxtyping import Array, Float
 
 from jaxclnf.config import FitConfig
 from jaxclnf.fitting.arguments import check_camera, check_kind
-from jaxclnf.fitting.face_params import in_full_precision
+from jaxclnf.fitting.full_precision import in_full_precision
 from jaxclnf.fitting.headpose import head_pose, landmarks_camera
 from jaxclnf.ops.camera import project
 from jaxclnf.ops.eyeball import gaze_angles, gaze_direction

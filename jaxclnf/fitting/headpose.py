@@ -14,7 +14,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from jaxclnf.fitting.arguments import check_camera, check_params, pdm_of
-from jaxclnf.fitting.face_params import in_full_precision
+from jaxclnf.fitting.full_precision import in_full_precision
 from jaxclnf.ops.camera import project, resect
 from jaxclnf.ops.rotation import euler_to_matrix, matrix_to_euler
 from jaxclnf.ops.shape import shape_2d, shape_3d

@@ -12,7 +12,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Num
 
 from jaxclnf.fitting.arguments import check_images, check_kind
-from jaxclnf.fitting.face_params import in_full_precision
+from jaxclnf.fitting.full_precision import in_full_precision
 from jaxclnf.fitting.map_frames import nearest_view
 from jaxclnf.ops.convolution import column_major, correlate, max_pool, mean_pool
 from jaxclnf.ops.warp import region, warp

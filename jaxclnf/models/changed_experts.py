@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from jaxclnf.fitting.full_precision import in_full_precision
 from jaxclnf.models.sigma import smoothing_matrices
 from jaxclnf.pytrees import no_tracers
 from jaxclnf.types import CENExperts, ConvExperts, Experts, Model, PatchExperts
@@ -46,6 +47,7 @@ def with_sigma(experts: Changed) -> Changed:
     return replace(experts, sigma=jax.tree.map(jnp.asarray, sigma), sigma_index=jnp.asarray(index))
 
 
+@in_full_precision
 def _of_each(experts: PatchExperts) -> dict[int, Float[Array, "n area area"]]:
     """Invert the matrix of every view's landmark; those of invisible ones are of no meaning."""
     strength = jnp.where(experts.visibility, experts.alpha.sum(-1), 1).ravel()
@@ -55,8 +57,7 @@ def _of_each(experts: PatchExperts) -> dict[int, Float[Array, "n area area"]]:
         eye = jnp.eye(edges.shape[-1], dtype=strength.dtype)
         return jnp.linalg.inv(2 * (strength[:, None, None] * eye[None] + jnp.tensordot(betas, edges, 1)))
 
-    with jax.default_matmul_precision("highest"):
-        return {window: inverses(edges) for window, edges in experts.edges.items()}
+    return {window: inverses(edges) for window, edges in experts.edges.items()}
 
 
 def check_sigma(model: Model) -> None:

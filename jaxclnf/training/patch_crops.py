@@ -97,8 +97,7 @@ def _crop(image: np.ndarray, points: np.ndarray, resolution: float) -> Canvas:
 
 @jax.jit
 def _explain(pdm: PDM, points: Float[Array, "n_faces n_points 2"]) -> FaceParams:
-    with jax.default_matmul_precision("highest"):
-        return jax.vmap(partial(params_from_landmarks, pdm))(points)
+    return jax.vmap(partial(params_from_landmarks, pdm))(points)
 
 
 def _mirror_points(points):

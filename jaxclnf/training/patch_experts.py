@@ -14,6 +14,7 @@ import optax
 from jaxtyping import Array, Float
 
 from jaxclnf.config import FitConfig
+from jaxclnf.fitting.full_precision import in_full_precision
 from jaxclnf.fitting.nurlms import StageSettings
 from jaxclnf.ops.shape import shape_2d
 from jaxclnf.training.checkpoint import Checkpoint
@@ -186,6 +187,7 @@ def draw_starts(
 
 
 @partial(jax.jit, static_argnums=0)
+@in_full_precision
 def _run(
     form: Form,
     pdm: PDM,
@@ -215,8 +217,7 @@ def _run(
         neurons = jax.tree.map(lambda a, d: a - rate * d, neurons, updates)
         return (neurons, state), losses
 
-    with jax.default_matmul_precision("highest"):
-        (neurons, state), losses = jax.lax.scan(step, (neurons, state), batches)
+    (neurons, state), losses = jax.lax.scan(step, (neurons, state), batches)
     return neurons, state, losses
 
 

@@ -12,6 +12,7 @@ from jaxtyping import Array, Float, Int
 from jaxclnf.config import FitConfig
 from jaxclnf.fitting.box_starts import corrected_boxes
 from jaxclnf.fitting.face_params import params_from_box
+from jaxclnf.fitting.full_precision import in_full_precision
 from jaxclnf.fitting.map_frames import map_frame
 from jaxclnf.fitting.nurlms import StageSettings, iterate
 from jaxclnf.fitting.view_blocks import batch_responses
@@ -109,6 +110,7 @@ def advance_starts(
 
 
 @partial(jax.jit, static_argnums=(0, 1))
+@in_full_precision
 def _advance_block(
     window: int,
     iterations: int,
@@ -119,11 +121,10 @@ def _advance_block(
     settings: StageSettings,
 ) -> FaceParams:
     end = partial(stage_end, pdm, settings=settings, iterations=iterations)
-    with jax.default_matmul_precision("highest"):
-        faces = jax.vmap(partial(map_frame, pdm, experts))(starts.params)
-        crop = partial(sample_face, photos, size=window + experts.support[0] - 1)
-        patches = jax.vmap(crop)(starts.face, faces.base, faces.img_from_ref)
-        return jax.vmap(end)(faces, batch_responses(experts, faces.view, patches), starts.params)
+    faces = jax.vmap(partial(map_frame, pdm, experts))(starts.params)
+    crop = partial(sample_face, photos, size=window + experts.support[0] - 1)
+    patches = jax.vmap(crop)(starts.face, faces.base, faces.img_from_ref)
+    return jax.vmap(end)(faces, batch_responses(experts, faces.view, patches), starts.params)
 
 
 def stage_end(

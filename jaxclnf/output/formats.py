@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 
-_TEXTS, _COUNTS = ("source", "status"), ("frame", "face", "face_id", "success")
+TEXTS, COUNTS = ("source", "status"), ("frame", "face", "face_id", "success")
 """Columns of words and of whole numbers; all others are numbers."""
 
 
@@ -34,7 +34,7 @@ class TableFormat(NamedTuple):
 def _scan_csv(table: Path) -> pl.LazyFrame:
     import polars as pl
 
-    texts = dict.fromkeys(_TEXTS, pl.String)
+    texts = dict.fromkeys(TEXTS, pl.String)
     # Without glob, since polars would take [, * and ? for patterns.
     return pl.scan_csv(table.absolute(), infer_schema_length=None, schema_overrides=texts, glob=False)
 
@@ -68,7 +68,7 @@ def convert_rows(source: Path, target: Path, suffix: str) -> None:
     """Convert the rows of a run, which are CSV, to a new file in the format of ``suffix``."""
     import polars as pl
 
-    texts, counts = dict.fromkeys(_TEXTS, pl.String), dict.fromkeys(_COUNTS, pl.Int64)
+    texts, counts = dict.fromkeys(TEXTS, pl.String), dict.fromkeys(COUNTS, pl.Int64)
     with source.open(encoding="utf-8", newline="") as file:
         names = next(csv.reader(file))
     kinds = dict.fromkeys(names, pl.Float64) | {n: k for n, k in (texts | counts).items() if n in names}

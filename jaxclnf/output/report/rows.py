@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxclnf.output.formats import FORMATS
+from jaxclnf.output.formats import COUNTS, FORMATS, TEXTS
 
 Row = dict[str, Any]
 
@@ -21,7 +21,7 @@ VIDEO = ("confidence", "status", "source", "frame", "face_id", "timestamp", "suc
 DOUBTFUL = 0.5
 """Confidence below which a face is marked."""
 
-_KINDS = {"source": str, "status": str} | dict.fromkeys(("frame", "face", "face_id", "success"), int)
+_KINDS = dict.fromkeys(TEXTS, str) | dict.fromkeys(COUNTS, int)
 _SMALL = 2**22  # bytes of a table that is read before polars is imported
 
 

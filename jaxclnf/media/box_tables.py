@@ -158,10 +158,7 @@ def _name_in(boxes: Boxes, path: Path, table: Path) -> str | None:
 
 def _names_of(path: Path, table: Path) -> tuple[str, ...]:
     """List the names under which a table may have a photo, the surest first."""
-    whole, real = (
-        os.path.abspath(path),
-        os.path.realpath(path),
-    )  # `Path.resolve` raises for links that go round
+    whole, real = os.path.abspath(path), os.path.realpath(path)  # `Path.resolve` raises for links in a circle
     names = os.path.normpath(path), _relative(real, os.path.realpath(table.parent)), whole, real, path.name
     forms = (unicodedata.normalize(form, n) for n in names if not n.isascii() for form in ("NFC", "NFD"))
     return *names, *forms  # macOS writes accents in another form than other systems

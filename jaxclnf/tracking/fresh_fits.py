@@ -15,6 +15,8 @@ from jaxclnf.tracking.tracks import Track, TrackConfig, Tracked, fits, judged
 from jaxclnf.types import FitResult, Model
 
 MAX_SETTLING = 20
+"""Most further fits of a new face in its first frame, if it does not rest before."""
+
 MORE = 3
 """Detections that are fitted in place of others that turn out to be no faces, largest first."""
 
@@ -41,8 +43,8 @@ def fresh_fits(
 ) -> list[Fresh]:
     """Fit the detections that no followed face explains, first those of known faces, largest first.
 
-    Are there more new ones than there is room for, the largest count that succeed; with OpenFace's settings,
-    the largest. There may be more known ones than there is room for.
+    Of more new ones than there is room for, the largest that succeed count; with OpenFace's settings, the
+    largest. There may be more known ones than there is room for.
     """
     chosen, spare = _chosen(config, detections, tracks, of_track)
     fresh = _fitted(model, config, frame, detections, chosen)

@@ -24,11 +24,11 @@ from jaxclnf.types import FaceParams, FitResult, Model, Validator
 FAST = 0.03
 """Speed in widths per frame above which a face's motion is predicted, and twice that ..."""
 
-JUST_ABOVE = BOUNDARY + 1e-4
-"""The validator's boundary, with a margin for rounding."""
-
 HURRIED = 0.06
 """... above which detections of every frame are asked for."""
+
+JUST_ABOVE = BOUNDARY + 1e-4
+"""The validator's boundary, with a margin for rounding."""
 
 
 @dataclass(frozen=True, eq=False)

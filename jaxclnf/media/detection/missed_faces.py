@@ -32,9 +32,9 @@ _UPRIGHT = np.radians(60)
 def with_further_looks(detector: Detector, rgb: RGB, turned: bool = True) -> Detections:
     """Detect faces; if there are none, in a brighter picture, and if there are none yet, in ``turned`` ones.
 
-    Where no face is clear and upright the photo itself may lie on a side: is it seen better from another, all
-    its faces are looked for from there. Detectors that tell no points look once: that is dlib's, which does
-    what OpenFace does.
+    Where no face is clear and upright the photo itself may lie on a side: if it is seen better from another,
+    all its faces are looked for from there. Detectors that tell no points look once: that is dlib's, which
+    does what OpenFace does.
     """
     found = with_rolls(detector, rgb, turned)
     if found.points is None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from jaxclnf.media.addresses import here, is_address
 from jaxclnf.whole_files import written_whole
@@ -71,8 +73,6 @@ class Store:
 
     def put(self, file: Path, name: str) -> None:
         """Copy a file into the store."""
-        import shutil
-
         if self.folder is None:
             _put_far(file, self.at(name))
             return
@@ -143,8 +143,6 @@ def _put_far(file: Path, address: str) -> None:
     if address.partition("://")[0] in _SHOW_WHOLE_FILES:
         system.put_file(str(file), path)
         return
-    from uuid import uuid4
-
     part = f"{folder}/.{name}.{uuid4().hex[:12]}.part"
     system.makedirs(folder, exist_ok=True)
     system.put_file(str(file), part)

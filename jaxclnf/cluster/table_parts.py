@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 import tempfile
 from collections.abc import Iterable, Sequence
@@ -75,8 +76,6 @@ def write_failures_part(store: Store, shard: int | str, failures: Sequence[Failu
 
 def read_failures(store: Store, most: int) -> list[Failure]:
     """Read the first failures of a run, at most so many."""
-    import io
-
     import polars as pl
 
     found: list[Failure] = []

@@ -6,14 +6,13 @@ import os
 import warnings
 from collections.abc import Iterable
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jaxclnf.commands.messages import warn
 from jaxclnf.commands.options import OPENFACES, Preset
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from jaxclnf.config import FitConfig
     from jaxclnf.output.openface_table import OpenFaceTables
     from jaxclnf.types import Camera, Model, Validator
@@ -93,8 +92,6 @@ def validator(name: str | None, model: Model, model_name: str | None) -> Validat
 
     By default it is the one of a model of CEN experts, for which there is no calibration.
     """
-    from pathlib import Path
-
     from jaxclnf.models.install import installed_validator
     from jaxclnf.models.network_presets import has_cen
     from jaxclnf.models.openface.validator_files import N_POINTS, load_validator

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import platform
+from contextlib import suppress
+
 import typer
 
 
@@ -13,8 +17,6 @@ def info() -> None:
 
 def facts() -> dict[str, str]:
     """Collect the facts, by name."""
-    import os
-    import platform
     from importlib.metadata import version
 
     import jax
@@ -52,8 +54,6 @@ def _openface() -> str:
 
 def _cache() -> str:
     """Describe the cache folder and its size."""
-    from contextlib import suppress
-
     from jaxclnf import cache
 
     place = cache.place()

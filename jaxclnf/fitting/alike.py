@@ -9,9 +9,9 @@ import jax
 import numpy as np
 
 from jaxclnf.by_identity import ByIdentity
-from jaxclnf.cache.flat import no_tracers
 from jaxclnf.config import FitConfig
 from jaxclnf.fitting.mesh_axes import is_explicit, on_auto_axes
+from jaxclnf.pytrees import no_tracers
 from jaxclnf.types import FaceParams, Model, Provenance
 
 NO_BOXES, NO_IMAGES = np.zeros((0, 4), np.float32), np.zeros((0, 1, 1), np.uint8)

@@ -125,8 +125,9 @@ def _sequence(source: str, fps: float) -> Video:
             return Failure(str(paths[i]), str(error))
 
     def frames() -> Iterator[Frame]:
-        size = lambda i: 3 * n_pixels(paths[i])  # noqa: E731
-        several = ahead(read, range(len(paths)), 2, READ_AHEAD, cost=size, most=READ_AHEAD_BYTES)
+        several = ahead(
+            read, range(len(paths)), 2, READ_AHEAD, lambda i: 3 * n_pixels(paths[i]), READ_AHEAD_BYTES
+        )
         with closing(several):
             for frame in several:
                 if isinstance(frame, Frame):

@@ -48,7 +48,7 @@ def fit_expected(
     params = jax.tree.map(lambda *rows: np.stack(rows)[take], *starts)
     pixels = np.stack([canvas.pixels for canvas in canvases])[take]
     found = jax.device_get(fit_batch_from.unchecked(model, pixels, params, config))
-    return [in_photo(canvas, jax.tree.map(lambda a: a[i], found)) for i, canvas in enumerate(canvases)]  # noqa: B023
+    return [in_photo(canvas, jax.tree.map(lambda a, i=i: a[i], found)) for i, canvas in enumerate(canvases)]
 
 
 def _padded(n_faces: int) -> int:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.typing import DTypeLike
 
@@ -29,9 +31,6 @@ def load_validator(path: str | Path, dtype: DTypeLike = np.float32) -> Validator
     The validator of OpenFace's 2016 release, ``validator_general_68.txt``, is read too. Raises
     ValueError if the file is missing, damaged or of another kind.
     """
-    import jax
-    import jax.numpy as jnp
-
     path = Path(path)
     kind, centres, views = _read_views(path, Budget(dtype=dtype))
     older = kind == _OLDER

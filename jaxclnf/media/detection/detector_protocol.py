@@ -88,6 +88,10 @@ class BoxMap(NamedTuple):
         moved = np.concatenate([corner + self.shift * size, size * self.stretch], axis=1)
         return moved.astype(np.float32)
 
+    def around_landmarks(self, found: Detections) -> Detections:
+        """Give detections whose boxes are the detector's own with boxes around the landmarks."""
+        return found._replace(boxes=self(found.boxes))
+
 
 def largest(found: Detections, most: int = 1) -> Detections:
     """Keep the faces with the largest boxes, the largest first, if there are any."""

@@ -49,15 +49,11 @@ class LibFace:
 
     def __call__(self, rgb: RGB) -> Detections:
         """Find all faces of 24 pixels and more."""
-        return _about_landmarks(in_sizes(_look, rgb, THRESHOLD))
+        return _TO_LANDMARKS.around_landmarks(in_sizes(_look, rgb, THRESHOLD))
 
     def closely(self, rgb: RGB) -> Detections:
         """Find those faces, too, that only a close look shows."""
-        return _about_landmarks(closely_in_sizes(_look, rgb, THRESHOLD))
-
-
-def _about_landmarks(found: Detections) -> Detections:
-    return found._replace(boxes=_TO_LANDMARKS(found.boxes))
+        return _TO_LANDMARKS.around_landmarks(closely_in_sizes(_look, rgb, THRESHOLD))
 
 
 def _look(rgb: RGB, least: float = THRESHOLD) -> Detections:

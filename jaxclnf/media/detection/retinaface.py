@@ -47,8 +47,7 @@ class RetinaFace:
 
     def __call__(self, rgb: RGB) -> Detections:
         """Find all faces of 32 pixels and more, and most from 20 on."""
-        found = in_sizes(_look, rgb, THRESHOLD)
-        return found._replace(boxes=_TO_LANDMARKS(found.boxes))
+        return _TO_LANDMARKS.around_landmarks(in_sizes(_look, rgb, THRESHOLD))
 
 
 def _look(rgb: RGB, least: float) -> Detections:

@@ -38,11 +38,11 @@ class YuNet:
 
     def __call__(self, rgb: RGB) -> Detections:
         """Find all faces of 24 pixels and more."""
-        return _about_landmarks(in_sizes(self._look, rgb, self._threshold))
+        return _TO_LANDMARKS.around_landmarks(in_sizes(self._look, rgb, self._threshold))
 
     def closely(self, rgb: RGB) -> Detections:
         """Find those faces, too, that only a close look shows."""
-        return _about_landmarks(closely_in_sizes(self._look, rgb, self._threshold))
+        return _TO_LANDMARKS.around_landmarks(closely_in_sizes(self._look, rgb, self._threshold))
 
     def _look(self, rgb: RGB, least: float) -> Detections:
         return self.look([rgb], least)[0]
@@ -55,10 +55,6 @@ class YuNet:
         batch = np.stack([_padded(photo) for photo in photos])
         values = np.asarray(self._run(self._key, self._network.weights, batch))
         return [_faces(rows, self._threshold if least is None else least) for rows in values]
-
-
-def _about_landmarks(found: Detections) -> Detections:
-    return found._replace(boxes=_TO_LANDMARKS(found.boxes))
 
 
 def _faces(rows: Float[np.ndarray, "n_cells 15"], least: float) -> Detections:

@@ -15,7 +15,7 @@ from jaxclnf.batch.many_faces import fit_faces
 from jaxclnf.batch.overlap import in_groups
 from jaxclnf.cache import keep
 from jaxclnf.config import FitConfig
-from jaxclnf.fitting.gaze import gaze, n_eye_points
+from jaxclnf.fitting.gaze import gaze
 from jaxclnf.fitting.headpose import head_pose, landmarks_camera
 from jaxclnf.media.failures import Failure, failed
 from jaxclnf.media.images import RGB, to_grey
@@ -24,10 +24,9 @@ from jaxclnf.models.confidence import how_sure
 from jaxclnf.output.tables import (
     PHOTO,
     MeasuredFace,
-    check_certainty,
-    columns,
     empty_row,
     photo_row,
+    table_columns,
     tells_certainty,
 )
 from jaxclnf.types import EYES, Camera, FitResult, Model, Validator
@@ -100,10 +99,7 @@ def _may_be_face(face: MeasuredFace) -> bool:
 
 def photo_columns(model: Model, config: FitConfig, certainty: bool = False) -> list[str]:
     """Name the columns of a table of photos; raises ValueError if certainty is asked for but unknown."""
-    if certainty:
-        check_certainty(model, config)
-    sizes = model.pdm.n_points, model.pdm.n_modes
-    return columns(*sizes, PHOTO, n_eye_points(model, config), certainty=certainty)
+    return table_columns(model, config, PHOTO, certainty)
 
 
 def photo_rows(names: list[str], photo: Photo, source: str) -> list[list[str]]:

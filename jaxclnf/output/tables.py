@@ -21,6 +21,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from jaxclnf.config import FitConfig
+from jaxclnf.fitting.gaze import n_eye_points
 from jaxclnf.models.network_presets import uses_network
 from jaxclnf.ops.certainty import certain_radius
 from jaxclnf.output.csv_cells import number_cell, path_cell
@@ -69,17 +70,21 @@ def columns(
     return [*leading, *gaze, *pose, *points, *param_columns(n_modes), *sure, *own]
 
 
-def tells_certainty(names: Sequence[str]) -> bool:
-    """Tell whether a table has the columns of each landmark's certainty."""
-    return f"{CERTAINTY[0]}_0" in names
-
-
-def check_certainty(model: Model, config: FitConfig) -> None:
-    """Raise ValueError if fits with these settings do not give each landmark's certainty."""
-    if not uses_network(model, config):
+def table_columns(
+    model: Model, config: FitConfig, leading: Sequence[str], certainty: bool = False
+) -> list[str]:
+    """Name the columns of fits by a model and settings; raises ValueError for a certainty that is unknown."""
+    if certainty and not uses_network(model, config):
         raise ValueError(
             "--certainty needs a convolutional expert, as the model that ships has; these settings use none"
         )
+    sizes = model.pdm.n_points, model.pdm.n_modes
+    return columns(*sizes, leading, n_eye_points(model, config), certainty=certainty)
+
+
+def tells_certainty(names: Sequence[str]) -> bool:
+    """Tell whether a table has the columns of each landmark's certainty."""
+    return f"{CERTAINTY[0]}_0" in names
 
 
 def photo_row(source: str, face: int, found: MeasuredFace, certainty: bool = False) -> list[str]:

@@ -13,7 +13,6 @@ import numpy as np
 from jaxclnf.batch.box_rows import tight_box
 from jaxclnf.batch.overlap import ahead
 from jaxclnf.config import FitConfig
-from jaxclnf.fitting.gaze import n_eye_points
 from jaxclnf.media.detection import Detector, named_detector
 from jaxclnf.media.frames import Frame, Video
 from jaxclnf.media.images import RGB
@@ -24,9 +23,8 @@ from jaxclnf.output.photo_pipeline import measure
 from jaxclnf.output.tables import (
     VIDEO,
     MeasuredFace,
-    check_certainty,
-    columns,
     empty_row,
+    table_columns,
     tells_certainty,
     video_row,
 )
@@ -94,10 +92,7 @@ def _summed(result: FitResult) -> FitResult:
 
 def video_columns(model: Model, config: FitConfig, certainty: bool = False) -> list[str]:
     """Name the columns of a video's table; raises ValueError if certainty is asked for but unknown."""
-    if certainty:
-        check_certainty(model, config)
-    sizes = model.pdm.n_points, model.pdm.n_modes
-    return columns(*sizes, VIDEO, n_eye_points(model, config), certainty=certainty)
+    return table_columns(model, config, VIDEO, certainty)
 
 
 def frame_rows(names: list[str], followed: Followed) -> list[list[str]]:

@@ -333,10 +333,6 @@ def tall(heads, rng):
     )
 
 
-def jumps_in_light(heads, rng):
-    return Film(heads[:1], [still()], 60, light=lambda i: 2.5 if 20 <= i < 40 else 1)
-
-
 def pan_with_people(heads, rng):
     """The camera pans from one person to another and back."""
 
@@ -428,7 +424,7 @@ KINDS: dict[str, Maker] = {
     "h264 100 kbit/s": coded_as("libx264:100000"),
     "light to a quarter": light_jumps(0.25),
     "light to a tenth": light_jumps(0.1),
-    "light to 2.5": jumps_in_light,
+    "light to 2.5": light_jumps(2.5),
     "fades in": fades_in,
     "on its side, 90": on_its_side(90),
     "on its side, -90": on_its_side(-90),

@@ -157,7 +157,6 @@ class Film:
     camera: Callable[[float], tuple[float, float]] = lambda t: (0.0, 0.0)
     shutter: float = 0.0  # share of a frame for which it is open
     light: Callable[[int], float] = lambda t: 1.0
-    gain: Callable[[int], float] = lambda t: 1.0
     times: Callable[[int], float] = lambda t: float(t)
     size: tuple[int, int] = SIZE
     seed: int = 0
@@ -181,7 +180,7 @@ class Film:
                     for k in range(SUBFRAMES)
                 ]
                 picture = np.mean(parts, axis=0)
-            picture = self.gain(i) * picture.astype(np.float32) * self.light(i)
+            picture = picture.astype(np.float32) * self.light(i)
             picture = picture + rng.normal(0, self.noise, picture.shape).astype(np.float32)
             out.append((np.clip(picture, 0, 255).astype(np.uint8), truth))
         if self.codec:

@@ -30,6 +30,11 @@ class Annotation:
 
 
 def read_annotations(source: Path) -> list[Annotation]:
+    """Read annotated faces: points.npz, a folder with it, or a folder of photos with .pts files beside them.
+
+    A face whose .pts file cannot be read, or that has no photo, is returned with its problem. Raises
+    ValueError if there is no face to read, or the table is not one of faces.
+    """
     table = source / "points.npz" if source.is_dir() else source
     if table.is_file() and table.suffix == ".npz":
         return _read_table(table)

@@ -109,6 +109,7 @@ def _network_responses(
 def field_responses(
     field: Field | Networks, patches: Float[Array, "block n_points size size"], support: tuple[int, int]
 ) -> Float[Array, "block n_points window window"]:
+    """Do `view_responses` by experts laid out before, for patches of the size that they were laid out for."""
     if isinstance(field, Networks):
         return _network_responses(field, patches)
 

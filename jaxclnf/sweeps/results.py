@@ -59,10 +59,12 @@ class Results:
             self.outcomes.setdefault(key_of(outcome.setting), []).append(outcome)
 
     def add(self, outcome: TriedSetting) -> None:
+        """Keep an outcome, in the file and here."""
         self._append(outcome._asdict())
         self._note(outcome._asdict())
 
     def add_time(self, static: Setting, milliseconds: float) -> None:
+        """Keep the milliseconds per face of a compiled program; ``static`` is as `static_part` gives it."""
         self._append({"static": static, "milliseconds": milliseconds})
         self.milliseconds[key_of(static)] = milliseconds
 
@@ -110,6 +112,7 @@ _MEANS = ("log_likelihood", "iterations")
 
 
 def key_of(*parts) -> str:
+    """Write settings as a key of dictionaries, in whatever order their names stand."""
     return json.dumps(parts, sort_keys=True)
 
 

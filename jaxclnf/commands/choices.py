@@ -63,6 +63,7 @@ def asked_config(
 
     Raises ValueError for settings that there are not, and for a preset that the model does not have.
     """
+    from jaxclnf.fitting.arguments import unread_settings
     from jaxclnf.fitting.gaze import check_eyes
     from jaxclnf.models.preset_settings import preset_settings
 
@@ -73,7 +74,16 @@ def asked_config(
     if part_names is not None and preset not in OPENFACES:
         config = replace(config, parts=_chosen_parts(config, part_names, preset))
     config = config.with_eyes() if gaze else config
-    return config.changed(dict(map(_parse, settings or ()))) if settings else config
+    changes = dict(map(_parse, settings or ()))
+    config = config.changed(changes) if changes else config
+    warn_of_unread(unread_settings(model, config, changes))
+    return config
+
+
+def warn_of_unread(names: Iterable[str]) -> None:
+    """Warn of settings that change nothing, if there are any."""
+    if said := ", ".join(names):
+        warn(f"without effect, as no stage of these fits reads it (docs/settings.md): {said}")
 
 
 def openface_tables(release: str | None, model: Model, config: FitConfig) -> OpenFaceTables | None:

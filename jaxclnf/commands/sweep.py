@@ -42,7 +42,7 @@ def sweep(
     """
     from jaxclnf.media.earlier_results import LIST
     from jaxclnf.sweeps.results import Results
-    from jaxclnf.sweeps.spec import check_settings, configure, read_spec
+    from jaxclnf.sweeps.spec import check_settings, configure, read_spec, unread_by_all
     from jaxclnf.sweeps.sweep_faces import draw_photos, held_back_warning
     from jaxclnf.sweeps.sweep_page import write_report
     from jaxclnf.sweeps.sweep_run import describe
@@ -56,6 +56,7 @@ def sweep(
         outputs.check_model_out("--save", save, [spec, *models])
     opened = choices.use_model(model or plan.model)
     check_settings(plan, opened)
+    choices.warn_of_unread(unread_by_all(plan, opened))
     place = out or spec.with_suffix("")
     known = (place / "results.jsonl").exists() and not (place / LIST).exists()  # as earlier releases left it
     names = ("results.jsonl", "settings.csv", "README.md", "pareto.png", "heatmap.png", "ced.png")

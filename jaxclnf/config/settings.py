@@ -46,7 +46,7 @@ class Stage(Settings):
     keep: int | None = static_setting(whole_or_none(1), default=None)
     # strength of the shape's prior in non-rigid steps
     reg_factor: Float[Any, ""] = traced_setting(NOT_NEGATIVE, default=1)
-    # standard deviation of the mean-shift kernel, in reference pixels
+    # standard deviation of the mean-shift kernel, in reference pixels; a convolutional expert has none
     sigma: Float[Any, ""] = traced_setting(ABOVE_ZERO, default=1.5)
     # factor of the patch confidences as weights of the landmarks; 0 gives all the same weight
     weight_factor: Float[Any, ""] = traced_setting(NOT_NEGATIVE, default=1)
@@ -86,7 +86,7 @@ class FitFields(Settings):
     start_rotations: Float[Any, "n_starts 3"] = traced_setting(
         ANGLES, default_factory=lambda: degrees((10, 0, 0), (10, 25, 0), (10, -25, 0))
     )
-    # move of the whole shape, in pixels (2-norm), below which a stage ends
+    # move of the whole shape, in pixels (2-norm), below which a stage of patch experts ends
     tolerance: Float[Any, ""] = traced_setting(NOT_NEGATIVE, default=0.01)
     # smallest face that is fitted, in pixels per model unit
     min_scale: Float[Any, ""] = traced_setting(NOT_NEGATIVE, default=0.25)

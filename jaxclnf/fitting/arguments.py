@@ -1,5 +1,6 @@
 """What a caller gives to a fit: images, boxes and parameters checked, model and settings in one precision."""
 
+from collections.abc import Iterable
 from dataclasses import fields
 from typing import Any
 
@@ -228,3 +229,22 @@ def windows_on_networks(model: Model, config: FitConfig) -> bool:
     """Tell whether settings are for patch experts where the model has networks, which ignore windows."""
     stages = model.stages_of(config)
     return any(stage.window is not None and isinstance(experts, ConvExperts) for _, stage, experts in stages)
+
+
+def unread_settings(model: Model, config: FitConfig, names: Iterable[str]) -> list[str]:
+    """List those of some settings of stages, by name, that none of their stages with this model reads."""
+    looks = {i: isinstance(experts, ConvExperts) for i, _, experts in model.stages_of(config)}
+
+    def is_read(name: str, stage: int) -> bool:
+        if name == "sigma":  # a network tells places, not maps to climb
+            return not looks[stage]
+        if name in ("mirrored", "looks"):
+            return looks[stage]
+        return name != "anchor" or any(looks[i] for i in looks if i < stage)
+
+    def is_unread(setting: str) -> bool:
+        name, _, number = setting.partition(".")
+        return not any(is_read(name, i) for i in looks if number in ("", str(i)))
+
+    stages = "sigma", "mirrored", "looks", "anchor"
+    return [name for name in names if name.partition(".")[0] in stages and is_unread(name)]

@@ -37,7 +37,7 @@ from pydantic.dataclasses import dataclass
 
 from jaxclnf.config import FitConfig, from_plain, is_static
 from jaxclnf.config import setting as value_of
-from jaxclnf.fitting.arguments import check_config
+from jaxclnf.fitting.arguments import check_config, unread_settings
 from jaxclnf.media.text_files import read_text
 from jaxclnf.models.preset_settings import PRESETS, preset_settings
 from jaxclnf.regular_files import no_file
@@ -123,6 +123,16 @@ def check_settings(spec: Spec, model: Model) -> None:
             check_config(model, configure(base, setting))
     except (ValueError, TypeError) as error:
         raise ValueError(f"[vary]: {error}") from None
+
+
+def unread_by_all(spec: Spec, model: Model) -> list[str]:
+    """List what is varied though no fit of the sweep reads it."""
+    base, names = spec.base_config(model), list(spec.settings[0])
+    for setting in spec.settings:
+        if not names:
+            break
+        names = unread_settings(model, configure(base, setting), names)
+    return names
 
 
 def _read_options(table: Mapping[str, Any], folder: Path) -> Spec:

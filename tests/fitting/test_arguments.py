@@ -48,6 +48,7 @@ from jaxclnf.fitting.arguments import (
     check_kinds,
     check_one_start_an_image,
     check_params,
+    unread_settings,
     windows_on_networks,
 )
 from jaxclnf.media.detection.detector_protocol import Detections
@@ -310,6 +311,10 @@ def test_patch_experts_need_windows_and_networks_do_not() -> None:
         check_config(model, config)
         assert windows_on_networks(model, config)
         assert not windows_on_networks(synthetic_model(np.float32), config)
+    # a network's stage, then one of patch experts
+    names = ["sigma", "sigma.0", "sigma.1", "anchor.0", "anchor.1", "looks.0", "looks.1", "tolerance"]
+    assert unread_settings(model, model.settings, names) == ["sigma.0", "anchor.0", "looks.1"]
+    assert unread_settings(model, FitConfig().changed(windows=(9,)), ["sigma", "anchor"]) == ["anchor"]
     with pytest.raises(ValueError, match="stage 0 has no window, but scale 0 of the model has patch experts"):
         check_config(model, model.settings.changed(scales=(0, 0)))
     with pytest.raises(ValueError, match=r"scales = \[99, 99\], expected one of the model's .*, 0 to \d"):

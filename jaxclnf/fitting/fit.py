@@ -50,8 +50,10 @@ def fit(
     ``image`` is grey, 0..255, of any number type; ``box`` is x, y, width, height in its pixels. Without
     ``config`` the model's settings are taken. Every start rotation is tried and the likeliest result
     returned, or with a ``temperature`` their average. If a face cannot be fitted, ``status`` says why and the
-    other fields have no meaning. Raises ValueError for floats up to 1 and grey beyond 512; within functions
-    of JAX and on GPUs, where values are not looked at, the former have the status `Status.TOO_DARK`.
+    other fields have no meaning. The first image of every size waits some seconds for the compiler:
+    `jaxclnf.fit_faces` brings photos of many sizes to a few. Raises ValueError for floats up to 1 and grey
+    beyond 512; within functions of JAX and on GPUs, where values are not looked at, the former have the
+    status `Status.TOO_DARK`.
     """
     image, box = jnp.asarray(image), jnp.asarray(box)
     check_images(image, 2)

@@ -31,7 +31,8 @@ def confidences(
     ``result``: one fit or many, with any leading axes, by the settings ``config`` or the model's own. Gives a
     number for each, as tables have it: 0 for fits without usable landmarks, NaN, for unknown, for others if
     the model has no calibration. Raises ValueError for settings that the fits are not by, as far as their
-    stages tell, and under `jax.jit` and its like: numbers are needed.
+    stages tell, and under `jax.jit` and its like: numbers are needed. Of `jaxclnf.fit_settings` with unlike
+    values of ``sigma``, each setting's fits want a call with its own ``config``.
     """
     check_kinds(model, config)
     check_kind("result", result, FitResult)

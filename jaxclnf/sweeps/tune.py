@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.scipy.special import logit
 from jaxtyping import Array, Float
 
 from jaxclnf.config import FitConfig, setting
@@ -20,13 +21,16 @@ from jaxclnf.sweeps.sweep_faces import Canvases
 from jaxclnf.types import Model
 
 POSITIVE = ("reg_factor", "sigma", "weight_factor", "landmark_weights", "mode_stiffness")
-"""Positive settings, which are learned by their logarithm."""
+"""Positive settings, which are learned by their logarithm, those of a single stage or of a part, too."""
+
+SHARES = ("anchor", "freedom")
+"""Settings from 0 to 1, which are learned by the logarithm of their odds."""
 
 LOST = 12.0
 """Percent; faces with larger errors do not contribute to the gradient."""
 
 Free = dict[str, Float[Array, "..."]]
-"""The learned values: settings by name, the positive ones by their logarithm."""
+"""The learned values, any numbers, by the names of their settings; `with_learned` makes settings of them."""
 
 
 def face_errors(model: Model, photos: Canvases, config: FitConfig) -> Float[Array, " n_faces"]:
@@ -44,12 +48,31 @@ def freed(config: FitConfig, names: Sequence[str], sizes: dict[str, int] | None 
     values = {name: np.asarray(setting(config, name)) for name in names}
     for name, size in (sizes or {}).items():
         values[name] = np.broadcast_to(values[name], size)
-    return {n: jnp.log(jnp.asarray(v)) if n in POSITIVE else jnp.asarray(v) for n, v in values.items()}
+    return {name: _as_any_number(name, jnp.asarray(value)) for name, value in values.items()}
 
 
 def with_learned(config: FitConfig, free: Free) -> FitConfig:
     """Put the learned values into the settings."""
-    return config.changed({n: jnp.exp(v) if n in POSITIVE else v for n, v in free.items()})
+    return config.changed({name: _as_setting(name, value) for name, value in free.items()})
+
+
+def _as_any_number(name: str, value: Array) -> Array:
+    """Convert a setting's values to numbers that any step may change."""
+    if _own_name(name) in POSITIVE:
+        return jnp.log(value)
+    return logit(value) if _own_name(name) in SHARES else value
+
+
+def _as_setting(name: str, number: Array) -> Array:
+    """Convert what was learned back: the inverse of `_as_any_number`."""
+    if _own_name(name) in POSITIVE:
+        return jnp.exp(number)
+    return jax.nn.sigmoid(number) if _own_name(name) in SHARES else number
+
+
+def _own_name(name: str) -> str:
+    """Give a setting's name without part and number of its stage: ``sigma`` of ``parts.inner.sigma.0``."""
+    return [word for word in name.split(".") if not word.isdecimal()][-1]
 
 
 def loss(free: Free, model: Model, photos: Canvases, config: FitConfig) -> Float[Array, ""]:

@@ -74,3 +74,14 @@ def test_settings_are_learned_by_their_logarithm_if_positive():
     np.testing.assert_allclose(again.box_correction, config.box_correction)
     assert again.landmark_weights.shape == (12,)
     assert replace(again).mode_stiffness.shape == (4,)
+
+
+def test_settings_of_one_stage_are_learned_within_what_they_may_be():
+    config = synthetic_config().changed({"freedom.0": 0.3})
+    free = freed(config, ("sigma.1", "freedom.0"))
+    again = with_learned(config, free)
+    np.testing.assert_allclose(setting(again, "freedom"), setting(config, "freedom"), rtol=1e-6)
+    for step in (-5, 5):
+        there = with_learned(config, {name: number + step for name, number in free.items()})
+        assert there.stages[1].sigma == pytest.approx(config.stages[1].sigma * np.exp(step))
+        assert 0 < there.stages[0].freedom < 1

@@ -1,13 +1,13 @@
 """Faces from boxes that are off and photos that are hard; how well certainties of landmarks keep their word.
 
-    python experiments/29_networks/run.py [FOLDER ...]
+    python experiments/29_networks/run.py [FOLDER ...] [--presets NAME ...] [--kinds NAME ...]
 
 Of the folders, by default the training faces, those count that the model has not learned from.
 """
 
 from __future__ import annotations
 
-import sys
+import argparse
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,7 +27,6 @@ import matplotlib.pyplot as plt
 
 HERE = Path(__file__).parent
 SHARED = HERE.parents[2] / "shared" / "faces"
-PRESETS = "default", "fast"
 SHARES = 0.5, 0.68, 0.8, 0.9, 0.95
 
 
@@ -54,26 +53,39 @@ def fitted(model, config, met: Trials, eye_distances: np.ndarray) -> Outcome:
 
 
 def main() -> None:
-    folders = [Path(p) for p in sys.argv[1:]] or [SHARED / "lfpw_train", SHARED / "helen_train"]
+    asked = parsed()
     model = jaxclnf.load_model()
-    faces = not_learned(read_faces(folders), model)
-    configs = {name: settings_for(model, name) for name in PRESETS}
+    faces = not_learned(read_faces(asked.folders), model)
+    configs = {name: settings_for(model, name) for name in asked.presets}
     hidden: dict[str, np.ndarray] = {}
-    outcomes: dict[str, dict[str, Outcome]] = {name: {} for name in PRESETS}
-    print(f"{len(faces)} faces; mean / median / % above 10: {', '.join(PRESETS)}")
-    for kind in KINDS:
+    outcomes: dict[str, dict[str, Outcome]] = {name: {} for name in configs}
+    print(f"{len(faces)} faces; mean / median / % above 10: {', '.join(configs)}")
+    for kind in asked.kinds:
         met = trials(faces, kind)
         hidden[kind] = met.hidden
         for name, config in configs.items():
             outcomes[name][kind] = fitted(model, config, met, faces.eye_distances)
-        each = [summary(outcomes[name][kind].error) for name in PRESETS]
+        each = [summary(outcomes[name][kind].error) for name in configs]
         print(f"{kind:<24}" + "  |  ".join(each), flush=True)
-    for name in PRESETS:
-        errors = np.concatenate([outcomes[name][kind].error for kind in list(KINDS)[1:]])
-        print(f"all but the first, {name}: {100 * (errors > 10).mean():.2f} % above 10")
-    for name in PRESETS:
+    for name in configs:
+        if len(asked.kinds) > 1:
+            errors = np.concatenate([outcomes[name][kind].error for kind in asked.kinds[1:]])
+            print(f"all but the first, {name}: {100 * (errors > 10).mean():.2f} % above 10")
+    for name in configs:
         tell_certainty(name, outcomes[name], hidden)
-    draw({kind: outcome.square for kind, outcome in outcomes["default"].items()})
+    if "default" in configs and list(KINDS) == asked.kinds:
+        draw({kind: outcome.square for kind, outcome in outcomes["default"].items()})
+
+
+def parsed() -> argparse.Namespace:
+    """Parse the command line; by default it asks for all that the table shows."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument(
+        "folders", nargs="*", type=Path, default=[SHARED / "lfpw_train", SHARED / "helen_train"]
+    )
+    parser.add_argument("--presets", nargs="+", metavar="NAME", default=["default", "fast"])
+    parser.add_argument("--kinds", nargs="+", metavar="NAME", default=list(KINDS), choices=list(KINDS))
+    return parser.parse_args()
 
 
 def summary(errors: np.ndarray) -> str:

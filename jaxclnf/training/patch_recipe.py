@@ -42,11 +42,17 @@ class Recipe:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        stages = {len(v) for v in (self.scales, self.windows, self.sigmas, self.reg_factors)}
-        if len(stages) != 1 or not self.scales:
-            raise ValueError("scales, windows, sigmas and reg_factors must have one entry for each scale")
+        stages = [len(v) for v in (self.scales, self.windows, self.sigmas, self.reg_factors)]
+        if len(set(stages)) != 1 or not self.scales:
+            raise ValueError(
+                "scales, windows, sigmas and reg_factors must have one entry for each scale; "
+                "got {}, {}, {} and {} entries".format(*stages)
+            )
         if len(self.steps) != len(self.rates) or not self.steps:
-            raise ValueError("steps and rates must have one entry for each round")
+            raise ValueError(
+                "steps and rates must have one entry for each round; "
+                f"got {len(self.steps)} and {len(self.rates)} entries"
+            )
         if any(w % 2 == 0 or w < 3 for w in (*self.windows, self.support)):
             raise ValueError("windows and support must be odd numbers of pixels, at least 3")
         counts = self.neurons, self.batch, self.iterations, self.further_steps, *self.steps

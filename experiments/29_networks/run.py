@@ -66,7 +66,7 @@ def main() -> None:
         for name, config in configs.items():
             outcomes[name][kind] = fitted(model, config, met, faces.eye_distances)
         each = [summary(outcomes[name][kind].error) for name in configs]
-        print(f"{kind:<24}" + "  |  ".join(each), flush=True)
+        print(f"{kind:<26}" + "  |  ".join(each), flush=True)
     for name in configs:
         if len(asked.kinds) > 1:
             errors = np.concatenate([outcomes[name][kind].error for kind in asked.kinds[1:]])

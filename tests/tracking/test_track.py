@@ -282,6 +282,9 @@ def test_association_is_the_best_for_all_together() -> None:
     boxes = [np.array([5, 0, 10, 10.0]), np.array([13, 0, 10, 10.0]), np.array([90, 90, 10, 10.0])]
     assert assigned(tracks, boxes, [1.5, 1.5]) == {0: 0, 1: 1}
     assert assigned(tracks, boxes, [0.1, 1.5]) == {1: 0}
+    assert assigned(tracks[:1], boxes, [1.5]) == assigned(tracks[1:], boxes, [1.5]) == {0: 0}
+    assert assigned(tracks, boxes[1:2], [1.5, 1.5]) == {1: 0}
+    assert assigned(tracks[:1], boxes[1:2], [0.1]) == {}
     assert assigned([], boxes, []) == assigned(tracks, [], [1, 1]) == {}
 
 

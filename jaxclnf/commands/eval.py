@@ -179,7 +179,7 @@ def _fit(name: str, model: Model, faces: Faces, config: FitConfig, lost: dict[in
     with progress_bar("faces") as bar:
         task = bar.add_task(name, total=len(faces))
         results = []
-        for result in fit_annotated(model, faces, config, lost.__setitem__):
+        for result in fit_annotated(model, faces, config, on_lost=lost.__setitem__):
             results.append(result)
             bar.advance(task)
     return results

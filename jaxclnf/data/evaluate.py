@@ -147,12 +147,12 @@ def fit_annotated(
     model: Model,
     faces: Faces,
     config: FitConfig | None = None,
-    lost: Callable[[int, str], object] | None = None,
+    on_lost: Callable[[int, str], object] | None = None,
 ) -> Iterator[FitResult]:
     """Fit every annotated face from its box, one result at a time, in order.
 
-    A photo that can no longer be read raises ValueError, or, with ``lost``, which is told the face's index
-    and the reason, leaves its face unfitted.
+    A photo that can no longer be read raises ValueError, or, with ``on_lost``, which is told the face's
+    index and the reason, leaves its face unfitted.
     """
     check_landmarks(model, faces)
     boxes = start_boxes(faces)
@@ -161,9 +161,9 @@ def fit_annotated(
         try:
             return faces.image(i), boxes[i]
         except ValueError as error:
-            if lost is None:
+            if on_lost is None:
                 raise
-            lost(i, str(error))
+            on_lost(i, str(error))
             return np.zeros((1, 1), np.uint8), np.full(4, np.nan)
 
     return fit_stream(model, map(pair, range(len(faces))), config)

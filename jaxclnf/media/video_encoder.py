@@ -14,6 +14,7 @@ from jaxclnf.media.images import RGB
 
 _TICKS = 60_000  # a second: the finest that MPEG-4 can count, and a multiple of all usual rates
 _SMALLEST = 16
+_X264 = {"preset": "superfast", "crf": "20", "g": "50"}  # frames between keys, to which players jump
 _LEFT_TO_CHANCE = 0.5  # seconds of film that are lost where the process ends without a moment to close it
 # A fragmented film until it is closed, then a plain one: FFmpeg's "hybrid" MP4.
 _PLAYS_AT_ANY_MOMENT = {
@@ -62,7 +63,7 @@ class VideoFile:
         self._file = self.unfinished.open("xb", buffering=0)
         self._container = av.open(self._file, "w", format="mp4", options=_PLAYS_AT_ANY_MOMENT)
         codec = "libx264" if "libx264" in av.codecs_available else "mpeg4"
-        options = {"preset": "superfast", "crf": "20"} if codec == "libx264" else {"q": "3"}
+        options = _X264 if codec == "libx264" else {"q": "3"}
         rate = Fraction(min(max(self._fps, 0.01), 1000.0)).limit_denominator(1001)
         self._stream = self._container.add_stream(codec, rate=rate, options=options)
         self._stream.width, self._stream.height = _even_size(width), _even_size(height)

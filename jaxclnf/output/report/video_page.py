@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -89,7 +89,8 @@ def _frame_cards(source: str, rows: list[Row], film: Path) -> Iterator[Card]:
     for row in rows:
         of_frame.setdefault(row["frame"], []).append(row)
     shown = _chosen({frame: min(row["confidence"] for row in of_frame[frame]) for frame in of_frame})
-    pictures = _frames(film, shown)
+    first = min((row["timestamp"] for row in rows), default=0.0)  # which the film shows at 0
+    pictures = _pictures(film, {frame: of_frame[frame][0]["timestamp"] - first for frame in shown})
     for frame in shown:
         here = of_frame[frame]
         least = min(row["confidence"] for row in here)
@@ -126,11 +127,10 @@ def _line(row: Row) -> str:
     return ", ".join(v if name in ("status", "confidence") else f"{name} {v}" for name, v in said.items())
 
 
-def _frames(film: Path, chosen: Iterable[int]) -> dict[int, RGB]:
-    """Read frames of a film by their numbers."""
-    from jaxclnf.media.video_sources import open_video
+def _pictures(film: Path, times: dict[int, float]) -> dict[int, RGB]:
+    """Read frames of a film, whose ``times`` are known by their numbers, as far as it can be read."""
+    from jaxclnf.media.film_frames import frames_at
 
-    wanted = set(chosen)
-    if not film.exists() or not wanted:
+    if not film.exists():
         return {}
-    return {f.number: f.rgb for f in open_video(str(film)).frames if f.number in wanted}
+    return dict(zip(times, frames_at(film, times.values()), strict=False))

@@ -127,9 +127,8 @@ def _write(video: Video, run: Iterator[Followed], files: VideoFiles, most: int |
     on_interrupt(f"stopped; {files.unfinished} holds the frames that are done")
     with progress_bar("frames") as bar:
         task = bar.add_task(files.table.stem, total=_least(video.n_frames, most))
-        with closing(ahead(files.draw, run, depth=3, gives_way=True)) as drawn:
-            for followed in drawn:
-                files.add(followed)
+        with closing(ahead(files.add, run, depth=3, gives_way=True)) as added:
+            for _ in added:
                 bar.advance(task)
     failures = files.finish(video)
     typer.echo(f"{files.table}: {counted(files.n_frames, 'frame')}")

@@ -19,14 +19,13 @@ class Film:
         self._path, self._source = path, source
         self._file: VideoFile | None = VideoFile(path, fps)
 
-    def draw(self, followed: Followed) -> Followed:
-        """Append a frame; returns it."""
+    def draw(self, followed: Followed) -> None:
+        """Append a frame."""
         if self._file:
             try:
                 self._file.add(annotated(followed), followed.frame.time)
             except Exception as error:
                 self._lose(error)
-        return followed
 
     def finish(self) -> None:
         """Give the complete film its name."""

@@ -82,13 +82,11 @@ class VideoFiles:
         self._openface = openface.video(theirs / f"{self.table.stem}.csv") if openface and theirs else None
         self._film = Film(self.film, self.source, video.fps) if self._extras.pictures else None
 
-    def draw(self, followed: Followed) -> Followed:
-        """Append a frame to the annotated copy; if that fails, the table goes on without the copy."""
-        return self._film.draw(followed) if self._film else followed
-
     def add(self, followed: Followed) -> None:
-        """Append a frame's rows to the table."""
+        """Append a frame to the annotated copy, whose failure leaves the table alone, and its rows."""
         assert self._table is not None
+        if self._film:
+            self._film.draw(followed)
         self._table.add(frame_rows(self._table.columns, followed))
         if self._openface:
             self._openface.add(openface_lines(followed))

@@ -63,8 +63,11 @@ def assigned(tracks: Sequence[Sequence[Box]], boxes: Sequence[Box], most: Sequen
 
 def _cheapest(cost: Float[np.ndarray, "n m"]) -> list[tuple[int, int]]:
     """Pair rows with columns so that the sum of the costs is as small as possible."""
-    if 1 in cost.shape:  # as in films of one face, which are spared SciPy's import of 0.3 seconds
-        return [divmod(int(cost.argmin()), cost.shape[1])]
+    if cost.shape[0] > cost.shape[1]:
+        return [(i, j) for j, i in _cheapest(cost.T)]
+    nearest = cost.argmin(1).tolist()
+    if len({*nearest}) == len(nearest):  # nobody competes, so that most films are spared SciPy's import
+        return list(enumerate(nearest))
     from scipy.optimize import linear_sum_assignment
 
     rows, columns = linear_sum_assignment(cost)

@@ -15,6 +15,7 @@ from jaxclnf.media.detection import Detector, detect_faces
 from jaxclnf.media.frames import Frame
 from jaxclnf.media.images import RGB, Grey, to_grey
 from jaxclnf.tracking.looks import Look, how_to_look, in_shot, next_look
+from jaxclnf.tracking.shots import Sketch, sketch
 from jaxclnf.tracking.tracker import step_in_shot
 from jaxclnf.tracking.tracks import TrackConfig, Tracked, TrackerState, later
 from jaxclnf.types import Model
@@ -25,6 +26,9 @@ READY = 6
 READY_BYTES = 1e8
 """... and their memory, if that is less."""
 
+NEARLY = 0.85
+"""Share of the size, asked for, of a frame in which its faces are seen nearly as well."""
+
 NO_BOXES = np.zeros((0, 5), np.float32)
 
 
@@ -33,6 +37,7 @@ class _Ready(NamedTuple):
 
     frame: Frame
     grey: Grey
+    sketch: Sketch
     look: Look | None  # None: nothing was detected
     boxes: Float[np.ndarray, "n_faces 5"]
 
@@ -74,10 +79,11 @@ class FrameLoop:
     def _made_ready(self, item: tuple[Frame, Look | None]) -> _Ready:
         frame, look = item
         boxes = NO_BOXES if look is None else self._detected(frame.rgb, look)
-        return _Ready(frame, to_grey(frame.rgb), look, boxes)
+        grey = to_grey(frame.rgb)
+        return _Ready(frame, grey, sketch(grey), look, boxes)
 
     def _followed(self, ready: _Ready) -> list[Tracked]:
-        state = in_shot(self._state, ready.grey)
+        state = in_shot(self._state, ready.sketch)
         look = next_look(self._config, state)
         after, tracked = self._step(state, ready, look)
         if look is None and any(track.lost == 1 for track in after.tracks):  # it may only have moved far
@@ -94,7 +100,7 @@ class FrameLoop:
 
     def _boxes(self, ready: _Ready, look: Look) -> Float[np.ndarray, "n_faces 5"]:
         """Give a frame's faces: those detected in advance, unless it is to be looked at in another way."""
-        boxes = ready.boxes if look == ready.look else self._detected(ready.frame.rgb, look)
+        boxes = ready.boxes if _serves(ready.look, look) else self._detected(ready.frame.rgb, look)
         if self._note:
             self._note(len(boxes))
         return boxes
@@ -102,3 +108,8 @@ class FrameLoop:
     def _detected(self, rgb: RGB, look: Look) -> Float[np.ndarray, "n_faces 5"]:
         with self._one_at_a_time:
             return detect_faces(rgb, self._detector, look.scale, look.any_side).tilted
+
+
+def _serves(made: Look | None, wanted: Look) -> bool:
+    """Tell whether a look that was made shows nearly what another would, or more."""
+    return made is not None and made.any_side == wanted.any_side and made.scale >= NEARLY * wanted.scale

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Array, Num
 
 from jaxclnf.tracking.frame_arguments import grey_frame
-from jaxclnf.tracking.shots import is_cut, sketch
+from jaxclnf.tracking.shots import Sketch, is_cut, sketch
 from jaxclnf.tracking.tracks import HURRIED, TrackConfig, TrackerState, check_tracker
 
 SEEN_AGAIN = 48
@@ -28,9 +28,8 @@ class Look(NamedTuple):
     any_side: bool  # of it may be the upper one
 
 
-def in_shot(state: TrackerState, frame: Num[np.ndarray, "height width"]) -> TrackerState:
-    """Bring a state to its next ``frame`` (grey): after a cut nobody is known, and looks begin anew."""
-    now = sketch(frame)
+def in_shot(state: TrackerState, now: Sketch) -> TrackerState:
+    """Bring a state to its next frame, by its sketch: after a cut nobody is known, and looks begin anew."""
     if state.sketch is not None and is_cut(state.sketch, now):
         state = state._replace(tracks=(), shot=state.frame)
     return state._replace(sketch=now)
@@ -63,7 +62,7 @@ def look_scale(
 
 
 def _in_shot_of(state: TrackerState, frame: Any) -> TrackerState:
-    return state if frame is None else in_shot(state, grey_frame(frame))
+    return state if frame is None else in_shot(state, sketch(grey_frame(frame)))
 
 
 def next_look(config: TrackConfig, state: TrackerState) -> Look | None:

@@ -35,6 +35,7 @@ from jaxclnf.tracking.frame_arguments import detected_boxes, grey_frame
 from jaxclnf.tracking.fresh_fits import Fresh, fresh_fits
 from jaxclnf.tracking.looks import in_shot
 from jaxclnf.tracking.reappearance import places_again, with_latest
+from jaxclnf.tracking.shots import sketch
 from jaxclnf.tracking.tracks import Track, TrackConfig, Tracked, TrackerState, check_tracker, fits
 from jaxclnf.types import Model, Status
 
@@ -59,7 +60,7 @@ def track_frame(
     check_kind("model", model, Model)
     check_tracker(config, state)
     frame = grey_frame(frame)
-    return step_in_shot(model, config, in_shot(state, frame), frame, detected_boxes(detections))
+    return step_in_shot(model, config, in_shot(state, sketch(frame)), frame, detected_boxes(detections))
 
 
 def step_in_shot(
@@ -125,11 +126,11 @@ def _followed(
     here = [i for i, track in enumerate(tracks) if not track.lost]
     said = [detections[of_track[i]] if i in of_track else None for i in range(len(tracks))]
     results = fits(model, config, frame, [expected(config, tracks[i], said[i]) for i in here])
-    seen = [_absent(track) for track in tracks]
+    seen: dict[int, Tracked] = {}
     for i, found in zip(here, results, strict=True):
         believed = is_believed(config, tracks[i], found, said[i])
         seen[i] = found._replace(face_id=tracks[i].face_id, success=found.success and believed)
-    return seen
+    return [seen[i] if i in seen else _absent(track) for i, track in enumerate(tracks)]
 
 
 def _absent(track: Track) -> Tracked:

@@ -317,7 +317,7 @@ def test_a_shot_is_looked_at_as_a_film_is_whoever_was_seen_before() -> None:
     shot, film = [], []
     for state, looks in ((before, shot), (TrackerState(), film)):
         for _ in range(25):
-            looks.append(next_look(CONFIG, in_shot(state, other)))
+            looks.append(next_look(CONFIG, in_shot(state, sketch(other))))
             state, _ = run(state, other)
     assert shot == film and film[0] == film[24] == (1, True) and film[4] == (1, False)
 

@@ -8,6 +8,7 @@
 #include "kernels.h"
 #include "moments.h"
 #include "picture.h"
+#include "winograd.h"
 
 enum { SHARING = 4, WHOLE = 16 };  // pictures; floats that channels come in multiples of
 
@@ -24,6 +25,7 @@ typedef struct {
   Plane logits;
   Layer head;
   Tallies tallies;
+  Basis basis;
 } Desk;
 
 // Counts floats first (memory NULL), then hands them out, each array at a multiple of a cache line.
@@ -54,6 +56,22 @@ static void lay_planes(const Network* net, Planes* p, float* memory, int64_t* us
   p->coarse = (Plane){hand_out(memory, used, widest), 0, 0, 0};
 }
 
+INLINE int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
+
+static void lay_basis(const Network* net, Basis* basis, float* memory, int64_t* used) {
+  int64_t kernel = 0, n_in = 0, n_out = 0;
+  for (int k = 0; k < net->n_layers; k++) {
+    const Layer* l = &net->layers[k];
+    if (l->side != 3) continue;
+    kernel = larger(kernel, (int64_t)l->n_in * l->n_out);
+    n_in = larger(n_in, l->n_in), n_out = larger(n_out, l->n_out);
+  }
+  basis->kernel = hand_out(memory, used, POSITIONS * kernel);
+  basis->in = hand_out(memory, used, POSITIONS * TILES * n_in);
+  basis->out = hand_out(memory, used, POSITIONS * TILES * n_out);
+  basis->nothing = hand_out(memory, used, n_out);
+}
+
 static int64_t lay_desk(const Network* net, Desk* d, float* memory) {
   int64_t used = 0;
   const int side = net->side / 4, pitch = net->side + WHOLE, n = (4 * net->n_points + WHOLE - 1) / WHOLE * WHOLE;
@@ -66,6 +84,7 @@ static int64_t lay_desk(const Network* net, Desk* d, float* memory) {
   for (int k = 0; k < 3; k++) d->tallies.row[k] = hand_out(memory, &used, n);
   for (int k = 0; k < N_SUMS; k++) d->tallies.sums[k] = hand_out(memory, &used, n);
   d->tallies.peak = hand_out(memory, &used, n);
+  lay_basis(net, &d->basis, memory, &used);
   if (!memory) return used;
   for (int i = 0; i < head.n_in; i++)
     memcpy(kernel + i * n, head.kernel + i * head.n_out, sizeof(float) * head.n_out);
@@ -81,13 +100,23 @@ static bool set_up(const Network* net, Desk* d) {
   return d->memory;
 }
 
-static const Layer* residual_blocks(const Layer* layer, int n_blocks, const Planes* all, int n, int level) {
-  for (int b = 0; b < n_blocks; b++, layer += 2)
-    for (int k = 0; k < n; k++) {
-      const Plane *x = &all[k].seen[level], *inner = &all[k].inner[level];
-      convolve(layer, x, inner, 1, (Finish){NULL, true});
-      convolve(layer + 1, inner, x, 1, (Finish){x, true});
-    }
+// One of the two layers of a residual block, for every picture.
+static void half_block(const Layer* l, const Desk* d, int n, int level, bool second) {
+  const bool by_tiles = suits_tiles(l, &d->pictures->seen[level]);
+  if (by_tiles) kernel_to_basis(l, &d->basis);
+  for (int k = 0; k < n; k++) {
+    const Plane *x = &d->pictures[k].seen[level], *inner = &d->pictures[k].inner[level];
+    const Plane *in = second ? inner : x, *out = second ? x : inner;
+    const Finish finish = {second ? x : NULL, true};
+    if (by_tiles)
+      convolve_tiles(l, &d->basis, in, out, finish);
+    else
+      convolve(l, in, out, 1, finish);
+  }
+}
+
+static const Layer* residual_blocks(const Layer* layer, int n_blocks, const Desk* d, int n, int level) {
+  for (int i = 0; i < 2 * n_blocks; i++) half_block(layer++, d, n, level, i % 2);
   return layer;
 }
 
@@ -130,7 +159,7 @@ static bool see(const Network* net, Desk* d, int first, int n) {
   for (int level = 0; level < net->n_down; level++) {
     for (int k = 0; k < n; k++)
       convolve(layer, level ? &all[k].seen[level - 1] : &all[k].stem, &all[k].seen[level], 2, active);
-    layer = residual_blocks(layer + 1, net->blocks[level], all, n, level);
+    layer = residual_blocks(layer + 1, net->blocks[level], d, n, level);
   }
   for (int level = net->n_down - 2; level >= 0; level--) {
     for (int k = 0; k < n; k++) {
@@ -139,7 +168,7 @@ static bool see(const Network* net, Desk* d, int first, int n) {
       convolve(layer, below, &coarse, 1, plain);
       add_twice(&coarse, seen);
     }
-    layer = residual_blocks(layer + 1, net->blocks[2 * net->n_down - 2 - level], all, n, level);
+    layer = residual_blocks(layer + 1, net->blocks[2 * net->n_down - 2 - level], d, n, level);
   }
   for (int k = 0; k < n; k++) {
     convolve(&d->head, &all[k].seen[0], &d->logits, 1, plain);

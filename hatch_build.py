@@ -61,7 +61,8 @@ def compile_library(root: Path) -> None:
     with tempfile.TemporaryDirectory() as folder:
         objects = compile_objects(root, Path(folder), FLAGS)
         library = Path(folder, LIBRARY.name)
-        compile_with("-shared", *objects, "-o", library, "-lm", *_given("LDFLAGS", "ARCHFLAGS"))
+        linked = ["-lm"] if target().startswith("win") else ["-lm", "-pthread"]
+        compile_with("-shared", *objects, "-o", library, *linked, *_given("LDFLAGS", "ARCHFLAGS"))
         # Under its name at once: a process that has the old one open keeps it.
         fresh = (root / LIBRARY).with_suffix(f".{os.getpid()}")
         shutil.copy(library, fresh)

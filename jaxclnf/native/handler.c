@@ -1,6 +1,7 @@
 // The functions that XLA calls: each hands its arrays to the kernel for this processor.
 #include "checks.h"
 #include "kernels.h"
+#include "team.h"
 #include "xla.h"
 
 #define VISIBLE __attribute__((visibility("default")))
@@ -139,5 +140,5 @@ VISIBLE void* jaxclnf_map_moments(CallFrame* frame) {
   Form form;
   if (!can_see(&check, &form, frame)) return refusal(frame, INVALID_ARGUMENT, check.message);
   const Network net = network_of(frame, &form);
-  return outcome(frame, kernels()->map_moments(&net));
+  return outcome(frame, see_together(frame, kernels(), &net));
 }

@@ -45,8 +45,16 @@ typedef struct {
   bool bytes;  // of the images
 } Network;
 
+enum { SHARING = 4 };  // pictures at most that a thread takes at once, which share a layer's weights in the cache
+
+// The threads that work on a call's pictures.
+typedef struct Team Team;
+
+// Hands a thread its next pictures: the first one's number, and how many; 0 when none are left.
+int next_pictures(Team*, int* first);
+
 typedef struct {
   bool (*response_maps)(const Maps*);
   bool (*solve)(const Systems*);
-  bool (*map_moments)(const Network*);
+  bool (*map_moments)(const Network*, Team*);
 } Kernels;

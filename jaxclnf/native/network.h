@@ -10,7 +10,7 @@
 #include "picture.h"
 #include "winograd.h"
 
-enum { SHARING = 4, WHOLE = 16 };  // pictures; floats that channels come in multiples of
+enum { WHOLE = 16 };  // floats that channels come in multiples of
 
 typedef struct {
   Plane picture, stem, seen[LEVELS_MOST], inner[LEVELS_MOST], coarse;
@@ -180,13 +180,12 @@ static bool see(const Network* net, Desk* d, int first, int n) {
   return true;
 }
 
-static bool map_moments(const Network* net) {
+static bool map_moments(const Network* net, Team* team) {
   Desk desk;
   if (!net->n_pictures) return true;
   if (!set_up(net, &desk)) return false;
   bool done = true;
-  for (int first = 0; done && first < net->n_pictures; first += SHARING)
-    done = see(net, &desk, first, smaller(SHARING, net->n_pictures - first));
+  for (int first, n; done && (n = next_pictures(team, &first));) done = see(net, &desk, first, n);
   free(desk.room.at);
   free(desk.memory);
   return done;

@@ -57,9 +57,35 @@ typedef struct {
 typedef struct {
   size_t struct_size;
   Extension* extensions;
+  void* error;
+} Discarding;
+
+typedef struct {
+  size_t struct_size;
+  Extension* extensions;
+  void* context;
+  void (*task)(void*);
+  void* data;
+} Scheduling;
+
+typedef struct {
+  size_t struct_size;
+  Extension* extensions;
+  void* context;
+  int64_t* n;
+} Counting;
+
+typedef struct {
+  size_t struct_size;
+  Extension* extensions;
   Version version;
   const void* internal;
   void* (*error)(Complaint*);
+  void* (*unused)(void);
+  void (*discard)(Discarding*);
+  void* (*more_unused[8])(void);
+  void* (*schedule)(Scheduling*);  // on a thread that XLA lends
+  void* (*n_threads)(Counting*);   // that it lends
 } Api;
 
 typedef struct {

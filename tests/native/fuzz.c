@@ -6,6 +6,7 @@
 // arrays or index must be refused by a sentence. Sizes are changed as well: then either may happen, but no value
 // beyond an array may be touched, which the sanitizers that this is compiled with watch.
 #include <math.h>
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -161,6 +162,38 @@ static void* take_error(Complaint* complaint) {
   return complaint;
 }
 
+enum { MOST_HELPERS = 8 };
+static pthread_t helpers[MOST_HELPERS];
+static Scheduling asked[MOST_HELPERS];
+static int n_helpers;
+
+static void* in_thread(void* data) {
+  const Scheduling* s = data;
+  s->task(s->data);
+  return NULL;
+}
+
+static void* schedule(Scheduling* s) {
+  if (n_helpers == MOST_HELPERS) return s;
+  asked[n_helpers] = *s;
+  if (pthread_create(&helpers[n_helpers], NULL, in_thread, &asked[n_helpers])) return s;
+  n_helpers++;
+  return NULL;
+}
+
+static void discard(Discarding* d) {
+  if (!d->error) abort();
+}
+
+static void* n_threads(Counting* counting) {
+  *counting->n = below(12);
+  return one_in(4) ? counting : NULL;
+}
+
+static void join(void) {
+  while (n_helpers) pthread_join(helpers[--n_helpers], NULL);
+}
+
 static int written(const float* values, size_t n) {
   for (size_t i = 0; i < n; i++) {
     uint32_t bits;
@@ -194,13 +227,21 @@ static void try(Function function, Fault fault) {
     if (victim == 9) memset(owned[4], 1, values_of(&c.arrays[4]));
     index[below(values_of(&c.arrays[victim]))] = one_in(2) ? -1 - (int)below(1 << 30) : c.arrays[victim].limit + (int)below(1 << 30);
   }
-  const Api api = {sizeof api, NULL, {0}, NULL, take_error};
+  const Api api = {
+      .struct_size = one_in(4) ? offsetof(Api, schedule) : sizeof api,  // as of an older XLA
+      .error = take_error,
+      .discard = discard,
+      .schedule = schedule,
+      .n_threads = n_threads,
+  };
   CallFrame frame = {sizeof frame, NULL, &api, NULL, 3, {0}, {0}};
   frame.arguments = (Buffers){sizeof(Buffers), NULL, c.n - 1, types, pointers};
   frame.results = (Buffers){sizeof(Buffers), NULL, 1, types, pointers + c.n - 1};
   jaxclnf_most_lanes = 4 << below(3);
   refused = NULL;
   CALLED[function](&frame);
+  const int late = below(2);  // helpers that are only waited for when the arrays are gone
+  if (!late) join();
   const Array* result = &c.arrays[c.n - 1];
   const bool right = fault == SOUND ? !refused : fault == SIZE || refused;
   if (!right || (!refused && !written(owned[c.n - 1], values_of(result)))) {
@@ -209,6 +250,7 @@ static void try(Function function, Fault fault) {
     exit(1);
   }
   for (int i = 0; i < c.n; i++) free(owned[i]);
+  join();
 }
 
 int main(int argc, char** argv) {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import cache, partial
 
@@ -88,6 +89,22 @@ def test_a_look_at_no_place_spoils_no_other() -> None:
     found = by_c(net, images, centres.at[0, 1, 0].set(jnp.nan), ways.at[1, 2].set(jnp.inf), **sizes)
     expected[0, 1] = expected[1, 2] = np.nan
     np.testing.assert_array_equal(found, expected)
+
+
+@needs_library
+def test_calls_at_the_same_time_see_as_each_alone() -> None:
+    """Each is shared among the threads that others leave idle."""
+    net, images = network("wide"), pixels_of(60, 70, np.uint8)
+    sets = [looks(60, 70, 1 + n % 4, n) for n in range(12)]
+
+    def see(centres, ways) -> np.ndarray:
+        return np.asarray(by_c(net, images, centres, ways, side=RECIPES["wide"].side, n_ways=2))
+
+    alone = [see(*each) for each in sets]
+    with ThreadPoolExecutor(6) as pool:
+        for _ in range(5):
+            for found, expected in zip(pool.map(see, *zip(*sets, strict=True)), alone, strict=True):
+                np.testing.assert_array_equal(found, expected)
 
 
 @needs_library

@@ -1,0 +1,133 @@
+// Pictures of a call shared among the threads that XLA lends, as far as other calls leave some idle.
+#pragma once
+
+#include <stdatomic.h>
+#include <stdlib.h>
+
+#include "kernels.h"
+#include "xla.h"
+
+#ifdef _WIN32  // where POSIX threads may be missing, a call works alone
+
+struct Team {
+  int next, n;
+};
+
+int next_pictures(Team* t, int* first) {
+  const int n = t->n - t->next < SHARING ? t->n - t->next : SHARING;
+  *first = t->next, t->next += n;
+  return n;
+}
+
+static bool see_together(const CallFrame* frame, const Kernels* kernels, const Network* net) {
+  (void)frame;
+  Team alone = {0, net->n_pictures};
+  return kernels->map_moments(net, &alone);
+}
+
+#else
+
+#include <pthread.h>
+
+struct Team {
+  Network net;
+  const Kernels* kernels;
+  pthread_mutex_t lock;
+  pthread_cond_t left;  // by a helper
+  int next, at_once;    // pictures
+  int working, holders;  // helpers at work; those, and the caller, that may look at this
+  bool failed;
+};
+
+static _Atomic int at_work;  // threads in calls, and those asked to help
+
+int next_pictures(Team* t, int* first) {
+  pthread_mutex_lock(&t->lock);
+  const int rest = t->failed ? 0 : t->net.n_pictures - t->next, n = rest < t->at_once ? rest : t->at_once;
+  *first = t->next, t->next += n;
+  pthread_mutex_unlock(&t->lock);
+  return n;
+}
+
+static void let_go(Team* t) {
+  pthread_mutex_lock(&t->lock);
+  const bool last = !--t->holders;
+  pthread_mutex_unlock(&t->lock);
+  if (!last) return;
+  pthread_cond_destroy(&t->left), pthread_mutex_destroy(&t->lock);
+  free(t);
+}
+
+// A helper that comes when all is taken must not touch the call's arrays, which may be gone.
+static void help(void* data) {
+  Team* t = data;
+  pthread_mutex_lock(&t->lock);
+  const bool late = t->failed || t->next >= t->net.n_pictures;
+  t->working += !late;
+  pthread_mutex_unlock(&t->lock);
+  if (!late) {
+    const bool done = t->kernels->map_moments(&t->net, t);
+    pthread_mutex_lock(&t->lock);
+    t->failed |= !done, t->working--;
+    pthread_cond_signal(&t->left);
+    pthread_mutex_unlock(&t->lock);
+  }
+  at_work--;
+  let_go(t);
+}
+
+static int n_threads(const CallFrame* frame) {
+  const Api* api = frame->api;
+  if (api->struct_size < offsetof(Api, n_threads) + sizeof api->n_threads) return 1;
+  int64_t n = 1;
+  Counting counting = {sizeof counting, NULL, frame->context, &n};
+  void* error = api->n_threads(&counting);
+  if (!error) return n < 1 ? 1 : n < 1024 ? (int)n : 1024;
+  Discarding discarding = {sizeof discarding, NULL, error};
+  api->discard(&discarding);
+  return 1;
+}
+
+static void ask_for_help(const CallFrame* frame, Team* t, int n) {
+  for (int i = 0; i < n; i++) {
+    Scheduling scheduling = {sizeof scheduling, NULL, frame->context, help, t};
+    pthread_mutex_lock(&t->lock);
+    t->holders++;
+    pthread_mutex_unlock(&t->lock);
+    at_work++;
+    void* error = frame->api->schedule(&scheduling);
+    if (!error) continue;
+    Discarding discarding = {sizeof discarding, NULL, error};
+    frame->api->discard(&discarding);
+    at_work--;
+    let_go(t);
+    return;
+  }
+}
+
+static bool work_in(Team* t) {
+  const bool done = t->kernels->map_moments(&t->net, t);
+  pthread_mutex_lock(&t->lock);
+  t->failed |= !done;
+  while (t->working) pthread_cond_wait(&t->left, &t->lock);
+  const bool all = !t->failed;
+  pthread_mutex_unlock(&t->lock);
+  return all;
+}
+
+static bool see_together(const CallFrame* frame, const Kernels* kernels, const Network* net) {
+  Team* t = calloc(1, sizeof *t);
+  if (!t) return false;
+  const int threads = net->n_pictures > 1 ? n_threads(frame) : 1, share = net->n_pictures / (2 * threads);
+  *t = (Team){.net = *net, .kernels = kernels, .holders = 1};
+  t->at_once = share < 1 ? 1 : share < SHARING ? share : SHARING;
+  pthread_mutex_init(&t->lock, NULL), pthread_cond_init(&t->left, NULL);
+  const int others = at_work++, idle = threads - 1 - others, parts = (net->n_pictures - 1) / t->at_once;
+  ask_for_help(frame, t, idle < parts ? idle : parts);
+  const bool done = work_in(t);
+  at_work--;
+  let_go(t);
+  return done;
+}
+
+#endif

@@ -47,14 +47,14 @@ typedef struct {
 
 enum { SHARING = 4 };  // pictures at most that a thread takes at once, which share a layer's weights in the cache
 
-// The threads that work on a call's pictures.
-typedef struct Team Team;
+// A thread's place among those that work on a call's pictures.
+typedef struct Seat Seat;
 
-// Hands a thread its next pictures: the first one's number, and how many; 0 when none are left.
-int next_pictures(Team*, int* first);
+// Hands a thread its next pictures: the first one's number, and how many; 0 when there are none for it.
+int next_pictures(const Seat*, int* first);
 
 typedef struct {
   bool (*response_maps)(const Maps*);
   bool (*solve)(const Systems*);
-  bool (*map_moments)(const Network*, Team*);
+  bool (*map_moments)(const Network*, const Seat*);
 } Kernels;

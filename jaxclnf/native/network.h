@@ -180,12 +180,12 @@ static bool see(const Network* net, Desk* d, int first, int n) {
   return true;
 }
 
-static bool map_moments(const Network* net, Team* team) {
+static bool map_moments(const Network* net, const Seat* seat) {
   Desk desk;
   if (!net->n_pictures) return true;
   if (!set_up(net, &desk)) return false;
   bool done = true;
-  for (int first, n; done && (n = next_pictures(team, &first));) done = see(net, &desk, first, n);
+  for (int first, n; done && (n = next_pictures(seat, &first));) done = see(net, &desk, first, n);
   free(desk.room.at);
   free(desk.memory);
   return done;

@@ -9,19 +9,20 @@
 
 #ifdef _WIN32  // where POSIX threads may be missing, a call works alone
 
-struct Team {
-  int next, n;
+struct Seat {
+  int *next, n;
 };
 
-int next_pictures(Team* t, int* first) {
-  const int n = t->n - t->next < SHARING ? t->n - t->next : SHARING;
-  *first = t->next, t->next += n;
+int next_pictures(const Seat* s, int* first) {
+  const int n = s->n - *s->next < SHARING ? s->n - *s->next : SHARING;
+  *first = *s->next, *s->next += n;
   return n;
 }
 
 static bool see_together(const CallFrame* frame, const Kernels* kernels, const Network* net) {
   (void)frame;
-  Team alone = {0, net->n_pictures};
+  int next = 0;
+  const Seat alone = {&next, net->n_pictures};
   return kernels->map_moments(net, &alone);
 }
 
@@ -29,21 +30,30 @@ static bool see_together(const CallFrame* frame, const Kernels* kernels, const N
 
 #include <pthread.h>
 
-struct Team {
+typedef struct {
   Network net;
   const Kernels* kernels;
   pthread_mutex_t lock;
   pthread_cond_t left;  // by a helper
-  int next, at_once;    // pictures
+  int next, at_once;     // pictures
+  int threads;           // of the machine
   int working, holders;  // helpers at work; those, and the caller, that may look at this
   bool failed;
+} Team;
+
+struct Seat {
+  Team* team;
+  bool helps;
 };
 
 static _Atomic int at_work;  // threads in calls, and those asked to help
 
-int next_pictures(Team* t, int* first) {
+// Helpers leave when calls that came later have work for all threads.
+int next_pictures(const Seat* seat, int* first) {
+  Team* t = seat->team;
   pthread_mutex_lock(&t->lock);
-  const int rest = t->failed ? 0 : t->net.n_pictures - t->next, n = rest < t->at_once ? rest : t->at_once;
+  const bool ends = t->failed || (seat->helps && at_work > t->threads);
+  const int rest = ends ? 0 : t->net.n_pictures - t->next, n = rest < t->at_once ? rest : t->at_once;
   *first = t->next, t->next += n;
   pthread_mutex_unlock(&t->lock);
   return n;
@@ -66,7 +76,7 @@ static void help(void* data) {
   t->working += !late;
   pthread_mutex_unlock(&t->lock);
   if (!late) {
-    const bool done = t->kernels->map_moments(&t->net, t);
+    const bool done = t->kernels->map_moments(&t->net, &(Seat){t, true});
     pthread_mutex_lock(&t->lock);
     t->failed |= !done, t->working--;
     pthread_cond_signal(&t->left);
@@ -106,7 +116,7 @@ static void ask_for_help(const CallFrame* frame, Team* t, int n) {
 }
 
 static bool work_in(Team* t) {
-  const bool done = t->kernels->map_moments(&t->net, t);
+  const bool done = t->kernels->map_moments(&t->net, &(Seat){t, false});
   pthread_mutex_lock(&t->lock);
   t->failed |= !done;
   while (t->working) pthread_cond_wait(&t->left, &t->lock);
@@ -119,7 +129,7 @@ static bool see_together(const CallFrame* frame, const Kernels* kernels, const N
   Team* t = calloc(1, sizeof *t);
   if (!t) return false;
   const int threads = net->n_pictures > 1 ? n_threads(frame) : 1, share = net->n_pictures / (2 * threads);
-  *t = (Team){.net = *net, .kernels = kernels, .holders = 1};
+  *t = (Team){.net = *net, .kernels = kernels, .threads = threads, .holders = 1};
   t->at_once = share < 1 ? 1 : share < SHARING ? share : SHARING;
   pthread_mutex_init(&t->lock, NULL), pthread_cond_init(&t->left, NULL);
   const int others = at_work++, idle = threads - 1 - others, parts = (net->n_pictures - 1) / t->at_once;

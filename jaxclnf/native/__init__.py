@@ -65,8 +65,8 @@ def _warn_once() -> None:
     """Warn that C is missing, unless the user has turned it off."""
     if missing() and os.environ.get("JAXCLNF_NATIVE") != "0":
         warnings.warn(
-            f"fits on CPUs take about three times as long as they could: {missing()}. Install jaxclnf anew where a "
-            "C compiler or the package index can be reached, or set JAXCLNF_NATIVE=0 to be content with it.",
+            f"fits on CPUs take about three times as long as they could: {missing()}. Install jaxclnf anew "
+            "where a C compiler or the package index can be reached, or set JAXCLNF_NATIVE=0 to be content with it.",
             RuntimeWarning,
             stacklevel=2,
         )

@@ -66,7 +66,7 @@ def _warn_once() -> None:
     if missing() and os.environ.get("JAXCLNF_NATIVE") != "0":
         warnings.warn(
             f"fits on CPUs take about three times as long as they could: {missing()}. Install jaxclnf anew "
-            "where a C compiler or the package index can be reached, or set JAXCLNF_NATIVE=0 to be content with it.",
+            "where a C compiler or the package index can be reached, or set JAXCLNF_NATIVE=0 to be content.",
             RuntimeWarning,
             stacklevel=2,
         )

@@ -34,8 +34,10 @@ MOST_SIDE, MOST_PIXELS = 2**24, 2**31 - 1
 
 MOST_WINDOW, MOST_SUPPORT = 181, 128
 
-MOST_LEVELS, MOST_LAYERS, MOST_PICTURE, WHOLE_CHANNELS = 8, 128, 512, 16
-"""Limits of a network: levels, layers, pixels of a picture's side; channels come in multiples of the last."""
+MOST_LEVELS, MOST_LAYERS, MOST_PICTURE, MOST_BLOCKS = 8, 128, 512, 16
+WHOLE_CHANNELS, MOST_CHANNELS = 16, 4096
+"""Limits of a network: levels, layers, pixels of a picture's side, blocks of a level; channels, which come in
+multiples of the former of the two."""
 
 
 @cache
@@ -146,9 +148,11 @@ def can_see(
     return (
         _can_count(image_shape)
         and 1 < n_down <= MOST_LEVELS
+        and max(blocks) <= MOST_BLOCKS
         and len(kernels) <= MOST_LAYERS
         and [shape[0] for shape in kernels] == [6, *of_levels, 1]
         and not any(shape[-1] % WHOLE_CHANNELS for shape in kernels[:-1])
+        and max(shape[-1] for shape in kernels) <= MOST_CHANNELS
         and not side % 2 ** (n_down + 1)
         and side <= MOST_PICTURE
     )

@@ -51,10 +51,10 @@ enum { SHARING = 4 };  // pictures at most that a thread takes at once, which sh
 typedef struct Seat Seat;
 
 // Hands a thread its next pictures: the first one's number, and how many; 0 when there are none for it.
-int next_pictures(const Seat*, int* first);
+int next_pictures(Seat*, int* first);
 
 typedef struct {
   bool (*response_maps)(const Maps*);
   bool (*solve)(const Systems*);
-  bool (*map_moments)(const Network*, const Seat*);
+  bool (*map_moments)(const Network*, Seat*);
 } Kernels;

@@ -180,7 +180,7 @@ static bool see(const Network* net, Desk* d, int first, int n) {
   return true;
 }
 
-static bool map_moments(const Network* net, const Seat* seat) {
+static bool map_moments(const Network* net, Seat* seat) {
   Desk desk;
   if (!net->n_pictures) return true;
   if (!set_up(net, &desk)) return false;

@@ -13,7 +13,7 @@ struct Seat {
   int *next, n;
 };
 
-int next_pictures(const Seat* s, int* first) {
+int next_pictures(Seat* s, int* first) {
   const int n = s->n - *s->next < SHARING ? s->n - *s->next : SHARING;
   *first = *s->next, *s->next += n;
   return n;
@@ -22,7 +22,7 @@ int next_pictures(const Seat* s, int* first) {
 static bool see_together(const CallFrame* frame, const Kernels* kernels, const Network* net) {
   (void)frame;
   int next = 0;
-  const Seat alone = {&next, net->n_pictures};
+  Seat alone = {&next, net->n_pictures};
   return kernels->map_moments(net, &alone);
 }
 
@@ -36,25 +36,34 @@ typedef struct {
   pthread_mutex_t lock;
   pthread_cond_t left;  // by a helper
   int next, at_once;     // pictures
-  int threads;           // of the machine
+  int threads;           // that XLA lends
   int working, holders;  // helpers at work; those, and the caller, that may look at this
   bool failed;
 } Team;
 
 struct Seat {
   Team* team;
-  bool helps;
+  bool helps, has_left, took_some;
 };
 
 static _Atomic int at_work;  // threads in calls, and those asked to help
 
-// Helpers leave when calls that came later have work for all threads.
-int next_pictures(const Seat* seat, int* first) {
+// One of the threads leaves where more are at work than there are.
+static bool is_one_too_many(const Team* t) {
+  int n = at_work;
+  while (n > t->threads)
+    if (atomic_compare_exchange_weak(&at_work, &n, n - 1)) return true;
+  return false;
+}
+
+int next_pictures(Seat* seat, int* first) {
   Team* t = seat->team;
   pthread_mutex_lock(&t->lock);
-  const bool ends = t->failed || (seat->helps && at_work > t->threads);
-  const int rest = ends ? 0 : t->net.n_pictures - t->next, n = rest < t->at_once ? rest : t->at_once;
+  if (seat->helps && !seat->has_left) seat->has_left = is_one_too_many(t);
+  const int rest = t->failed || seat->has_left ? 0 : t->net.n_pictures - t->next;
+  const int n = rest < t->at_once ? rest : t->at_once;
   *first = t->next, t->next += n;
+  seat->took_some |= n > 0;
   pthread_mutex_unlock(&t->lock);
   return n;
 }
@@ -75,14 +84,16 @@ static void help(void* data) {
   const bool late = t->failed || t->next >= t->net.n_pictures;
   t->working += !late;
   pthread_mutex_unlock(&t->lock);
+  Seat seat = {.team = t, .helps = true};
   if (!late) {
-    const bool done = t->kernels->map_moments(&t->net, &(Seat){t, true});
+    const bool done = t->kernels->map_moments(&t->net, &seat);
     pthread_mutex_lock(&t->lock);
-    t->failed |= !done, t->working--;
+    t->failed |= !done && seat.took_some;  // without memory for anything others do it
+    t->working--;
     pthread_cond_signal(&t->left);
     pthread_mutex_unlock(&t->lock);
   }
-  at_work--;
+  if (!seat.has_left) at_work--;
   let_go(t);
 }
 
@@ -116,7 +127,7 @@ static void ask_for_help(const CallFrame* frame, Team* t, int n) {
 }
 
 static bool work_in(Team* t) {
-  const bool done = t->kernels->map_moments(&t->net, &(Seat){t, false});
+  const bool done = t->kernels->map_moments(&t->net, &(Seat){.team = t});
   pthread_mutex_lock(&t->lock);
   t->failed |= !done;
   while (t->working) pthread_cond_wait(&t->left, &t->lock);
@@ -125,15 +136,18 @@ static bool work_in(Team* t) {
   return all;
 }
 
+static int at_least_1(int n) { return n < 1 ? 1 : n; }
+
 static bool see_together(const CallFrame* frame, const Kernels* kernels, const Network* net) {
-  Team* t = calloc(1, sizeof *t);
+  Team* t = malloc(sizeof *t);
   if (!t) return false;
-  const int threads = net->n_pictures > 1 ? n_threads(frame) : 1, share = net->n_pictures / (2 * threads);
+  const int threads = net->n_pictures > 1 ? n_threads(frame) : 1, idle = threads - 1 - at_work++;
+  const int at_once = idle > 0 ? at_least_1(net->n_pictures / (2 * (idle + 1))) : SHARING;
   *t = (Team){.net = *net, .kernels = kernels, .threads = threads, .holders = 1};
-  t->at_once = share < 1 ? 1 : share < SHARING ? share : SHARING;
+  t->at_once = at_once < SHARING ? at_once : SHARING;
   pthread_mutex_init(&t->lock, NULL), pthread_cond_init(&t->left, NULL);
-  const int others = at_work++, idle = threads - 1 - others, parts = (net->n_pictures - 1) / t->at_once;
-  ask_for_help(frame, t, idle < parts ? idle : parts);
+  const int others = (net->n_pictures - 1) / t->at_once;  // that would find pictures
+  ask_for_help(frame, t, idle < others ? idle : others);
   const bool done = work_in(t);
   at_work--;
   let_go(t);

@@ -1,8 +1,8 @@
 // Convolutions of 3 x 3 places with 16 products for 4 places in place of 36 (Winograd's F(2 x 2, 3 x 3), as in
 // Lavin and Gray, Fast Algorithms for Convolutional Neural Networks, 2016, section 4.1).
 //
-// Tiles of 2 x 2 places and the 4 x 4 that they come from are taken, as the kernels are, to a basis in which
-// convolving is a product of numbers at each of 16 positions: at each, channels of tiles by a matrix of the kernel's.
+// The 4 x 4 places that tiles of 2 x 2 come from are taken, as the kernels are, to a basis in which convolving is a
+// product of numbers at each of 16 positions: at each, the tiles' channels by a matrix of the kernel's.
 #pragma once
 
 #include "convolve.h"

@@ -130,6 +130,10 @@ def test_networks_that_c_has_no_form_for_go_to_xla() -> None:
     assert not native.can_see((2, 2**24 + 1), kernels, blocks, 24)
     assert not native.can_see((60, 70), [(6, 6, 1, 12), *kernels[1:]], blocks, 24)
     assert not native.can_see((60, 70), [(5, 5, 1, 16), *kernels[1:]], blocks, 24)
+    assert not native.can_see((60, 70), [*kernels[:-1], (1, 1, 16, 4100)], blocks, 24)
+    many = [kernels[0], kernels[1], *[(3, 3, 16, 16)] * 34, *kernels[2:]]
+    assert native.can_see((60, 70), many[:2] + many[4:], [16, *blocks[1:]], 24)
+    assert not native.can_see((60, 70), many, [17, *blocks[1:]], 24)
 
 
 def refused(change) -> str:

@@ -28,8 +28,9 @@ class VideoFile:
     """An .mp4 that is written frame by frame as ``<name>.unfinished.mp4`` and gets its final name when whole.
 
     The unfinished film plays at any moment, whatever ends the process: all but the last half second, and the
-    few frames that the encoder looks ahead. Every frame is shown when its ``time`` (seconds) comes, so that
-    the copy of a video of uneven rate has the same times; without, frames come ``fps`` a second.
+    few frames that the encoder looks ahead. Every frame is shown when its ``time`` comes (in seconds; the
+    first begins the film), so that the copy of a video of uneven rate has its times; without, frames come
+    ``fps`` a second.
     """
 
     def __init__(self, path: Path, fps: float) -> None:
@@ -41,7 +42,7 @@ class VideoFile:
         self._stream: Any = None
         self._size = (0, 0)
         self._n_frames = 0
-        self._ticks = -1
+        self._first, self._ticks = 0.0, -1
 
     def add(self, picture: RGB, time: float | None = None) -> None:
         """Append a frame; frames of other sizes than the first are fitted to it."""
@@ -50,7 +51,8 @@ class VideoFile:
         if picture.shape[1::-1] != self._size:
             picture = cv2.resize(picture, self._size)
         seconds = self._n_frames / self._fps if time is None else time
-        self._ticks = max(round(seconds * _TICKS), self._ticks + 1)
+        self._first = seconds if self._n_frames == 0 else self._first
+        self._ticks = max(round((seconds - self._first) * _TICKS), self._ticks + 1)
         colours: Any = cv2.cvtColor(_even(picture), cv2.COLOR_RGB2YUV_I420)
         frame = av.VideoFrame.from_ndarray(colours, format="yuv420p")
         frame.pts, frame.time_base = self._ticks, Fraction(1, _TICKS)

@@ -91,12 +91,14 @@ def _camera(number: int) -> Video:
     capture = cv2.VideoCapture(number)
     if not capture.isOpened():
         raise ValueError(f"there is no camera {number}, or another program is using it")
-    name, start = f"camera {number}", time.monotonic()
+    name, start = f"camera {number}", 0.0
 
     def read(i: int) -> Frame | None:
+        nonlocal start
         ok, picture = capture.read()
-        now = time.monotonic() - start
-        return Frame(i + 1, now, cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), name) if ok else None
+        now = time.monotonic()
+        start = now if i == 0 else start
+        return Frame(i + 1, now - start, cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), name) if ok else None
 
     def frames() -> Iterator[Frame]:
         try:

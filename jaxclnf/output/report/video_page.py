@@ -89,7 +89,7 @@ def _frame_cards(source: str, rows: list[Row], film: Path) -> Iterator[Card]:
     for row in rows:
         of_frame.setdefault(row["frame"], []).append(row)
     shown = _chosen({frame: min(row["confidence"] for row in of_frame[frame]) for frame in of_frame})
-    first = min((row["timestamp"] for row in rows), default=0.0)  # which the film shows at 0
+    first = min((row["timestamp"] for row in rows), default=0.0)  # with which the film begins
     pictures = _pictures(film, {frame: of_frame[frame][0]["timestamp"] - first for frame in shown})
     for frame in shown:
         here = of_frame[frame]

@@ -159,6 +159,7 @@ def _write(
             task = bar.add_task("fitting", total=n_done + n_left, completed=n_done)
             failures = list(_filled(table, files, fitted, said, lambda: bar.advance(task)))
         table.finish()
+        on_interrupt(f"stopped; {table.path} is whole")
     finally:
         table.close()
     typer.echo(said_of_table(table))

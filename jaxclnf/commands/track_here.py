@@ -131,6 +131,7 @@ def _write(video: Video, run: Iterator[Followed], files: VideoFiles, most: int |
             for _ in added:
                 bar.advance(task)
     failures = files.finish(video)
+    on_interrupt(f"stopped; {files.table} is whole")
     typer.echo(f"{files.table}: {counted(files.n_frames, 'frame')}")
     return failures
 

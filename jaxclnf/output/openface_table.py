@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
 from typing import NamedTuple
@@ -79,12 +80,14 @@ class VideoTable:
         self._file.flush()
 
     def finish(self) -> None:
-        self.close()
+        """Give the table its final name."""
+        self._file.close()
         os.replace(self._part, self._path)
 
     def close(self) -> None:
         """Close the file and leave it under the name of an unfinished table."""
-        self._file.close()
+        with suppress(OSError):  # of a disk that is full, as `add` has told
+            self._file.close()
 
 
 def _numbers(found: MeasuredFace) -> list[str]:

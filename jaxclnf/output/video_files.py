@@ -45,7 +45,7 @@ class VideoFiles:
         self.table = folder.path / f"{stem}.{format}"
         self.film = folder.path / f"{stem}.mp4"
         self.unfinished = self.table.with_suffix(ROWS)
-        self.is_finished = False
+        self.is_finished = self._is_broken = False
         self.n_frames = 0
         self._folder, self._told, self._extras = folder, told, extras
         self._key = source_key(source)
@@ -83,28 +83,38 @@ class VideoFiles:
         self._film = Film(self.film, self.source, video.fps) if self._extras.pictures else None
 
     def add(self, followed: Followed) -> None:
-        """Append a frame to the annotated copy, whose failure leaves the table alone, and its rows."""
-        assert self._table is not None
+        """Append a frame to the annotated copy, whose failure leaves the table alone, and its rows.
+
+        Once rows could not be written, frames that are under way then are passed over: the table ends there.
+        """
+        if self._is_broken:
+            return
         if self._film:
             self._film.draw(followed)
+        self._is_broken = True
+        self._add_rows(followed)
+        self._is_broken = False
+        self.n_frames += 1
+
+    def _add_rows(self, followed: Followed) -> None:
+        assert self._table is not None
         self._table.add(frame_rows(self._table.columns, followed))
         if self._openface:
             self._openface.add(openface_lines(followed))
-        self.n_frames += 1
 
     def finish(self, video: Video) -> list[Failure]:
         """Give both files their final names; returns the failures of the video and of its copy."""
         assert self._table is not None
-        if self._film:
-            self._film.finish()
         self._table.finish()
         if self._openface:
             self._openface.finish()
             self._openface = None
+        if self._film:
+            self._film.finish()
         failures = [*(self._film.failures if self._film else ()), *video.failures]
         if not self.n_frames and not failures:
             failures = [Failure(self.source, f"{self.source} holds no frame that can be read")]
-        kept = self._kept(bool(self._film and self._film.failures))
+        kept = self._kept(not self.n_frames or bool(self._film and self._film.failures))
         self._folder.done[self._key] = kept | self._said() | {"failures": [f.reason for f in failures]}
         self._folder.save()
         self.is_finished = True
@@ -112,7 +122,7 @@ class VideoFiles:
 
     def _kept(self, film_is_lost: bool) -> dict[str, Any]:
         """Remove files of an earlier run that belong to another table; returns what is said of those kept."""
-        same = all(self._before.get(name) == self._said()[name] for name in ("stamp", "told"))
+        same = bool(self._stamp) and all(self._before.get(k) == self._said()[k] for k in ("stamp", "told"))
         if film_is_lost or not (same or self._extras.pictures):
             self._folder.discard(self.source, self.film)
         if not (same or self._extras.openface):

@@ -27,7 +27,7 @@ READY_BYTES = 1e8
 """... and their memory, if that is less."""
 
 NEARLY = 0.85
-"""Share of the size, asked for, of a frame in which its faces are seen nearly as well."""
+"""Share of the size that is asked of a frame in which its faces, also small ones, are seen as well."""
 
 NO_BOXES = np.zeros((0, 5), np.float32)
 
@@ -99,7 +99,7 @@ class FrameLoop:
         return step_in_shot(self._model, self._config, state, ready.grey, boxes)
 
     def _boxes(self, ready: _Ready, look: Look) -> Float[np.ndarray, "n_faces 5"]:
-        """Give a frame's faces: those detected in advance, unless it is to be looked at in another way."""
+        """Give a frame's faces: those detected in advance, if they were looked for nearly as well."""
         boxes = ready.boxes if _serves(ready.look, look) else self._detected(ready.frame.rgb, look)
         if self._note:
             self._note(len(boxes))

@@ -4,6 +4,7 @@ import errno
 import json
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from video_files import N_FRAMES, write_broken_video, write_video
 
 from jaxclnf.media.detection import Detections, DetectorName, named_detectors
 from jaxclnf.media.video_sources import open_video
+from jaxclnf.output.growing_table import Table
 
 SETTINGS = ["--set", "windows=7,5", "--set", "start_rotations=0,0,0", "--model", "model.npz"]
 
@@ -49,6 +51,32 @@ def test_that_more_faces_were_seen_than_are_followed_is_said_once(run, folder: P
     said = "out/a.csv: 3 faces were seen in a frame, and 2 at most are followed; --faces says how many"
     assert outcome.out.splitlines().count(said) == 1
     assert "were seen" not in run("track", "a.mp4", *SETTINGS, *few, "--faces", "3").out
+
+
+def test_a_table_that_cannot_be_written_ends_there(run, folder: Path, monkeypatch) -> None:
+    """Frames that are under way then add nothing to it; its earlier rows stay."""
+    add = Table.add
+
+    def fails_once(self, rows) -> None:
+        if rows[0][0] == "4" and not failed:
+            failed.append(rows)
+            raise OSError(errno.ENOSPC, "No space left on device", str(self.unfinished))
+        add(self, rows)
+
+    failed: list = []
+    monkeypatch.setattr(Table, "add", fails_once)
+    outcome = run("track", "a.mp4", *SETTINGS, "--no-report")
+    assert outcome.status == 1 and "No space left" in outcome.err
+    assert [row["frame"] for row in read_table(folder / "out/a.unfinished.csv")] == ["1", "2", "3"]
+
+
+def test_another_stream_s_film_does_not_stay_beside_a_new_table(run, folder: Path, monkeypatch) -> None:
+    for more in ((), ("--no-pictures",)):
+        with (folder / "a.mp4").open("rb") as file:
+            monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=file, isatty=lambda: False))
+            assert run("track", "-", *SETTINGS, "--no-report", *more).status == 0
+        left = sorted(path.name for path in (folder / "out").glob("standard_input*"))
+        assert left == (["standard_input.csv"] if more else ["standard_input.csv", "standard_input.mp4"])
 
 
 def test_a_mistyped_video_leaves_earlier_results_alone(run, tmp_path: Path, monkeypatch) -> None:

@@ -38,6 +38,11 @@ typedef struct {
 
 INLINE Vec silu(Vec x) { return x / (1.f + exponential(at_most(at_least(-x, -87.f), 87.f))); }
 
+INLINE void put(Vec sum, const Finish* finish, const float* added, float* to) {
+  if (added) sum += load(added);
+  store(to, finish->activated ? silu(sum) : sum);
+}
+
 INLINE void tile(const Layer* l, const float* from, int row, int step, int first, int places, int vectors,
                  const Finish* finish, const float* added, float* to) {
   Vec sums[WIDE][VECTORS_MOST];
@@ -56,8 +61,7 @@ INLINE void tile(const Layer* l, const float* from, int row, int step, int first
   for (int p = 0; p < places; p++, to += l->n_out)
     for (int v = 0; v < vectors; v++) {
       const int at = first + v * LANES;
-      const Vec sum = added ? sums[p][v] + load(added + p * l->n_out + at) : sums[p][v];
-      store(to + at, finish->activated ? silu(sum) : sum);
+      put(sums[p][v], finish, added ? added + p * l->n_out + at : NULL, to + at);
     }
 }
 

@@ -89,9 +89,8 @@ static void tiles_from_basis(const Layer* l, const Basis* basis, int first, cons
         const int down = (first + t) / across * 2 + y, right = (first + t) % across * 2;
         const Vec pair[2] = {rows[y][0] + rows[y][1] + rows[y][2], rows[y][1] - rows[y][2] - rows[y][3]};
         for (int x = 0; x < 2; x++) {
-          Vec sum = pair[x] + bias;
-          if (finish->added) sum += load(place(finish->added, down, right + x) + c);
-          store(place(out, down, right + x) + c, finish->activated ? silu(sum) : sum);
+          const float* added = finish->added ? place(finish->added, down, right + x) + c : NULL;
+          put(pair[x] + bias, finish, added, place(out, down, right + x) + c);
         }
       }
     }

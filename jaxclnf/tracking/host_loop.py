@@ -27,7 +27,7 @@ READY_BYTES = 1e8
 """... and their memory, if that is less."""
 
 NEARLY = 0.85
-"""Share of the size that is asked of a frame in which its faces, also small ones, are seen as well."""
+"""Share of the size asked for at which a frame shows its faces nearly as well."""
 
 NO_BOXES = np.zeros((0, 5), np.float32)
 

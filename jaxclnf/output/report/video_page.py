@@ -60,15 +60,16 @@ def report_videos(path: Path, videos: dict[Path, Path], failures: Sequence[Failu
 
 def _course(page: Path, name: str, rows: list[Row], film: Path) -> VideoPlots:
     times = [row["timestamp"] for row in rows] or [0.0]
+    start = min(times)  # with which the film begins
     source = next((row["source"] for row in rows if row["source"]), name)
     return VideoPlots(
         name=name,
         path=source,
-        svg=course(rows, min(times), max(times)),
-        start=min(times),
+        svg=course(rows, start, max(times)),
+        start=start,
         end=max(times),
         faces=faces_in(rows),
-        cards=list(_frame_cards(source, rows, film)),
+        cards=list(_frame_cards(source, rows, film, start)),
         film=address(film, page) if film.exists() else "",
     )
 
@@ -83,14 +84,13 @@ def _unfitted(shown: VideoPlots, rows: list[Row]) -> Iterator[Line]:
         yield Line(shown.name, shown.path, f"{status}: {', '.join(faces)}")
 
 
-def _frame_cards(source: str, rows: list[Row], film: Path) -> Iterator[Card]:
+def _frame_cards(source: str, rows: list[Row], film: Path, start: float) -> Iterator[Card]:
     """Make cards of a video's least confident frames and some in between, in order."""
     of_frame: dict[int, list[Row]] = {}
     for row in rows:
         of_frame.setdefault(row["frame"], []).append(row)
     shown = _chosen({frame: min(row["confidence"] for row in of_frame[frame]) for frame in of_frame})
-    first = min((row["timestamp"] for row in rows), default=0.0)  # with which the film begins
-    pictures = _pictures(film, {frame: of_frame[frame][0]["timestamp"] - first for frame in shown})
+    pictures = _pictures(film, {frame: of_frame[frame][0]["timestamp"] - start for frame in shown})
     for frame in shown:
         here = of_frame[frame]
         least = min(row["confidence"] for row in here)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import colorsys
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from jaxclnf.batch.box_rows import middle
 from jaxclnf.media.images import RGB
@@ -64,11 +64,12 @@ def draw_landmarks(rgb: RGB, points: Points, colour: tuple[int, int, int] = COLO
         return
     thickness = _thickness(size)
     curves = [curve for curve in CURVES_68 if ok[curve[0] : curve[1] + 1].all()] if len(points) == 68 else []
+    places = _fixed(np.where(ok[:, None], points, 0))
     for shade, wide in ((_SHADE, thickness + 1), (colour, thickness)):
         for closed in (False, True):
-            several = [points[first : last + 1] for first, last, closes in curves if closes == closed]
+            several = [places[first : last + 1] for first, last, closes in curves if closes == closed]
             _lines(rgb, several, closed, shade, wide)
-    dots = list(np.repeat(points[ok][:, None], 2, axis=1))  # strokes without length: one call draws them all
+    dots = list(np.repeat(places[ok][:, None], 2, axis=1))  # strokes without length: one call draws them all
     for wide, shade in ((2 * thickness + 1, _SHADE), (2 * thickness, (255, 255, 255))):
         _lines(rgb, dots, False, shade, wide)
 
@@ -132,18 +133,18 @@ def draw_axes(rgb: RGB, axes: Float[np.ndarray, "4 2"]) -> None:
 
 
 def _line(rgb: RGB, points: Points, closed: bool, colour: tuple[int, int, int], thickness: int) -> None:
-    _lines(rgb, [points], closed, colour, thickness)
+    _lines(rgb, [_fixed(points)], closed, colour, thickness)
 
 
 def _lines(
     rgb: RGB,
-    lines: Iterable[Float[np.ndarray, "_ 2"]],
+    lines: Sequence[Int[np.ndarray, "_ 2"]],
     closed: bool,
     colour: tuple[int, int, int],
     thickness: int,
 ) -> None:
-    """Draw several lines at once: every call may have to wait for other threads."""
-    cv2.polylines(rgb, [_fixed(line) for line in lines], closed, colour, thickness, cv2.LINE_AA, _SHIFT)
+    """Draw several lines, in OpenCV's fixed point, at once: every call may have to wait for other threads."""
+    cv2.polylines(rgb, lines, closed, colour, thickness, cv2.LINE_AA, _SHIFT)
 
 
 def _thickness(size: float | np.floating) -> int:
@@ -151,6 +152,6 @@ def _thickness(size: float | np.floating) -> int:
     return int(np.clip(np.round(size / 180), 1, 20))
 
 
-def _fixed(points: Points) -> np.ndarray:
+def _fixed(points: Points) -> Int[np.ndarray, "n_points 2"]:
     """Convert coordinates to OpenCV's fixed point, within the range of its integers."""
     return np.round(np.clip(points, -1e4, 1e4) * 2**_SHIFT).astype(np.int32)

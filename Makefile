@@ -12,7 +12,7 @@ test: $(STAMP)  ## the whole test suite, on two processes
 	$(BIN)/pytest -n 2 --dist worksteal
 
 sanitize: $(STAMP)  ## 16,000 calls of the C code under address and undefined-behaviour sanitizers, 1,000 under that of threads
-	JAXCLNF_FUZZ_CALLS=16000 $(BIN)/pytest tests/native/test_sanitizers.py
+	JAXCLNF_FUZZ_CALLS=16000 $(BIN)/pytest -n 2 tests/native/test_sanitizers.py
 
 docs: $(STAMP).docs  ## the site of all pages and the API reference, in .cache/site; a link that leads nowhere is an error
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict

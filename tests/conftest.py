@@ -5,7 +5,7 @@ run. It leaves out the modules of PyTrees, which JAX rebuilds with specs, axes a
 their arrays.
 Compiled programs are kept in ``.cache/jax``, so that a second run is fast. Most of a first run is compiling,
 which takes a quarter less at XLA's level 1 of optimisation than at its usual one, and of that a third less
-without its fusion emitters, which jaxlib 0.11 always uses.
+without its fusion emitters, which can be turned off before jaxlib 0.11.
 """
 
 import ctypes

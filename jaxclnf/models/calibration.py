@@ -37,7 +37,7 @@ def confidences(
     check_kinds(model, config)
     check_kind("result", result, FitResult)
     config = model.settings if config is None else config
-    if not no_tracers((model.pdm, model.calibration, result)):  # experts have hundreds of arrays
+    if not no_tracers((model, result)):
         raise ValueError(
             "confidences need numbers: compute them after jit, vmap and grad, from their results"
         )

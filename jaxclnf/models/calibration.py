@@ -7,6 +7,7 @@ import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Bool, Float, Int
 
+from jaxclnf.by_identity import ByIdentity
 from jaxclnf.config import FitConfig, Stage
 from jaxclnf.fitting.arguments import check_kind, check_kinds
 from jaxclnf.pytrees import no_tracers
@@ -37,7 +38,7 @@ def confidences(
     check_kinds(model, config)
     check_kind("result", result, FitResult)
     config = model.settings if config is None else config
-    if not no_tracers((model, result)):
+    if not (_has_numbers(model) and no_tracers(result)):
         raise ValueError(
             "confidences need numbers: compute them after jit, vmap and grad, from their results"
         )
@@ -51,6 +52,9 @@ def confidences(
         return np.where(ok, np.nan, 0.0)
     by_network = seen_last_by_network(model, result, config)
     return np.where(ok, promised(model.calibration, signs(model, result, config), by_network), 0.0)
+
+
+_has_numbers = ByIdentity(no_tracers, no_tracers)  # a model has hundreds of arrays
 
 
 def _check_stages(result: FitResult, config: FitConfig) -> None:

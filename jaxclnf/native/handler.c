@@ -9,6 +9,9 @@
 // Vectors of more floats are left alone, for tests of the others.
 VISIBLE int jaxclnf_most_lanes = 16;
 
+// A helper is not worth its asking for fewer, but in tests.
+VISIBLE int jaxclnf_enough_maps = 400;
+
 extern const Kernels kernels_baseline;
 
 #if defined(__x86_64__)
@@ -123,7 +126,10 @@ VISIBLE void* jaxclnf_response_maps(CallFrame* frame) {
   Check check;
   if (!can_map(&check, frame)) return refusal(frame, INVALID_ARGUMENT, check.message);
   const Maps call = maps_of(frame);
-  return outcome(frame, kernels()->response_maps(&call));
+  Team team = begin(frame);
+  const bool done = kernels()->response_maps(&call, &team);
+  end();
+  return outcome(frame, done);
 }
 
 VISIBLE void* jaxclnf_solve(CallFrame* frame) {
@@ -140,5 +146,8 @@ VISIBLE void* jaxclnf_map_moments(CallFrame* frame) {
   Form form;
   if (!can_see(&check, &form, frame)) return refusal(frame, INVALID_ARGUMENT, check.message);
   const Network net = network_of(frame, &form);
-  return outcome(frame, see_together(frame, kernels(), &net));
+  Team team = begin(frame);
+  const bool done = kernels()->map_moments(&net, &team);
+  end();
+  return outcome(frame, done);
 }

@@ -47,14 +47,24 @@ typedef struct {
 
 enum { SHARING = 4 };  // pictures at most that a thread takes at once, which share a layer's weights in the cache
 
-// A thread's place among those that work on a call's pictures.
-typedef struct Seat Seat;
+enum { HANDS_MOST = 64 };  // threads at most that work together
 
-// Hands a thread its next pictures: the first one's number, and how many; 0 when there are none for it.
-int next_pictures(Seat*, int* first);
+extern int jaxclnf_enough_maps;  // for each of those who share a call's response maps
+
+// A call that threads may share.
+typedef struct Team Team;
+
+// One part of a piece of work, done by the thread of a number, from 0 on.
+typedef void (*Part)(void* work, int part, int who);
+
+// How many threads, at most so many, are there for a call's work: the caller, and those that are idle.
+int hands_for(Team*, int most);
+
+// Has all parts of a piece of work done by at most so many threads, and waits for them; once a call.
+void together(Team*, Part, void* work, int n_parts, int hands);
 
 typedef struct {
-  bool (*response_maps)(const Maps*);
+  bool (*response_maps)(const Maps*, Team*);
   bool (*solve)(const Systems*);
-  bool (*map_moments)(const Network*, Seat*);
+  bool (*map_moments)(const Network*, Team*);
 } Kernels;

@@ -3,6 +3,7 @@
 // Layers are taken one after the other for a few pictures, which share the layer's weights in the cache.
 #pragma once
 
+#include <stdatomic.h>
 #include <stdlib.h>
 
 #include "kernels.h"
@@ -72,12 +73,12 @@ static void lay_basis(const Network* net, Basis* basis, float* memory, int64_t* 
   basis->nothing = hand_out(memory, used, n_out);
 }
 
-static int64_t lay_desk(const Network* net, Desk* d, float* memory) {
+static int64_t lay_desk(const Network* net, Desk* d, int places, float* memory) {
   int64_t used = 0;
   const int side = net->side / 4, pitch = net->side + WHOLE, n = (4 * net->n_points + WHOLE - 1) / WHOLE * WHOLE;
   const Layer head = net->layers[net->n_layers - 1];
   d->grey = hand_out(memory, &used, (int64_t)net->side * pitch);
-  for (int k = 0; k < SHARING && k < net->n_pictures; k++) lay_planes(net, &d->pictures[k], memory, &used);
+  for (int k = 0; k < places; k++) lay_planes(net, &d->pictures[k], memory, &used);
   d->logits = plane(memory, &used, side, 0, n);
   float *kernel = hand_out(memory, &used, (int64_t)head.n_in * n), *bias = hand_out(memory, &used, n);
   d->head = (Layer){kernel, bias, 1, head.n_in, n};
@@ -92,12 +93,18 @@ static int64_t lay_desk(const Network* net, Desk* d, float* memory) {
   return used;
 }
 
-static bool set_up(const Network* net, Desk* d) {
+// With room for so many pictures at once.
+static bool set_up(const Network* net, Desk* d, int places) {
   d->levels = levels_of(net->height, net->width, net->bytes), d->room = (Room){NULL, 0};
-  const int64_t n = lay_desk(net, d, NULL);
+  const int64_t n = lay_desk(net, d, places, NULL);
   d->memory = calloc(n + WHOLE, sizeof(float));
-  if (d->memory) lay_desk(net, d, (float*)(((uintptr_t)d->memory + 63) / 64 * 64));
+  if (d->memory) lay_desk(net, d, places, (float*)(((uintptr_t)d->memory + 63) / 64 * 64));
   return d->memory;
+}
+
+static void clear(Desk* d) {
+  free(d->room.at);
+  free(d->memory);
 }
 
 // One of the two layers of a residual block, for every picture.
@@ -180,13 +187,29 @@ static bool see(const Network* net, Desk* d, int first, int n) {
   return true;
 }
 
-static bool map_moments(const Network* net, Seat* seat) {
-  Desk desk;
+// A few pictures after others, and a desk for each thread.
+typedef struct {
+  const Network* net;
+  Desk* desks;
+  int at_once;
+  _Atomic bool failed;
+} Turns;
+
+static void see_some(void* work, int part, int who) {
+  Turns* turns = work;
+  const int first = part * turns->at_once, n = smaller(turns->at_once, turns->net->n_pictures - first);
+  if (!turns->failed && !see(turns->net, &turns->desks[who], first, n)) turns->failed = true;
+}
+
+static bool map_moments(const Network* net, Team* team) {
   if (!net->n_pictures) return true;
-  if (!set_up(net, &desk)) return false;
-  bool done = true;
-  for (int first, n; done && (n = next_pictures(seat, &first));) done = see(net, &desk, first, n);
-  free(desk.room.at);
-  free(desk.memory);
-  return done;
+  const int hands = hands_for(team, smaller(net->n_pictures, HANDS_MOST)), fair = net->n_pictures / (2 * hands);
+  const int at_once = smaller(hands < 2 ? net->n_pictures : fair < 1 ? 1 : fair, SHARING);
+  Turns turns = {net, calloc(hands, sizeof(Desk)), at_once, false};
+  int ready = 0;
+  while (turns.desks && ready < hands && set_up(net, &turns.desks[ready], at_once)) ready++;
+  if (ready) together(team, see_some, &turns, (net->n_pictures + at_once - 1) / at_once, ready);
+  for (int i = 0; i < ready; i++) clear(&turns.desks[i]);
+  free(turns.desks);
+  return ready && !turns.failed;
 }

@@ -87,21 +87,52 @@ static void landmark_maps(const Maps* call, const Layout* l, Scratch* s, const i
   }
 }
 
-static bool response_maps(const Maps* call) {
-  const Layout l = layout_of(call);
-  Scratch s;
-  int* faces = malloc(sizeof(int) * (call->n_faces + 1));
-  if (!faces || !allocate(call, &l, &s)) {
-    free(faces);
-    return false;
+// Faces in the order of their views, each view's from a first one on, and a scratch for each thread.
+typedef struct {
+  const Maps* call;
+  Layout layout;
+  Scratch* scratches;
+  int *faces, *first;
+} Views;
+
+enum { POINTS = 4 };  // landmarks of a part
+
+INLINE int parts_of_view(const Maps* call) { return (call->n_points + POINTS - 1) / POINTS; }
+
+static void some_landmarks(void* work, int part, int who) {
+  const Views* v = work;
+  const Maps* call = v->call;
+  const int view = part / parts_of_view(call), n = v->first[view + 1] - v->first[view];
+  const int point = part % parts_of_view(call) * POINTS;
+  for (int i = point; n && i < call->n_points && i < point + POINTS; i++)
+    landmark_maps(call, &v->layout, &v->scratches[who], v->faces + v->first[view], n, view, i);
+}
+
+static void order_by_view(const Views* v) {
+  int n = 0;
+  for (int view = 0; view < v->call->n_views; view++) {
+    v->first[view] = n;
+    for (int face = 0; face < v->call->n_faces; face++)
+      if (v->call->view[face] == view) v->faces[n++] = face;
   }
-  for (int view = 0; view < call->n_views; view++) {
-    int n = 0;
-    for (int face = 0; face < call->n_faces; face++)
-      if (call->view[face] == view) faces[n++] = face;
-    for (int point = 0; n && point < call->n_points; point++) landmark_maps(call, &l, &s, faces, n, view, point);
+  v->first[v->call->n_views] = n;
+}
+
+static bool response_maps(const Maps* call, Team* team) {
+  const int64_t worth = (int64_t)call->n_faces * call->n_points / jaxclnf_enough_maps;
+  const int hands = hands_for(team, worth < HANDS_MOST ? (int)worth : HANDS_MOST);
+  Views v = {.call = call, .layout = layout_of(call)};
+  v.faces = malloc(sizeof(int) * ((size_t)call->n_faces + call->n_views + 1));
+  v.first = v.faces + call->n_faces;
+  v.scratches = calloc(hands, sizeof(Scratch));
+  int ready = 0;
+  while (v.faces && v.scratches && ready < hands && allocate(call, &v.layout, &v.scratches[ready])) ready++;
+  if (ready) {
+    order_by_view(&v);
+    together(team, some_landmarks, &v, call->n_views * parts_of_view(call), ready);
   }
-  free(faces);
-  free(s.memory);
-  return true;
+  for (int i = 0; i < ready; i++) free(v.scratches[i].memory);
+  free(v.scratches);
+  free(v.faces);
+  return ready;
 }

@@ -1,4 +1,4 @@
-// Pictures of a call shared among the threads that XLA lends, as far as other calls leave some idle.
+// The parts of a call's work shared among the threads that XLA lends, as far as other calls leave some idle.
 #pragma once
 
 #include <stdatomic.h>
@@ -7,94 +7,85 @@
 #include "kernels.h"
 #include "xla.h"
 
-#ifdef _WIN32  // where POSIX threads may be missing, a call works alone
-
-struct Seat {
-  int *next, n;
+struct Team {
+  const CallFrame* frame;
+  int threads;  // that XLA lends
 };
 
-int next_pictures(Seat* s, int* first) {
-  const int n = s->n - *s->next < SHARING ? s->n - *s->next : SHARING;
-  *first = *s->next, *s->next += n;
-  return n;
+static void do_alone(Part part, void* work, int n) {
+  for (int i = 0; i < n; i++) part(work, i, 0);
 }
 
-static bool see_together(const CallFrame* frame, const Kernels* kernels, const Network* net) {
-  (void)frame;
-  int next = 0;
-  Seat alone = {&next, net->n_pictures};
-  return kernels->map_moments(net, &alone);
+#ifdef _WIN32  // where POSIX threads may be missing, a call works alone
+
+int hands_for(Team* t, int most) { return (void)t, (void)most, 1; }
+
+void together(Team* t, Part part, void* work, int n, int hands) {
+  (void)t, (void)hands;
+  do_alone(part, work, n);
 }
+
+static Team begin(const CallFrame* frame) { return (Team){frame, 1}; }
+
+static void end(void) {}
 
 #else
 
 #include <pthread.h>
 
 typedef struct {
-  Network net;
-  const Kernels* kernels;
   pthread_mutex_t lock;
   pthread_cond_t left;  // by a helper
-  int next, at_once;     // pictures
-  int threads;           // that XLA lends
-  int working, holders;  // helpers at work; those, and the caller, that may look at this
-  bool failed;
-} Team;
-
-struct Seat {
-  Team* team;
-  bool helps, has_left, took_some;
-};
+  Part part;
+  void* work;
+  int n_parts, next, threads;
+  int working, seats, holders;  // helpers at work; that came; those, and the caller, that may look at this
+} Work;
 
 static _Atomic int at_work;  // threads in calls, and those asked to help
 
 // One of the threads leaves where more are at work than there are.
-static bool is_one_too_many(const Team* t) {
+static bool is_one_too_many(const Work* w) {
   int n = at_work;
-  while (n > t->threads)
+  while (n > w->threads)
     if (atomic_compare_exchange_weak(&at_work, &n, n - 1)) return true;
   return false;
 }
 
-int next_pictures(Seat* seat, int* first) {
-  Team* t = seat->team;
-  pthread_mutex_lock(&t->lock);
-  if (seat->helps && !seat->has_left) seat->has_left = is_one_too_many(t);
-  const int rest = t->failed || seat->has_left ? 0 : t->net.n_pictures - t->next;
-  const int n = rest < t->at_once ? rest : t->at_once;
-  *first = t->next, t->next += n;
-  seat->took_some |= n > 0;
-  pthread_mutex_unlock(&t->lock);
-  return n;
+static int next_part(Work* w) {
+  pthread_mutex_lock(&w->lock);
+  const int part = w->next < w->n_parts ? w->next++ : -1;
+  pthread_mutex_unlock(&w->lock);
+  return part;
 }
 
-static void let_go(Team* t) {
-  pthread_mutex_lock(&t->lock);
-  const bool last = !--t->holders;
-  pthread_mutex_unlock(&t->lock);
+static void let_go(Work* w) {
+  pthread_mutex_lock(&w->lock);
+  const bool last = !--w->holders;
+  pthread_mutex_unlock(&w->lock);
   if (!last) return;
-  pthread_cond_destroy(&t->left), pthread_mutex_destroy(&t->lock);
-  free(t);
+  pthread_cond_destroy(&w->left), pthread_mutex_destroy(&w->lock);
+  free(w);
 }
 
 // A helper that comes when all is taken must not touch the call's arrays, which may be gone.
 static void help(void* data) {
-  Team* t = data;
-  pthread_mutex_lock(&t->lock);
-  const bool late = t->failed || t->next >= t->net.n_pictures;
-  t->working += !late;
-  pthread_mutex_unlock(&t->lock);
-  Seat seat = {.team = t, .helps = true};
+  Work* w = data;
+  bool has_left = false;
+  pthread_mutex_lock(&w->lock);
+  const bool late = w->next >= w->n_parts;
+  const int who = late ? 0 : ++w->seats;
+  w->working += !late;
+  pthread_mutex_unlock(&w->lock);
   if (!late) {
-    const bool done = t->kernels->map_moments(&t->net, &seat);
-    pthread_mutex_lock(&t->lock);
-    t->failed |= !done && seat.took_some;  // without memory for anything others do it
-    t->working--;
-    pthread_cond_signal(&t->left);
-    pthread_mutex_unlock(&t->lock);
+    for (int part; !(has_left = is_one_too_many(w)) && (part = next_part(w)) >= 0;) w->part(w->work, part, who);
+    pthread_mutex_lock(&w->lock);
+    w->working--;
+    pthread_cond_signal(&w->left);
+    pthread_mutex_unlock(&w->lock);
   }
-  if (!seat.has_left) at_work--;
-  let_go(t);
+  if (!has_left) at_work--;
+  let_go(w);
 }
 
 static int n_threads(const CallFrame* frame) {
@@ -109,49 +100,48 @@ static int n_threads(const CallFrame* frame) {
   return 1;
 }
 
-static void ask_for_help(const CallFrame* frame, Team* t, int n) {
+static void ask_for_help(const CallFrame* frame, Work* w, int n) {
   for (int i = 0; i < n; i++) {
-    Scheduling scheduling = {sizeof scheduling, NULL, frame->context, help, t};
-    pthread_mutex_lock(&t->lock);
-    t->holders++;
-    pthread_mutex_unlock(&t->lock);
+    Scheduling scheduling = {sizeof scheduling, NULL, frame->context, help, w};
+    pthread_mutex_lock(&w->lock);
+    w->holders++;
+    pthread_mutex_unlock(&w->lock);
     at_work++;
     void* error = frame->api->schedule(&scheduling);
     if (!error) continue;
     Discarding discarding = {sizeof discarding, NULL, error};
     frame->api->discard(&discarding);
     at_work--;
-    let_go(t);
+    let_go(w);
     return;
   }
 }
 
-static bool work_in(Team* t) {
-  const bool done = t->kernels->map_moments(&t->net, &(Seat){.team = t});
-  pthread_mutex_lock(&t->lock);
-  t->failed |= !done;
-  while (t->working) pthread_cond_wait(&t->left, &t->lock);
-  const bool all = !t->failed;
-  pthread_mutex_unlock(&t->lock);
-  return all;
+static Team begin(const CallFrame* frame) {
+  at_work++;
+  return (Team){frame, 1};
 }
 
-static int at_least_1(int n) { return n < 1 ? 1 : n; }
+static void end(void) { at_work--; }
 
-static bool see_together(const CallFrame* frame, const Kernels* kernels, const Network* net) {
-  Team* t = malloc(sizeof *t);
-  if (!t) return false;
-  const int threads = net->n_pictures > 1 ? n_threads(frame) : 1, idle = threads - 1 - at_work++;
-  const int at_once = idle > 0 ? at_least_1(net->n_pictures / (2 * (idle + 1))) : SHARING;
-  *t = (Team){.net = *net, .kernels = kernels, .threads = threads, .holders = 1};
-  t->at_once = at_once < SHARING ? at_once : SHARING;
-  pthread_mutex_init(&t->lock, NULL), pthread_cond_init(&t->left, NULL);
-  const int others = (net->n_pictures - 1) / t->at_once;  // that would find pictures
-  ask_for_help(frame, t, idle < others ? idle : others);
-  const bool done = work_in(t);
-  at_work--;
-  let_go(t);
-  return done;
+int hands_for(Team* t, int most) {
+  if (most < 2) return 1;
+  t->threads = n_threads(t->frame);
+  const int idle = t->threads - at_work;
+  return idle < 1 ? 1 : idle < most ? idle + 1 : most;
+}
+
+void together(Team* t, Part part, void* work, int n, int hands) {
+  Work* w = hands > 1 && n > 1 ? malloc(sizeof *w) : NULL;
+  if (!w) return do_alone(part, work, n);
+  *w = (Work){.part = part, .work = work, .n_parts = n, .threads = t->threads, .holders = 1};
+  pthread_mutex_init(&w->lock, NULL), pthread_cond_init(&w->left, NULL);
+  ask_for_help(t->frame, w, (hands < n ? hands : n) - 1);
+  for (int mine; (mine = next_part(w)) >= 0;) part(work, mine, 0);
+  pthread_mutex_lock(&w->lock);
+  while (w->working) pthread_cond_wait(&w->left, &w->lock);
+  pthread_mutex_unlock(&w->lock);
+  let_go(w);
 }
 
 #endif

@@ -15,7 +15,7 @@
 #include "xla.h"
 
 extern void *jaxclnf_response_maps(CallFrame*), *jaxclnf_solve(CallFrame*), *jaxclnf_map_moments(CallFrame*);
-extern int jaxclnf_most_lanes;
+extern int jaxclnf_most_lanes, jaxclnf_enough_maps;
 
 enum { MOST_ARRAYS = 40, MOST_FORM = 4, MOST_AXES = 6, UNWRITTEN = 0x7fc0dead };
 typedef enum { MAPS, SYSTEMS, LOOKS } Function;
@@ -239,6 +239,7 @@ static void try(Function function, Fault fault) {
   frame.arguments = (Buffers){sizeof(Buffers), NULL, c.n - 1, types, pointers};
   frame.results = (Buffers){sizeof(Buffers), NULL, 1, types, pointers + c.n - 1};
   jaxclnf_most_lanes = 4 << below(3);
+  jaxclnf_enough_maps = 1 + below(6);
   refused = NULL;
   CALLED[function](&frame);
   const int late = below(2);  // helpers that are only waited for when the arrays are gone

@@ -6,6 +6,9 @@ import ctypes
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
@@ -35,13 +38,22 @@ def test_installing_has_built_the_library() -> None:
     assert AVAILABLE != BY_HAND
 
 
+@contextmanager
+def set_in_library(name: str, number: int) -> Iterator[None]:
+    """Have one of the library's variables, which are there for tests, another value."""
+    variable = ctypes.c_int.in_dll(ctypes.CDLL(str(native.LIBRARY)), name)
+    before, variable.value = variable.value, number
+    try:
+        yield
+    finally:
+        variable.value = before
+
+
 @pytest.fixture(params=[4, 8, 16])
 def lanes(request):
     """Vectors of at most so many floats; where the processor has no longer ones, the longest it has."""
-    most = ctypes.c_int.in_dll(ctypes.CDLL(str(native.LIBRARY)), "jaxclnf_most_lanes")
-    before, most.value = most.value, request.param
-    yield request.param
-    most.value = before
+    with set_in_library("jaxclnf_most_lanes", request.param):
+        yield request.param
 
 
 class Sizes(NamedTuple):
@@ -194,6 +206,23 @@ def test_what_is_no_number_stays_where_it_is(lanes: int) -> None:
     assert np.isnan(found[4][seen]).all()
     # As with XLA, a place that is no number is read as the first pixel's.
     assert np.isfinite(found[6]).all()
+
+
+@needs_library
+def test_maps_are_the_same_whoever_makes_them() -> None:
+    """Landmarks are shared among the threads that other calls leave idle."""
+    sizes = SIZES[0]
+    experts, images = in_float32(experts_of(sizes)), jnp.asarray(photos(1, 60, 70, np.uint8))
+    sets = [in_float32(faces_on(60, 70, 1 + 5 * (n % 4), n)) for n in range(8)]
+
+    def maps(faces: MapFrame) -> np.ndarray:
+        return np.asarray(natively(experts, images, faces, sizes.window))
+
+    alone = [maps(each) for each in sets]  # too few to be shared
+    with set_in_library("jaxclnf_enough_maps", 8), ThreadPoolExecutor(4) as pool:
+        for calls in (map, pool.map) * 3:  # one after the other, which leaves threads idle; at the same time
+            for found, expected in zip(calls(maps, sets), alone, strict=True):
+                np.testing.assert_array_equal(found, expected)
 
 
 @needs_library

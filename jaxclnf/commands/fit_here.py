@@ -159,6 +159,8 @@ def _write(
             task = bar.add_task("fitting", total=n_done + n_left, completed=n_done)
             failures = list(_filled(table, files, fitted, said, lambda: bar.advance(task)))
         table.finish()
+        if not table.is_kept:
+            files.discard_failed()
         on_interrupt(f"stopped; {table.path} is whole")
     finally:
         table.close()

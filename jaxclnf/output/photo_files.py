@@ -88,6 +88,7 @@ class PhotoFiles:
             if extras.endings
         }
         self._older_crops = _numbered_files(self._folders.crops) if extras.crops else {}
+        self._of_no_row: list[Path] = []  # what an earlier run wrote of photos that failed now
 
     def picture(self, source: str) -> Path | None:
         """Give the path of a photo's picture, written or not; None if the run draws none."""
@@ -114,7 +115,8 @@ class PhotoFiles:
     def write(self, photo: Photo | Failure) -> tuple[Photo | Failure, Failure | None]:
         """Write a photo's files; returns the photo with any failure, which costs no row of the table.
 
-        What an earlier run wrote of the photo goes, also of one that can no longer be used but is there.
+        Crops that an earlier run cut out of the photo go. What it wrote of one that failed stays until
+        `discard_failed`, since a table that is not replaced names it.
         """
         source = photo.source if isinstance(photo, Failure) else str(photo.path)
         stem = self._stems.get(source)
@@ -125,8 +127,13 @@ class PhotoFiles:
             return photo, self._extras.write(photo, source, stem, self._mean, self._folders)
         if os.path.isfile(source):
             tables = [self._folders.openface / f"{stem}.csv"] if self._extras.openface else []
-            _remove(self._folders.pictures / f"{stem}.png", *tables, *self._older_crops.get(stem, ()))
+            crops = self._older_crops.get(stem, ())
+            self._of_no_row += [self._folders.pictures / f"{stem}.png", *tables, *crops]
         return photo, None
+
+    def discard_failed(self) -> None:
+        """Remove what an earlier run, whose table is replaced, wrote of photos that are there but failed."""
+        _remove(*self._of_no_row)
 
 
 def _remove(*paths: Path) -> None:

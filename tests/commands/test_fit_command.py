@@ -256,6 +256,29 @@ def test_the_table_of_other_photos_is_not_replaced(run, faces: Path) -> None:
     assert (table.read_bytes(), listed.read_bytes()) == before
 
 
+def test_a_table_that_stays_keeps_its_files(run, faces: Path, monkeypatch) -> None:
+    """A photo can no longer be used: nothing of it goes before the table is replaced."""
+    asked = "--out", "out", "--no-report", "--crops", "32"
+    photos = "photos/plain.png", "photos/with space.png"
+    assert fit(run, *photos, *asked, "--openface-columns", "2.2").status == 0
+    files = [faces / f"out/{name}" for name in ("plain.png", "crops/plain_0.png", "openface/plain.csv")]
+    (faces / "photos/plain.png").write_text("no photo")
+
+    def stopped(*_):
+        raise KeyboardInterrupt
+
+    asked += "--openface-columns", "2.2"
+    assert "stays as it was" in fit(run, photos[0], *asked).out
+    assert all(path.exists() for path in files)
+    with monkeypatch.context() as patch:
+        patch.setattr("jaxclnf.output.growing_table.Table.finish", stopped)
+        fit(run, *photos, *asked)
+    assert all(path.exists() for path in files)
+    assert fit(run, *photos, *asked, "--resume").status == 1
+    assert [row["source"] for row in read_table(faces / "out/landmarks.csv")] == [photos[1]]
+    assert not any(path.exists() for path in files)
+
+
 def test_a_broken_run_is_not_gone_on_with_for_other_files(run, faces: Path, monkeypatch) -> None:
     def stopped(*_):
         raise KeyboardInterrupt

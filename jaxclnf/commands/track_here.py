@@ -50,8 +50,9 @@ def track_here(asked: VideosAsked, told: dict[str, Any], place: Path, report: bo
         folder.claim(*BESIDE_VIDEOS)
         settled = asked.fits.settled(of_video=True)
         told |= choices.run_description(settled.model, settled.config)
+        begin = _beginning(asked, settled, view)  # first: what options ask for in vain touches no file
         plan = plan_videos(folder, found.sources, asked.format, asked.pictures, told, settled.openface)
-        shown, found_wrong = _all_followed(plan, asked, _beginning(asked, settled, view), resume)
+        shown, found_wrong = _all_followed(plan, asked, begin, resume)
         failures += found_wrong
         failures += outputs.written(write_failures, place / "failures.csv", failures)
         if report:
@@ -78,21 +79,26 @@ def _all_followed(
 
 
 def _beginning(asked: VideosAsked, settled: Settled, view: Camera | None) -> Begin:
-    """Make the function that begins a video's files and follows its faces, with what all videos share."""
+    """Make the function that begins a video's files and follows its faces, with what all videos share.
+
+    Raises ValueError for a detector or columns that there are not.
+    """
     import cv2
     import jax
 
     from jaxclnf.cores import n_cores
-    from jaxclnf.output.video_pipeline import follow
+    from jaxclnf.media.detection import named_detector
+    from jaxclnf.output.video_pipeline import follow, video_columns
     from jaxclnf.tracking import TrackConfig
 
     model, config, judge, _ = settled
-    config, detector = jax.device_put(config), asked.fits.chosen_detector()
+    names = video_columns(model, config, asked.fits.certainty)
+    config, detector = jax.device_put(config), named_detector(asked.fits.chosen_detector())
     cv2.setNumThreads(max(1, n_cores() // 2))  # as many as serve it best beside the threads of a run
     tracking = TrackConfig(config, max_faces=asked.max_faces).validated(judge)
 
     def begin(files: VideoFiles, video: Video, n_seen: list[int]) -> Iterator[Followed]:
-        files.begin(model, config, video, asked.fits.certainty)
+        files.begin(names, video)
         run = follow(model, tracking, video, view, detector, asked.smoothing, n_seen.append)
         return islice(run, asked.frames)
 
@@ -102,22 +108,30 @@ def _beginning(asked: VideosAsked, settled: Settled, view: Camera | None) -> Beg
 def _follow(files: VideoFiles, asked: VideosAsked, begin: Begin) -> list[Failure]:
     """Follow faces through a video; whatever error it causes in a library, the others go on."""
     from jaxclnf.media.failures import Failure, failed
-    from jaxclnf.media.video_sources import open_video
 
     n_seen: list[int] = []  # faces, whenever a frame is searched for them
     try:
-        video = open_video(files.source, asked.fps)
+        video = _opened(files, asked.fps)
         failures = _write(video, begin(files, video, n_seen), files, asked.frames)
         _say_others(files, max(n_seen, default=0), asked.max_faces)
         return failures
     except ValueError as error:
-        failure = Failure(files.source, str(error))
+        return [Failure(files.source, str(error))]
     except Exception as error:
-        failure = failed(files.source, error)
+        return [failed(files.source, error)]
     finally:
         files.stop()
-    files.give_up()
-    return [failure]
+
+
+def _opened(files: VideoFiles, fps: float | None) -> Video:
+    """Open a video; where that is impossible, results of another one that had its name go."""
+    from jaxclnf.media.video_sources import open_video
+
+    try:
+        return open_video(files.source, fps)
+    except ValueError:
+        files.give_up()
+        raise
 
 
 def _write(video: Video, run: Iterator[Followed], files: VideoFiles, most: int | None) -> list[Failure]:

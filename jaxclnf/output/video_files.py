@@ -5,11 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from jaxclnf.config import FitConfig
 from jaxclnf.media.failures import Failure
 from jaxclnf.media.frames import Video
 from jaxclnf.media.patterns import is_pattern
@@ -20,8 +19,7 @@ from jaxclnf.output.openface_table import OpenFaceTables, VideoTable
 from jaxclnf.output.photo_files import OPENFACE
 from jaxclnf.output.run_folder import OutputFolder, source_key
 from jaxclnf.output.table_runs import stamp
-from jaxclnf.output.video_pipeline import Followed, frame_rows, openface_lines, video_columns
-from jaxclnf.types import Model
+from jaxclnf.output.video_pipeline import Followed, frame_rows, openface_lines
 
 BESIDE_VIDEOS = ("failures.csv", "report.html")
 """Files of a run, which stand beside those of its videos."""
@@ -75,9 +73,9 @@ class VideoFiles:
         said = {"table": self.table.name, "stamp": self._stamp, "told": digest}
         return said | ({OPENFACE: self._extras.openface.release} if self._extras.openface else {})
 
-    def begin(self, model: Model, config: FitConfig, video: Video, certainty: bool = False) -> None:
-        """Begin the files anew, whatever an earlier run left."""
-        self._table = Table.afresh(self.table, video_columns(model, config, certainty))
+    def begin(self, columns: Sequence[str], video: Video) -> None:
+        """Begin the files anew, whatever an earlier run left unfinished; the table has these columns."""
+        self._table = Table.afresh(self.table, columns)
         _, openface, theirs = self._extras
         self._openface = openface.video(theirs / f"{self.table.stem}.csv") if openface and theirs else None
         self._film = Film(self.film, self.source, video.fps) if self._extras.pictures else None
@@ -130,7 +128,7 @@ class VideoFiles:
         return self._before if same else {}
 
     def give_up(self) -> None:
-        """Remove the results of an earlier run if they are of another video that had this one's name.
+        """Remove results of another video that had the name of this one, which cannot be opened.
 
         Those of the same video stay, and of one that is gone, and of cameras and streams.
         """

@@ -236,6 +236,27 @@ def test_results_of_another_video_of_the_name_go_and_are_not_reported(run, folde
     assert [path.exists() for path in files] == [True, False, False]  # the others show other settings' faces
 
 
+def test_results_of_a_changed_video_stay_until_new_ones_are_whole(run, folder: Path, monkeypatch) -> None:
+    assert run("track", "a.mp4", *SETTINGS, "--no-report").status == 0
+    write_video(folder / "a.mp4", n_frames=5)
+    before = {path: path.read_bytes() for path in (folder / "out").iterdir()}
+    with monkeypatch.context() as patch:
+        patch.setattr("jaxclnf.media.detection.libface.is_installed", lambda: False)
+        for wrong, said in (
+            ("--certainty", "--certainty needs"),
+            ("--detector=libface", "needs the package"),
+        ):
+            outcome = run("track", "a.mp4", *SETTINGS, wrong)
+            assert outcome.status == 1 and said in outcome.err
+            assert {path: path.read_bytes() for path in (folder / "out").iterdir()} == before
+        patch.setattr("jaxclnf.output.video_files.VideoFiles.add", lambda *_: 1 / 0)
+        assert run("track", "a.mp4", *SETTINGS, "--no-report").status == 1
+    results = [folder / f"out/{name}" for name in ("a.csv", "a.mp4")]
+    assert all(path.read_bytes() == before[path] for path in results)
+    assert run("track", "a.mp4", *SETTINGS, "--no-report", "--resume").status == 0
+    assert len(read_table(folder / "out/a.csv")) == 5
+
+
 def test_a_film_that_cannot_be_written_costs_no_table(run, folder: Path, monkeypatch) -> None:
     def full(*_):
         raise OSError(28, "No space left on device")

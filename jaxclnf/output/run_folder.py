@@ -12,8 +12,9 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any
 
-from jaxclnf.media.addresses import check_no_address
+from jaxclnf.media.addresses import check_no_address, is_address
 from jaxclnf.media.earlier_results import LIST, read_list
+from jaxclnf.media.patterns import is_pattern
 from jaxclnf.whole_files import remove_parts, write_whole
 
 try:
@@ -205,8 +206,9 @@ class Numbering:
 
 
 def source_key(source: str) -> str:
-    """Make a key that tells a source from others of the same name."""
-    return os.path.abspath(source) if os.path.lexists(source) else source
+    """Make a key that tells a source from others of the same name, wherever it is named from."""
+    is_of_folder = os.path.lexists(source) or (is_pattern(source) and not is_address(source))
+    return os.path.abspath(source) if is_of_folder else source
 
 
 def _identities(path: Path) -> set[tuple[int, int]]:

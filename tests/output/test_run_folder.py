@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from jaxclnf.media.earlier_results import is_result
-from jaxclnf.output.run_folder import OutputFolder
+from jaxclnf.output.run_folder import OutputFolder, source_key
 
 
 def stems(folder: Path, *sources: Path, endings: tuple[str, ...] = (".csv", ".mp4")) -> list[str]:
@@ -30,6 +30,19 @@ def test_every_source_has_its_own_names(tmp_path: Path) -> None:
     names = stems(tmp_path / "out", *sources)
     assert names == ["clip", "clip-2", "clip-3", "clip-4", "CLIP-5"]
     assert stems(tmp_path / "out", *reversed(sources)) == names[::-1]
+
+
+def test_a_pattern_of_another_folder_is_another_source(tmp_path: Path, monkeypatch) -> None:
+    names = []
+    for day, pattern in (("1", "*.png"), ("2", "*.png"), ("1", "*.png"), ("2", tmp_path / "1/day/*.png")):
+        touch(tmp_path / day / "day/f0.png")
+        monkeypatch.chdir(tmp_path / day / "day")
+        with OutputFolder(tmp_path / "out") as out:
+            names.append(out.stem(str(pattern), "day", [".csv"]))
+            out.save()
+    assert names == ["day", "day-2", "day", "day"]
+    for elsewhere in ("0", "-", "rtsp://camera/*", "s3://bucket/*.png"):
+        assert source_key(elsewhere) == elsewhere
 
 
 def test_many_sources_of_one_name_are_numbered_in_time(tmp_path: Path, monkeypatch) -> None:

@@ -77,7 +77,7 @@ def bench(
         _start_afresh(report, engine, faces, parts, model)
         _time_pipelines(report, engine, parts, model, quick)
         _print(report)
-        _write(report, folder, parts)
+        _write(report, folder.path, parts)
 
 
 def _print(report: Report) -> None:

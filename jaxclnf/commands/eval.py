@@ -25,7 +25,11 @@ if TYPE_CHECKING:
     from jaxclnf.config import FitConfig
     from jaxclnf.data.datasets import Faces, Refusal
     from jaxclnf.data.error_tables import ErrorRow
+    from jaxclnf.output.run_folder import OutputFolder
     from jaxclnf.types import FitResult, Model
+
+FACES = "faces.csv"
+"""The table of errors; the output folder's list tells from where its relative names of photos count."""
 
 
 def evaluate(
@@ -76,8 +80,9 @@ def evaluate(
     faces = _read(datasets, landmarks, out)
     names = model or [os.environ.get("JAXCLNF_MODEL") or ""]
     inputs = [*datasets, *(Path(name) for name in names if name)]
-    with outputs.results_in(out, inputs, ("faces.csv", "ced.png", "refused.csv")):
-        check_shares(out / "faces.csv", "photo", faces.photos)
+    with outputs.results_in(out, inputs, (FACES, "ced.png", "refused.csv")) as folder:
+        before = str(folder.done.get(FACES, {}).get("folder", ""))
+        check_shares(out / FACES, "photo", faces.photos, before)
         _write_refused(out / "refused.csv", faces.refused)
         models = {title: choices.use_model(name or None) for title, name in _titles(names).items()}
         faces = _fitting(faces, models.values(), held_back)
@@ -92,7 +97,7 @@ def evaluate(
             if lost:
                 faces, yaws, fits = _without(lost, faces, yaws, fits)
                 _write_refused(out / "refused.csv", faces.refused)
-        _show(out, faces, yaws, fits)
+        _show(folder, faces, yaws, fits)
     end_without(faces.refused, "the figures are")
 
 
@@ -122,7 +127,7 @@ def _configured(
     return f"{title}, {name}" if len(models) > 1 else name, (title, config)
 
 
-def _show(out: Path, faces: Faces, yaws: np.ndarray, fits: dict[str, list[FitResult]]) -> None:
+def _show(folder: OutputFolder, faces: Faces, yaws: np.ndarray, fits: dict[str, list[FitResult]]) -> None:
     """Print the errors of the runs, and write those of every face, and their curves."""
     from jaxclnf.data.charts import draw_cumulative_errors
     from jaxclnf.data.error_tables import error_tables, rows_without_offsets, write_errors
@@ -135,9 +140,12 @@ def _show(out: Path, faces: Faces, yaws: np.ndarray, fits: dict[str, list[FitRes
     _print(
         "All faces, each run's mean offset (right, down in %) taken away", rows_without_offsets(fits, faces)
     )
-    write_errors(out / "faces.csv", faces, yaws, fits, errors)
-    draw_cumulative_errors(out / "ced.png", {name: e.mean(axis=1) for name, e in errors.items()})
-    typer.echo(f"{out / 'faces.csv'}: every face; {out / 'ced.png'}: cumulative errors")
+    table, chart = folder.path / FACES, folder.path / "ced.png"
+    write_errors(table, faces, yaws, fits, errors)
+    folder.done[FACES] = {"folder": choices.base_folder(faces.photos)}
+    folder.save()
+    draw_cumulative_errors(chart, {name: e.mean(axis=1) for name, e in errors.items()})
+    typer.echo(f"{table}: every face; {chart}: cumulative errors")
 
 
 def _read(datasets: list[Path], landmarks: str | None, out: Path) -> Faces:

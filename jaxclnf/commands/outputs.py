@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from jaxclnf.media.failures import Failure
+    from jaxclnf.output.run_folder import OutputFolder
 
 
 def check_model_out(option: str, path: Path, inputs: Iterable[Path] = ()) -> None:
@@ -38,7 +39,7 @@ def check_model_out(option: str, path: Path, inputs: Iterable[Path] = ()) -> Non
 @contextmanager
 def results_in(
     out: Path, inputs: Iterable[Path], names: Iterable[str], replace: bool = False
-) -> Iterator[Path]:
+) -> Iterator[OutputFolder]:
     """Open a folder for figures, protected from other runs; no input or foreign file in it is written over.
 
     With ``replace`` files may be written over that no list tells of.
@@ -50,7 +51,7 @@ def results_in(
             folder.protect(path.rglob("*") if path.is_dir() else [path])
         folder.claim(*names, replace=replace)
         folder.save()
-        yield folder.path
+        yield folder
 
 
 def written(write: Callable[..., object], path: Path, *arguments: object) -> list[Failure]:

@@ -65,10 +65,10 @@ def sweep(
         say_faces(faces)
         messages.warn(held_back_warning(faces, plan, opened))
         photos = draw_photos(faces, plan, opened)
-        results = Results(folder / "results.jsonl", describe(plan, opened, photos))
+        results = Results(folder.path / "results.jsonl", describe(plan, opened, photos))
         outcomes = _tried(plan, opened, photos, results, there)
         _say_best(outcomes[0], len(plan.settings))
-        typer.echo(f"{write_report(folder, plan, outcomes, results)}: the report")
+        typer.echo(f"{write_report(folder.path, plan, outcomes, results)}: the report")
         if save:
             _save(opened, configure(plan.base_config(opened), outcomes[0].setting), save)
     end_without(faces.refused, "the figures are")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -53,6 +54,33 @@ def add_unusable(folder: Path) -> None:
         arrays = {name: np.concatenate([table[name], table[name][:1]]) for name in table}
     arrays["names"][-1] = "x.png"
     np.savez(folder / "faces/points.npz", **arrays)
+
+
+def test_a_table_of_photos_of_the_same_names_elsewhere_is_not_replaced(
+    run, folder: Path, monkeypatch
+) -> None:
+    assert evaluate(run, "--out", folder / "out").status == 0
+    before = (folder / "out/faces.csv").read_bytes()
+    shutil.copytree(folder / "faces", folder / "elsewhere/faces")
+    monkeypatch.chdir(folder / "elsewhere")
+    (folder / "model.npz").rename("model.npz")
+    outcome = evaluate(run, "--out", folder / "out")
+    assert outcome.status == 1 and "faces.csv holds 3 other photos and would be lost" in outcome.err
+    assert (folder / "out/faces.csv").read_bytes() == before
+    monkeypatch.chdir(folder / "faces")
+    same = (
+        "eval",
+        "../faces",
+        "--model",
+        "../elsewhere/model.npz",
+        "--landmarks",
+        "0-11",
+        *SETTINGS,
+        "--out",
+        "../out",
+    )
+    outcome = run(*same)
+    assert outcome.status == 0, outcome.err
 
 
 def errors_by_hand(folder: Path) -> list[float]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from uuid import uuid4
 
 PART = ".jaxclnf-*.part"
 """Pattern of temporary names, which are short: a file's own name may have the greatest length."""
+_under_way: set[Path] = set()
 
 
 @contextmanager
@@ -21,11 +22,20 @@ def written_whole(path: Path, temporary: str = PART) -> Iterator[Path]:
     files of the usual one are removed when a run begins in their folder.
     """
     part = path.with_name(temporary.replace("*", uuid4().hex[:12]))
+    _under_way.add(part)
     try:
         yield part
         os.replace(part, path)
     finally:
+        _under_way.discard(part)
         part.unlink(missing_ok=True)
+
+
+def remove_under_way() -> None:
+    """Remove what this process has under temporary names, before it ends without leaving its contexts."""
+    for part in tuple(_under_way):  # at one moment: other threads go on
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
 
 
 def write_whole(path: Path, data: bytes) -> None:

@@ -52,9 +52,9 @@ def merge(place: str, target: Path) -> Merged:
         rows = pl.scan_parquet(parts, glob=False)
         try:
             check_columns(target, rows.collect_schema().names())
+            n_rows = rows.select(pl.len()).collect().item()  # before the target is whole, which is the end
             with named(target), written_whole(target) as whole:
                 write_rows(rows, whole, target.suffix)
-            n_rows = rows.select(pl.len()).collect().item()
         except pl.exceptions.PolarsError as error:
             raise ValueError(_no_table(store.at(folder) if folder else store.place, parts, error)) from None
     return Merged(n_rows, job.shards - len(names) if job else 0)

@@ -17,6 +17,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
+from jaxclnf.whole_files import remove_under_way
+
 STATUS = 130
 GRACE = 2.0
 """Seconds the main thread has to close its files after Ctrl-C; a second Ctrl-C ends them."""
@@ -78,8 +80,9 @@ def ignored_outside() -> None:
 
 
 def leave() -> None:
-    """End the process now, without waiting for threads that may compute for long."""
+    """End the process now, with no file half written, not waiting for threads that may compute for long."""
     _say()
+    remove_under_way()
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError):
             stream.flush()

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from jaxclnf.commands import messages
+from jaxclnf.commands.interrupt import on_interrupt
 from jaxclnf.wording import counted
 
 
@@ -18,6 +19,7 @@ def merge_command(
     """Merge the parts that a run on a cluster wrote into one table."""
     from jaxclnf.cluster.merge import merge as merge_parts
 
+    on_interrupt(f"stopped; {table} was not written")  # copies of parts from elsewhere are removed, too
     n_rows, missing = merge_parts(folder, table)
     typer.echo(f"{table}: {counted(n_rows, 'row')}")
     if missing:

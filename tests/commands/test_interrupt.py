@@ -42,6 +42,22 @@ app.app = compile_for_long
 cli.main()
 """
 
+IN_WRITING = """
+import ctypes, sys
+from pathlib import Path
+from jaxclnf.commands import app, interrupt
+from jaxclnf import cli, whole_files
+def write_for_long():
+    if sys.argv[2:]:
+        interrupt.on_interrupt("stopped")
+    with whole_files.written_whole(Path(sys.argv[1]), ".jaxclnf-*.npz.unfinished") as part:
+        part.write_text("half of it")
+        print("ready", flush=True)
+        ctypes.CDLL(None).poll(None, 0, 20000)
+app.app = write_for_long
+cli.main()
+"""
+
 
 IN_EXTENSION = """
 import time
@@ -59,10 +75,13 @@ cli.main()
 """
 
 
-def interrupted(code: str, twice: bool = False) -> tuple[int, str, float]:
+def interrupted(code: str, twice: bool = False, *arguments: object) -> tuple[int, str, float]:
     """Exit status, standard error, and seconds from Ctrl-C to the end."""
     process = subprocess.Popen(
-        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-c", code, *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     assert process.stdout is not None
     assert process.stdout.readline() == "ready\n"
@@ -107,6 +126,32 @@ def test_while_the_main_thread_is_in_c(twice: bool) -> None:
     status, err, seconds = interrupted(IN_LONG_C, twice)
     assert (status, err) == (130, "jaxclnf: stopped; nothing is lost\n")
     assert seconds < (2 if twice else 5)
+
+
+@pytest.mark.parametrize("tidies_up", [False, True])
+def test_nothing_half_written_stays(tmp_path: Path, tidies_up: bool) -> None:
+    """Also where the process ends at once, or before its main thread comes back to tidy up."""
+    status, err, _ = interrupted(IN_WRITING, False, tmp_path / "model.npz", *["tidies up"] * tidies_up)
+    assert (status, err) == (130, "jaxclnf: stopped\n")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_merge_that_is_stopped_leaves_the_table_as_it_was(tmp_path: Path) -> None:
+    import polars as pl
+
+    target = tmp_path / "all.csv"
+    pl.DataFrame({"source": ["a", "b"]}).write_parquet(tmp_path / "part-000000.parquet")
+    target.write_text("source\nbefore\n")
+    code = (
+        "import time; from jaxclnf.cluster import merge; from jaxclnf import cli\n"
+        "def write(rows, path, suffix):\n"
+        "    path.write_text('half of it'); print('ready', flush=True); time.sleep(20)\n"
+        "merge.write_rows = write; cli.main()"
+    )
+    status, err, seconds = interrupted(code, False, "merge", tmp_path, target)
+    assert (status, err) == (130, f"jaxclnf: stopped; {target} was not written\n")
+    assert seconds < 2 and target.read_text() == "source\nbefore\n"
+    assert sorted(os.listdir(tmp_path)) == ["all.csv", "part-000000.parquet"]
 
 
 def test_where_python_drops_exceptions_nothing_is_said_of_it() -> None:

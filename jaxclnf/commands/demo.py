@@ -22,9 +22,26 @@ def demo(
     from jaxclnf.models.install import installed
     from jaxclnf.models.manifest import read_manifest
 
-    with_eyes = "openface-general"
+    photo, with_eyes = portrait_file(), "openface-general"
     gaze = model is None and with_eyes in installed(read_manifest())
-    fit_command([str(portrait_file())], model=with_eyes if gaze else model, out=str(out), gaze=gaze)
+    _forget_broken(out, photo)
+    fit_command([str(photo)], model=with_eyes if gaze else model, out=str(out), gaze=gaze)
     if model is None and not gaze:
         typer.echo("gaze needs OpenFace's models, for research: `jaxclnf models install`, then again")
     typer.echo(f"{out / 'grace_hopper.png'}: the picture")
+
+
+def _forget_broken(out: Path, photo: Path) -> None:
+    """Remove what a stopped demo left unfinished, but no rows of other photos: `fit` tells of those."""
+    from jaxclnf.output.earlier_tables import holds_only
+    from jaxclnf.output.run_folder import OutputFolder
+    from jaxclnf.output.table_runs import unfinished_names
+
+    rows, *beside = unfinished_names("landmarks")
+    if not (out / rows).is_file():
+        return
+    with OutputFolder(out) as folder:  # which another run may be writing to
+        folder.claim(rows, *beside)
+        if holds_only(out / rows, "source", photo):
+            for name in (rows, *beside):
+                (out / name).unlink(missing_ok=True)

@@ -55,6 +55,11 @@ def has_rows(table: Path, key: str) -> bool:
     return table.exists() and next(_column(table, key), None) is not None
 
 
+def holds_only(table: Path, key: str, source: Path) -> bool:
+    """Tell whether all rows of a table, if it has any, are of one source."""
+    return all(each == path_cell(str(source)) for each in _column(table, key))
+
+
 def _absolute(source: str, folder: str) -> str:
     return os.path.abspath(os.path.join(folder, source))
 

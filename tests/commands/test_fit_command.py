@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -314,6 +315,28 @@ def test_the_demo_shows_a_face(run, tmp_path: Path) -> None:
     assert np.asarray(Image.open(tmp_path / "grace_hopper.png")).shape == (600, 512, 3)
     (row,) = read_table(tmp_path / "landmarks.csv")
     assert float(row["confidence"]) > 0.5
+
+
+def test_a_stopped_demo_begins_anew_and_leaves_other_runs_alone(run, faces: Path, monkeypatch) -> None:
+    def stopped(*_):
+        raise KeyboardInterrupt
+
+    demo, unfinished = ("demo", "--out", "out"), faces / "out/landmarks.unfinished.csv"
+    for name in ("output.growing_table.Table.finish", "output.photo_pipeline.fit_loaded"):
+        for _ in range(2):
+            with monkeypatch.context() as patch:
+                patch.setattr(f"jaxclnf.{name}", stopped)
+                assert run(*demo).status == 130
+                assert unfinished.exists()
+    assert run(*demo).status == 0
+    shutil.rmtree("out")
+    with monkeypatch.context() as patch:
+        patch.setattr("jaxclnf.output.growing_table.Table.finish", stopped)
+        fit(run, "photos", "--out", "out", "--no-report", "--no-pictures")
+    before = unfinished.read_bytes()
+    outcome = run(*demo)
+    assert outcome.status == 1 and "holds a run that broke off" in outcome.err
+    assert unfinished.read_bytes() == before
 
 
 def test_the_demo_looks_for_gaze_once_openface_s_models_are_installed(run, tmp_path, monkeypatch) -> None:

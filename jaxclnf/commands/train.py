@@ -65,6 +65,7 @@ def train_command(
     Until a run is done its state is beside the model, in MODEL.checkpoint.npz. Faces that cannot be used
     make the exit status 1.
     """
+    from jaxclnf.data.evaluate import check_annotated
     from jaxclnf.data.markup import parse_groups
     from jaxclnf.models.fingerprint import fingerprint
     from jaxclnf.models.network_presets import has_network
@@ -80,6 +81,7 @@ def train_command(
     identity, before = _identity(faces, recipe), None
     if from_ is not None:
         before = open_model(from_)
+        check_annotated(before, faces, "taught further")
         held_back = held_back.take((~held_back.learned_by(before)).nonzero()[0])
         identity = f"{identity} {fingerprint(before)}"
     run = TrainRun(learned, held_back, recipe, networks, out, identity)

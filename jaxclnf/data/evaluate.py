@@ -98,19 +98,24 @@ def start_boxes(faces: Faces) -> Float[np.ndarray, "n 4"]:
     return tight_box(faces.points) if faces.boxes is None else faces.boxes
 
 
-def check_landmarks(model: Model, faces: Faces) -> None:
-    """Raise ValueError if the dataset's landmarks are not the model's, or include no eyes to measure by."""
+def check_annotated(model: Model, faces: Faces, use: str = "measured") -> None:
+    """Raise ValueError if the dataset's landmarks are not the model's; ``use`` says what they are for."""
     n_points = model.pdm.n_points
     if faces.n_points < n_points:
         raise ValueError(
             f"the model has {n_points} landmarks and the faces are annotated with {faces.n_points}: "
-            "a model can be measured only where each of its landmarks is annotated"
+            f"a model can be {use} only where each of its landmarks is annotated"
         )
     if faces.n_points > n_points:
         raise ValueError(
             f"the model has {n_points} landmarks and the faces are annotated with {faces.n_points}; "
             f"say by --landmarks which {n_points} of them, or means of several, are the model's"
         )
+
+
+def check_landmarks(model: Model, faces: Faces) -> None:
+    """Raise ValueError if the dataset's landmarks are not the model's, or include no eyes to measure by."""
+    check_annotated(model, faces)
     if faces.eye_distances is None:
         raise ValueError(
             f"errors are in units of the eye distance, unknown for a markup of {faces.n_points} landmarks; "

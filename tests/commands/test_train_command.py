@@ -48,6 +48,18 @@ def test_the_model_that_a_run_starts_from_stays(run, folder: Path) -> None:
     assert Path("m.npz").read_bytes() == before
 
 
+def test_a_model_is_taught_further_on_its_own_landmarks_alone(run, folder: Path) -> None:
+    arrays = dict(np.load("faces/points.npz"))
+    np.savez("faces/points.npz", **{**arrays, "points": np.resize(arrays["points"], (2, 68, 2))})
+    for asked, sentence in (
+        (["--landmarks", "36-41"], "annotated with 6: a model can be taught further only where each of its"),
+        ([], "annotated with 68; say by --landmarks which 12 of them"),
+    ):
+        outcome = further(run, "--out", "n.npz", *asked)
+        assert outcome.status == 1 and "the model has 12 landmarks" in outcome.err
+        assert sentence in outcome.err and not Path("n.npz").exists()
+
+
 def test_a_model_learned_without_some_of_the_faces_says_so(run, folder: Path) -> None:
     Path("faces/1.png").unlink()
     outcome = further(run, "--out", "n.npz")

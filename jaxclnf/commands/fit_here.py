@@ -152,7 +152,7 @@ def _write(
     table: ResumableTable, files: PhotoFiles, fitted: Iterator[Photo | Failure], n_done: int, n_left: int
 ) -> list[Failure]:
     """Write rows and pictures as photos are fitted, and say what came of it; returns the failures."""
-    on_interrupt(f"stopped; {table.unfinished} holds what is done, --resume goes on")
+    on_interrupt(f"stopped; {table.unfinished} holds what is done, fit --resume goes on")
     said = SaidOfPhotos()
     try:
         with progress_bar("photos") as bar:

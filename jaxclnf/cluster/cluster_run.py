@@ -158,10 +158,8 @@ class Run:
     def work(self, workers: Workers, tell: Callable[[Progress], None]) -> list[Failure]:
         """Do the remaining shards; returns those that were given up."""
         lost: list[Failure] = []
-        shards = read_plan(self.store, self.job.shards)
-        left = (shard for shard in shards if shard.number not in self.ledger.done)
         tell(self._progress(workers))
-        for finished in workers.run(left):
+        for finished in workers.run(self._left()):
             entries = [_entry(done.task, done.result, done.machine) for done in finished]
             if entries:
                 self._check_driver()
@@ -173,6 +171,14 @@ class Run:
             ]
             tell(self._progress(workers))
         return lost
+
+    def _left(self) -> Iterator[Shard]:
+        """Give the shards to do: what was never done comes before what failed, which may well fail again."""
+        again = frozenset(self.ledger.again)
+        known = self.ledger.done | again
+        yield from (each for each in read_plan(self.store, self.job.shards) if each.number not in known)
+        if again:
+            yield from (each for each in read_plan(self.store, self.job.shards) if each.number in again)
 
     def _check_driver(self) -> None:
         """Raise ValueError if another command goes on with the run, as it can where no lock keeps it out."""

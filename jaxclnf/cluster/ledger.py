@@ -44,14 +44,17 @@ class Ledger:
     """The entries of a run so far: their sums, the numbers of the shards that are done, sources used partly.
 
     Each call of `add` makes one file, since object stores cannot append; opening the ledger joins them. A
-    shard counts as done if its part is among ``parts``; entries that are damaged do not count.
+    shard counts as done if its part is among ``parts``; entries that are damaged do not count. Shards with
+    sources that failed before are not done either, but ``again`` to do, and the sums are without them.
     """
 
     def __init__(self, store: Store, parts: Container[int]) -> None:
         self._store = store
         names = [name for name in store.names(LEDGER) if name.partition(".")[0].isdecimal()]
         entries = {entry.shard: entry for name in names for entry in _read(store, name)}
-        self.done = {n for n, entry in entries.items() if not entry.lost and n in parts}
+        written = {n for n, entry in entries.items() if not entry.lost and n in parts}
+        self.again = {n for n in written if entries[n].failures}
+        self.done = written - self.again
         kept = [entries[n] for n in sorted(self.done)]
         self.sources, self.rows, self.failures = (
             sum(getattr(entry, field) for entry in kept) for field in ("sources", "rows", "failures")
@@ -59,7 +62,7 @@ class Ledger:
         self.partly = [source for entry in kept for source in entry.partly]
         self._next = 1 + max((int(name.partition(".")[0]) for name in names), default=0)
         if len(names) > 1:
-            self._write(kept)
+            self._write([entries[n] for n in sorted(written)])
             for name in names:
                 store.remove(f"{LEDGER}/{name}")
 

@@ -28,12 +28,17 @@ SOURCES = [f"photos/{i}.png" for i in range(7)]
 
 
 class Workers:
-    """Does shards one by one; those of ``failing`` are given up, and after ``most`` the driver breaks."""
+    """Does shards one by one; those of ``failing`` are given up, and after ``most`` the driver breaks.
+
+    Photos whose names end in ``bad`` are none.
+    """
 
     n_workers = 1
 
-    def __init__(self, store: Store, failing: Iterable[int] = (), most: int = 99) -> None:
-        self.store, self.failing, self.most, self.did = store, set(failing), most, []
+    def __init__(
+        self, store: Store, failing: Iterable[int] = (), most: int = 99, bad: tuple[str, ...] = ("3.png",)
+    ) -> None:
+        self.store, self.failing, self.most, self.bad, self.did = store, set(failing), most, bad, []
 
     def run(self, shards: Iterable[Shard]) -> Iterator[list[Done]]:
         for shard in shards:
@@ -46,7 +51,7 @@ class Workers:
     def _fit(self, shard: Shard) -> Entry:
         rows = [["0", f"{shard.number}.5", source, "ok"] for source in shard.sources]
         n_rows = write_part(self.store, part_name("landmarks", shard.number), COLUMNS, [rows])
-        bad = [Failure(s, f"{s} is no photo") for s in shard.sources if s.endswith("3.png")]
+        bad = [Failure(s, f"{s} is no photo") for s in shard.sources if s.endswith(self.bad)]
         write_failures_part(self.store, shard.number, bad)
         return Entry(shard.number, len(shard.sources), n_rows, len(bad))
 
@@ -84,11 +89,22 @@ def test_a_driver_that_broke_goes_on_with_what_is_left(store: Store, tmp_path: P
         go(store, Workers(store, most=2))
     workers = Workers(store)
     go(store, workers, resume=True)
-    assert workers.did == [2, 3]
+    assert workers.did == [2, 3, 1]  # what failed comes last
     assert table_of(store, tmp_path) == ROWS
-    assert go(store, Workers(store, most=0), resume=True) == [
-        Failure("photos/3.png", "photos/3.png is no photo")
-    ]
+
+
+def test_shards_with_failures_are_done_again_until_nothing_fails(store: Store, tmp_path: Path) -> None:
+    go(store, Workers(store, bad=("3.png", "5.png")))
+    halfway = Workers(store, bad=(), most=1)
+    with pytest.raises(KeyboardInterrupt):
+        go(store, halfway, resume=True)
+    lossy, last = Workers(store, failing=[2]), Workers(store, bad=())
+    (lost,) = go(store, lossy, resume=True)[1:]
+    assert lost.reason == "shard 2 (2 files from photos/4.png on): broke"
+    assert go(store, last, resume=True) == []
+    assert (halfway.did, lossy.did, last.did) == ([1], [2], [2])
+    assert go(store, Workers(store, most=0), resume=True) == []
+    assert table_of(store, tmp_path) == ROWS and store.names("failures") == []
 
 
 def test_a_shard_that_is_given_up_is_named_the_rest_whole_and_it_is_tried_again(
@@ -104,7 +120,7 @@ def test_a_shard_that_is_given_up_is_named_the_rest_whole_and_it_is_tried_again(
 
 @pytest.mark.parametrize("text", [b"[]", b"3", b"[" * 10**5, b'{"told": 1}', b"\0", b""])
 def test_damaged_descriptions_of_a_run_are_named(store: Store, text: bytes) -> None:
-    go(store, Workers(store))
+    go(store, Workers(store, bad=()))
     store.write("ledger/0000000099.jsonl", text + b'\n{"shard": "a", "sources": 1}\n')
     store.write("plan.jsonl", text)
     with pytest.raises(ValueError, match="plan.jsonl is damaged"):
@@ -159,12 +175,12 @@ def test_a_run_that_was_stopped_while_it_began_begins_again(store: Store, tmp_pa
 
 def test_progress_counts_sources_done_before(store: Store) -> None:
     with pytest.raises(KeyboardInterrupt):
-        go(store, Workers(store, most=2))
+        go(store, Workers(store, most=2, bad=()))
     said: list[Progress] = []
     with Run(store, "landmarks", {"sigma": 1}) as run:
         run.begin(lambda failures: [], resume=True)
         run.work(Workers(store), said.append)
-    assert [p.done for p in said] == [4, 6, 7] and said[-1] == Progress(7, 7, 1, 1)
+    assert [p.done for p in said] == [4, 6, 7] and said[-1] == Progress(7, 7, 0, 1)
 
 
 def test_what_is_missing_or_damaged_is_done_again_or_named(store: Store, tmp_path: Path) -> None:
@@ -176,7 +192,7 @@ def test_what_is_missing_or_damaged_is_done_again_or_named(store: Store, tmp_pat
     store.write("ledger/note.txt", b"no entry")
     workers = Workers(store)
     go(store, workers, resume=True)
-    assert workers.did == [0, 2] and table_of(store, tmp_path) == ROWS
+    assert workers.did == [0, 2, 1] and table_of(store, tmp_path) == ROWS
     store.write("plan.jsonl", b"[[")
     store.remove("landmarks/part-00000003.parquet")
     with pytest.raises(ValueError, match="plan.jsonl is damaged or missing"):
@@ -228,9 +244,11 @@ def test_a_ledger_becomes_one_file_and_forgets_nothing(store: Store) -> None:
     for number in range(3):
         ledger.add([Entry(number, 2, rows=3, failures=number, lost="x" if number == 2 else "", partly=["a"])])
     again = Ledger(store, parts=range(9))
-    assert again.done == {0, 1} and (again.sources, again.rows, again.failures) == (4, 6, 1)
-    assert again.partly == ledger.partly == ["a", "a"]
+    assert (again.done, again.again) == ({0}, {1})
+    assert (again.sources, again.rows, again.failures, again.partly) == (2, 3, 0, ["a"])
+    assert ledger.done == {0, 1} and ledger.partly == ["a", "a"]
     assert len(store.names("ledger")) == 1
+    assert Ledger(store, parts=range(9)).again == {1}
     assert json.loads(store.read(f"ledger/{store.names('ledger')[0]}").splitlines()[1])["shard"] == 1
 
 

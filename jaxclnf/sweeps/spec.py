@@ -184,7 +184,17 @@ def _one(name: str, values: Any, rng: np.random.Generator) -> Any:
         return values[rng.integers(len(values))]
     low, high, by_ratio = _range(name, values)
     drawn = np.exp(rng.uniform(np.log(low), np.log(high))) if by_ratio else rng.uniform(low, high)
-    return round(float(drawn), 6)
+    rounded = round(float(drawn), _decimals(low if by_ratio else high - low))
+    return min(max(rounded, float(low)), float(high))
+
+
+def _decimals(finest: float) -> int:
+    """Choose the decimals of values drawn from a range by its width, or by its low end if drawn by ratio.
+
+    Six of them, unless that leaves a few values of the range only: then as many as give six digits. A sweep
+    goes on only if it draws what it drew when it began, so wider ranges keep six for those under way.
+    """
+    return 6 if finest == 0 or finest >= 1e-4 else 5 - math.floor(math.log10(finest))
 
 
 def _range(name: str, values: Any) -> tuple[float, float, bool]:

@@ -70,6 +70,32 @@ def test_a_grid_is_every_combination_and_a_draw_repeats(tmp_path):
     assert all(0.5 <= s["sigma"] <= 2 and s["iterations"] in (3, 5) for s in drawn)
 
 
+@pytest.mark.parametrize(
+    ("low", "high", "log", "n_values"),
+    [
+        (1e-9, 1e-7, "true", 20),
+        (1e-9, 1e-7, "false", 20),
+        (1000, 1000.00001, "false", 20),
+        (-3e-8, -2e-8, "false", 20),
+        (1e-40, 1e-30, "true", 20),
+        (1 / 3, 1 / 3, "true", 1),
+        (2.0000004, 2.0000006, "false", 20),
+    ],
+)
+def test_draws_from_small_ranges_stay_in_them_and_differ(tmp_path, low, high, log, n_values):
+    vary = f"tolerance = {{ low = {low}, high = {high}, log = {log} }}"
+    path = written(tmp_path / "s.toml", vary, 'search = "random"\ncount = 20')
+    drawn = {setting["tolerance"] for setting in read_spec(path).settings}
+    assert len(drawn) == n_values and low <= min(drawn) <= max(drawn) <= high
+
+
+def test_draws_from_wider_ranges_are_those_of_sweeps_under_way(tmp_path):
+    vary = "sigma = { low = 0.8, high = 2 }\ntolerance = { low = 1e-4, high = 0.1, log = true }"
+    path = written(tmp_path / "s.toml", vary, 'search = "random"\ncount = 3')
+    drawn = [list(setting.values()) for setting in read_spec(path).settings]
+    assert drawn == [[1.564354, 0.000645], [0.849168, 0.000112], [1.775924, 0.054735]]
+
+
 def test_specifications_may_come_from_windows(tmp_path):
     path = written(tmp_path / "s.toml")
     path.write_bytes(codecs.BOM_UTF8 + path.read_bytes().replace(b"\n", b"\r\n"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -27,7 +28,15 @@ def sweep(
         Path | None,
         typer.Option("--out", "-o", help="Folder of results; by default beside SPEC, with its name."),
     ] = None,
-    model: options.ModelOption = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model",
+            "-m",
+            metavar="FILE",
+            help="A model as jaxclnf fit takes it; else that of SPEC, of $JAXCLNF_MODEL, or our own.",
+        ),
+    ] = None,
     save: Annotated[
         Path | None, typer.Option(help="Write a copy of the model, with the best setting as its own.")
     ] = None,
@@ -51,10 +60,11 @@ def sweep(
     there = on_cluster.given(cluster, workers=workers)
     if there is not None:
         on_cluster.check_ray()
+    chosen = model or plan.model or os.environ.get("JAXCLNF_MODEL")
     if save:
-        models = [Path(name) for name in (model, plan.model) if name]
+        models = [Path(name) for name in (chosen, plan.model) if name]
         outputs.check_model_out("--save", save, [spec, *models])
-    opened = choices.use_model(model or plan.model)
+    opened = choices.use_model(chosen)
     check_settings(plan, opened)
     choices.warn_of_unread(unread_by_all(plan, opened))
     place = out or spec.with_suffix("")
@@ -66,12 +76,19 @@ def sweep(
         messages.warn(held_back_warning(faces, plan, opened))
         photos = draw_photos(faces, plan, opened)
         results = Results(folder.path / "results.jsonl", describe(plan, opened, photos))
+        called = _called(opened, chosen)
         outcomes = _tried(plan, opened, photos, results, there)
         _say_best(outcomes[0], len(plan.settings))
-        typer.echo(f"{write_report(folder.path, plan, outcomes, results)}: the report")
+        typer.echo(f"{write_report(folder.path, plan, called, outcomes, results)}: the report")
         if save:
             _save(opened, configure(plan.base_config(opened), outcomes[0].setting), save)
     end_without(faces.refused, "the figures are")
+
+
+def _called(model: Model, chosen: str | None) -> str:
+    """Name a model and, since several files may hold models of one name, its file."""
+    name, file = model.provenance.name, Path(chosen or "").name
+    return f"{name} ({file})" if name and file else name or file
 
 
 def _tried(

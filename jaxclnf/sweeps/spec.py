@@ -1,6 +1,6 @@
 """The specification of a sweep: a TOML file of settings to vary, turned into a list of settings.
 
-    model = "main_clnf_general.txt"       # left out: the model that ships
+    model = "main_clnf_general.txt"       # left out: that of $JAXCLNF_MODEL, or the one that ships
     datasets = ["lfpw_train", "helen_train"]
     held_back = 0.1                       # only faces that the model did not learn from; if it does not say
                                           # which, this share, as `jaxclnf train` holds it back; left out: any

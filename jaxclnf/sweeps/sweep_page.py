@@ -30,8 +30,10 @@ PICTURES = {
 }
 
 
-def write_report(folder: Path, spec: Spec, outcomes: Sequence[TriedSetting], results: Results) -> Path:
-    """Write settings.csv, the pictures and README.md of a finished sweep; returns the page."""
+def write_report(
+    folder: Path, spec: Spec, model: str, outcomes: Sequence[TriedSetting], results: Results
+) -> Path:
+    """Write settings.csv, the pictures and README.md of a finished sweep of a model; returns the page."""
     import polars
 
     rows = [_row(outcome, results) for outcome in outcomes]
@@ -47,7 +49,7 @@ def write_report(folder: Path, spec: Spec, outcomes: Sequence[TriedSetting], res
         draw_heat_map(folder / "heatmap.png", outcomes, *axes)
     page = folder / "README.md"
     pictures = ["pareto.png"] * has_times + ["heatmap.png"] * bool(axes) + ["ced.png"]
-    write_whole(page, _page(spec, outcomes, rows, pictures).encode())
+    write_whole(page, _page(spec, model, outcomes, rows, pictures).encode())
     return page
 
 
@@ -150,7 +152,13 @@ def draw_pareto(path: Path, points: Sequence[tuple[float, float]]) -> None:
     save_chart(figure, path)
 
 
-def _page(spec: Spec, outcomes: Sequence[TriedSetting], rows: Sequence[dict], pictures: Sequence[str]) -> str:
+def _page(
+    spec: Spec,
+    model: str,
+    outcomes: Sequence[TriedSetting],
+    rows: Sequence[dict],
+    pictures: Sequence[str],
+) -> str:
     fixed = {name for name in outcomes[0].setting if len({str(row.get(name)) for row in rows}) == 1}
     columns = [name for name in rows[0] if name not in fixed]
     table = ["| | " + " | ".join(columns) + " |", "| --- " * (len(columns) + 1) + "|"]
@@ -165,7 +173,7 @@ def _page(spec: Spec, outcomes: Sequence[TriedSetting], rows: Sequence[dict], pi
     lines = [
         "# Sweep of settings",
         f"{len(spec.settings)} settings ({spec.search} search) on {n_faces} faces of {sets}{held}, drawn by "
-        f"seed {spec.seed}; what is not varied is that of the {base}. "
+        f"seed {spec.seed}, fitted by the model {model}; what is not varied is that of the {base}. "
         f"{len(outcomes)} settings saw all faces; "
         "errors are mean landmark distances in percent of the distance of the outer eye corners.",
         *([f"The same in all: {', '.join(same)}."] if same else []),

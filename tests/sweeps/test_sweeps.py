@@ -158,6 +158,26 @@ def test_a_bad_specification_ends_in_one_sentence(tmp_path, monkeypatch, capfd, 
     assert outcome.err.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    ("option", "options", "opened"),
+    [
+        (["--model", "asked"], 'model = "own"', "asked"),
+        ([], 'model = "own"', "own"),
+        ([], "", "variable"),
+    ],
+)
+def test_a_specifications_model_comes_before_the_variables(
+    tmp_path, monkeypatch, capfd, option, options, opened
+):
+    def use_model(name):
+        raise ValueError(f"{name} was to be opened")
+
+    monkeypatch.setenv("JAXCLNF_MODEL", "variable")
+    monkeypatch.setattr("jaxclnf.commands.choices.use_model", use_model)
+    outcome = runner(monkeypatch, capfd)("sweep", written(tmp_path / "s.toml", options=options), *option)
+    assert outcome.err == f"jaxclnf: {opened} was to be opened\n"
+
+
 def test_a_resumed_sweep_equals_an_unbroken_one(tmp_path, photos):
     spec = read_spec(written(tmp_path / "s.toml", options='search = "grid"'))
     model = synthetic_model(jnp.float32)
@@ -279,7 +299,8 @@ def test_the_report_shows_what_was_found(tmp_path, photos, monkeypatch):
     outcomes = [TriedSetting(s, 0, 6, [3.25 + i] * 6, -1.0, 8.0) for i, s in enumerate(spec.settings)]
     for setting in spec.settings:
         results.add_time(static_part(setting), float(setting["iterations"]))
-    page = write_report(tmp_path, spec, outcomes, results).read_text()
+    page = write_report(tmp_path, spec, "ours", outcomes, results).read_text()
+    assert "6 faces of faces, drawn by seed 0, fitted by the model ours; what" in page
     best = f"{np.mean(outcomes[0].errors):.3f}".rstrip("0")
     assert best in page.split("| 1 |")[1].split("\n")[0]
     for name in ("pareto.png", "heatmap.png", "ced.png", "settings.csv"):
@@ -308,7 +329,7 @@ def test_a_setting_without_a_time_is_said_and_not_drawn(tmp_path, monkeypatch, k
         results.add_time(static_part({**settings[0], "iterations": iterations}), milliseconds)
     drawn = []
     monkeypatch.setattr("jaxclnf.sweeps.sweep_page.draw_pareto", lambda path, points: drawn.append(points))
-    page = write_report(tmp_path, Spec((), tuple(settings)), outcomes, results).read_text()
+    page = write_report(tmp_path, Spec((), tuple(settings)), "ours", outcomes, results).read_text()
     assert drawn == ([[(3.0, 15.0)] * 2 + [(5.0, 15.0)] * 2] if pareto else [])
     assert ("pareto.png" in page, "heatmap.png" in page) == (pareto, False)
     assert f"{6 - 2 * len(known)} have no time: it was given up." in page
@@ -336,9 +357,9 @@ def test_the_best_setting_can_become_the_models_own(tmp_path, monkeypatch, capfd
     assert "1 annotated face could not be used, and the figures are without it" in done.err
     assert "% with reg_factor = 1000000.0" in done.out
     assert "4 faces of 68 landmarks read, 1 refused.\n  1 refused: photo missing (4.png)" in done.out
-    assert (
-        "4 faces" in (tmp_path / "out/README.md").read_text()
-    )  # the model says that it learned none of them
+    page = (tmp_path / "out/README.md").read_text()
+    assert "4 faces" in page  # the model says that it learned none of them
+    assert "by the model jaxclnf 68 landmarks;" in page
     tuned = load_model(tmp_path / "tuned.npz")
     # Noise has no landmarks: the prior that keeps the mean shape in its box is best.
     assert {float(stage.reg_factor) for stage in tuned.settings.stages} == {1e6}

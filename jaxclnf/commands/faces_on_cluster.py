@@ -46,15 +46,16 @@ def sweep_on_cluster(
     results: Results,
     advance: Callable[[float], None],
     asked: on_cluster.Asked,
+    given_up: list[str],
 ) -> list[TriedSetting]:
-    """Run a sweep whose settings and batches of faces are a cluster's tasks; those given up are reported.
+    """Run a sweep whose settings and batches of faces are a cluster's tasks.
 
-    Raises ValueError if no setting was tried on all faces.
+    Warns of tasks that are given up, and adds them to ``given_up``. Raises ValueError if no setting was tried
+    on all faces.
     """
     from jaxclnf.cluster.sweep_trials import attempt_on, attempt_task
     from jaxclnf.sweeps.sweep_run import run_sweep
 
-    given_up: list[str] = []
     stages, arrays = on_cluster.stages(attempt_task, asked), (model, spec.base_config(model))
     try:
         with on_cluster.pool(asked, stages, arrays, photos) as workers:

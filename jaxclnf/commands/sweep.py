@@ -13,8 +13,11 @@ from jaxclnf.commands import choices, messages, on_cluster, options, outputs
 from jaxclnf.commands.annotated import annotated_faces, end_without, say_faces
 from jaxclnf.commands.faces_on_cluster import sweep_on_cluster
 from jaxclnf.commands.progress_bars import progress_bar
+from jaxclnf.wording import counted
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from jaxclnf.config import FitConfig
     from jaxclnf.sweeps.results import Results, TriedSetting
     from jaxclnf.sweeps.spec import Spec
@@ -47,7 +50,7 @@ def sweep(
 
     Every finished setting is stored at once; the same command goes on where a stopped sweep was. Writes
     settings.csv, charts and a page, README.md, into the folder. Faces that cannot be used make the exit
-    status 1.
+    status 1, and so do tasks that a cluster gives up.
     """
     from jaxclnf.media.earlier_results import LIST
     from jaxclnf.sweeps.results import Results
@@ -77,12 +80,16 @@ def sweep(
         photos = draw_photos(faces, plan, opened)
         results = Results(folder.path / "results.jsonl", describe(plan, opened, photos))
         called = _called(opened, chosen)
-        outcomes = _tried(plan, opened, photos, results, there)
-        _say_best(outcomes[0], len(plan.settings))
+        given_up: list[str] = []
+        outcomes = _tried(plan, opened, photos, results, there, given_up)
+        _say_best(outcomes, len(plan.settings))
         typer.echo(f"{write_report(folder.path, plan, called, outcomes, results)}: the report")
         if save:
             _save(opened, configure(plan.base_config(opened), outcomes[0].setting), save)
+    _say_given_up(given_up)
     end_without(faces.refused, "the figures are")
+    if given_up:
+        raise typer.Exit(1)
 
 
 def _called(model: Model, chosen: str | None) -> str:
@@ -92,9 +99,14 @@ def _called(model: Model, chosen: str | None) -> str:
 
 
 def _tried(
-    plan: Spec, model: Model, photos: Canvases, results: Results, there: on_cluster.Asked | None
+    plan: Spec,
+    model: Model,
+    photos: Canvases,
+    results: Results,
+    there: on_cluster.Asked | None,
+    given_up: list[str],
 ) -> list[TriedSetting]:
-    """Try the settings, here or on a cluster; the best comes first."""
+    """Try the settings, here or on a cluster, whose given up tasks are added; the best comes first."""
     from jaxclnf.sweeps.sweep_run import run_sweep
 
     with progress_bar("% done") as bar:
@@ -105,13 +117,23 @@ def _tried(
 
         if there is None:
             return run_sweep(plan, model, photos, results, advance)
-        return sweep_on_cluster(plan, model, photos, results, advance, there)
+        return sweep_on_cluster(plan, model, photos, results, advance, there, given_up)
 
 
-def _say_best(best: TriedSetting, n_settings: int) -> None:
+def _say_best(outcomes: Sequence[TriedSetting], n_settings: int) -> None:
+    """Print the best setting, and how many it is the best of: halving and lost tasks leave settings out."""
+    best, n_whole = outcomes[0], len(outcomes)
     error = sum(best.errors) / len(best.errors)
     setting = ", ".join(f"{name} = {value}" for name, value in best.setting.items())
-    typer.echo(f"best of {n_settings}: mean error {error:.3f} % with {setting}")
+    whole = f" ({n_whole} tried on all faces)" if n_whole < n_settings else ""
+    typer.echo(f"best of {n_settings}{whole}: mean error {error:.3f} % with {setting}")
+
+
+def _say_given_up(tasks: Sequence[str]) -> None:
+    """Say that results are without what a cluster could not do, and how to get it."""
+    if tasks:
+        was = "was" if len(tasks) == 1 else "were"
+        messages.warn(f"{counted(len(tasks), 'task')} {was} given up; the same command tries again")
 
 
 def _save(model: Model, settings: FitConfig, path: Path) -> None:

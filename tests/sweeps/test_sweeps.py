@@ -17,12 +17,11 @@ from command_line import runner
 from engine import box_of, synthetic_face, synthetic_model
 from PIL import Image
 
-from jaxclnf import landmarks, load_model
+from jaxclnf import load_model
 from jaxclnf.config import FitConfig
 from jaxclnf.data.charts import draw_cumulative_errors
 from jaxclnf.data.datasets import Faces, read_faces
 from jaxclnf.data.evaluate import learned_warning, not_learned
-from jaxclnf.fitting.face_params import params_from_box
 from jaxclnf.ops.shape import shape_2d
 from jaxclnf.sweeps.results import Results, TriedSetting
 from jaxclnf.sweeps.spec import Spec, configure, read_spec, static_part
@@ -156,26 +155,6 @@ def test_a_bad_specification_ends_in_one_sentence(tmp_path, monkeypatch, capfd, 
     outcome = runner(monkeypatch, capfd)("sweep", written(tmp_path / "spec.toml", vary, options))
     assert outcome.status == 1 and complaint in outcome.err
     assert outcome.err.count("\n") == 1
-
-
-@pytest.mark.parametrize(
-    ("option", "options", "opened"),
-    [
-        (["--model", "asked"], 'model = "own"', "asked"),
-        ([], 'model = "own"', "own"),
-        ([], "", "variable"),
-    ],
-)
-def test_a_specifications_model_comes_before_the_variables(
-    tmp_path, monkeypatch, capfd, option, options, opened
-):
-    def use_model(name):
-        raise ValueError(f"{name} was to be opened")
-
-    monkeypatch.setenv("JAXCLNF_MODEL", "variable")
-    monkeypatch.setattr("jaxclnf.commands.choices.use_model", use_model)
-    outcome = runner(monkeypatch, capfd)("sweep", written(tmp_path / "s.toml", options=options), *option)
-    assert outcome.err == f"jaxclnf: {opened} was to be opened\n"
 
 
 def test_a_resumed_sweep_equals_an_unbroken_one(tmp_path, photos):
@@ -333,46 +312,6 @@ def test_a_setting_without_a_time_is_said_and_not_drawn(tmp_path, monkeypatch, k
     assert drawn == ([[(3.0, 15.0)] * 2 + [(5.0, 15.0)] * 2] if pareto else [])
     assert ("pareto.png" in page, "heatmap.png" in page) == (pareto, False)
     assert f"{6 - 2 * len(known)} have no time: it was given up." in page
-
-
-def test_the_best_setting_can_become_the_models_own(tmp_path, monkeypatch, capfd):
-    """On faces held back from the model that ships; what a sweep does not vary is that model's."""
-    model = load_model()
-    faces = tmp_path / "faces"
-    faces.mkdir()
-    box = np.array([40, 40, 120, 120], np.float32)
-    rng = np.random.default_rng(0)
-    mean = params_from_box(model.pdm, jnp.asarray(box), jnp.zeros(3))
-    points = np.asarray(landmarks(model, mean))
-    for i in range(4):
-        Image.fromarray(rng.integers(0, 256, (200, 200), np.uint8)).save(faces / f"{i}.png")
-    names = [f"{i}.png" for i in range(5)]  # the last of which is missing
-    np.savez(faces / "points.npz", names=names, points=np.stack([points] * 5), boxes=np.stack([box] * 5))
-    vary = "reg_factor = [3.5, 1e6]\nfreedom = [0]"
-    spec = written(tmp_path / "s.toml", vary, "held_back = 0.5")
-
-    run = runner(monkeypatch, capfd)
-    done = run("sweep", spec, "--out", tmp_path / "out", "--save", tmp_path / "tuned.npz")
-    assert done.status == 1, done.err
-    assert "1 annotated face could not be used, and the figures are without it" in done.err
-    assert "% with reg_factor = 1000000.0" in done.out
-    assert "4 faces of 68 landmarks read, 1 refused.\n  1 refused: photo missing (4.png)" in done.out
-    page = (tmp_path / "out/README.md").read_text()
-    assert "4 faces" in page  # the model says that it learned none of them
-    assert "by the model jaxclnf 68 landmarks;" in page
-    tuned = load_model(tmp_path / "tuned.npz")
-    # Noise has no landmarks: the prior that keeps the mean shape in its box is best.
-    assert {float(stage.reg_factor) for stage in tuned.settings.stages} == {1e6}
-    assert tuned.settings.stages[0].sigma == model.settings.stages[0].sigma
-    np.testing.assert_array_equal(tuned.settings.box_correction, model.settings.box_correction)
-    np.testing.assert_array_equal(tuned.experts[0].weights, model.experts[0].weights)
-    assert (tmp_path / "tuned.npz").stat().st_size < 8e6
-    failed = run("sweep", spec, "--save", tmp_path / "none/tuned.npz")
-    assert failed.status and "in a folder that exists" in failed.err
-    (tmp_path / "foreign").mkdir()
-    (tmp_path / "foreign/README.md").touch()
-    refused = run("sweep", spec, "--out", tmp_path / "foreign")
-    assert refused.status and "README.md is from no earlier run and would be lost" in refused.err
 
 
 def test_what_is_held_back_is_said_as_it_is_where_a_model_names_no_photos() -> None:

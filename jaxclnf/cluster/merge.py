@@ -67,9 +67,12 @@ def _no_table(place: str, parts: Sequence[Path], error: Exception) -> str:
     columns = None
     for part in parts:
         try:
-            found = pl.read_parquet(part, n_rows=1).columns
+            found = pl.read_parquet(part, glob=False).columns  # all of it: damage may be anywhere
         except pl.exceptions.PolarsError:
-            return f"{place}: {part.name} is damaged; copy the parts again, or do the run's rest by --resume"
+            return (
+                f"{place}: {part.name} is damaged; copy the parts again, or remove it from the run's folder, "
+                "and --resume does its shard again"
+            )
         columns = columns or found
         if found != columns:
             return f"{place}: {part.name} has other columns than {parts[0].name}; merge each run by itself"

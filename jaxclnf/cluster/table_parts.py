@@ -75,13 +75,23 @@ def write_failures_part(store: Store, shard: int | str, failures: Sequence[Failu
 
 
 def read_failures(store: Store, most: int) -> list[Failure]:
-    """Read the first failures of a run, at most so many."""
-    import polars as pl
-
+    """Read the first failures of a run, at most so many; a damaged part of them counts as one."""
     found: list[Failure] = []
-    for name in store.names(FAILURES):
+    for name in parts_of(store, FAILURES):
         if len(found) >= most:
             break
-        rows = pl.read_parquet(io.BytesIO(store.read(f"{FAILURES}/{name}")))
-        found += [Failure(*row) for row in rows.iter_rows()]
+        found += _failures_in(store, name)
     return found[:most]
+
+
+def _failures_in(store: Store, name: str) -> list[Failure]:
+    """Read a part of the failures; of one that is damaged the failure is that it tells none."""
+    import polars as pl
+
+    try:
+        rows = pl.read_parquet(io.BytesIO(store.read(f"{FAILURES}/{name}"))).select(Failure._fields).rows()
+    except pl.exceptions.PolarsError:
+        place = store.at(f"{FAILURES}/{name}")
+        mend = "; remove it, and --resume does its shard again" if shards_of([name]) else ""
+        return [Failure(place, f"{place} is damaged and no longer tells what could not be used{mend}")]
+    return [Failure(*row) for row in rows]

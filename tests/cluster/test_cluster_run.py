@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -200,6 +201,36 @@ def test_what_is_missing_or_damaged_is_done_again_or_named(store: Store, tmp_pat
     store.write("job.json", b"{}")
     with pytest.raises(ValueError, match="job.json is damaged"):
         go(store, Workers(store), resume=True)
+
+
+def test_advice_for_damaged_parts_leads_to_a_whole_table(store: Store, tmp_path: Path) -> None:
+    go(store, Workers(store, bad=()))
+    part = "landmarks/part-00000002.parquet"
+    store.write(part, store.read(part)[:99])
+    with pytest.raises(ValueError, match=r"part-00000002.parquet is damaged; .* remove it from the run's"):
+        merge(store.place, tmp_path / "table.csv")
+    store.remove(part)
+    again = Workers(store, bad=())
+    go(store, again, resume=True)
+    assert again.did == [2] and table_of(store, tmp_path) == ROWS
+
+
+@pytest.mark.parametrize("data", [b"", b"PAR1", b"other columns"])
+def test_a_damaged_part_of_the_failures_is_a_failure_that_resuming_mends(store: Store, data: bytes) -> None:
+    go(store, Workers(store))
+    name = "failures/part-00000001.parquet"
+    if data == b"other columns":
+        pl.DataFrame({"source": ["a"]}).write_parquet(buffer := io.BytesIO())
+        data = buffer.getvalue()
+    store.write(name, data)
+    store.write("failures/part-inputs.parquet", b"")
+    store.write("failures/note.txt", b"")
+    shard, inputs = go(store, Workers(store, failing=[1]), resume=True)[:2]
+    said = "is damaged and no longer tells what could not be used"
+    assert shard.reason == f"{store.at(name)} {said}; remove it, and --resume does its shard again"
+    assert inputs.reason == f"{store.at('failures/part-inputs.parquet')} {said}"
+    store.remove(name)
+    assert go(store, Workers(store, bad=()), resume=True) == [inputs]
 
 
 def test_a_command_that_takes_a_run_over_ends_the_one_before() -> None:

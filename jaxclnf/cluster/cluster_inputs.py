@@ -7,7 +7,7 @@ import posixpath
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
-from jaxclnf.cluster.places import copied, file_system
+from jaxclnf.cluster.places import copied, file_system, told_of
 from jaxclnf.media import input_tables
 from jaxclnf.media.addresses import here, is_address
 from jaxclnf.media.container import SCHEMES
@@ -80,19 +80,35 @@ def _at_address(address: str, suffixes: Sequence[str]) -> Iterator[str]:
         return
     system, path = file_system(address)
     if path.endswith(".txt"):
-        with system.open(path, "rt", encoding="utf-8-sig", errors="surrogateescape") as lines:
+        with (
+            told_of(address, "read"),
+            system.open(path, "rt", encoding="utf-8-sig", errors="surrogateescape") as lines,
+        ):
             yield from (_in_list(line.rstrip("\r\n"), address) for line in lines if line.strip())
     elif path.endswith(input_tables.SUFFIXES):
-        with copied(address) as copy:
-            yield from (_in_list(line, address) for line in listed_names(copy))
-    elif "*" in path:
-        yield from _in_order(system.glob(path), system, suffixes) or _nothing(f"{address} matches no file")
-    elif system.isdir(path):
-        yield from _in_order(system.find(path), system, suffixes) or _nothing(
-            f"{address} holds no file of use"
-        )
+        yield from (_in_list(name, address) for name in _in_table(address))
     else:
-        yield address
+        with told_of(address, "listed"):
+            found = _found(system, path, suffixes)
+        if found == []:
+            raise ValueError(f"{address} {'matches no file' if '*' in path else 'holds no file of use'}")
+        yield from [address] if found is None else found
+
+
+def _in_table(address: str) -> list[str]:
+    """Read the names in a list that is a table."""
+    with copied(address) as copy:
+        try:
+            return listed_names(copy)
+        except ValueError as error:
+            raise ValueError(str(error).replace(str(copy), address)) from None
+
+
+def _found(system, path: str, suffixes: Sequence[str]) -> list[str] | None:
+    """List the files of a pattern or folder; None for anything else, which is a file or missing."""
+    if "*" in path:
+        return _in_order(system.glob(path), system, suffixes)
+    return _in_order(system.find(path), system, suffixes) if system.isdir(path) else None
 
 
 def _in_order(paths: Iterable[str], system, suffixes: Sequence[str]) -> list[str]:
@@ -106,10 +122,6 @@ def _in_list(line: str, address: str) -> str:
         return line
     folder = here(address).rpartition("/")[0]
     return f"{folder}/{line.strip()}"
-
-
-def _nothing(sentence: str) -> list[str]:
-    raise ValueError(sentence)
 
 
 def _each_once(sources: Iterable[str]) -> Iterator[str]:

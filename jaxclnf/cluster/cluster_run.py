@@ -47,8 +47,9 @@ class Job(NamedTuple):
 
 def read_job(store: Store) -> Job:
     """Read what a folder says of its run; raises ValueError if that is damaged."""
+    text = store.read(JOB)
     with suppress(ValueError, TypeError, RecursionError):
-        job = Job(**json.loads(store.read(JOB)))
+        job = Job(**json.loads(text))
         if _is_sound(job):
             return job
     raise ValueError(f"{store.at(JOB)} is damaged; choose another --out")

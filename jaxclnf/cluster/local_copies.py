@@ -8,7 +8,7 @@ from itertools import count
 from pathlib import Path
 
 from jaxclnf.batch.overlap import ahead
-from jaxclnf.cluster.places import file_system
+from jaxclnf.cluster.places import Unreachable, copy_to
 from jaxclnf.media.addresses import is_address
 from jaxclnf.media.failures import Failure
 
@@ -35,10 +35,9 @@ class Fetched:
         copy = self._folder / f"{next(self._numbers)}{Path(source).suffix}"
         self._sources[str(copy)] = source
         try:
-            system, path = file_system(source)
-            system.get_file(path, str(copy))
-        except Exception as error:  # of any library of any store
-            self._reasons[str(copy)] = f"{source} cannot be copied: {type(error).__name__}: {error}"
+            copy_to(copy, source)
+        except Unreachable as error:
+            self._reasons[str(copy)] = str(error)
             copy.unlink(missing_ok=True)
         return copy
 

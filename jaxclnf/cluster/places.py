@@ -11,20 +11,42 @@ from typing import Any
 from uuid import uuid4
 
 from jaxclnf.media.addresses import here, is_address
+from jaxclnf.models.npz import in_one_line
 from jaxclnf.whole_files import written_whole
 
 
-def file_system(address: str) -> tuple[Any, str]:
-    """Find the fsspec file system of an address, and the path in it.
+class Unreachable(ValueError):
+    """What a store says of an address that cannot be used; nothing that lies there is known to be damaged."""
 
-    Raises ValueError if its package is missing or fsspec does not know the scheme.
+
+@contextmanager
+def told_of(address: str, done: str) -> Iterator[None]:
+    """Raise any error as `Unreachable`, which says that the address cannot be ``done``, and why.
+
+    Stores have libraries of their own, whose errors are of any kind, and many of which name no file.
     """
     try:
+        yield
+    except Unreachable:
+        raise
+    except Exception as error:
+        said = in_one_line(f"{type(error).__name__}: {error}").removesuffix(":")
+        raise Unreachable(f"{address} cannot be {done}: {said}") from None
+
+
+def file_system(address: str) -> tuple[Any, str]:
+    """Find the fsspec file system of an address, and the path in it; raises `Unreachable`."""
+    with told_of(address, "reached"):
         import fsspec
 
         return fsspec.core.url_to_fs(address)
-    except (ImportError, ValueError) as error:
-        raise ValueError(f"{address} cannot be reached: {error}") from None
+
+
+def copy_to(file: Path, address: str) -> None:
+    """Copy what lies at an address to a file on this machine; raises `Unreachable`."""
+    with told_of(address, "copied"):
+        system, path = file_system(address)
+        system.get_file(path, str(file))
 
 
 @contextmanager
@@ -33,13 +55,10 @@ def copied(address: str) -> Iterator[Path]:
     if not is_address(address):
         yield Path(here(address))
         return
-    system, path = file_system(address)
+    _, path = file_system(address)
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / Path(path).name
-        try:
-            system.get_file(path, str(copy))
-        except Exception as error:  # of any library of any store
-            raise ValueError(f"{address} cannot be copied: {type(error).__name__}: {error}") from None
+        copy_to(copy, address)
         yield copy
 
 
@@ -47,6 +66,7 @@ class Store:
     """The folder of a run, local or on an object store; files in it appear whole or not at all.
 
     ``place`` is a path or an address. A store can be sent to other machines, which must see the same place.
+    At an address, all that it does may raise `Unreachable`.
     """
 
     def __init__(self, place: str) -> None:
@@ -74,7 +94,8 @@ class Store:
     def put(self, file: Path, name: str) -> None:
         """Copy a file into the store."""
         if self.folder is None:
-            _put_far(file, self.at(name))
+            with told_of(self.at(name), "written"):
+                _put_far(file, self.at(name))
             return
         path = self.folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -95,21 +116,30 @@ class Store:
         """Tell whether a file exists."""
         if self.folder is not None:
             return (self.folder / name).exists()
-        system, path = file_system(self.at(name))
-        system.invalidate_cache()
-        return system.exists(path)
-
-    def open(self, name: str) -> Any:
-        """Open a file to read bytes from; raises FileNotFoundError if there is none."""
-        if self.folder is not None:
-            return (self.folder / name).open("rb")
-        system, path = file_system(self.at(name))
-        return system.open(path, "rb")
+        with told_of(self.at(name), "looked at"):
+            system, path = file_system(self.at(name))
+            system.invalidate_cache()
+            return system.exists(path)
 
     def read(self, name: str) -> bytes:
         """Read a small file."""
-        with self.open(name) as file:
-            return file.read()
+        if self.folder is not None:
+            return (self.folder / name).read_bytes()
+        with told_of(self.at(name), "read"):
+            system, path = file_system(self.at(name))
+            with system.open(path, "rb") as file:
+                return file.read()
+
+    def lines(self, name: str) -> Iterator[bytes]:
+        """Read a file line by line."""
+        if self.folder is not None:
+            with (self.folder / name).open("rb") as file:
+                yield from file
+            return
+        with told_of(self.at(name), "read"):
+            system, path = file_system(self.at(name))
+            with system.open(path, "rb") as file:
+                yield from file
 
     def names(self, folder: str = "") -> list[str]:
         """List the names in a folder, in order and without hidden ones; none if there is no folder."""
@@ -117,20 +147,25 @@ class Store:
             place = self.folder / folder
             found = [each.name for each in place.iterdir()] if place.is_dir() else []
         else:
+            found = self._names_far(folder)
+        return sorted(name for name in found if name and not name.startswith("."))
+
+    def _names_far(self, folder: str) -> list[str]:
+        with told_of(self.at(folder).rstrip("/"), "listed"):
             system, path = file_system(self.at(folder))
             system.invalidate_cache()
             listed = system.ls(path, detail=False) if system.exists(path) else []
-            found = [each.rstrip("/").rpartition("/")[2] for each in listed]
-        return sorted(name for name in found if name and not name.startswith("."))
+            return [each.rstrip("/").rpartition("/")[2] for each in listed]
 
     def remove(self, name: str) -> None:
         """Remove a file, if it exists."""
         if self.folder is not None:
             (self.folder / name).unlink(missing_ok=True)
             return
-        system, path = file_system(self.at(name))
-        if system.exists(path):
-            system.rm_file(path)
+        with told_of(self.at(name), "removed"):
+            system, path = file_system(self.at(name))
+            if system.exists(path):
+                system.rm_file(path)
 
 
 _SHOW_WHOLE_FILES = {"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "oci", "oss", "memory"}

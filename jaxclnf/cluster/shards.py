@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import NamedTuple
 
-from jaxclnf.cluster.places import Store
+from jaxclnf.cluster.places import Store, Unreachable
 
 PLAN = "plan.jsonl"
 
@@ -63,11 +63,12 @@ def read_plan(store: Store, n_shards: int) -> Iterator[Shard]:
     """Read the shards of a plan, one at a time; raises ValueError for a plan that is damaged."""
     number = -1
     try:
-        with store.open(PLAN) as lines:
-            for number, line in enumerate(lines):
-                sources, boxes, stems = json.loads(line)
-                yield Shard(number, tuple(sources), boxes, tuple(stems))
-    except (FileNotFoundError, ValueError, TypeError, RecursionError):
+        for number, line in enumerate(store.lines(PLAN) if store.exists(PLAN) else ()):
+            sources, boxes, stems = json.loads(line)
+            yield Shard(number, tuple(sources), boxes, tuple(stems))
+    except Unreachable:  # which does not tell that the plan is damaged
+        raise
+    except (ValueError, TypeError, RecursionError):
         number = -1
     if number + 1 != n_shards:
         raise ValueError(f"{store.at(PLAN)} is damaged or missing; start again into another --out")

@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import socket
+import sys
 import tempfile
 import threading
 import warnings
@@ -18,6 +19,13 @@ from jaxclnf.cores import n_cores
 LOCAL = "local"
 LOCAL_STORE = 500 * 2**20
 """Bytes of a local cluster's object store, which holds the model, and pictures between two stages."""
+
+_PREFIX = "jaxclnf-ray-"
+_SOCKET = f"/{_PREFIX}12345678/session_2026-12-31_12-00-00_123456_1234567/sockets/plasma_store"
+"""How Ray calls the socket with the longest name in a folder of temporary files."""
+
+_LONGEST_SOCKET = 103 if sys.platform == "darwin" else 107
+"""Bytes of a socket's name that the system takes."""
 
 
 class Size(NamedTuple):
@@ -51,7 +59,7 @@ def connected(address: str) -> Iterator[Any]:
         yield ray
         return
     quiet = {"log_to_driver": False, "logging_level": "ERROR"}
-    folder = tempfile.mkdtemp(prefix="jaxclnf-ray-") if address == LOCAL else None
+    folder = tempfile.mkdtemp(prefix=_PREFIX, dir=folder_for_sockets()) if address == LOCAL else None
     try:
         with (
             _ended_as_before(),
@@ -67,6 +75,22 @@ def connected(address: str) -> Iterator[Any]:
         ray.shutdown()
         if folder:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def folder_for_sockets() -> str:
+    """Choose the folder of a cluster's own folder: that of temporary files, or /tmp if its name is too long.
+
+    Schedulers of clusters and macOS name long ones. Raises ValueError if neither will do.
+    """
+    usual, longest = tempfile.gettempdir(), _LONGEST_SOCKET - len(_SOCKET)
+    if sys.platform == "win32" or len(os.fsencode(usual)) <= longest:
+        return usual
+    if os.access("/tmp", os.W_OK | os.X_OK):
+        return "/tmp"
+    raise ValueError(
+        f"--cluster {LOCAL}: {usual}, the folder of temporary files, has too long a name for Ray's sockets; "
+        f"set TMPDIR to one of at most {longest} characters"
+    )
 
 
 @contextmanager

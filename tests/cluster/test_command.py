@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import sys
+import tempfile
 from pathlib import Path
 
 import fsspec
 import pytest
 from command_line import runner, write_faces, write_model
 
-from jaxclnf.cluster.ray_engine import _ended_as_before
+from jaxclnf.cluster.ray_engine import _ended_as_before, folder_for_sockets
 from jaxclnf.commands.fit import _digest
 
 
@@ -52,6 +54,19 @@ def test_where_no_cluster_answers_nothing_is_begun(run) -> None:
     assert outcome.status == 1
     assert outcome.err.startswith(f"jaxclnf: --cluster 127.0.0.1:{port}: no cluster answers")
     assert not list(Path("out").glob("*"))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such limit")
+def test_a_cluster_s_files_lie_where_its_sockets_can_have_names(monkeypatch, tmp_path: Path) -> None:
+    long = tmp_path / ("x" * 23)
+    long.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", "/short")
+    assert folder_for_sockets() == "/short"
+    monkeypatch.setattr(tempfile, "tempdir", str(long))
+    assert folder_for_sockets() == "/tmp"
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    with pytest.raises(ValueError, match=r"x, the folder of temporary files, has too long .* set TMPDIR to"):
+        folder_for_sockets()
 
 
 def test_the_program_ends_as_before_also_where_ray_could_not_start() -> None:

@@ -3,22 +3,22 @@
 A task goes through one stage or several, each with workers of its own. A worker has one task at a time, so
 that tasks never queue behind a slow one, and no more tasks are begun than there are workers: memory stays
 bounded. Machines that join are used within seconds, and tasks on machines that leave are done again.
+Machines on which no worker starts, or one of another version, are left out as long as others work.
 """
 
 from __future__ import annotations
 
 import time
-from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from importlib import metadata
 from typing import Any, NamedTuple
 
+from jaxclnf.cluster.crew import Attempt, Crew, PoolStage
 from jaxclnf.cluster.ray_engine import Size, room, share_out
-from jaxclnf.cluster.worker import Circumstances, Function, Task, Worker
+from jaxclnf.cluster.worker import Circumstances, Task, Worker
 
 TRIES = 4  # of a task, after which it is given up
-STARTS = 4  # failed starts of workers in a row, after which the run is given up
+STARTS = 4  # failed starts of workers in a row, after which a run without any worker is given up
 LOOK_EVERY = 2.0  # seconds between two looks for machines that have joined
 PATIENCE = 1.0  # seconds to wait for a result before everything else is looked at
 
@@ -37,45 +37,23 @@ class Done(NamedTuple):
     machine: str = ""
 
 
-class PoolStage(NamedTuple):
-    """A stage of every task: its function, and the size of its workers."""
-
-    function: Function
-    size: Size = Size()
-
-
-@dataclass
-class _Attempt:
-    task: Task
-    tries: int = 1
-    before: Any = None  # reference to the result of the stage before
-
-
-@dataclass
-class _Crew:
-    """The workers of a stage."""
-
-    stage: PoolStage
-    starting: dict[Any, Any] = field(default_factory=dict)  # by references that tell when they have started
-    idle: list[Any] = field(default_factory=list)
-    busy: dict[Any, tuple[Any, Any, _Attempt]] = field(default_factory=dict)  # by references likewise
-    waiting: deque[_Attempt] = field(default_factory=deque)
-
-    def __len__(self) -> int:
-        return len(self.starting) + len(self.idle) + len(self.busy)
-
-
 class Pool:
     """Workers that share ``arrays``, put into the object store once, and a job. Use as a context manager."""
 
     def __init__(
-        self, ray: Any, arrays: Any, job: Any, stages: Sequence[PoolStage], circumstances: Circumstances
+        self,
+        ray: Any,
+        arrays: Any,
+        job: Any,
+        stages: Sequence[PoolStage],
+        circumstances: Circumstances,
+        warn: Callable[[str], None] = lambda sentence: None,
     ) -> None:
-        self._ray = ray
+        self._ray, self._warn, self._warned = ray, warn, set[str]()
         self._shared = ray.put(arrays), ray.put(job)
         self._circumstances = circumstances
-        self._crews = [_Crew(stage) for stage in stages]
-        self._looked, self._failed_starts = 0.0, 0
+        self._crews = [Crew(stage) for stage in stages]
+        self._looked = 0.0
         self._check_room()
 
     def __enter__(self) -> Pool:
@@ -142,7 +120,7 @@ class Pool:
         for crew, wanted in reversed(list(zip(self._crews, self._shares(), strict=True))):
             while crew.idle and len(crew) > wanted:
                 self._ray.kill(crew.idle.pop())
-            for _ in range(len(crew), wanted):
+            for _ in range(len(crew), wanted if self._looked >= crew.not_before else 0):
                 worker = self._start(crew.stage.size)
                 crew.starting[worker.ready.remote()] = worker
 
@@ -159,7 +137,7 @@ class Pool:
                 if not crew.waiting and number == 0 and self._may_begin():
                     task = next(remaining, None)
                     more = task is not None
-                    crew.waiting += [_Attempt(task)] if more else []
+                    crew.waiting += [Attempt(task)] if more else []
                 if not crew.waiting:
                     break
                 self._begin(crew, crew.idle.pop(), crew.waiting.popleft())
@@ -169,7 +147,7 @@ class Pool:
         """Tell whether the later stages keep up: results that wait for them fill the object store."""
         return all(len(crew.waiting) <= len(crew.idle) + len(crew.busy) for crew in self._crews[1:])
 
-    def _begin(self, crew: _Crew, worker: Any, attempt: _Attempt) -> None:
+    def _begin(self, crew: Crew, worker: Any, attempt: Attempt) -> None:
         name = getattr(attempt.task, "name", "task")  # for Ray's dashboard
         run = worker.run.options(num_returns=2, name=name)
         sign, result = run.remote(crew.stage.function, attempt.task, attempt.before)
@@ -195,21 +173,37 @@ class Pool:
             return []
         return [done]
 
-    def _has_started(self, crew: _Crew, worker: Any, sign: Any) -> None:
+    def _has_started(self, crew: Crew, worker: Any, sign: Any) -> None:
+        """Take a worker that has started; one that has not, or is of another version, is left out."""
+        own = metadata.version("jaxclnf")
         try:
             machine, version = self._ray.get(sign)
         except Exception as error:
-            self._failed_starts += 1
-            if self._failed_starts >= STARTS:
-                raise ValueError(f"no worker starts on the cluster: {_sentence(error)}") from None
+            why = f"workers do not start on the cluster: {_sentence(error)}"
+            self._left_out(crew, "starts", why, STARTS)
             return
-        own = metadata.version("jaxclnf")
-        if version != own:
-            raise ValueError(f"{machine} has jaxclnf {version}, this machine {own}; install the same")
-        self._failed_starts = 0
-        crew.idle.append(worker)
+        if version == own:
+            crew.has_started(worker)
+            return
+        self._ray.kill(worker)
+        why = f"{machine} has jaxclnf {version}, this machine {own}; install the same"
+        self._left_out(crew, machine, why, 1)
 
-    def _missed(self, crew: _Crew, worker: Any, attempt: _Attempt, error: Exception) -> list[Done]:
+    def _left_out(self, crew: Crew, about: str, why: str, most: int) -> None:
+        """Go on without a worker; raises ValueError if so many starts failed and no other worker is left.
+
+        Others may still be starting. The user is warned once ``about`` a machine, or of starts that fail.
+        """
+        crew.has_not_started()
+        if crew.failed_starts < most:
+            return
+        if not crew:
+            raise ValueError(why)
+        if (crew.idle or crew.busy) and about not in self._warned:
+            self._warned.add(about)
+            self._warn(f"{why}; the run goes on with other workers")
+
+    def _missed(self, crew: Crew, worker: Any, attempt: Attempt, error: Exception) -> list[Done]:
         """Begin a task anew from its first stage, or give it up."""
         if isinstance(error, self._ray.exceptions.RayTaskError):
             crew.idle.append(worker)
@@ -218,7 +212,7 @@ class Pool:
             self._looked = 0.0
         if attempt.tries >= TRIES:
             return [Done(attempt.task, Lost(f"given up after {TRIES} tries: {_sentence(error)}"))]
-        self._crews[0].waiting.appendleft(_Attempt(attempt.task, attempt.tries + 1))
+        self._crews[0].waiting.appendleft(Attempt(attempt.task, attempt.tries + 1))
         return []
 
 

@@ -74,7 +74,7 @@ def pool(asked: Asked, stages: Sequence[PoolStage], arrays: Any, job: Any) -> It
     arrays = jax.tree.map(np.asarray, arrays)
     with (
         connected(asked.address) as ray,
-        Pool(ray, arrays, job, stages, circumstances) as workers,
+        Pool(ray, arrays, job, stages, circumstances, messages.warn) as workers,
     ):
         yield workers
 

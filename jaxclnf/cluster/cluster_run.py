@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 from uuid import uuid4
@@ -15,12 +17,14 @@ from jaxclnf.cluster.pool import Done, Lost
 from jaxclnf.cluster.result_names import PICTURES
 from jaxclnf.cluster.shards import PLAN, Shard, read_plan, write_plan
 from jaxclnf.cluster.table_parts import FAILURES, parts_of, read_failures, shards_of, write_failures_part
+from jaxclnf.media.addresses import here, is_address
 from jaxclnf.media.earlier_results import LIST
 from jaxclnf.media.failures import Failure
 from jaxclnf.output.photo_files import CROPS, OPENFACE
 from jaxclnf.output.run_folder import OutputFolder
 from jaxclnf.output.table_runs import differing
 from jaxclnf.whole_files import remove_parts
+from jaxclnf.wording import counted, some
 
 JOB = "job.json"
 """The file that marks a folder of a run on a cluster: the run's settings and size."""
@@ -43,6 +47,7 @@ class Job(NamedTuple):
     shards: int
     sources: int
     failures: int  # of its inputs
+    inputs: dict[str, str] = {}  # as `_described` gives them; empty in runs that earlier states began
 
 
 def read_job(store: Store) -> Job:
@@ -57,8 +62,16 @@ def read_job(store: Store) -> Job:
 
 def _is_sound(job: Job) -> bool:
     """Tell whether the values of a job have the types that it declares."""
-    told, table, *counts = job
-    return isinstance(told, dict) and isinstance(table, str) and all(type(each) is int for each in counts)
+    told, table, *counts, inputs = job
+    are_tables = isinstance(told, dict) and isinstance(inputs, dict)
+    return are_tables and isinstance(table, str) and all(type(each) is int for each in counts)
+
+
+def _described(inputs: Sequence[str]) -> dict[str, str]:
+    """Name the first inputs of a run for messages, and give a digest of all, in whatever order they come."""
+    plain = {each.rstrip("/") if is_address(each) else os.path.normpath(here(each)) for each in inputs}
+    text = "\0".join(sorted(plain)).encode(errors="surrogateescape")
+    return {"named": some(inputs), "digest": hashlib.sha256(text).hexdigest()}
 
 
 class Progress(NamedTuple):
@@ -83,11 +96,12 @@ class Workers(Protocol):
 class Run:
     """A run and its folder, to which no other run on this file system writes meanwhile.
 
-    ``told`` describes its settings and model, by which a resumed run is recognised. Use as a context manager.
+    ``told`` describes its settings and model, by which a resumed run is recognised; so do the ``inputs`` that
+    the user names. Use as a context manager.
     """
 
-    def __init__(self, store: Store, table: str, told: dict[str, Any]) -> None:
-        self.store, self.table = store, table
+    def __init__(self, store: Store, table: str, told: dict[str, Any], inputs: Sequence[str] = ()) -> None:
+        self.store, self.table, self._inputs = store, table, _described(inputs)
         self._told = json.loads(json.dumps(told, default=str))
         self._held = ExitStack()
         self._folder: OutputFolder | None = None
@@ -105,11 +119,13 @@ class Run:
         self._held.close()
 
     def begin(self, plan: Callable[[list[Failure]], Iterable[Shard]], resume: bool) -> None:
-        """Write the plan, or with ``resume`` go on with the existing one.
+        """Write the plan, or with ``resume`` go on with the existing one; ``goes_on`` tells which.
 
-        Raises ValueError for a folder that holds anything else, or a run with other settings or model.
+        Raises ValueError for a folder that holds anything else, or a run with other settings, model or
+        inputs.
         """
-        self.job = self._resumed(resume) if self.store.exists(JOB) else self._begun(plan)
+        self.goes_on = self.store.exists(JOB)
+        self.job = self._resumed(resume) if self.goes_on else self._begun(plan)
         if self._folder:
             self._folder.hold(*BESIDE)
         self.store.write(DRIVER, self._id)  # what worked on the run before hears of it and ends
@@ -127,6 +143,12 @@ class Run:
                 f"{self.store.place} was begun with other settings, another model or from another folder "
                 f"({names}); repeat them, or choose another --out"
             )
+        if job.inputs and job.inputs.get("digest") != self._inputs["digest"]:
+            named, plan = job.inputs.get("named"), counted(job.sources, "source")
+            raise ValueError(
+                f"{self.store.place} was begun with other inputs ({named}) and keeps to its plan of {plan}, "
+                "without a look at those named now; repeat the former, or choose another --out"
+            )
         return job
 
     def _begun(self, plan: Callable[[list[Failure]], Iterable[Shard]]) -> Job:
@@ -142,7 +164,7 @@ class Run:
             more = f" (and {len(failures) - 1} more)" if len(failures) > 1 else ""
             raise ValueError(f"{failures[0].reason}{more}" if failures else "there is nothing to work on")
         write_failures_part(self.store, "inputs", failures)
-        job = Job(self._told, self.table, *sizes, len(failures))
+        job = Job(self._told, self.table, *sizes, len(failures), self._inputs)
         self.store.write(JOB, json.dumps(job._asdict(), indent=1).encode())
         return job
 

@@ -39,7 +39,7 @@ def fit_on_cluster(
     job = PhotoJob(store, columns, view, detector, asked.only_largest, asked.boxes, extras)
     plan, arrays = partial(_plan, asked, extras, there.shard), (model, config, validator)
     work = on_cluster.FolderRun(
-        LANDMARKS, "photos", told, plan, _stages(there), arrays, job, with_more_pictures
+        LANDMARKS, "photos", told, asked.arguments, plan, _stages(there), arrays, job, with_more_pictures
     )
     on_cluster.into_folder(work, store, resume, there)
 

@@ -105,7 +105,7 @@ def settle(
 
 
 class FolderRun(NamedTuple):
-    """A run into a folder: its table, its description, its plan and its work.
+    """A run into a folder: its table, its description, what the user named, its plan and its work.
 
     ``partly`` says what it means that files, of which it takes the names, were used partly.
     """
@@ -113,6 +113,7 @@ class FolderRun(NamedTuple):
     table: str
     unit: str
     told: dict[str, Any]
+    inputs: Sequence[str]
     plan: Callable[[list[Failure]], Iterator[Shard]]
     stages: Sequence[PoolStage]
     arrays: Any
@@ -128,9 +129,12 @@ def into_folder(work: FolderRun, store: Store, resume: bool, asked: Asked) -> No
         raise ValueError(f"--out {store.place} is the memory of one process, which workers cannot write to")
     with (
         pool(asked, work.stages, work.arrays, work.job) as workers,  # first: without it nothing is written
-        Run(store, work.table, work.told) as run,
+        Run(store, work.table, work.told, work.inputs) as run,
     ):
         run.begin(work.plan, resume)
+        if run.goes_on:
+            plan = counted(run.job.sources, work.unit.removesuffix("s"))
+            typer.echo(f"{store.place} goes on with its plan of {plan}; what has come since is not in it")
         lost = [] if run.is_done else _work(run, workers, work.unit)
         place, ledger = store.at(work.table), run.ledger
         counts = (

@@ -45,6 +45,7 @@ def track_on_cluster(
         TRACKS,
         "videos",
         told,
+        arguments,
         plan=lambda failures: with_stem(in_shards(video_sources(arguments, failures), 1), asked.format),
         stages=on_cluster.stages(track_shard, there),
         arrays=(model, config, validator),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import polars as pl
@@ -63,8 +63,10 @@ def store(request, tmp_path: Path) -> Store:
     return Store(str(tmp_path / "out") if request.param == "folder" else f"memory://{tmp_path.name}/out")
 
 
-def go(store: Store, workers: Workers, resume: bool = False, told: int = 1) -> list[Failure]:
-    with Run(store, "landmarks", {"sigma": told}) as run:
+def go(
+    store: Store, workers: Workers, resume: bool = False, told: int = 1, inputs: Sequence[str] = ("photos",)
+) -> list[Failure]:
+    with Run(store, "landmarks", {"sigma": told}, inputs) as run:
         run.begin(lambda failures: in_shards(SOURCES, 2), resume)
         lost = run.work(workers, lambda progress: None)
         return run.failures() + lost
@@ -143,6 +145,31 @@ def test_other_settings_and_other_folders_are_refused(store: Store) -> None:
         go(strange, Workers(strange))
 
 
+def test_a_run_goes_on_with_the_inputs_that_it_began_with(store: Store) -> None:
+    names = ["photos", "\udcff.png", "s3://bucket/more"]
+    with pytest.raises(KeyboardInterrupt):
+        go(store, Workers(store, most=1), inputs=names)
+    for others in (names[:1], [*names, "new"], ["new"]):
+        with pytest.raises(ValueError) as raised:
+            go(store, Workers(store, most=0), resume=True, inputs=others)
+        assert str(raised.value) == (
+            f"{store.place} was begun with other inputs (photos, \udcff.png, s3://bucket/more) and keeps to "
+            "its plan of 7 sources, without a look at those named now; repeat the former, or choose another "
+            "--out"
+        )
+    rest = Workers(store)
+    go(store, rest, resume=True, inputs=["s3://bucket/more/", "./photos/", "\udcff.png"])
+    assert rest.did == [1, 2, 3]
+
+
+def test_a_run_of_an_earlier_state_which_kept_no_inputs_goes_on(store: Store) -> None:
+    go(store, Workers(store))
+    job = json.loads(store.read("job.json"))
+    del job["inputs"]
+    store.write("job.json", json.dumps(job).encode())
+    assert go(store, Workers(store, bad=()), resume=True, inputs=["whatever"]) == []
+
+
 def test_a_run_that_is_refused_takes_none_of_the_folder_s_own(tmp_path: Path) -> None:
     photo = tmp_path / "photos/pictures/a.jpg"
     photo.parent.mkdir(parents=True)
@@ -168,7 +195,7 @@ def test_a_run_that_was_stopped_while_it_began_begins_again(store: Store, tmp_pa
         yield from in_shards(SOURCES[:1], 2)
         raise KeyboardInterrupt
 
-    with Run(store, "landmarks", {"sigma": 1}) as run, pytest.raises(KeyboardInterrupt):
+    with Run(store, "landmarks", {"sigma": 1}, ["photos"]) as run, pytest.raises(KeyboardInterrupt):
         run.begin(stopped, resume=False)
     go(store, Workers(store))
     assert table_of(store, tmp_path) == ROWS
@@ -178,7 +205,7 @@ def test_progress_counts_sources_done_before(store: Store) -> None:
     with pytest.raises(KeyboardInterrupt):
         go(store, Workers(store, most=2, bad=()))
     said: list[Progress] = []
-    with Run(store, "landmarks", {"sigma": 1}) as run:
+    with Run(store, "landmarks", {"sigma": 1}, ["photos"]) as run:
         run.begin(lambda failures: [], resume=True)
         run.work(Workers(store), said.append)
     assert [p.done for p in said] == [4, 6, 7] and said[-1] == Progress(7, 7, 0, 1)

@@ -97,6 +97,12 @@ def test_pictures_crops_and_openfaces_tables_have_the_names_of_a_run_alone(run, 
     assert sorted(pictures) == ["1-2.png", "1-3.png", "1.png", "2.png"]
     assert run("merge", "run", "merged.csv").out == "merged.csv: 4 rows\n"
     assert Path("merged.csv").read_text() == Path("alone/landmarks.csv").read_text()
+    resumed = run("fit", "photos", *there, *beside, "--resume")
+    assert resumed.status == 1 and "in row 6 is ['5.0'], expected numbers" in resumed.err  # as before
+    assert resumed.out.startswith(f"{tmp_path}/run goes on with its plan of 5 photos; what has come since")
+    assert run("merge", "run", "merged.csv").out == "merged.csv: 4 rows\n"
+    other = run("fit", "photos", "alone", *there, *beside, "--resume")
+    assert other.status == 1 and "run was begun with other inputs (photos) and keeps to its plan" in other.err
     again = run("fit", "run", *SETTINGS, "--out", "again")
     assert again.status == 1 and "run holds no photos" in again.err  # they are results
 

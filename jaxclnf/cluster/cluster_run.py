@@ -196,7 +196,7 @@ class Run:
         return lost
 
     def _left(self) -> Iterator[Shard]:
-        """Give the shards to do: what was never done comes before what failed, which may well fail again."""
+        """Give the shards to do: first those never done, then those of absent sources."""
         again = frozenset(self.ledger.again)
         known = self.ledger.done | again
         yield from (each for each in read_plan(self.store, self.job.shards) if each.number not in known)

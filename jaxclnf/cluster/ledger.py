@@ -20,6 +20,7 @@ class Entry(NamedTuple):
     sources: int
     rows: int = 0
     failures: int = 0  # sources that could not be used
+    absent: int = 0  # of these, those that were not to be had
     seconds: float = 0.0  # that it took, on one worker
     core_seconds: float = 0.0  # of work
     worker: str = ""  # the machine
@@ -44,8 +45,8 @@ class Ledger:
     """The entries of a run so far: their sums, the numbers of the shards that are done, sources used partly.
 
     Each call of `add` makes one file, since object stores cannot append; opening the ledger joins them. A
-    shard counts as done if its part is among ``parts``; entries that are damaged do not count. Shards with
-    sources that failed before are not done either, but ``again`` to do, and the sums are without them.
+    shard counts as done if its part is among ``parts``; entries that are damaged do not count. Shards of
+    which sources were not to be had are not done either, but ``again`` to do, and the sums are without them.
     """
 
     def __init__(self, store: Store, parts: Container[int]) -> None:
@@ -53,7 +54,7 @@ class Ledger:
         names = [name for name in store.names(LEDGER) if name.partition(".")[0].isdecimal()]
         entries = {entry.shard: entry for name in names for entry in _read(store, name)}
         written = {n for n, entry in entries.items() if not entry.lost and n in parts}
-        self.again = {n for n in written if entries[n].failures}
+        self.again = {n for n in written if entries[n].absent}
         self.done = written - self.again
         kept = [entries[n] for n in sorted(self.done)]
         self.sources, self.rows, self.failures = (
@@ -87,7 +88,7 @@ def _read(store: Store, name: str) -> Iterator[Entry]:
     for line in store.read(f"{LEDGER}/{name}").splitlines():
         with suppress(ValueError, TypeError, RecursionError):
             entry = Entry(**json.loads(line))
-            if _are(int, entry[:4]) and _are(str, entry.partly):
+            if _are(int, entry[:5]) and _are(str, entry.partly):
                 yield entry
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from itertools import count
@@ -55,3 +56,16 @@ class Fetched:
         """Remove a copy that is no longer needed."""
         if str(path) in self._sources:
             path.unlink(missing_ok=True)
+
+
+def is_absent(failure: Failure) -> bool:
+    """Tell whether a source was not to be had, rather than of no use: it may be there another time."""
+    source = failure.source
+    if is_address(source):
+        return failure.reason.startswith((f"{source} cannot be copied: ", f"{source} cannot be reached: "))
+    return not os.path.exists(source)
+
+
+def n_absent(failures: Iterable[Failure]) -> int:
+    """Count the sources that were not to be had."""
+    return sum(map(is_absent, failures))

@@ -12,7 +12,7 @@ import numpy as np
 
 from jaxclnf.batch.box_rows import box_rows
 from jaxclnf.cluster.ledger import Entry, Stopwatch
-from jaxclnf.cluster.local_copies import Fetched
+from jaxclnf.cluster.local_copies import Fetched, n_absent
 from jaxclnf.cluster.places import Store
 from jaxclnf.cluster.result_names import PICTURES, Names
 from jaxclnf.cluster.shards import Boxes, Shard
@@ -123,7 +123,8 @@ def _finished(share: Share, shard: Shard, loading: Iterable[tuple[Photo | Failur
 
     n_rows = write_part(job.store, part_name(LANDMARKS, shard.number), job.columns, batches())
     write_failures_part(job.store, shard.number, failures)
-    return Entry(shard.number, len(shard.sources), n_rows, len(failures), partly=partly)
+    lost = len(failures), n_absent(failures)
+    return Entry(shard.number, len(shard.sources), n_rows, *lost, partly=partly)
 
 
 def _extras(job: PhotoJob, photo: Photo, source: str, stem: str, mean: np.ndarray) -> list[Failure]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from jaxclnf.cluster.ledger import Entry, Stopwatch
-from jaxclnf.cluster.local_copies import Fetched
+from jaxclnf.cluster.local_copies import Fetched, n_absent
 from jaxclnf.cluster.places import Store
 from jaxclnf.cluster.result_names import PICTURES, Names
 from jaxclnf.cluster.shards import Shard
@@ -60,7 +60,8 @@ def track_shard(share: Share, shard: Shard, before: None = None) -> Entry:
         failures.append(Failure(source, f"{source} holds no frame that can be read"))
     write_failures_part(job.store, shard.number, failures)
     partly = [source] if max(n_seen, default=0) > job.max_faces > 1 else []
-    return watch.note(Entry(shard.number, 1, n_rows, len(failures), partly=partly))
+    lost = len(failures), n_absent(failures)
+    return watch.note(Entry(shard.number, 1, n_rows, *lost, partly=partly))
 
 
 def _frames(

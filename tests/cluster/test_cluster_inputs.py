@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from jaxclnf.cluster.cluster_inputs import photo_sources, video_sources
-from jaxclnf.cluster.local_copies import Fetched
+from jaxclnf.cluster.local_copies import Fetched, is_absent
 from jaxclnf.media.failures import Failure
 
 
@@ -69,5 +69,10 @@ def test_copies_are_called_as_their_sources_and_go_when_used(tmp_path: Path, buc
     assert renamed == Failure(f"{bucket}/2.png", f"{bucket}/2.png is empty")
     gone = fetched.renamed(Failure(str(missing), "does not exist"))
     assert gone.source == f"{bucket}/no.png" and "cannot be copied" in gone.reason
+    assert is_absent(gone) and not is_absent(renamed)
+    file = tmp_path / "a.png"
+    assert is_absent(Failure(str(file), f"{file} does not exist"))
+    file.touch()
+    assert not is_absent(Failure(str(file), f"{file} is empty"))
     fetched.release(copy)
     assert not copy.exists()

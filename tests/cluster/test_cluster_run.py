@@ -31,7 +31,7 @@ SOURCES = [f"photos/{i}.png" for i in range(7)]
 class Workers:
     """Does shards one by one; those of ``failing`` are given up, and after ``most`` the driver breaks.
 
-    Photos whose names end in ``bad`` are none.
+    Photos whose names end in ``bad`` are missing.
     """
 
     n_workers = 1
@@ -52,9 +52,9 @@ class Workers:
     def _fit(self, shard: Shard) -> Entry:
         rows = [["0", f"{shard.number}.5", source, "ok"] for source in shard.sources]
         n_rows = write_part(self.store, part_name("landmarks", shard.number), COLUMNS, [rows])
-        bad = [Failure(s, f"{s} is no photo") for s in shard.sources if s.endswith(self.bad)]
+        bad = [Failure(s, f"{s} does not exist") for s in shard.sources if s.endswith(self.bad)]
         write_failures_part(self.store, shard.number, bad)
-        return Entry(shard.number, len(shard.sources), n_rows, len(bad))
+        return Entry(shard.number, len(shard.sources), n_rows, len(bad), absent=len(bad))
 
 
 @pytest.fixture(params=["folder", "memory"])
@@ -82,7 +82,7 @@ ROWS = [(0, i // 2 + 0.5, source, "ok") for i, source in enumerate(SOURCES)]
 
 def test_parts_are_one_table_and_failures_another(store: Store, tmp_path: Path) -> None:
     failures = go(store, Workers(store))
-    assert failures == [Failure("photos/3.png", "photos/3.png is no photo")]
+    assert failures == [Failure("photos/3.png", "photos/3.png does not exist")]
     assert table_of(store, tmp_path) == ROWS
     assert store.names("landmarks") == [f"part-0000000{i}.parquet" for i in range(4)]
 
@@ -96,7 +96,9 @@ def test_a_driver_that_broke_goes_on_with_what_is_left(store: Store, tmp_path: P
     assert table_of(store, tmp_path) == ROWS
 
 
-def test_shards_with_failures_are_done_again_until_nothing_fails(store: Store, tmp_path: Path) -> None:
+def test_shards_with_missing_sources_are_done_again_until_none_is_missing(
+    store: Store, tmp_path: Path
+) -> None:
     go(store, Workers(store, bad=("3.png", "5.png")))
     halfway = Workers(store, bad=(), most=1)
     with pytest.raises(KeyboardInterrupt):
@@ -300,10 +302,22 @@ def test_a_plan_keeps_names_that_are_no_text(store: Store) -> None:
 def test_a_ledger_becomes_one_file_and_forgets_nothing(store: Store) -> None:
     ledger = Ledger(store, parts=range(9))
     for number in range(3):
-        ledger.add([Entry(number, 2, rows=3, failures=number, lost="x" if number == 2 else "", partly=["a"])])
+        ledger.add(
+            [
+                Entry(
+                    number,
+                    2,
+                    rows=3,
+                    failures=1,
+                    absent=number,
+                    lost="x" if number == 2 else "",
+                    partly=["a"],
+                )
+            ]
+        )
     again = Ledger(store, parts=range(9))
     assert (again.done, again.again) == ({0}, {1})
-    assert (again.sources, again.rows, again.failures, again.partly) == (2, 3, 0, ["a"])
+    assert (again.sources, again.rows, again.failures, again.partly) == (2, 3, 1, ["a"])
     assert ledger.done == {0, 1} and ledger.partly == ["a", "a"]
     assert len(store.names("ledger")) == 1
     assert Ledger(store, parts=range(9)).again == {1}

@@ -38,7 +38,7 @@ def ahead(
     total = 0.0
     with ThreadPoolExecutor(workers, initializer=_give_way if gives_way else None) as pool:
         try:
-            for item in _until_failure(items, failed):
+            for item in until_failure(items, failed):
                 price = cost(item)
                 while waiting and total + price > most:
                     total -= waiting[0][1]
@@ -58,7 +58,7 @@ def ahead(
                 future.cancel()
 
 
-def _until_failure(items: Iterable[Item], failed: list[Exception]) -> Iterator[Item]:
+def until_failure(items: Iterable[Item], failed: list[Exception]) -> Iterator[Item]:
     """Give items to the end or to the exception of their iteration, which is put into ``failed``."""
     try:
         yield from items

@@ -12,19 +12,22 @@ from jaxclnf.batch.many_faces import fit_stream
 
 
 def serve(compiled: str | None, x64: bool) -> None:
-    """Fit the faces that arrive on standard input, until it ends."""
+    """Fit the faces that arrive on standard input, until it ends, or nobody waits for the results."""
     jax.config.update("jax_compilation_cache_dir", compiled)
     jax.config.update("jax_enable_x64", x64)
     answers, sys.stdout = os.fdopen(os.dup(1), "wb"), sys.stderr
     while True:
         try:
             (model, config), faces = pickle.load(sys.stdin.buffer)
-        except EOFError:
+        except (EOFError, pickle.UnpicklingError):  # no more, or cut off
             return
         results, error = [], None
         try:
             results.extend(fit_stream(model, faces, config))
         except Exception as failure:  # for the caller to raise
             error = failure
-        pickle.dump((results, error), answers)
-        answers.flush()
+        try:
+            pickle.dump((results, error), answers)
+            answers.flush()
+        except BrokenPipeError:
+            return

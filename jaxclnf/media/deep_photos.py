@@ -2,21 +2,64 @@
 
 from __future__ import annotations
 
-from typing import IO
+from typing import IO, NoReturn
 
 import cv2
 import numpy as np
 from jaxtyping import Num, UInt8
+from PIL import ImageFile
+
+from jaxclnf.media.tiff_pages import beginning_at, page_places, page_tags
 
 _USED = (0.1, 99.9)  # percentiles of the values that are kept apart
 _SAMPLES = 1 << 20
 _OPAQUE = 65535
+_KIND, _WIDTH, _HEIGHT = 254, 256, 257  # tags of TIFFs; an odd kind is a smaller copy of another page
 
 
-def deep_pixels(file: IO[bytes]) -> Num[np.ndarray, "height width channels"] | None:
-    """Read a picture's values as they are stored, grey, RGB or RGBA; None if OpenCV cannot read it."""
+class DeepTiff(ImageFile.ImageFile):
+    """A TIFF that Pillow does not know: of colours of 32 bits, or floating-point ones.
+
+    It has the pages and their sizes; `deep_pixels` reads them.
+    """
+
+    format = "TIFF"
+
+    def _open(self) -> None:
+        assert self.fp is not None
+        self.fp.seek(0)
+        data = self.fp.read()
+        self._tags = [page_tags(data, place) for place in page_places(data)]
+        self.n_frames, self.is_animated = len(self._tags), len(self._tags) > 1
+        self.seek(0)
+
+    def seek(self, frame: int) -> None:
+        """Go to a page; raises ValueError if it is broken."""
+        tags, self._page = self._tags[frame], frame
+        if _WIDTH not in tags or _HEIGHT not in tags:
+            self.load()
+        self._mode, self._size = "RGB", (tags[_WIDTH], tags[_HEIGHT])
+        self.is_smaller_copy = bool(tags.get(_KIND, 0) & 1)
+
+    def tell(self) -> int:
+        """Number of the page, from 0."""
+        return self._page
+
+    def load(self) -> NoReturn:
+        """Say that the page has no pixels: those that can be read are not Pillow's."""
+        raise ValueError(f"its page {self._page + 1} is broken, or of a kind that cannot be read")
+
+
+def deep_pixels(file: IO[bytes], page: int = 0) -> Num[np.ndarray, "height width channels"] | None:
+    """Read a picture's values as they are stored, grey, RGB or RGBA; None if OpenCV cannot read it.
+
+    Pages of a TIFF are counted from 0; other pictures have one.
+    """
     file.seek(0)
-    values = cv2.imdecode(np.frombuffer(file.read(), np.uint8), cv2.IMREAD_UNCHANGED)
+    data = file.read()
+    if page:  # OpenCV would read the tags of all pages before it
+        data = beginning_at(data, page_places(data)[page])
+    values = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if values is None:
         return None
     values = values if values.ndim == 3 else values[..., None]

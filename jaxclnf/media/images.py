@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import mimetypes
-import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
-from jaxclnf.media.deep_photos import deep_pixels, eight_bits
+from jaxclnf.media.decoders import picture_in
+from jaxclnf.media.deep_photos import DeepTiff, deep_pixels, eight_bits
 from jaxclnf.media.truncation import cut_short
 from jaxclnf.regular_files import no_file
 
@@ -30,10 +30,6 @@ SUFFIXES = (
 MAX_PIXELS = 256_000_000
 """Pixels of the largest photo that is read; each takes up to 8 bytes for a moment, then 3."""
 
-# Pillow's decoders that may be used, whatever a file is called. Others start programs (EPS: Ghostscript).
-_FORMATS = ("JPEG", "PNG", "BMP", "DIB", "GIF", "TIFF", "WEBP", "PPM", "JPEG2000", "AVIF")
-_OTHERWISE = (SyntaxError, IndexError, TypeError, KeyError, EOFError, struct.error)  # not of this format
-_HEIC = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1")
 _ORIENTATION = 0x0112  # in EXIF
 _KIND_OF_PAGE = 254  # in TIFFs: 1 is a smaller copy of another page
 _STRIP = 4_000_000  # pixels that are converted at a time
@@ -71,6 +67,8 @@ def _has_more(image: Image.Image) -> bool:
         image.seek(1)
     except Exception:  # whatever a decoder raises: the first picture was read
         return False
+    if isinstance(image, DeepTiff):
+        return not image.is_smaller_copy
     return not getattr(image, "tag_v2", {}).get(_KIND_OF_PAGE, 0) & 1
 
 
@@ -91,7 +89,7 @@ def open_picture(path: Path | str) -> Iterator[Image.Image]:
         raise ValueError(no_photo(path))
     try:
         with path.open("rb") as file:
-            image = _opened(file)
+            image = picture_in(file)
             if image is None:
                 raise _Plain(f"{path} {_what_it_is_not(path)}")
             if image.width * image.height > MAX_PIXELS:
@@ -135,51 +133,6 @@ class _Plain(Exception):
     """An error whose message is a complete sentence."""
 
 
-def _opened(file: IO[bytes]) -> Image.Image | None:
-    """Do as `PIL.Image.open` does, with our own choice of decoders and limit of size."""
-    start = file.read(16)
-    if not start:
-        return None
-    if start[4:8] == b"ftyp" and start[8:12] in _HEIC:
-        return _heic(file)
-    for load in (Image.preinit, Image.init):  # the usual decoders, then all, which takes longer
-        load()
-        image = _decoded(file, start)
-        if image is not None:
-            return image
-    return _deep_alone(file, start)
-
-
-def _decoded(file: IO[bytes], start: bytes) -> Image.Image | None:
-    """Open a picture with the decoders that are loaded."""
-    for name in _FORMATS:
-        factory, accept = Image.OPEN.get(name, (None, None))
-        try:
-            if factory is not None and (accept is None or accept(start) is True):
-                file.seek(0)
-                return factory(file, "")
-        except _OTHERWISE:
-            pass
-    return None
-
-
-def _heic(file: IO[bytes]) -> Image.Image:
-    try:
-        from pillow_heif import HeifImageFile
-    except ImportError:
-        raise ValueError("it is a HEIC photo, for which the package pillow-heif is needed") from None
-    file.seek(0)
-    return HeifImageFile(file)
-
-
-def _deep_alone(file: IO[bytes], start: bytes) -> Image.Image | None:
-    """Read TIFFs of kinds that Pillow does not know: colours of 16 and 32 bits, floating-point colours."""
-    if start[:4] not in (b"II*\0", b"MM\0*"):
-        return None
-    pixels = deep_pixels(file)
-    return None if pixels is None else Image.fromarray(eight_bits(pixels))
-
-
 def picture_pixels(image: Image.Image) -> RGB:
     """Read the pixels of an opened file's current picture.
 
@@ -187,7 +140,7 @@ def picture_pixels(image: Image.Image) -> RGB:
     """
     deep_colour, file = _is_deep_colour(image), getattr(image, "fp", None)
     stored = image.getexif().get(_ORIENTATION, 1)  # which reads a PNG to its end
-    deep = deep_pixels(file) if deep_colour and file is not None else None
+    deep = deep_pixels(file, image.tell()) if deep_colour and file is not None else None
     if deep is not None:
         return np.ascontiguousarray(_turned(eight_bits(deep), 1 if image.format == "TIFF" else stored))
     image.load()
@@ -199,9 +152,15 @@ def picture_pixels(image: Image.Image) -> RGB:
 
 
 def _is_deep_colour(image: Image.Image) -> bool:
-    """Tell whether Pillow would keep only the upper 8 of 16 bits."""
+    """Tell whether Pillow would keep only the upper 8 of 16 bits, or could not read what OpenCV can.
+
+    Animations are left to Pillow, since OpenCV reads their first picture only.
+    """
+    if image.format != "TIFF" and getattr(image, "is_animated", False):
+        return False
     tiles = getattr(image, "tile", ())
-    return any(";16" in str(tile.args) for tile in tiles) and image.mode in ("RGB", "RGBA", "LA")
+    is_deep = any(";16" in str(tile.args) for tile in tiles) and image.mode in ("RGB", "RGBA", "LA")
+    return is_deep or isinstance(image, DeepTiff)
 
 
 def _in_strips(image: Image.Image) -> RGB:

@@ -13,6 +13,7 @@ from shared_data import golden, shared
 
 from jaxclnf.media import images
 from jaxclnf.media.images import read_first, read_photo, to_grey
+from jaxclnf.media.tiff_pages import page_places, page_tags
 
 RAMP = np.linspace(0, 255, 40 * 30 * 3).reshape(40, 30, 3).astype(np.uint8)
 
@@ -192,6 +193,29 @@ def test_deep_colours_are_stretched_too(tmp_path: Path) -> None:
     ):
         assert cv2.imwrite(str(tmp_path / name), deep[..., ::-1])
         assert np.abs(read_photo(tmp_path / name).astype(int) - colours).max() <= 8, name
+
+
+def write_pages(path: Path, dtype: type, n_pages: int) -> Path:
+    pages = [np.roll(RAMP, i, 2).astype(dtype) for i in range(n_pages)]
+    assert cv2.imwritemulti(str(path), pages)
+    return path
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.int32])
+def test_deep_tiffs_tell_whether_they_have_further_pages(tmp_path: Path, dtype: type) -> None:
+    """Also where Pillow does not know their colours; a smaller copy of the first page is none."""
+    path = write_pages(tmp_path / "a.tif", dtype, 2)
+    assert read_first(path).has_more
+    data = path.read_bytes()
+    first, second = page_places(data)
+    assert page_tags(data, second)[256] == RAMP.shape[1]
+    kind = data.index(struct.pack("<HHI", 254, 4, 1), second) + 8
+    path.write_bytes(data[:kind] + b"\1" + data[kind + 1 :])
+    assert not read_first(path).has_more
+    assert not read_first(write_pages(path, dtype, 1)).has_more
+    path.write_bytes(data[: first + 2])
+    with pytest.raises(ValueError, match="cut short: the list of its pictures is missing"):
+        read_photo(path)
 
 
 def test_values_that_are_not_finite_are_black(tmp_path: Path) -> None:

@@ -12,9 +12,11 @@ from typing import IO
 import cv2
 import numpy as np
 import pytest
+from deep_files import animated_png, big_tiff
 from PIL import Image
 from video_files import N_FRAMES, picture, write_broken_video, write_video
 
+from jaxclnf.media.tiff_pages import page_places
 from jaxclnf.media.video_encoder import VideoFile
 from jaxclnf.media.video_sources import open_video
 
@@ -57,6 +59,43 @@ def test_a_folder_of_pictures_is_a_video(tmp_path: Path) -> None:
         assert [(frame.number, frame.time) for frame in frames] == [(1, 0), (3, 0.2)]
         np.testing.assert_array_equal(frames[1].rgb, picture(2))
         assert [failure.source for failure in video.failures] == [str(tmp_path / "1.png")]
+
+
+def deep_pages() -> list[np.ndarray]:
+    """Pictures of 16 bits, of which each has another corner brightened."""
+    pages = [257 * picture(0).astype(np.uint16) for _ in range(4)]
+    for i, page in enumerate(pages):
+        page[60 * (i // 2) :][:4, 90 * (i % 2) :][:, :6] = 65535
+    return pages
+
+
+@pytest.mark.releases
+@pytest.mark.parametrize("kind", [np.uint16, np.int32, np.float32, "big.tif", "animated.png"])
+def test_every_page_of_more_than_8_bits_is_a_frame(tmp_path: Path, kind) -> None:
+    pages, path = deep_pages(), tmp_path / (kind if isinstance(kind, str) else "a.tif")
+    if isinstance(kind, str):
+        path.write_bytes((animated_png if kind == "animated.png" else big_tiff)(pages))
+    else:
+        as_written = [page[..., ::-1].astype(kind) for page in pages]
+        assert cv2.imwritemulti(str(path), as_written, [cv2.IMWRITE_TIFF_COMPRESSION, 1])
+    video = open_video(str(path))
+    frames = [frame.rgb.astype(int) for frame in video.frames]
+    assert (len(frames), video.n_frames, video.failures) == (4, 4, [])
+    for frame, page in zip(frames, pages, strict=True):
+        assert np.abs(frame - page // 257).max() <= 1
+
+
+def test_frames_before_a_broken_page_are_given(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    assert cv2.imwritemulti(str(path), [page.astype(np.float32) for page in deep_pages()])
+    data = path.read_bytes()
+    third, fourth = page_places(data)[2:]
+    path.write_bytes(data[:third] + bytes(fourth - third) + data[fourth:])
+    video = open_video(str(path))
+    assert len(list(video.frames)) == 2
+    assert [failure.reason for failure in video.failures] == [
+        f"{path} cannot be read: its page 3 is broken, or of a kind that cannot be read"
+    ]
 
 
 def test_a_camera_is_read_by_the_clock(tmp_path: Path, monkeypatch) -> None:

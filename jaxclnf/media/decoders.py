@@ -12,7 +12,9 @@ from jaxclnf.media.deep_photos import DeepTiff
 # Pillow's decoders that may be used, whatever a file is called. Others start programs (EPS: Ghostscript).
 _FORMATS = ("JPEG", "PNG", "BMP", "DIB", "GIF", "TIFF", "WEBP", "PPM", "JPEG2000", "AVIF")
 _OTHERWISE = (SyntaxError, IndexError, TypeError, KeyError, EOFError, struct.error)  # not of this format
-_HEIC = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1")
+_HEIC = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis")
+_HEIC_OR_AVIF = (b"mif1", b"msf1")
+_LONGEST_LIST = 1024  # bytes of brands that are looked at
 
 
 def picture_in(file: IO[bytes]) -> Image.Image | None:
@@ -20,7 +22,7 @@ def picture_in(file: IO[bytes]) -> Image.Image | None:
     start = file.read(16)
     if not start:
         return None
-    if start[4:8] == b"ftyp" and start[8:12] in _HEIC:
+    if _is_heic(file, start):
         return _heic(file)
     for load in (Image.preinit, Image.init):  # the usual decoders, then all, which takes longer
         load()
@@ -41,6 +43,15 @@ def _decoded(file: IO[bytes], start: bytes) -> Image.Image | None:
         except _OTHERWISE:
             pass
     return None
+
+
+def _is_heic(file: IO[bytes], start: bytes) -> bool:
+    """Tell whether a file is for pillow-heif: by its brand, or by its others where that leaves it open."""
+    brand = start[8:12]
+    if start[4:8] != b"ftyp" or brand not in _HEIC_OR_AVIF:
+        return start[4:8] == b"ftyp" and brand in _HEIC
+    others = file.read(max(0, min(int.from_bytes(start[:4], "big"), _LONGEST_LIST) - len(start)))
+    return not any(others[i : i + 4] in (b"avif", b"avis") for i in range(0, len(others), 4))
 
 
 def _heic(file: IO[bytes]) -> Image.Image:

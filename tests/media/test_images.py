@@ -250,6 +250,18 @@ def test_formats_of_phones(tmp_path: Path, name: str) -> None:
     assert np.abs(read_photo(tmp_path / name).astype(int) - RAMP).mean() < 4
 
 
+@pytest.mark.parametrize(("brand", "n_pictures"), [(b"mif1", 1), (b"msf1", 2)])
+def test_avif_is_known_by_any_of_its_brands(tmp_path: Path, brand: bytes, n_pictures: int) -> None:
+    """Whether pillow-heif, to which other files of these brands go, is installed or not."""
+    more = [Image.fromarray(RAMP[::-1])] * (n_pictures - 1)
+    path = save(tmp_path / "a.avif", RAMP, quality=95, save_all=True, append_images=more)
+    data = path.read_bytes()
+    path.write_bytes(data[:8] + brand + data[12:])
+    found = read_first(path)
+    assert found.has_more is (n_pictures > 1)
+    assert np.abs(found.rgb.astype(int) - RAMP).mean() < 4
+
+
 def test_no_program_is_started_for_a_picture(tmp_path: Path) -> None:
     """Pillow hands EPS to Ghostscript, whatever the file is called."""
     Image.fromarray(RAMP).save(tmp_path / "a.eps")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import os
 import unicodedata
 from collections import defaultdict
@@ -35,14 +34,15 @@ def read_boxes(path: Path, only_largest: bool = False) -> dict[str, np.ndarray |
     ``\`` in paths do no harm.
 
     A row of empty cells, or an empty list, is of a file without faces. A file with a row of other things than
-    numbers has a `Failure`. Raises ValueError when the table is missing or of another shape.
+    numbers, or of more cells than the header has, has a `Failure`. Raises ValueError when the table is
+    missing or of another shape.
     """
     if problem := no_file(path):
         raise ValueError(f"{path} {problem}; give a CSV (file,x,y,w,h), Parquet or JSON file of boxes")
     read = _from_json if path.suffix.lower() == ".json" else _from_table
     try:
         boxes = read(path)
-    except (OSError, ValueError, TypeError, csv.Error) as error:
+    except (OSError, ValueError, TypeError) as error:
         raise ValueError(f"{path} is not a table of boxes (file,x,y,w,h): {error}") from None
     known: dict[str, list[np.ndarray | Failure]] = defaultdict(list)
     for name, each in boxes.items():
@@ -73,7 +73,9 @@ def _from_table(path: Path) -> dict[str, list[np.ndarray | Failure]]:
     rows, number = file_rows(path, ("x", "y", "w", "h"), optional=["roll"])
     boxes = defaultdict(list)
     for row in rows:
-        boxes[row.file].append(_box(row.file, list(row.cells), number, f" in {row.place}"))
+        box = _box(row.file, list(row.cells), number, f" in {row.place}")
+        problem = Failure(row.file, f"the box of {row.file}: {row.problem}")
+        boxes[row.file].append(problem if row.problem else box)
     return boxes
 
 

@@ -5,6 +5,7 @@ import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 import polars as pl
@@ -246,6 +247,21 @@ def test_a_box_without_numbers_fails_its_own_file(
     assert said in str(error.value) and len(str(error.value)) < 190 + len(str(tmp_path))
 
 
+def test_a_row_of_more_cells_than_the_header_fails_its_own_file(tmp_path: Path) -> None:
+    """As of decimal commas between commas, of which some cells would make a box."""
+    table = tmp_path / "a.csv"
+    lines = "file,x,y,w,h", "a.jpg,10,5,20,5,100,0,110,0", "b.jpg,1,2,3,4,, ,"
+    table.write_text("\n".join(lines))
+    boxes = read_boxes(table)
+    np.testing.assert_array_equal(boxes_of(Path("b.jpg"), GREY, boxes, table), [[1, 2, 3, 4]])
+    said = "a.csv: the box of a.jpg: line 2 has 9 cells, the header 5; are its commas decimal commas?"
+    with pytest.raises(ValueError, match=re.escape(said)):
+        boxes_of(Path("a.jpg"), GREY, boxes, table)
+    table.write_text("\n".join(lines).replace(",", "\t"))
+    with pytest.raises(ValueError, match="has 9 cells, the header 5; does a cell lack its quotes"):
+        boxes_of(Path("a.jpg"), GREY, read_boxes(table), table)
+
+
 def test_rows_of_empty_cells_are_of_photos_without_faces(tmp_path: Path) -> None:
     lines = "a.jpg,,,,", "b.jpg,nan,NaN,nan,nan", "c.jpg", "d.jpg,,,,", "d.jpg,1,2,3,4"
     (tmp_path / "a.csv").write_text("\n".join(["file,x,y,w,h", *lines]))
@@ -273,6 +289,36 @@ def test_parquet_tables_may_have_brackets_in_their_names_and_no_empty_cells(fold
     pl.DataFrame({"file": ["b.jpg", None]}).write_parquet(folder / "gaps.parquet")
     found = find_photos(["gaps.parquet"])
     assert [f.reason for f in found.failures] == ["gaps.parquet is not a list of photos: row 2 has no file"]
+
+
+def test_tables_with_cells_of_no_use_are_named(folder: Path, monkeypatch) -> None:
+    (folder / "quote.csv").write_text('file,x,y,w,h\nb.jpg,1,2,3,4\n"a.jpg,' + "1,2,3,4\n" * 20_000)
+    box = {"y": [2], "w": [3], "h": [4]}
+    pl.DataFrame({"file": [b"\xff.jpg"], "x": [1], **box}).write_parquet("names.parquet")
+    pl.DataFrame({"file": ["b.jpg"], "x": [[1, 2]], **box}).write_parquet("lists.parquet")
+    quote = (
+        "what begins in line 3 has no end (field larger than field limit (131072)); is a quote not closed?"
+    )
+    names = "its column file holds Binary, which is no text; expected texts or numbers"
+    for table, said in (("quote.csv", quote), ("names.parquet", names)):
+        (failure,) = find_photos([table]).failures
+        assert failure.reason == f"{table} is not a list of photos: {said}"
+        with pytest.raises(
+            ValueError, match=re.escape(f"{table} is not a table of boxes (file,x,y,w,h): {said}")
+        ):
+            read_boxes(Path(table))
+    with pytest.raises(
+        ValueError, match=r"lists.parquet is not .* column x holds List\(Int64\), which is no"
+    ):
+        read_boxes(Path("lists.parquet"))
+
+    def faulty(_: object) -> NoReturn:
+        """As polars 2.1 of one damaged table among 200."""
+        raise pl.exceptions.PanicException("range end index 3826 out of range for slice of length 1926")
+
+    monkeypatch.setattr(pl, "read_parquet", faulty)
+    (failure,) = find_photos(["lists.parquet"]).failures
+    assert failure.reason == "lists.parquet is not a list of photos: it is damaged"
 
 
 def test_a_missing_table_of_boxes_is_named(tmp_path: Path) -> None:

@@ -11,13 +11,14 @@ from jaxclnf.media import written_lengths
 _LAST = 1 << 18  # bytes at the end of a file in which its last packet begins
 _MXF = bytes.fromhex("060e2b34020501010d0102010102")
 _IN_A_PACKET = "the file ends inside a packet"
+WRONG_LENGTH = "the length that one of its parts says is wrong"
 
 
 def cut_short(path: Path) -> str | None:
     """Say what is missing at the end of a file; None if nothing is, or if that cannot be told.
 
-    Streams of packets (MPEG-TS, MPEG-PS, Ogg) only tell when they end inside a packet; raw streams (H.264,
-    Y4M) never do.
+    Where a damaged length hides the end, it is `WRONG_LENGTH`. Streams of packets (MPEG-TS, MPEG-PS, Ogg)
+    only tell when they end inside a packet; raw streams (H.264, Y4M) never do.
     """
     size = path.stat().st_size
     with path.open("rb") as file:
@@ -50,7 +51,10 @@ def _by_kind(file: BinaryIO, start: bytes, size: int) -> str | None:
 
 
 def _missing(ends: Callable, file: BinaryIO, size: int) -> str | None:
-    lacking = max(ends(file, size), default=0) - size
+    try:
+        lacking = max(ends(file, size), default=0) - size
+    except written_lengths.WrongLengthError:
+        return WRONG_LENGTH
     return f"the file lacks its last {lacking:,} bytes" if lacking > 0 else None
 
 

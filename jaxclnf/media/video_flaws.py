@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from jaxclnf.media.truncation import cut_short
+from jaxclnf.media.truncation import WRONG_LENGTH, cut_short
 from jaxclnf.wording import counted
 
 # Containers whose header says how long they are; of others FFmpeg guesses it.
@@ -66,7 +67,10 @@ class Flaws:
         """Say what is wrong with the video, once all of it was decoded; None if nothing is."""
         if not self._n_frames:
             return None
-        reason = self._break()
+        missing = self._missing()
+        if missing == WRONG_LENGTH:
+            return f"is damaged: {missing}"
+        reason = missing or self._break()
         if reason:
             return f"breaks off after {counted(self._n_frames, 'frame')}: {reason}"
         each = self._stream.codec_context.name in _A_PICTURE_EACH
@@ -78,13 +82,20 @@ class Flaws:
             return f"is damaged: {self._n_flawed} of {self._n_frames} frames are decoded with errors"
         return None
 
+    def _has_all(self) -> bool:
+        return self._n_frames >= self._stream.frames > 0
+
+    def _missing(self) -> str | None:
+        """Say what the file lacks by its bytes, which may be gone by now."""
+        if self._has_all() or not self._path:
+            return None
+        with suppress(OSError):
+            return cut_short(self._path)
+
     def _break(self) -> str | None:
         """Say why decoding ended before the pictures did."""
         behind = len(self._waiting)
-        if not self._n_frames >= self._stream.frames > 0:
-            missing = cut_short(self._path) if self._path else None
-            if missing:
-                return missing
+        if not self._has_all():
             promised = self._promised()
             if promised - self._end > _TOLERANCE + self._longest:
                 return f"the file promises {promised:.2f} seconds"

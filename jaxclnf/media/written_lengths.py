@@ -15,6 +15,10 @@ _ASF_FILE = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 _ASF_DATA = bytes.fromhex("3626b2758e66cf11a6d900aa0062ce6c")
 
 
+class WrongLengthError(ValueError):
+    """A part of a file cannot be as long as it says."""
+
+
 def riff(file: BinaryIO, size: int) -> Iterator[int]:
     """Find the ends of the RIFF chunks of an AVI; a large file has several, of 2 GB each."""
     while len(head := file.read(8)) == 8 and head[:4] == b"RIFF":
@@ -42,10 +46,12 @@ def boxes(file: BinaryIO, size: int) -> Iterator[int]:
 def matroska(file: BinaryIO, size: int) -> Iterator[int]:
     """Ends of the header and of the clusters of a Matroska file, or of its segment where clusters may lack.
 
-    A live recording's segment has no size.
+    A live recording's segment has no size. Raises `WrongLengthError` for a part that cannot be so long.
     """
     _, length = _element(file)
     yield file.tell() + (length or 0)
+    if (length or 0) > size:  # beyond the file, and perhaps beyond any position
+        return
     file.seek(length or 0, os.SEEK_CUR)
     identity, length = _element(file)
     if identity != _SEGMENT or length is None:
@@ -55,11 +61,15 @@ def matroska(file: BinaryIO, size: int) -> Iterator[int]:
         identity, length = _element(file)
         if length is None:
             return
-        file.seek(length, os.SEEK_CUR)
-        if file.tell() <= size or identity == _CLUSTER:
-            yield file.tell()
-    if file.tell() <= size:  # whatever comes next is missing as a whole
-        yield end
+        after = file.tell() + length
+        if after > max(end, size):
+            raise WrongLengthError
+        if after <= size or identity == _CLUSTER:
+            yield after
+        if after > size:
+            return
+        file.seek(after)
+    yield end  # whatever comes next is missing as a whole
 
 
 def _element(file: BinaryIO) -> tuple[bytes, int | None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import threading
 from collections.abc import Sequence
 from fractions import Fraction
@@ -195,6 +196,31 @@ def test_damage_inside_is_named_and_the_rest_is_read(
     np.testing.assert_allclose(found, kept, atol=1e-3)
     assert len(video.failures) == 1
     assert "is damaged" in video.failures[0].reason and sentence in video.failures[0].reason
+
+
+@pytest.mark.parametrize("name", ["a.mkv", "a.webm"])
+@pytest.mark.parametrize("at", [0, -1])
+def test_a_length_beyond_any_file_is_damage(tmp_path: Path, name: str, at: int) -> None:
+    """FFmpeg finds the next cluster by itself; what it loses in the first is all that is lacking."""
+    codec = "mpeg4" if name == "a.mkv" else "libvpx"
+    path = write(tmp_path / name, codec, [i / 2 for i in range(40)], rate=2)
+    data = path.read_bytes()
+    clusters = [found.end() for found in re.finditer(b"\x1f\x43\xb6\x75", data)]
+    assert len(clusters) > 2
+    length = clusters[at]
+    path.write_bytes(data[:length] + b"\1\xff\xff\xff\xff\xff\xff\xf0" + data[length + 8 :])
+    video = open_video(str(path))
+    n_frames = len(list(video.frames))
+    assert 20 < n_frames <= 40
+    said = f"{path} is damaged: the length that one of its parts says is wrong"
+    assert [failure.reason for failure in video.failures] == [said]
+
+
+def test_a_film_that_is_gone_when_it_was_read_ends_as_ever(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.mkv", "mpeg4", [0, 0.1, 0.2])
+    video = open_video(str(path))
+    path.unlink()
+    assert (len(list(video.frames)), video.failures) == (3, [])
 
 
 @pytest.mark.parametrize("pix_fmt", ["gray16le", "gray12le", "gbrp16le"])

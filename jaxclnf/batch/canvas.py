@@ -14,6 +14,9 @@ MIN_SIDE = 256
 MARGIN = 2.6
 """Side of a canvas in sizes of the box: room for turned heads and the widest response maps."""
 
+# Pixels of a canvas that are made before it is reduced, also a pixel of the photo: real faces need fewer.
+_PADDED, _PADDED_A_PIXEL = 1 << 24, 32
+
 
 class Canvas(NamedTuple):
     """A square cut out of a photo: photo = corner + turn(roll) canvas / scale, in pixels."""
@@ -47,8 +50,9 @@ class Canvas(NamedTuple):
 def cut(image: np.ndarray, box: Float[np.ndarray, "4"], roll: float, side: int, reduction: float) -> Canvas:
     """Cut a canvas about a box, which is ``reduction`` (at most 1) times as large on it as in the photo.
 
-    Beyond the photo its border is repeated, as the patch sampler does. A canvas that is neither turned nor
-    reduced holds the photo's own pixels; reduction is by area, which avoids aliasing.
+    Beyond the photo its border is repeated, as the patch sampler does; of strips without making all those
+    pixels. A canvas that is neither turned nor reduced holds the photo's own pixels; reduction is by area,
+    which avoids aliasing.
     """
     if roll:
         return _level(image, box, roll, side, reduction)
@@ -57,12 +61,10 @@ def cut(image: np.ndarray, box: Float[np.ndarray, "4"], roll: float, side: int, 
     inside = np.clip(middle(box), 0, size)
     corner = np.clip(np.round(inside - wide / 2), 0, np.maximum(size - wide, 0)).astype(int)
     pixels = _plain(image[corner[1] : corner[1] + wide, corner[0] : corner[0] + wide])
-    pixels = np.pad(
-        pixels, [*((0, wide - n) for n in pixels.shape[:2]), *((0, 0),) * (image.ndim - 2)], mode="edge"
-    )
     if wide == side:
-        return Canvas(pixels, corner)
-    pixels = _reduced(pixels, side)
+        return Canvas(_padded(pixels, wide), corner)
+    is_strip = wide**2 > max(_PADDED, _PADDED_A_PIXEL * image.shape[0] * image.shape[1])
+    pixels = _reduced_alone(pixels, wide, side) if is_strip else _reduced(_padded(pixels, wide), side)
     scale = side / wide
     return Canvas(pixels, corner + (0.5 / scale - 0.5), scale)
 
@@ -79,6 +81,30 @@ def _level(
     inverse = np.column_stack([turn(roll), there - turn(roll) @ [half, half]])
     pixels = _warped(straight.pixels, inverse, side)
     return Canvas(pixels, straight.in_photo(inverse[:, 2]), straight.scale, roll)
+
+
+def _padded(pixels: np.ndarray, side: int) -> np.ndarray:
+    beyond = [*((0, side - n) for n in pixels.shape[:2]), *((0, 0),) * (pixels.ndim - 2)]
+    return np.pad(pixels, beyond, mode="edge")
+
+
+def _reduced_alone(pixels: np.ndarray, wide: int, side: int) -> np.ndarray:
+    """Reduce by area as `_reduced` does once the pixels are padded to ``wide``, without padding them."""
+    edges = np.linspace(0, wide, side + 1)
+    reduced = pixels
+    with np.errstate(invalid="ignore"):  # what is not finite stays so
+        for axis in sorted((0, 1), key=lambda axis: -pixels.shape[axis]):
+            reduced = np.diff(_integral(reduced, edges, axis), axis=axis) / (wide / side)
+    return (np.rint(reduced) if pixels.dtype == np.uint8 else reduced).astype(pixels.dtype)
+
+
+def _integral(pixels: np.ndarray, edges: Float[np.ndarray, "n"], axis: int) -> np.ndarray:
+    """Sum an axis up to each of some edges; the last pixel goes on for ever."""
+    before = np.cumsum(pixels, axis, dtype=np.float64)
+    before -= pixels
+    whole = np.minimum(edges.astype(int), pixels.shape[axis] - 1)
+    share = np.expand_dims(edges - whole, tuple(i for i in range(pixels.ndim) if i != axis))
+    return np.take(before, whole, axis) + share * np.take(pixels, whole, axis)
 
 
 def _reduced(pixels: np.ndarray, side: int) -> np.ndarray:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import tracemalloc
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import jax
@@ -10,7 +12,9 @@ from engine import box_of, draw_face, synthetic_config, synthetic_face, syntheti
 
 import jaxclnf
 from jaxclnf import fit_faces
+from jaxclnf.batch import canvas as canvases
 from jaxclnf.batch.canvas import cut, usual_side
+from jaxclnf.batch.placed_faces import on_canvas
 from jaxclnf.batch.reductions import reduction
 
 landmarks = jax.jit(jaxclnf.landmarks)
@@ -71,6 +75,48 @@ def test_reduction_averages_areas() -> None:
     board = (255 * (np.indices((400, 400)).sum(axis=0) % 2)).astype(np.uint8)
     pixels = cut(board, np.array([100.0, 100, 200, 200]), 0.0, 128, 0.5).pixels
     assert np.abs(pixels.astype(int) - 128).max() <= 1
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+@pytest.mark.parametrize("shape", [(40, 3000), (3000, 40), (200, 900, 3), (1, 1)])
+def test_a_strip_is_reduced_as_if_its_border_were_repeated(shape, dtype, monkeypatch) -> None:
+    """The ordinary way makes all those pixels; both are equal but for the rounding of halves."""
+    image = np.random.default_rng(0).integers(0, 256, shape).astype(dtype)
+    box, side, reduction = np.array([-500.0, -900, 3000, 1800]), 256, 0.07
+    monkeypatch.setattr(canvases, "_PADDED", 1 << 30)
+    expected = cut(image, box, 0.0, side, reduction)
+    monkeypatch.setattr(canvases, "_PADDED", 0)
+    found = cut(image, box, 0.0, side, reduction)
+    assert (found.scale, found.pixels.dtype) == (expected.scale, expected.pixels.dtype)
+    np.testing.assert_array_equal(found.corner, expected.corner)
+    difference = np.abs(found.pixels.astype(float) - expected.pixels)
+    assert difference.max() <= (1 if dtype == np.uint8 else 1e-2)
+    assert difference.mean() < 1e-3
+
+
+@pytest.mark.parametrize("roll", [0.0, 0.5])
+def test_a_strip_with_a_box_that_is_no_face_takes_little_memory(roll: float) -> None:
+    """Its canvas shows 20,000 x 20,000 pixels, of which the photo has 2 million."""
+    image = np.full((100, 20_000), 100, np.uint8)
+    tracemalloc.start()
+    pixels = cut(image, np.array([-5000.0, -9000, 30_000, 20_000]), roll, 256, 256 / 20_000).pixels
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert (pixels == 100).all()
+    assert peak < 24 * image.size
+
+
+@pytest.mark.parametrize("shape", [(1080, 2560), (1500, 2000), (4000, 1200)])
+def test_faces_that_fill_their_photo_are_cut_out_as_small_ones_are(shape, monkeypatch) -> None:
+    """So that their pixels are the same, bit by bit, whatever is done for strips."""
+    image, size = np.full(shape, 100, np.uint8), min(shape)
+    box = np.array([(shape[1] - size) / 2, (shape[0] - size) / 2, size, size])
+    monkeypatch.delattr(canvases, "_reduced_alone")
+    for roll in (0.0, 0.5):
+        for resolution in (0.3, 1.25):
+            reduced = partial(reduction, np.array([150.0, 160]), resolution)
+            face = on_canvas(0, image, np.append(box, roll), reduced)
+            assert face.canvas.scale < 1
 
 
 def test_large_faces_are_reduced_and_small_ones_are_not() -> None:

@@ -55,12 +55,12 @@ def merge(place: str, target: Path) -> Merged:
             n_rows = rows.select(pl.len()).collect().item()  # before the target is whole, which is the end
             with named(target), written_whole(target) as whole:
                 write_rows(rows, whole, target.suffix)
-        except pl.exceptions.PolarsError as error:
+        except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
             raise ValueError(_no_table(store.at(folder) if folder else store.place, parts, error)) from None
     return Merged(n_rows, job.shards - len(names) if job else 0)
 
 
-def _no_table(place: str, parts: Sequence[Path], error: Exception) -> str:
+def _no_table(place: str, parts: Sequence[Path], error: BaseException) -> str:
     """Say which part makes a table impossible: a damaged one, or one with other columns than the first."""
     import polars as pl
 
@@ -68,7 +68,7 @@ def _no_table(place: str, parts: Sequence[Path], error: Exception) -> str:
     for part in parts:
         try:
             found = pl.read_parquet(part, glob=False).columns  # all of it: damage may be anywhere
-        except pl.exceptions.PolarsError:
+        except (pl.exceptions.PolarsError, pl.exceptions.PanicException):
             return (
                 f"{place}: {part.name} is damaged; copy the parts again, or remove it from the run's folder, "
                 "and --resume does its shard again"

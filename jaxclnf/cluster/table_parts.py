@@ -90,8 +90,8 @@ def _failures_in(store: Store, name: str) -> list[Failure]:
 
     try:
         rows = pl.read_parquet(io.BytesIO(store.read(f"{FAILURES}/{name}"))).select(Failure._fields).rows()
-    except pl.exceptions.PolarsError:
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException):
         place = store.at(f"{FAILURES}/{name}")
-        mend = "; remove it, and --resume does its shard again" if shards_of([name]) else ""
+        mend = "; remove it and its shard's part, and --resume does that again" if shards_of([name]) else ""
         return [Failure(place, f"{place} is damaged and no longer tells what could not be used{mend}")]
     return [Failure(*row) for row in rows]

@@ -88,7 +88,7 @@ def convert_back(source: Path, target: Path) -> None:
 
     try:
         rows = FORMATS[source.suffix].read(source).collect()
-    except pl.exceptions.PolarsError:
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException):
         raise ValueError(f"{source} is damaged; remove it, or leave out --resume to begin anew") from None
     with target.open("xb") as file:
         file.write(csv_text([rows.columns]).encode())

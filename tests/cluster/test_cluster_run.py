@@ -256,9 +256,11 @@ def test_a_damaged_part_of_the_failures_is_a_failure_that_resuming_mends(store: 
     store.write("failures/note.txt", b"")
     shard, inputs = go(store, Workers(store, failing=[1]), resume=True)[:2]
     said = "is damaged and no longer tells what could not be used"
-    assert shard.reason == f"{store.at(name)} {said}; remove it, and --resume does its shard again"
+    mend = "remove it and its shard's part, and --resume does that again"
+    assert shard.reason == f"{store.at(name)} {said}; {mend}"
     assert inputs.reason == f"{store.at('failures/part-inputs.parquet')} {said}"
-    store.remove(name)
+    for each in (name, "landmarks/part-00000001.parquet"):
+        store.remove(each)
     assert go(store, Workers(store, bad=()), resume=True) == [inputs]
 
 

@@ -14,7 +14,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
-from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Num
 
 FREEDOM = 4
@@ -30,26 +29,30 @@ def certain_radius(
     """Radius in pixels of the circle about a landmark that holds its true place with a given probability.
 
     ``covariance`` is that of its error, in pixels squared, as `FitResult.covariance` has it, ``share`` the
-    probability, above 0 and below 1. The Gaussian's mass beyond a circle is a mean over directions, and the
-    radius, which can be differentiated, is found by bisection. It is NaN where the covariance is. Raises
-    ValueError for other shares, and for the covariance None of a fit without networks.
+    probability, above 0 and below 1. The mass beyond a circle is a mean over directions, and the radius,
+    which can be differentiated, is found by bisection; errors along a line, whose covariance is singular,
+    have one, too. It is NaN where the covariance is. Raises ValueError for other shares, and for the
+    covariance None of a fit without networks.
     """
     _check(covariance, share)
-    covariance = jnp.asarray(covariance)
+    return _radius(jnp.asarray(covariance), jnp.asarray(share))
+
+
+@jax.jit
+def _radius(covariance: Num[Array, "*batch 2 2"], share: Num[Array, "*shares"]) -> Float[Array, "*batch"]:
     if not jnp.issubdtype(covariance.dtype, jnp.floating):
         covariance = covariance.astype(float)
-    share = jnp.asarray(share, covariance.dtype)
+    share = share.astype(covariance.dtype)
     angles = jnp.pi * (jnp.arange(DIRECTIONS, dtype=covariance.dtype) + 0.5) / DIRECTIONS
     angles = angles.reshape((1,) * (covariance.ndim - 2) + (DIRECTIONS,))
     cos, sin = jnp.cos(angles), jnp.sin(angles)
     xx, xy, yy = covariance[..., :1, 0], covariance[..., :1, 1], covariance[..., 1:, 1]
-    determinant = xx * yy - xy**2
-    precision = (yy * cos**2 - 2 * xy * cos * sin + xx * sin**2) / determinant
-    weight = 1 / (precision * jnp.sqrt(determinant))
+    # The error is a round one stretched by the root of the covariance, towards each direction by the square
+    # root of this. All directions of the round error are alike, whatever the covariance.
+    stretch = jnp.maximum(xx * cos**2 + 2 * xy * cos * sin + yy * sin**2, 0) * (FREEDOM - 2)
 
     def excess(radius: Array) -> Array:
-        square = radius[..., None] ** 2 * precision
-        beyond = (weight * (1 + square / (FREEDOM - 2)) ** (-FREEDOM / 2)).mean(-1)
+        beyond = ((stretch / (stretch + radius[..., None] ** 2)) ** (FREEDOM / 2)).mean(-1)
         return beyond - (1 - share)
 
     # An error along the longest axis alone stays within less than one of both: that bounds the radius.
@@ -73,7 +76,7 @@ def _bisected(excess: Callable[[Array], Array], most: Float[Array, "*batch"]) ->
     return (low + high) / 2
 
 
-def _check(covariance: Any, share: ArrayLike) -> None:
+def _check(covariance: Any, share: Any) -> None:
     if covariance is None:
         raise ValueError(
             "the covariance is None: only models with networks, as the one that ships, give landmarks one"
@@ -81,8 +84,16 @@ def _check(covariance: Any, share: ArrayLike) -> None:
     if np.shape(covariance)[-2:] != (2, 2):
         found = np.shape(covariance) if hasattr(covariance, "shape") else type(covariance).__name__
         raise ValueError(f"expected a covariance (..., 2, 2), as FitResult.covariance; got {found}")
-    if not isinstance(share, Tracer) and not (np.greater(share, 0) & np.less(share, 1)).all():
+    if not isinstance(share, Tracer) and not _is_probability(share):
         raise ValueError(f"share = {share!r:.60}, expected a probability above 0 and below 1, as 0.9")
+
+
+def _is_probability(share: Any) -> bool:
+    """Tell a real number above 0 and below 1, or an array of such; words and None are none."""
+    numbers = np.asarray(share)
+    if not jnp.issubdtype(numbers.dtype, jnp.floating):
+        return False
+    return bool(((numbers > 0) & (numbers < 1)).all())
 
 
 def certain_square(share: Float[Array, "*batch"] | float) -> Float[Array, "*batch"]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from inspect import unwrap
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from scipy.stats import f, multivariate_t
+from scipy.stats import f, multivariate_t, t
 
 from jaxclnf.ops.certainty import FREEDOM, certain_radius, certain_square
 
@@ -47,10 +49,23 @@ def test_whole_numbers_are_covariances_too() -> None:
         np.testing.assert_array_equal(certain_radius(covariance), of_floats)
 
 
-@pytest.mark.parametrize("share", [0, 1.0, 90, np.nan])
-def test_a_share_that_is_no_probability_is_refused(share: float) -> None:
+@pytest.mark.parametrize("share", [0, 1.0, 90, np.nan, "0.9", None, 0.9 + 0j, np.array([0.5, 2])])
+def test_a_share_that_is_no_probability_is_refused(share) -> None:
     with pytest.raises(ValueError, match=r"share = .*, expected a probability above 0 and below 1"):
-        certain_radius(np.eye(2), share)
+        unwrap(certain_radius)(np.eye(2), share)  # without the tests' own checks of annotations
+
+
+@pytest.mark.parametrize("narrow", [0.0, 1e-6])
+@pytest.mark.parametrize("share", [0.5, 0.9, 0.99])
+def test_an_error_along_a_line_has_student_s_radius(share: float, narrow: float) -> None:
+    """Also one that is nearly so, to which the lines' radius is the limit; whatever its direction."""
+    scale = 2 * np.sqrt((FREEDOM - 2) / FREEDOM)
+    for turn in (np.eye(2), np.array([[0.8, -0.6], [0.6, 0.8]])):
+        covariance = turn @ np.diag([4, narrow]) @ turn.T
+        radius = certain_radius(covariance.astype(np.float32), share)
+        np.testing.assert_allclose(radius, scale * t(FREEDOM).ppf((1 + share) / 2), rtol=1e-5)
+    slope = jax.jit(jax.grad(lambda size: certain_radius(jnp.diag(jnp.array([size, narrow])), share)))(4.0)
+    np.testing.assert_allclose(slope, radius / 8, rtol=1e-4)  # it grows as the root
 
 
 def test_a_fit_without_networks_has_no_covariances() -> None:

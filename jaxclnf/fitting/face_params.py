@@ -61,6 +61,7 @@ def box_from_params(pdm: PDM, params: FaceParams) -> Float[Array, "4"]:
     return jnp.concatenate([low, points.max(0) - low])
 
 
+@partial(jax.jit, static_argnames="search", inline=True)
 @in_full_precision
 def params_from_landmarks(
     pdm: PDM,
@@ -103,6 +104,7 @@ def params_from_landmarks(
     return params
 
 
+@partial(jax.jit, static_argnames="steps", inline=True)
 @in_full_precision
 def params_near(
     pdm: PDM,

@@ -5,17 +5,18 @@ Source: OpenFace's `GazeEstimation.cpp`.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from jaxclnf.cache import keep
 from jaxclnf.config import FitConfig
 from jaxclnf.fitting.arguments import check_camera, check_kind
 from jaxclnf.fitting.full_precision import in_full_precision
-from jaxclnf.fitting.headpose import head_pose, landmarks_camera
+from jaxclnf.fitting.headpose import head_pose, landmarks_camera, over_faces
 from jaxclnf.ops.camera import project
 from jaxclnf.ops.eyeball import gaze_angles, gaze_direction
 from jaxclnf.ops.rotation import euler_to_matrix
@@ -57,7 +58,6 @@ def n_eye_points(model: Model, config: FitConfig) -> int:
     return sum(eyes) if len(eyes) == len(EYES) else 0
 
 
-@in_full_precision
 def gaze(
     model: Model,
     result: FitResult,
@@ -67,7 +67,7 @@ def gaze(
     """Compute the gaze of fitted faces, one or with leading axes; a pure, differentiable function.
 
     Their settings must have fitted the eyes (`FitConfig.with_eyes`); ``camera`` has the faces' leading axes,
-    or none. Raises ValueError if an eye is missing.
+    or none. Compiled at the first call for every number of faces. Raises ValueError if an eye is missing.
     """
     check_kind("model", model, Model)
     check_kind("result", result, FitResult)
@@ -78,28 +78,39 @@ def gaze(
             f"gaze needs fits of {', '.join(EYES)}, but {', '.join(missing)} was not fitted: use settings "
             "with eyes, as FitConfig().with_eyes()"
         )
-    pdms = [part.model.pdm for name in EYES for part in model.parts if part.name == name]
-    eyes = [result.parts[name].params for name in EYES]
+    pdms = tuple(part.model.pdm for name in EYES for part in model.parts if part.name == name)
+    eyes = tuple(result.parts[name].params for name in EYES)
+    turned = head_pose(model, result.params, camera) if eyeballs.perspective else result.params
+    behind = jnp.asarray(eyeballs.behind_corners, model.pdm.mean.dtype)
+    return _gazes(model.pdm, pdms, behind, result.params, eyes, turned.rotation, camera)
 
-    def of_face(params, eyes, camera):
-        return _of_face(model.pdm, pdms, params, eyes, camera, eyeballs)
 
-    for _ in range(jnp.ndim(result.params.scale)):
-        of_face = jax.vmap(of_face, in_axes=(0, 0, 0 if jnp.ndim(camera.fx) else None))
-    return of_face(result.params, eyes, camera)
+@keep
+@in_full_precision
+def _gazes(
+    pdm: PDM,
+    eye_pdms: tuple[PDM, ...],
+    behind_corners: Float[Array, "3"],
+    params: FaceParams,
+    eyes: tuple[FaceParams, ...],
+    rotation: Float[Array, "*batch 3"],
+    camera: Camera,
+) -> EyeGaze:
+    of_faces = over_faces(partial(_of_face, pdm, eye_pdms, behind_corners), params, camera)
+    return of_faces(params, eyes, rotation, camera)
 
 
 def _of_face(
     pdm: PDM,
-    eye_pdms: list[PDM],
+    eye_pdms: tuple[PDM, ...],
+    behind_corners: Float[Array, "3"],
     params: FaceParams,
-    eyes: list[FaceParams],
+    eyes: tuple[FaceParams, ...],
+    rotation: Float[Array, "3"],
     camera: Camera,
-    eyeballs: Eyeballs,
 ) -> EyeGaze:
     face = landmarks_camera(pdm, params, camera)
-    rotation = head_pose(pdm, params, camera).rotation if eyeballs.perspective else params.rotation
-    behind = euler_to_matrix(rotation) @ jnp.array(eyeballs.behind_corners, face.dtype)
+    behind = euler_to_matrix(rotation) @ behind_corners
     pairs = list(zip(eye_pdms, eyes, strict=True))
     landmarks = jnp.stack([shape_2d(pdm, eye) for pdm, eye in pairs])
     points = jnp.stack([landmarks_camera(pdm, eye, camera) for pdm, eye in pairs])

@@ -6,6 +6,8 @@ large looks like one twice as near.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import TypeVar
 
 import jax
@@ -13,6 +15,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
+from jaxclnf.cache import keep
 from jaxclnf.fitting.arguments import check_camera, check_params, pdm_of
 from jaxclnf.fitting.full_precision import in_full_precision
 from jaxclnf.ops.camera import project, resect
@@ -20,6 +23,7 @@ from jaxclnf.ops.rotation import euler_to_matrix, matrix_to_euler
 from jaxclnf.ops.shape import shape_2d, shape_3d
 from jaxclnf.types import PDM, Camera, FaceParams, HeadPose, Model
 
+R = TypeVar("R")
 Tree = TypeVar("Tree")
 
 
@@ -35,19 +39,24 @@ def weak_head_pose(params: FaceParams, camera: Camera) -> HeadPose:
     return HeadPose(translation=jnp.stack([x, y, depth]), rotation=params.rotation)
 
 
-@in_full_precision
 def head_pose(model: Model | PDM, params: FaceParams, camera: Camera) -> HeadPose:
     """Compute the pose under full perspective, by fitting the face's 3D shape to its landmarks.
 
-    One face or many; ``camera`` has the faces' leading axes, or none. Computed in the precision of the model.
-    Source: OpenFace's `GetPose`.
+    One face or many; ``camera`` has the faces' leading axes, or none. Computed in the precision of the model;
+    compiled at the first call for every number of faces. Source: OpenFace's `GetPose`.
     """
     check_params(model, params)
     check_camera(camera, params)
-    if jnp.ndim(params.scale):
-        of_each = jax.vmap(head_pose, (None, 0, 0 if jnp.ndim(camera.fx) else None))
-        return of_each(model, params, camera)
-    pdm = pdm_of(model)
+    return _poses(pdm_of(model), params, camera)
+
+
+@keep
+@in_full_precision
+def _poses(pdm: PDM, params: FaceParams, camera: Camera) -> HeadPose:
+    return over_faces(partial(_pose, pdm), params, camera)(params, camera)
+
+
+def _pose(pdm: PDM, params: FaceParams, camera: Camera) -> HeadPose:
     pdm, params, camera = _as((pdm, params, camera), pdm.mean.dtype)
     start = weak_head_pose(params, camera)
     rotation, translation = resect(
@@ -58,6 +67,21 @@ def head_pose(model: Model | PDM, params: FaceParams, camera: Camera) -> HeadPos
         start.translation,
     )
     return HeadPose(translation=translation, rotation=matrix_to_euler(rotation))
+
+
+def over_faces(function: Callable[..., R], params: FaceParams, camera: Camera) -> Callable[..., R]:
+    """Have a function of what a face has, and of its camera, take as many leading axes as faces have."""
+    of_camera = 0 if jnp.ndim(camera.fx) else None
+    for _ in range(jnp.ndim(params.scale)):
+        function = _over_axis(function, of_camera)
+    return function
+
+
+def _over_axis(function: Callable[..., R], of_camera: int | None) -> Callable[..., R]:
+    def over_axis(*given):
+        return jax.vmap(function, (*(0,) * (len(given) - 1), of_camera))(*given)
+
+    return over_axis
 
 
 @in_full_precision

@@ -4,6 +4,7 @@ Source: OpenFace's `LandmarkDetectionValidator.cpp`.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -11,7 +12,7 @@ import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Num
 
-from jaxclnf.fitting.arguments import check_images, check_kind
+from jaxclnf.fitting.arguments import check_images, check_kind, is_real
 from jaxclnf.fitting.full_precision import in_full_precision
 from jaxclnf.fitting.map_frames import nearest_view
 from jaxclnf.ops.convolution import column_major, correlate, max_pool, mean_pool
@@ -25,22 +26,39 @@ BOUNDARY = 0.725
 def validate(
     validator: Validator,
     image: Num[Array | np.ndarray, "height width"],
-    landmarks: Float[Array | np.ndarray, "n_points 2"],
-    rotation: Float[Array | np.ndarray, "3"],
+    landmarks: Num[Array | np.ndarray, "n_points 2"] | Sequence[Any],
+    rotation: Num[Array | np.ndarray, "3"] | Sequence[Any],
 ) -> Validation:
     """Judge one face's landmarks (pixels) on a grey image, 0..255; ``rotation`` is the head's, Euler radians.
 
-    ``vmap`` for more faces. Raises ValueError for arguments of other kinds or shapes.
+    ``vmap`` for more faces. Raises ValueError for arguments of other kinds or shapes, and for other numbers
+    of landmarks than the validator judges.
     """
     check_kind("validator", validator, Validator)
     check_images(image, 2)
-    of_points, of_angles = np.shape(landmarks), np.shape(rotation)
-    if len(of_points) != 2 or of_points[1] != 2 or of_angles != (3,):
+    points, angles = _numbers("landmarks", landmarks), _numbers("a rotation", rotation)
+    if points.ndim != 2 or points.shape[1] != 2 or angles.shape != (3,):
         raise ValueError(
             "expected the landmarks (n_points, 2) and the rotation (3,) of one face; "
-            f"got {of_points} and {of_angles}: jax.vmap takes many"
+            f"got {points.shape} and {angles.shape}: jax.vmap takes many"
         )
-    return _validate(validator, image, landmarks, rotation)
+    if len(points) != validator.n_points:
+        raise ValueError(
+            f"expected the {validator.n_points} landmarks that the validator judges; got {len(points)}"
+        )
+    dtype = validator.mean.dtype
+    return _validate(validator, image, jnp.asarray(points, dtype), jnp.asarray(angles, dtype))
+
+
+def _numbers(name: str, values: Any) -> Any:
+    """Make an array of what may be a list; raises ValueError unless its values are real numbers."""
+    try:
+        array = values if isinstance(values, jax.Array) else np.asarray(values)
+    except ValueError:  # of rows of unlike lengths
+        array = np.array(None)
+    if not is_real(array.dtype):
+        raise ValueError(f"expected {name} as an array of real numbers; got {values!r:.60}")
+    return array
 
 
 @jax.jit

@@ -156,13 +156,13 @@ class Model:
         return jax.tree.map(convert, self)
 
 
-def check_dtype(dtype: DTypeLike) -> None:
-    """Raise ValueError for all but float32 and, if jax_enable_x64 is set, float64."""
+def check_dtype(dtype: DTypeLike, of: str = "model") -> None:
+    """Raise ValueError, naming what it is ``of``, for all but float32 and, with jax_enable_x64, float64."""
     try:
         fine = jnp.dtype(dtype) in (jnp.float32, jnp.float64)
     except TypeError:
         fine = False
     if not fine:
-        raise ValueError(f"a model of {dtype!r}, expected numpy.float32 or numpy.float64")
+        raise ValueError(f"a {of} of {dtype!r:.60}, expected numpy.float32 or numpy.float64")
     if jax.dtypes.canonicalize_dtype(dtype) != dtype:
-        raise ValueError('float64 models need jax.config.update("jax_enable_x64", True)')
+        raise ValueError(f'float64 {of}s need jax.config.update("jax_enable_x64", True)')

@@ -26,6 +26,7 @@ class Validator:
     kernel_biases: tuple[Float[Array, "n_views n_out"], ...]
     weights: tuple[Float[Array, "n_views n_in n_out"], ...]  # of the fully connected layers
     weight_biases: tuple[Float[Array, "n_views n_out"], ...]
+    n_points: int = static(default=68)  # landmarks of the faces that it judges
     older: bool = static(default=False)  # the validator of 2016: sigmoids, mean pooling and one score
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from inspect import unwrap
 from pathlib import Path
 
 import cv2
@@ -15,7 +17,7 @@ from shared_data import SHARED, golden, shared
 
 import jaxclnf
 from jaxclnf.fitting.map_frames import nearest_view
-from jaxclnf.fitting.validate import BOUNDARY, face_of, network, normalised_face, validate
+from jaxclnf.fitting.validate import BOUNDARY, certainties, face_of, network, normalised_face, validate
 from jaxclnf.models.confidence import how_sure
 from jaxclnf.models.openface.validator_files import load_validator
 from jaxclnf.ops.convolution import column_major, correlate, max_pool
@@ -173,6 +175,7 @@ def test_a_validator_says_how_sure_fits_are(tmp_path: Path) -> None:
     decided = set()
     for seed in range(16):
         judge = load_validator(write_validator(tmp_path / "validator.txt", seed, corners=(0, 3, 9)))
+        judge = replace(judge, n_points=model.pdm.n_points)
         sure = how_sure(model, result, config, judge, [image, image])
         found = validate(judge, *face_of(image, result.landmarks[0]), result.params.rotation[0])
         np.testing.assert_allclose(sure, [found.certainty, 0])
@@ -181,3 +184,61 @@ def test_a_validator_says_how_sure_fits_are(tmp_path: Path) -> None:
         assert seen.success == (seen.confidence > BOUNDARY + 0.01)
         decided.add(seen.success)
     assert decided == {True, False}
+
+
+IMAGE = np.random.default_rng(0).integers(0, 255, (120, 140)).astype(np.float32)
+POINTS = np.random.default_rng(1).uniform(10, 110, (68, 2)).astype(np.float32)
+FRONTAL = np.zeros(3, np.float32)
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64, np.int32])
+def test_a_face_of_another_precision_is_judged_in_that_of_the_validator(kind, tmp_path, dtype) -> None:
+    """Whatever the image's; `certainties`, by which tables are made, gives the same."""
+    judge = load_validator(write_validator(tmp_path / "validator.txt"), dtype)
+    whole = POINTS.round()
+    expected = validate(judge, IMAGE, whole.astype(dtype), FRONTAL.astype(dtype))
+    assert expected.scores.dtype == dtype
+    for image in (IMAGE, IMAGE.astype(np.uint8), IMAGE.astype(np.float64)):
+        found = validate(judge, image, whole.astype(kind), FRONTAL.astype(kind))
+        np.testing.assert_allclose(found.scores, expected.scores, atol=1e-3)
+    np.testing.assert_allclose(
+        certainties(judge, [IMAGE], whole[None], FRONTAL[None]), [expected.certainty], rtol=1e-6
+    )
+    lists = validate(judge, IMAGE, whole.tolist(), [0, 0, 0])
+    np.testing.assert_array_equal(lists.scores, expected.scores)
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"landmarks": POINTS[:51]}, "expected the 68 landmarks that the validator judges; got 51"),
+        ({"landmarks": np.tile(POINTS, (2, 1))}, "expected the 68 landmarks .*; got 136"),
+        ({"landmarks": POINTS.tolist()[:51]}, "expected the 68 landmarks .*; got 51"),
+        ({"landmarks": POINTS[None]}, r"got \(1, 68, 2\) and \(3,\): jax.vmap takes many"),
+        ({"landmarks": [[1, 2], [3]]}, r"expected landmarks as an array of real numbers; got \[\[1, 2\]"),
+        ({"landmarks": None}, "expected landmarks as an array of real numbers; got None"),
+        ({"landmarks": POINTS + 1j}, "expected landmarks as an array of real numbers"),
+        ({"rotation": ["a", "b", "c"]}, "expected a rotation as an array of real numbers; got"),
+        ({"rotation": [0, 0]}, r"got \(68, 2\) and \(2,\)"),
+    ],
+)
+def test_other_faces_than_those_that_are_judged(change: dict, sentence: str, tmp_path: Path) -> None:
+    judge = load_validator(write_validator(tmp_path / "validator.txt"))
+    with pytest.raises(ValueError, match=sentence):
+        unwrap(validate)(judge, IMAGE, **{"landmarks": POINTS, "rotation": FRONTAL, **change})
+
+
+def test_faces_are_judged_within_functions_of_jax(tmp_path: Path) -> None:
+    judge = load_validator(write_validator(tmp_path / "validator.txt"))
+    many = jax.jit(jax.vmap(validate, (None, None, 0, 0)))(
+        judge, IMAGE, np.stack([POINTS] * 2), np.zeros((2, 3))
+    )
+    np.testing.assert_allclose(many.scores[1], validate(judge, IMAGE, POINTS, FRONTAL).scores, atol=1e-3)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.int32, np.float16, "nonsense", complex])
+def test_a_validator_has_one_of_two_precisions(dtype: object, tmp_path: Path) -> None:
+    with pytest.raises(
+        ValueError, match=r"a validator of .*, expected numpy.float32|float64 validators need"
+    ):
+        unwrap(load_validator)(write_validator(tmp_path / "validator.txt"), dtype)

@@ -14,7 +14,7 @@ from jaxclnf.models.memory_budget import Budget
 from jaxclnf.models.openface.older_validator_files import correlating, read_pool, read_score, widened
 from jaxclnf.models.openface.untrusted_files import ByteReader, cast
 from jaxclnf.models.openface.validator_views import View
-from jaxclnf.types import Validator
+from jaxclnf.types import Validator, check_dtype
 
 _OLDER, _CNN = 2, 3  # the types of validators that are read
 _CONVOLUTION, _POOL, _CONNECTED, _RELU = range(4)
@@ -28,9 +28,11 @@ _PIXEL = 80  # bytes of memory that a pixel of a view costs: triangle, mean and 
 def load_validator(path: str | Path, dtype: DTypeLike = np.float32) -> Validator:
     """Read the validator in OpenFace 2's ``validator_cnn_68.txt``, with JAX arrays of ``dtype``.
 
-    The validator of OpenFace's 2016 release, ``validator_general_68.txt``, is read too. Raises
-    ValueError if the file is missing, damaged or of another kind.
+    That is float32 or (with jax_enable_x64) float64. The validator of OpenFace's 2016 release,
+    ``validator_general_68.txt``, is read too. Raises ValueError for other dtypes, and if the file is missing,
+    damaged or of another kind.
     """
+    check_dtype(dtype, "validator")
     path = Path(path)
     kind, centres, views = _read_views(path, Budget(dtype=dtype))
     older = kind == _OLDER
@@ -170,7 +172,7 @@ def _stacked(path: Path, centres: np.ndarray, views: list[View], dtype: DTypeLik
             fields[name] = tuple(_stack(path, name, layer, dtype) for layer in layers)
         else:
             fields[name] = _stack(path, name, columns, dtype)
-    validator = Validator(older=older, **fields)
+    validator = Validator(n_points=N_POINTS, older=older, **fields)
     _check_sizes(path, validator)
     return validator
 

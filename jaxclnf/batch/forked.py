@@ -22,23 +22,28 @@ import numpy as np
 
 from jaxclnf.batch.overlap import until_failure
 from jaxclnf.config import FitConfig
+from jaxclnf.fitting.grey_range import is_bright
 from jaxclnf.types import FitResult, Model
 
 AT_A_TIME = 64  # faces handed over before their results are waited for
 
 
 def fit_elsewhere(
-    model: Model, faces: Iterable[tuple[np.ndarray, np.ndarray]], config: FitConfig | None
+    model: Model,
+    faces: Iterable[tuple[np.ndarray, np.ndarray]],
+    config: FitConfig | None,
+    range_known: bool = False,
 ) -> Iterator[FitResult]:
-    """Do `jaxclnf.fit_stream` in the fresh process."""
+    """Do `jaxclnf.fit_stream` in the fresh process; with a known range of grey no image is too dark."""
     settings = jax.tree.map(np.asarray, (model, config))
     errors: list[Exception] = []
     remaining = until_failure(map(_plain, faces), errors)
     while some := list(islice(remaining, AT_A_TIME)):
-        results, error = _helper().answer((settings, some))
+        results, error = _helper().answer((settings, some, range_known))
         yield from results
         if error is not None:
             raise error
+        range_known = range_known or any(is_bright(image) for image, _ in some)
     if errors:
         raise errors[0]
 

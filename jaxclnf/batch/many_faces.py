@@ -31,6 +31,7 @@ from jaxclnf.cores import n_cores
 from jaxclnf.fitting.arguments import check_kinds
 from jaxclnf.fitting.box_starts import box_status
 from jaxclnf.fitting.fit import fit_batch
+from jaxclnf.fitting.grey_range import is_bright
 from jaxclnf.forks import is_inherited
 from jaxclnf.types import FitResult, Model, Status
 
@@ -47,18 +48,29 @@ def fit_faces(
 ) -> FitResult:
     """Fit faces on photos of any sizes; returns a `FitResult` of numpy arrays, one row a face.
 
-    ``images`` are grey (height, width), 0..255 (floats up to 1 are refused by a ValueError);
+    ``images`` are grey (height, width), 0..255 (if none is brighter than 1, a ValueError refuses fractions);
     ``boxes[i]`` holds the box of image i's face (4,) or those of its faces (k, 4): x, y, width, height in
     pixels; an optional fifth column is their clockwise rotation about their middles, in radians. Rows follow
     the images, then their boxes.
     """
     check_kinds(model, config)
     check_sequences(images, boxes)
+    return _fit_faces(model, images, boxes, config, any(map(is_bright, images)))
+
+
+def fit_known_faces(model: Model, images: Any, boxes: Any, config: FitConfig | None) -> FitResult:
+    """Do as `fit_faces`, with images whose grey is known to be from 0 to 255, however dark they are."""
+    return _fit_faces(model, images, boxes, config, range_known=True)
+
+
+def _fit_faces(
+    model: Model, images: Any, boxes: Any, config: FitConfig | None, range_known: bool
+) -> FitResult:
     pairs = [(image, box) for image, rows in zip(images, boxes, strict=True) for box in box_rows(rows)]
     if not pairs:
         nothing = np.zeros((0, MIN_SIDE, MIN_SIDE), np.uint8), np.zeros((0, 4), np.float32)
         return jax.device_get(fit_batch(model, *nothing, config))
-    results = fit_stream(model, pairs, config)
+    results = stream(model, pairs, config, range_known)
     return jax.tree.map(lambda *rows: np.stack(rows), *results)
 
 
@@ -83,11 +95,19 @@ def fit_stream(
 
     Memory stays bounded however many there are: a batch starts once it is full, and no face waits for long.
     If JAX sees several devices on this host, they share every batch. An error of ``faces``, or for a pair of
-    other shapes, is raised after the results of all faces before it.
+    other shapes, is raised after the results of all faces before it. So are images of fractions up to 1
+    before any was brighter; later ones are dark, and their faces have the status `Status.TOO_DARK`.
     """
     check_kinds(model, config)
+    yield from stream(model, faces, config)
+
+
+def stream(
+    model: Model, faces: Iterable[Any], config: FitConfig | None, range_known: bool = False
+) -> Iterator[FitResult]:
+    """Do as `fit_stream`; with a known range of grey all images are from 0 to 255, however dark they are."""
     if is_inherited():
-        yield from fit_elsewhere(model, faces, config)
+        yield from fit_elsewhere(model, faces, config, range_known)
         return
     devices = jax.local_devices()
     place = partial(replicate, devices=devices) if len(devices) > 1 else jax.device_put
@@ -96,7 +116,7 @@ def fit_stream(
     limits, errors = limits_of(devices), []
     done: dict[int, FitResult] = {}
     following = 0
-    batches = in_batches(_placed(faces, reduced, errors), limits)
+    batches = in_batches(_placed(faces, reduced, errors, range_known), limits)
     for batch, result in _overlapped(batches, model, config, limits, in_flight(devices)):
         done.update(_finish(batch, result))
         while following in done:
@@ -114,12 +134,14 @@ def _placed(
     faces: Iterable[Any],
     reduced: Callable[[np.ndarray], float],
     errors: list[Exception],
+    range_known: bool,
 ) -> Iterator[PlacedFace]:
     """Place every face on its canvas, up to the first that fails; its error is added to ``errors``."""
     try:
         for i, pair in enumerate(faces):
-            image, box = _checked_pair(pair)
-            yield on_canvas(i, np.asarray(image), np.asarray(box), reduced)
+            image, box = map(np.asarray, _checked_pair(pair))
+            yield on_canvas(i, image, box, reduced, range_known)
+            range_known = range_known or is_bright(image)
     except Exception as error:  # whatever the caller's iterator raises
         errors.append(error)
 

@@ -10,7 +10,7 @@ from jaxtyping import Array, Float
 
 from jaxclnf.batch.canvas import MARGIN, MIN_SIDE, Canvas, cut, usual_side
 from jaxclnf.cache import keep
-from jaxclnf.fitting.arguments import check_brightness, is_real
+from jaxclnf.fitting.grey_range import check_brightness, is_real
 from jaxclnf.ops.rotation import euler_to_matrix, matrix_to_euler
 from jaxclnf.types import FitResult, PartFit
 
@@ -27,14 +27,19 @@ class PlacedFace(NamedTuple):
 
 
 def on_canvas(
-    index: int, image: np.ndarray, box: np.ndarray, reduced: Callable[[np.ndarray], float]
+    index: int,
+    image: np.ndarray,
+    box: np.ndarray,
+    reduced: Callable[[np.ndarray], float],
+    range_known: bool = False,
 ) -> PlacedFace:
     """Place a face on a canvas that suits its box, of which ``reduced`` says how much smaller it is there.
 
-    Raises ValueError for what is no grey image from 0 to 255, or no box.
+    Raises ValueError for what is no grey image from 0 to 255, or no box; images of floats up to 1 are dark if
+    the range is known from others.
     """
     _check(image, box)
-    check_brightness(image)
+    check_brightness(image, range_known)
     least = MIN_SIDE / (MARGIN * max(image.shape))  # for a face that fills its photo or more
     by = max(reduced(_numbers(box)), min(least, 1.0))
     canvas = _surroundings(image, box, _side(image, box, by), by)

@@ -8,7 +8,7 @@ import sys
 
 import jax
 
-from jaxclnf.batch.many_faces import fit_stream
+from jaxclnf.batch.many_faces import stream
 
 
 def serve(compiled: str | None, x64: bool) -> None:
@@ -18,12 +18,12 @@ def serve(compiled: str | None, x64: bool) -> None:
     answers, sys.stdout = os.fdopen(os.dup(1), "wb"), sys.stderr
     while True:
         try:
-            (model, config), faces = pickle.load(sys.stdin.buffer)
+            (model, config), faces, range_known = pickle.load(sys.stdin.buffer)
         except (EOFError, pickle.UnpicklingError):  # no more, or cut off
             return
         results, error = [], None
         try:
-            results.extend(fit_stream(model, faces, config))
+            results.extend(stream(model, faces, config, range_known))
         except Exception as failure:  # for the caller to raise
             error = failure
         try:

@@ -7,16 +7,12 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.core import Tracer
-from jaxtyping import Array, Bool, Num
+from jaxtyping import Array
 
 from jaxclnf.cache import no_array
 from jaxclnf.config import FitConfig
+from jaxclnf.fitting.grey_range import check_brightness, is_real
 from jaxclnf.types import PDM, Camera, ConvExperts, FaceParams, Model
-
-MOST_GREY = 512
-"""Grey beyond which an image is surely not of 8 bits; noise and interpolation may go beyond 255."""
-
 
 _SOURCES = {
     "model": "jaxclnf.load_model() gives one",
@@ -79,50 +75,6 @@ def check_images(images, ndim: int) -> None:
             f"expected grey images (height, width) that have pixels; got an array of shape {images.shape}"
             + ("; jaxclnf.to_grey makes them of RGB" if images.shape[2:] == (3,) else "")
         )
-
-
-def check_brightness(images: object) -> None:
-    """Raise ValueError for grey from 0 to 1, or far beyond 255, in an image or several.
-
-    Those in this host's memory are looked at: a sample of the pixels, and all of them where it is dark.
-    Elsewhere, and within JAX's functions, grey from 0 to 1 ends as `Status.TOO_DARK`.
-    """
-    for each in images if isinstance(images, list | tuple) else (images,):
-        if _is_grey_here(each):
-            _check_range(np.asarray(each))
-
-
-def _is_grey_here(image: Any) -> bool:
-    """Tell images of numbers of more than 8 bits in this host's memory, in one piece."""
-    if isinstance(image, Tracer) or not isinstance(image, np.ndarray | jax.Array):
-        return False
-    if isinstance(image, jax.Array) and [d.platform for d in image.sharding.device_set] != ["cpu"]:
-        return False
-    return is_real(image.dtype) and image.dtype.itemsize > 1 and image.ndim in (2, 3) and image.size > 0
-
-
-def is_real(dtype: Any) -> bool:
-    """Tell the types of real numbers, those of JAX's own, too; truth values are none."""
-    return jnp.issubdtype(dtype, jnp.floating) or jnp.issubdtype(dtype, jnp.integer)
-
-
-def _check_range(images: np.ndarray) -> None:
-    sample = images[..., ::16, ::16].max((-2, -1))
-    if MOST_GREY < (most := float(sample.max())) < np.inf:
-        raise ValueError(f"expected grey from 0 to 255; got {images.dtype} up to {most:.5g}: scale it to 255")
-    if jnp.issubdtype(images.dtype, jnp.floating):
-        largest = images[~(sample > 1)].max((-2, -1))
-        if ((largest > 0) & (largest <= 1)).any():
-            most = float(largest.max())
-            raise ValueError(
-                f"expected grey from 0 to 255; got {images.dtype} up to {most:.4g}: multiply it by 255"
-            )
-
-
-def from_0_to_1(images: Num[Array, "*n_images height width"]) -> Bool[Array, "*n_images"]:
-    """Tell images of floats from 0 to 1; black ones may be of any range."""
-    most = images.max((-2, -1))
-    return (most > 0) & (most <= 1) & jnp.issubdtype(images.dtype, jnp.floating)
 
 
 def check_params(model: Model | PDM, params: object) -> None:

@@ -9,8 +9,9 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from jaxclnf.config import FitConfig
-from jaxclnf.fitting.arguments import check_brightness, check_kinds
+from jaxclnf.fitting.arguments import check_kinds
 from jaxclnf.fitting.fit import fit_batch
+from jaxclnf.fitting.grey_range import check_brightness
 from jaxclnf.types import FitResult, Model
 
 

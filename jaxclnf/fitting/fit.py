@@ -18,7 +18,6 @@ from jaxclnf.fitting.arguments import (
     check_kinds,
     check_one_start_an_image,
     check_params,
-    from_0_to_1,
     in_one_array,
     in_one_dtype,
 )
@@ -26,6 +25,7 @@ from jaxclnf.fitting.box_starts import box_status, starts_in_boxes
 from jaxclnf.fitting.choose import Chosen, choose
 from jaxclnf.fitting.face_params import box_from_params
 from jaxclnf.fitting.full_precision import in_full_precision
+from jaxclnf.fitting.grey_range import from_0_to_1
 from jaxclnf.fitting.network_sight import Sight
 from jaxclnf.fitting.parts import refine_parts
 from jaxclnf.fitting.stacked_changes import check_changes
@@ -51,9 +51,9 @@ def fit(
     ``config`` the model's settings are taken. Every start rotation is tried and the likeliest result
     returned, or with a ``temperature`` their average. If a face cannot be fitted, ``status`` says why and the
     other fields have no meaning. The first image of every size waits some seconds for the compiler:
-    `jaxclnf.fit_faces` brings photos of many sizes to a few. Raises ValueError for floats up to 1 and grey
-    beyond 512; within functions of JAX and on GPUs, where values are not looked at, the former have the
-    status `Status.TOO_DARK`.
+    `jaxclnf.fit_faces` brings photos of many sizes to a few. Raises ValueError for grey beyond 512 and for
+    floats up to 1, unless they are whole numbers, as of a nearly black photo; these, and all within functions
+    of JAX and on GPUs, where values are not looked at, have the status `Status.TOO_DARK`.
     """
     image, box = jnp.asarray(image), jnp.asarray(box)
     check_images(image, 2)
@@ -70,7 +70,8 @@ def fit_batch(
 ) -> FitResult:
     """Fit many faces: one box on each of ``n_faces`` images, or all boxes on a single image.
 
-    No boxes, also as an empty list, give a result of no faces.
+    No boxes, also as an empty list, give a result of no faces. An image of floats up to 1 among brighter ones
+    is taken for a dark one: its faces have the status `Status.TOO_DARK`.
     """
     check_kinds(model, config)
     images, boxes = in_one_array(images), in_one_array(boxes)

@@ -12,8 +12,9 @@ import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Num
 
-from jaxclnf.fitting.arguments import check_images, check_kind, is_real
+from jaxclnf.fitting.arguments import check_images, check_kind
 from jaxclnf.fitting.full_precision import in_full_precision
+from jaxclnf.fitting.grey_range import is_real
 from jaxclnf.fitting.map_frames import nearest_view
 from jaxclnf.ops.convolution import column_major, correlate, max_pool, mean_pool
 from jaxclnf.ops.warp import region, warp

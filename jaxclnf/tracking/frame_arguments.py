@@ -8,15 +8,19 @@ import numpy as np
 from jaxtyping import Float, Num
 
 from jaxclnf.batch.box_rows import checked_rows
-from jaxclnf.fitting.arguments import check_brightness, check_images
+from jaxclnf.fitting.arguments import check_images
+from jaxclnf.fitting.grey_range import check_brightness
 from jaxclnf.media.detection.detector_protocol import Detections
 
 
-def grey_frame(frame: Any) -> Num[np.ndarray, "height width"]:
-    """Convert a frame to NumPy's array; raises ValueError unless it is grey from 0 to 255."""
+def grey_frame(frame: Any, range_known: bool = False) -> Num[np.ndarray, "height width"]:
+    """Convert a frame to NumPy's array; raises ValueError unless it is grey from 0 to 255.
+
+    One of floats up to 1 is dark if the range is known from the film's other frames.
+    """
     pixels = np.asarray(frame)
     check_images(pixels, 2)
-    check_brightness(pixels)
+    check_brightness(pixels, range_known)
     return pixels
 
 

@@ -8,7 +8,7 @@ import jax
 import numpy as np
 
 from jaxclnf.batch.box_rows import by_size, tight_box
-from jaxclnf.batch.many_faces import fit_faces
+from jaxclnf.batch.many_faces import fit_known_faces
 from jaxclnf.tracking.association import free_detections
 from jaxclnf.tracking.following import Expected, usual_reduction
 from jaxclnf.tracking.tracks import Track, TrackConfig, Tracked, fits, judged
@@ -104,7 +104,7 @@ def _begun(
 
     A fit stops while its face still moves a little, and the rest must not look like motion in later frames.
     """
-    batch = fit_faces(model, [frame], [boxes], config.anew)
+    batch = fit_known_faces(model, [frame], [boxes], config.anew)
     results = [jax.tree.map(lambda a, i=i: a[i], batch) for i in range(len(boxes))]
     found = judged(model, config, config.anew, frame, results, config.appears)
     moving = [i for i, face in enumerate(found) if face.result.usable]

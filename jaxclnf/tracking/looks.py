@@ -32,7 +32,7 @@ def in_shot(state: TrackerState, now: Sketch) -> TrackerState:
     """Bring a state to its next frame, by its sketch: after a cut nobody is known, and looks begin anew."""
     if state.sketch is not None and is_cut(state.sketch, now):
         state = state._replace(tracks=(), shot=state.frame)
-    return state._replace(sketch=now)
+    return state._replace(sketch=now, was_bright=state.was_bright or bool(now.max() > 1))
 
 
 def wants_detections(
@@ -62,7 +62,7 @@ def look_scale(
 
 
 def _in_shot_of(state: TrackerState, frame: Any) -> TrackerState:
-    return state if frame is None else in_shot(state, sketch(grey_frame(frame)))
+    return state if frame is None else in_shot(state, sketch(grey_frame(frame, state.was_bright)))
 
 
 def next_look(config: TrackConfig, state: TrackerState) -> Look | None:

@@ -54,12 +54,12 @@ def track_frame(
 
     ``detections`` are what `jaxclnf.detect_faces` gives, or boxes x, y, w, h and, tilted, a roll, as
     `fit_faces` takes them; none are ``[]``. Returns the next state and each face's fit, lost faces with
-    ``success`` False. Raises ValueError for arguments of other kinds and frames that are
-    not grey.
+    ``success`` False. Raises ValueError for arguments of other kinds, frames that are not grey, and ones of
+    fractions up to 1 before any was brighter; after that they are dark, and show no face.
     """
     check_kind("model", model, Model)
     check_tracker(config, state)
-    frame = grey_frame(frame)
+    frame = grey_frame(frame, state.was_bright)
     return step_in_shot(model, config, in_shot(state, sketch(frame)), frame, detected_boxes(detections))
 
 

@@ -151,6 +151,7 @@ class TrackerState(NamedTuple):
     frame: int = 0
     sketch: Sketch | None = None  # of the frame before
     shot: int = 0  # the frame with which the shot began
+    was_bright: bool = False  # whether a frame was brighter than 1, so that ones of floats up to 1 are dark
 
     @property
     def since_cut(self) -> int:

@@ -42,7 +42,7 @@ class Status(enum.IntEnum):
     BOX_OUTSIDE = 4  # less than a hundredth of it lies on the image
     NOT_FINITE = 5  # the image has values that are not finite, or the linear solve broke down
     NO_STAGE = 6  # the model has no experts
-    TOO_DARK = 7  # the image is of floats up to 1, which belong between 0 and 255
+    TOO_DARK = 7  # the image is of floats up to 1: nearly black, or to be multiplied by 255
     LOST = 8  # in films: the face was followed and is not seen, so that nothing is known of it
 
 
@@ -54,7 +54,7 @@ STATUS_WORDS = {
     Status.BOX_OUTSIDE: "box outside the photo",
     Status.NOT_FINITE: "broke down",
     Status.NO_STAGE: "no stage of the settings fits the model's scales",
-    Status.TOO_DARK: "grey from 0 to 1 in place of 255",
+    Status.TOO_DARK: "grey from 0 to 1, too dark or in place of 255",
     Status.LOST: "lost",
 }
 """Each `Status` in the words of the tables."""

@@ -105,6 +105,22 @@ def test_an_image_without_a_face_breaks_nothing(size) -> None:
     assert np.isfinite(found.landmarks).all()
 
 
+def test_a_dark_image_spoils_no_other_face(results) -> None:
+    """Of floats up to 1, among brighter ones, wherever it comes; a stream has to see one of these first."""
+    (image, box), dark = PHOTOS[0], np.full((160, 200), 0.7, np.float32)
+    for order in ([image, dark], [dark, image]):
+        found = fit_faces(MODEL, order, [box, box], CONFIG)
+        own = 0 if order[0] is image else 1
+        np.testing.assert_allclose(found.landmarks[own], results.landmarks[0], atol=ALONE)
+        assert found.status[own] == Status.OK and found.status[1 - own] == Status.TOO_DARK
+    streamed = list(fit_stream(MODEL, [(image, box), (dark, box), (image, box)], CONFIG))
+    assert [int(each.status) for each in streamed] == [Status.OK, Status.TOO_DARK, Status.OK]
+    with pytest.raises(ValueError, match="up to 0.7: multiply it by 255"):
+        list(fit_stream(MODEL, [(dark, box), (image, box)], CONFIG))
+    noise = (np.arange(200) % 2 * np.ones((160, 1))).astype(np.float32)
+    assert next(fit_stream(MODEL, [(noise, box)], CONFIG)).status == Status.TOO_DARK
+
+
 def test_no_boxes_give_no_faces(results) -> None:
     image, _ = PHOTOS[0]
     for images, boxes in (([], []), ([image, image], [np.zeros((0, 4))] * 2)):

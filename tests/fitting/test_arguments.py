@@ -42,7 +42,6 @@ from jaxclnf.batch.box_rows import box_rows
 from jaxclnf.batch.many_faces import check_sequences
 from jaxclnf.cache import Kept
 from jaxclnf.fitting.arguments import (
-    check_brightness,
     check_config,
     check_images,
     check_kinds,
@@ -51,6 +50,7 @@ from jaxclnf.fitting.arguments import (
     unread_settings,
     windows_on_networks,
 )
+from jaxclnf.fitting.grey_range import check_brightness, is_bright
 from jaxclnf.media.detection.detector_protocol import Detections
 from jaxclnf.models.preset_settings import preset_settings
 from jaxclnf.types import FaceParams
@@ -282,6 +282,21 @@ def test_grey_from_0_to_1_is_refused_and_dark_grey_is_not() -> None:
     for image in (jnp.asarray(bright), [jnp.asarray(bright, jnp.bfloat16)], np.asarray(bright, jnp.bfloat16)):
         with pytest.raises(ValueError, match=r"up to 0.(7|6992): multiply it by 255"):
             check_brightness(image)
+
+
+def test_dark_images_among_bright_ones_and_of_whole_numbers_are_no_mistake() -> None:
+    dark, bright = np.full((40, 50), 0.7, np.float32), np.full((40, 50), 0.7, np.float32)
+    bright[3, 5] = 200  # which a sample does not see
+    noise = np.random.default_rng(0).integers(0, 2, (40, 50)).astype(np.float32)
+    for images in ([dark, bright], np.stack([dark, bright]), [dark, 255 * np.ones((9, 9), np.uint8)]):
+        check_brightness(images)
+    for images in (noise, np.stack([noise, IMAGE]), jnp.asarray(noise, jnp.bfloat16)):
+        check_brightness(images)
+    check_brightness(dark, known=True)
+    assert is_bright(bright) and not any(map(is_bright, (dark, noise, IMAGE * np.nan, "a.jpg")))
+    for images in ([dark, noise], np.stack([noise, dark]), [dark, jnp.asarray(dark)]):
+        with pytest.raises(ValueError, match=r"got float32 up to (0.7|1): multiply it by 255"):
+            check_brightness(images)
 
 
 def test_grey_of_16_bits_is_refused_and_a_little_beyond_255_is_not() -> None:

@@ -105,12 +105,27 @@ def test_frames_and_boxes_in_other_forms() -> None:
         assert not wants_detections(CONFIG, again._replace(tracks=(), frame=1), image.astype(dtype))
     assert run(TrackerState(), image, [])[1] == []
     for bad in (boxes[:, :3], [[1, 2], [3]], "face"):
-        with pytest.raises(ValueError, match=r"detections = .*, expected rows x, y, width, height and maybe"):
+        with pytest.raises(ValueError, match=r"detections = (?s:.*), expected rows x, y, width, height and"):
             detected_boxes(bad)
     with pytest.raises(ValueError, match=r"shape \(160, 400, 3\); jaxclnf.to_grey makes them of RGB"):
         grey_frame(np.stack([image] * 3, axis=-1))
     with pytest.raises(ValueError, match="grey from 0 to 255; got float32 up to"):
-        run(state, (image / np.float32(255)).astype(np.float32))
+        run(TrackerState(), (image / np.float32(255)).astype(np.float32))
+
+
+@pytest.mark.parametrize("darkness", [np.float32(0.5), np.float32(1)])
+def test_a_dark_frame_of_floats_ends_no_film(darkness) -> None:
+    """A fade to black shows nobody, not even where a face is said to be; the film goes on."""
+    image, boxes, _ = scene((0, 90, 80))
+    image, dark = image.astype(np.float32), np.eye(*SIZE, dtype=np.float32) * darkness
+    state, first = run(TrackerState(), image, boxes)
+    for _ in range(2):
+        wants_detections(CONFIG, state, dark)
+        state, tracked = run(state, dark, boxes)
+        assert ids(tracked) == []
+    state, tracked = run(state, image, boxes)
+    np.testing.assert_allclose(tracked[-1].result.landmarks, first[0].result.landmarks, atol=0.01)
+    assert tracked[-1].success
 
 
 def test_a_step_is_pure() -> None:

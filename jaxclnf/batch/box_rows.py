@@ -23,9 +23,11 @@ def box_rows(boxes: Any) -> Float[np.ndarray, "n_faces box"]:
     return np.atleast_2d(rows) if rows.size else np.zeros((0, 4), np.float32)
 
 
-def checked_rows(boxes: object, columns: tuple[int, ...]) -> Float[np.ndarray, "n_faces box"] | None:
+def checked_rows(boxes: Any, columns: tuple[int, ...]) -> Float[np.ndarray, "n_faces box"] | None:
     """Lay out what may be boxes as float32 rows; None unless they have one of these numbers of columns."""
     try:
+        if np.iscomplexobj(boxes):
+            return None
         rows = box_rows(np.asarray(boxes, np.float32))
     except (TypeError, ValueError):
         return None

@@ -16,7 +16,7 @@ from jaxtyping import Array, Float, Num
 
 from jaxclnf.config import FitConfig
 from jaxclnf.cores import n_cores
-from jaxclnf.fitting.arguments import check_fit, on_host
+from jaxclnf.fitting.arguments import check_fit, of_rgb, on_host
 from jaxclnf.fitting.fit import Rows, fit_batch, fit_settings
 from jaxclnf.forks import refuse_if_inherited
 from jaxclnf.types import FitResult, Model
@@ -59,7 +59,7 @@ def fit_canvases_sharded(
     if images.ndim != 3 or len(images) != len(boxes) or len(boxes) % len(devices):
         raise ValueError(
             f"expected an image and a box for every face, in a multiple of {len(devices)} devices; "
-            f"got images {images.shape} and boxes {boxes.shape}"
+            f"got images {images.shape} and boxes {boxes.shape}{of_rgb(images)}"
         )
     fit, split = _compiled(devices)
     model, config = replicate((model, config), devices)
@@ -89,7 +89,8 @@ def fit_on_cores(
         return jax.device_get(fit_batch(model, images, boxes, config))
     if images.ndim != 3 or len(images) != n_faces:
         raise ValueError(
-            f"expected an image and a box for every face; got images {images.shape} and boxes {boxes.shape}"
+            "expected an image and a box for every face; "
+            f"got images {images.shape} and boxes {boxes.shape}{of_rgb(images)}"
         )
     n_parts = n_parts or max(n_cores(), -(-n_faces // MOST_FACES))
     size = -(-n_faces // min(n_parts, n_faces))

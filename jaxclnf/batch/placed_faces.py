@@ -10,6 +10,7 @@ from jaxtyping import Array, Float
 
 from jaxclnf.batch.canvas import MARGIN, MIN_SIDE, Canvas, cut, usual_side
 from jaxclnf.cache import keep
+from jaxclnf.fitting.arguments import of_rgb
 from jaxclnf.fitting.grey_range import check_brightness, is_real
 from jaxclnf.ops.rotation import euler_to_matrix, matrix_to_euler
 from jaxclnf.types import FitResult, PartFit
@@ -83,7 +84,7 @@ def _check(image: np.ndarray, box: np.ndarray) -> None:
     if image.ndim != 2 or 0 in image.shape or box.shape not in ((4,), (5,)):
         raise ValueError(
             "expected a grey image (height, width) and a box (x, y, width, height); "
-            f"got an image of shape {image.shape} and a box of shape {box.shape}"
+            f"got an image of shape {image.shape} and a box of shape {box.shape}{of_rgb(image)}"
         )
     if not all(is_real(each.dtype) for each in (image, box)):
         raise ValueError(

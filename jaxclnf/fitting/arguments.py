@@ -30,7 +30,13 @@ def check_fit(model: object, images: object, start: object, config: object) -> N
         if value is None or isinstance(value, dict) or hasattr(value, "_fields"):
             hint = ", whose boxes are one" if hasattr(value, "boxes") else ""  # of a detector
             raise ValueError(f"expected arrays of numbers for {name}; got {type(value).__name__}{hint}")
+        if isinstance(value, list | tuple) and _holds_none(value):
+            raise ValueError(f"expected arrays of numbers for {name}; got a {type(value).__name__} with None")
     check_brightness(images)
+
+
+def _holds_none(rows: list | tuple) -> bool:
+    return any(leaf is None for leaf in jax.tree.leaves(rows, is_leaf=lambda leaf: leaf is None))
 
 
 def check_kinds(model: object, config: object) -> None:
@@ -57,11 +63,20 @@ def check_batch(images, boxes) -> None:
     if images.ndim not in (2, 3) or boxes.ndim != 2 or boxes.shape[1] != 4:
         raise ValueError(
             f"expected images (n, height, width) or one image (height, width) and boxes (n, 4); "
-            f"got images {images.shape} and boxes {boxes.shape}"
+            f"got images {images.shape} and boxes {boxes.shape}{of_rgb(images)}"
         )
     check_images(images, images.ndim)
+    if not is_real(boxes.dtype):
+        raise ValueError(f"expected boxes of real numbers; got them of {boxes.dtype}")
     if images.ndim == 3 and len(images) != len(boxes):
-        raise ValueError(f"expected one box an image; got {len(images)} images and {len(boxes)} boxes")
+        found = f"{len(images)} images and {len(boxes)} boxes{of_rgb(images)}"
+        raise ValueError(f"expected one box an image; got {found}")
+
+
+def of_rgb(images) -> str:
+    """Say, at the end of a sentence, what to do with images that seem to be RGB."""
+    is_rgb = images.ndim >= 3 and images.shape[-1] == 3
+    return "; jaxclnf.to_grey makes grey images of RGB" if is_rgb else ""
 
 
 def check_images(images, ndim: int) -> None:
@@ -72,8 +87,8 @@ def check_images(images, ndim: int) -> None:
         raise ValueError(f"expected grey images of real numbers; got them of {images.dtype}")
     if images.ndim != ndim or 0 in images.shape[-2:]:
         raise ValueError(
-            f"expected grey images (height, width) that have pixels; got an array of shape {images.shape}"
-            + ("; jaxclnf.to_grey makes them of RGB" if images.shape[2:] == (3,) else "")
+            "expected grey images (height, width) that have pixels; "
+            f"got an array of shape {images.shape}{of_rgb(images)}"
         )
 
 
@@ -112,7 +127,7 @@ def _check_numbers(name: str, value: Any) -> None:
 def check_one_start_an_image(images, params: FaceParams) -> None:
     """Raise ValueError for images and parameters that are not of equally many faces."""
     if images.ndim != 3 or np.shape(params.scale) != images.shape[:1]:
-        found = f"images {images.shape} and params.scale {np.shape(params.scale)}"
+        found = f"images {images.shape} and params.scale {np.shape(params.scale)}{of_rgb(images)}"
         raise ValueError(f"expected images (n, height, width) and params.scale (n,); got {found}")
     check_images(images, 3)
 

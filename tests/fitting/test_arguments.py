@@ -42,6 +42,7 @@ from jaxclnf.batch.box_rows import box_rows
 from jaxclnf.batch.many_faces import check_sequences
 from jaxclnf.cache import Kept
 from jaxclnf.fitting.arguments import (
+    check_batch,
     check_config,
     check_images,
     check_kinds,
@@ -73,6 +74,7 @@ MODEL, TRACKING = synthetic_model(np.float32), TrackConfig(FitConfig())
         ({"image": "photo.jpg"}, "fit: image holds a str"),
         ({"image": np.zeros((50, 50)).tolist()}, "fit: image holds lists of lists"),
         ({"box": ["x", 1, 2, 3]}, "fit: box holds a str"),
+        ({"box": [None, 1, 2, 3]}, "expected arrays of numbers for boxes; got a list with None"),
         ({"box": None}, "expected arrays of numbers for boxes; got NoneType"),
         ({"box": {"x": 1}}, "expected arrays of numbers for boxes; got dict"),
         ({"box": Detections(*np.zeros((3, 1)))}, "for boxes; got Detections, whose boxes are one"),
@@ -297,6 +299,26 @@ def test_dark_images_among_bright_ones_and_of_whole_numbers_are_no_mistake() -> 
     for images in ([dark, noise], np.stack([noise, dark]), [dark, jnp.asarray(dark)]):
         with pytest.raises(ValueError, match=r"got float32 up to (0.7|1): multiply it by 255"):
             check_brightness(images)
+
+
+def test_images_of_rgb_and_boxes_that_are_complex_are_said_to_be_so() -> None:
+    rgb = np.zeros((40, 50, 3), np.uint8)
+    hint = "; jaxclnf.to_grey makes grey images of RGB$"
+    for call, sentence in (
+        (lambda: check_batch(rgb, BOX[None]), r"got 40 images and 1 boxes"),
+        (lambda: check_batch(rgb[None], BOX[None]), r"got images \(1, 40, 50, 3\) and boxes \(1, 4\)"),
+        (lambda: check_images(rgb, 2), r"of shape \(40, 50, 3\)"),
+        (lambda: fit_faces(MODEL, [rgb], [BOX]), r"of shape \(40, 50, 3\) and a box of shape \(4,\)"),
+        (lambda: unwrap(fit_sharded)(MODEL, rgb, BOX[None]), r"images \(40, 50, 3\) and boxes \(1, 4\)"),
+        (lambda: unwrap(fit_on_cores)(MODEL, rgb[None], BOX[None]), r"got images \(1, 40, 50, 3\)"),
+    ):
+        with pytest.raises(ValueError, match=sentence + ".*" + hint):
+            call()
+    with pytest.raises(ValueError, match=r"and 2 boxes$"):
+        check_batch(np.zeros((3, 40, 50), np.uint8), np.stack([BOX, BOX]))
+    for kind in (complex, bool, np.complex64):
+        with pytest.raises(ValueError, match="expected boxes of real numbers; got them of (complex|bool)"):
+            check_batch(IMAGE, BOX[None].astype(kind))
 
 
 def test_grey_of_16_bits_is_refused_and_a_little_beyond_255_is_not() -> None:

@@ -104,10 +104,10 @@ def test_frames_and_boxes_in_other_forms() -> None:
         np.testing.assert_array_equal(seen[0].result.landmarks, tracked[0].result.landmarks)
         assert not wants_detections(CONFIG, again._replace(tracks=(), frame=1), image.astype(dtype))
     assert run(TrackerState(), image, [])[1] == []
-    for bad in (boxes[:, :3], [[1, 2], [3]], "face"):
+    for bad in (boxes[:, :3], [[1, 2], [3]], "face", boxes.astype(complex)):
         with pytest.raises(ValueError, match=r"detections = (?s:.*), expected rows x, y, width, height and"):
             detected_boxes(bad)
-    with pytest.raises(ValueError, match=r"shape \(160, 400, 3\); jaxclnf.to_grey makes them of RGB"):
+    with pytest.raises(ValueError, match=r"shape \(160, 400, 3\); jaxclnf.to_grey makes grey images of RGB"):
         grey_frame(np.stack([image] * 3, axis=-1))
     with pytest.raises(ValueError, match="grey from 0 to 255; got float32 up to"):
         run(TrackerState(), (image / np.float32(255)).astype(np.float32))

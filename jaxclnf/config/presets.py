@@ -12,6 +12,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from jaxclnf.config.setting_names import part_names
 from jaxclnf.config.settings import FitFields, Stage, degrees
 
 # Heads on photos nod a little; few are turned further than these starts lead to.
@@ -75,7 +76,7 @@ class Presets(FitFields):
             stages=_openface_stages((11, 9, 7, 5), reg=25.0, sigma=1.5, weight=0.0, iterations=5),
             kernel="grid",
             start_rotations=_OPENFACE_STARTS[: 5 if multi_view else 1].astype(np.float32),
-            parts={name: cls._openface_part(name) for name in parts},
+            parts={name: cls._openface_part(name) for name in part_names(parts)},
             on_pdm=True,
             resolution=0.0,
         )

@@ -11,7 +11,7 @@ parts.inner.sigma.0     a setting of a part
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import Field, fields, replace
 from typing import Any, TypeVar
 
@@ -101,8 +101,17 @@ def _number(stages: Sequence[Stage], name: str, text: str) -> int:
     return int(text)
 
 
+def part_names(parts: Any) -> list[str]:
+    """List names of parts; raises ValueError for a single word, whose letters are no names, or no names."""
+    names = None if isinstance(parts, str) or not isinstance(parts, Iterable) else list(parts)
+    if names is None or not all(isinstance(name, str) for name in names):
+        raise ValueError(f"parts = {parts!r:.200}, expected a list of names")
+    return names
+
+
 def _changed_parts(config: Config, chosen: Any, changes: Mapping[str, dict[str, Any]]) -> dict[str, Config]:
     """The parts chosen by name, or given whole, with their own settings changed."""
+    chosen = chosen if isinstance(chosen, dict) else part_names(chosen)
     for name in (*chosen, *changes):
         if name not in config.parts and not isinstance(chosen, dict):
             known = ", ".join(config.parts) or "no part"

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from jaxclnf.config import FitConfig
+from jaxclnf.config.setting_names import part_names
 from jaxclnf.fitting.arguments import check_kind
 from jaxclnf.models.network_presets import has_cen, has_network, settings_for
 from jaxclnf.models.openface import is_openfaces
@@ -60,10 +61,8 @@ def named_as_used(model: Model, name: str) -> str:
 def _check(model: Model, name: str, parts: Sequence[str] | None) -> None:
     if name not in PRESETS:
         raise ValueError(f"there is no preset {name!r:.200}; presets are {', '.join(PRESETS)}")
-    if isinstance(parts, str) or not isinstance(parts, Sequence | None):
-        raise ValueError(f"parts = {parts!r:.200}, expected a list of names of parts")
     known = dict.fromkeys(("inner", *EYES, *(part.name for part in model.parts)))
-    if unknown := [part for part in parts or () if part not in known]:
+    if unknown := [part for part in part_names(parts or ()) if part not in known]:
         raise ValueError(
             f"there are no settings for a part {unknown[0]!r:.200}; parts are {', '.join(known)}"
         )

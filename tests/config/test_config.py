@@ -56,6 +56,9 @@ def test_equal_settings_are_equal() -> None:
         ({"landmark_weights": [[1.0]]}, "expected a finite number of at least 0, or one for each"),
         ({"temperature": "warm"}, "temperature = 'warm', expected a finite number"),
         ({"on_pdm": 1}, "on_pdm = 1, expected True or False"),
+        ({"parts": "inner"}, "parts = 'inner', expected a list of names"),
+        ({"parts": 5}, "parts = 5, expected a list of names"),
+        ({"parts": ["inner", 5]}, "expected a list of names"),
         ({"parts": ["nose"]}, "no settings for a part 'nose'; there are for inner"),
         ({"parts": [], "parts.inner.vote": 1}, "'parts.inner': no such part is fitted"),
         ({"parts.inner.sigma": -1}, "sigma = -1"),
@@ -65,6 +68,13 @@ def test_equal_settings_are_equal() -> None:
 def test_a_setting_that_is_none_ends_in_a_sentence(changes, sentence) -> None:
     with pytest.raises(ValueError, match=sentence):
         FitConfig().changed(changes)
+
+
+@pytest.mark.parametrize("preset", [FitConfig.openface, FitConfig.openface_wild, FitConfig.openface2])
+def test_a_word_is_no_list_of_parts(preset) -> None:
+    with pytest.raises(ValueError, match="parts = 'inner', expected a list of names"):
+        preset(parts="inner")
+    assert set(preset(parts=["inner"]).parts) == set(preset(parts=iter(("inner",))).parts) == {"inner"}
 
 
 def test_settings_are_tested_where_they_are_made_too() -> None:

@@ -54,7 +54,7 @@ class FitAsked(NamedTuple):
 
     def settled(self, of_video: bool = False) -> Settled:
         """Open the model and settle what fits the faces of photos, or of a video."""
-        from jaxclnf.fitting.arguments import check_config, windows_on_networks
+        from jaxclnf.fitting.suited_settings import check_config, windows_on_networks
 
         model, several = choices.use_model(self.model), self.multi_view
         if of_video:  # OpenFace 2 tries all its starts wherever its detector finds a face in a video

@@ -63,8 +63,8 @@ def asked_config(
 
     Raises ValueError for settings that there are not, and for a preset that the model does not have.
     """
-    from jaxclnf.fitting.arguments import unread_settings
     from jaxclnf.fitting.gaze import check_eyes
+    from jaxclnf.fitting.suited_settings import unread_settings
     from jaxclnf.models.preset_settings import preset_settings
 
     part_names = _part_names(parts, model)

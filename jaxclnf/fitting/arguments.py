@@ -1,6 +1,5 @@
 """What a caller gives to a fit: images, boxes and parameters checked, model and settings in one precision."""
 
-from collections.abc import Iterable
 from dataclasses import fields
 from typing import Any
 
@@ -12,7 +11,8 @@ from jaxtyping import Array
 from jaxclnf.cache import no_array
 from jaxclnf.config import FitConfig
 from jaxclnf.fitting.grey_range import check_brightness, is_real
-from jaxclnf.types import PDM, Camera, ConvExperts, FaceParams, Model
+from jaxclnf.fitting.suited_settings import check_config
+from jaxclnf.types import PDM, Camera, FaceParams, Model
 
 _SOURCES = {
     "model": "jaxclnf.load_model() gives one",
@@ -164,54 +164,3 @@ def in_one_dtype(model: Model, config: FitConfig | None) -> tuple[Model, FitConf
         return a.astype(dtype if jnp.issubdtype(a.dtype, jnp.floating) else jnp.int32) if number else a
 
     return jax.tree.map(converted, model), jax.tree.map(lambda a: jnp.asarray(a, dtype), config)
-
-
-def check_config(model: Model, config: FitConfig) -> None:
-    """Raise ValueError for settings of other numbers of landmarks or modes, or other experts or scales."""
-    for name, n in (("landmark_weights", model.pdm.n_points), ("mode_stiffness", model.pdm.n_modes)):
-        if np.size(getattr(config, name)) not in (1, n):
-            raise ValueError(
-                f"expected one value of {name}, or {n} for the model's; got {np.size(getattr(config, name))}"
-            )
-    _check_windows(model, config)
-    for part in model.parts:
-        if part.name in config.parts:
-            _check_windows(part.model, config.parts[part.name])
-
-
-def _check_windows(model: Model, config: FitConfig) -> None:
-    """Raise ValueError for patch experts without a window, which networks do not need, and for no stage."""
-    if model.experts and not model.stages_of(config):
-        scales, last = [stage.scale for stage in config.stages], len(model.experts) - 1
-        raise ValueError(f"scales = {scales}, expected one of the model's among them, 0 to {last}")
-    for i, stage, experts in model.stages_of(config):
-        if stage.window is None and not isinstance(experts, ConvExperts):
-            raise ValueError(
-                f"stage {i} has no window, but scale {stage.scale} of the model has patch experts: expected "
-                "the side of their response maps in pixels"
-            )
-
-
-def windows_on_networks(model: Model, config: FitConfig) -> bool:
-    """Tell whether settings are for patch experts where the model has networks, which ignore windows."""
-    stages = model.stages_of(config)
-    return any(stage.window is not None and isinstance(experts, ConvExperts) for _, stage, experts in stages)
-
-
-def unread_settings(model: Model, config: FitConfig, names: Iterable[str]) -> list[str]:
-    """List those of some settings of stages, by name, that none of their stages with this model reads."""
-    looks = {i: isinstance(experts, ConvExperts) for i, _, experts in model.stages_of(config)}
-
-    def is_read(name: str, stage: int) -> bool:
-        if name == "sigma":  # a network tells places, not maps to climb
-            return not looks[stage]
-        if name in ("mirrored", "looks"):
-            return looks[stage]
-        return name != "anchor" or any(looks[i] for i in looks if i < stage)
-
-    def is_unread(setting: str) -> bool:
-        name, _, number = setting.partition(".")
-        return not any(is_read(name, i) for i in looks if number in ("", str(i)))
-
-    stages = "sigma", "mirrored", "looks", "anchor"
-    return [name for name in names if name.partition(".")[0] in stages and is_unread(name)]

@@ -40,8 +40,8 @@ def settings_for(model: Model, name: str) -> FitConfig:
 
     default: the middle one of its networks finds the landmarks, and patch experts refine them. fast: the
     smallest network, smaller windows and fewer steps. best: the middle network, then the two largest ones,
-    each averaged over several pictures of the face and their mirror images, then patch experts, which count
-    for more.
+    each averaged over several pictures of the face and, where it is known which landmarks these show, their
+    mirror images, then patch experts, which count for more.
     """
     networks, fine = _networks(model), finest_place(model)
     first = networks[(len(networks) - 1) // 2]
@@ -50,7 +50,8 @@ def settings_for(model: Model, name: str) -> FitConfig:
     elif name == "best":
         seen = [Stage(scale=first, **WHOLE)]
         for i, k in enumerate(networks[:-3:-1]):
-            seen.append(Stage(scale=k, mirrored=True, looks=LOOKS, anchor=i / (i + 1), **WHOLE))
+            mirrored = bool(getattr(model.experts[k], "mirror", ()))  # else nobody knows what it would see
+            seen.append(Stage(scale=k, mirrored=mirrored, looks=LOOKS, anchor=i / (i + 1), **WHOLE))
         stages = (*seen, *(Stage(scale=k, **SURE) for k in fine))
     else:
         stages = (Stage(scale=first, **WHOLE), *(Stage(scale=k, anchor=0.3, **FINE) for k in fine))

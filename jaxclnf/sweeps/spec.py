@@ -37,7 +37,7 @@ from pydantic.dataclasses import dataclass
 
 from jaxclnf.config import FitConfig, from_plain, is_static
 from jaxclnf.config import setting as value_of
-from jaxclnf.fitting.arguments import check_config, unread_settings
+from jaxclnf.fitting.suited_settings import check_config, unread_settings
 from jaxclnf.media.text_files import read_text
 from jaxclnf.models.preset_settings import PRESETS, preset_settings
 from jaxclnf.regular_files import no_file

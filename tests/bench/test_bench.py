@@ -25,7 +25,7 @@ from jaxclnf.bench.timed_faces import sample_faces
 from jaxclnf.bench.timing import Case, Figure, time_cases
 from jaxclnf.bench.whole_runs import WholeRun, run_tool
 from jaxclnf.config import setting
-from jaxclnf.fitting.arguments import check_config
+from jaxclnf.fitting.suited_settings import check_config
 from jaxclnf.media.detection import detect_faces
 from jaxclnf.media.images import read_photo
 from jaxclnf.media.video_sources import open_video

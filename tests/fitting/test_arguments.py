@@ -41,20 +41,19 @@ from jaxclnf import (
 from jaxclnf.batch.box_rows import box_rows
 from jaxclnf.batch.many_faces import check_sequences
 from jaxclnf.cache import Kept
+from jaxclnf.config import setting
 from jaxclnf.fitting.arguments import (
     check_batch,
-    check_config,
     check_images,
     check_kinds,
     check_one_start_an_image,
     check_params,
-    unread_settings,
-    windows_on_networks,
 )
 from jaxclnf.fitting.grey_range import check_brightness, is_bright
+from jaxclnf.fitting.suited_settings import check_config, unread_settings, windows_on_networks
 from jaxclnf.media.detection.detector_protocol import Detections
 from jaxclnf.models.preset_settings import preset_settings
-from jaxclnf.types import FaceParams
+from jaxclnf.types import ConvExperts, FaceParams, Part
 
 IMAGE, BOX = np.zeros((40, 50), np.float32), np.array([10, 10, 20, 20], np.float32)
 PARAMS = FaceParams(np.float32(1), np.zeros(3, np.float32), np.zeros(2, np.float32), np.zeros(2, np.float32))
@@ -356,6 +355,37 @@ def test_patch_experts_need_windows_and_networks_do_not() -> None:
         check_config(model, model.settings.changed(scales=(0, 0)))
     with pytest.raises(ValueError, match=r"scales = \[99, 99\], expected one of the model's .*, 0 to \d"):
         check_config(model, model.settings.changed(scales=(99, 99)))
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"landmark_weights": np.ones(68)}, "expected one value of landmark_weights, or 12 .*; got 68"),
+        ({"mode_stiffness": np.ones(3)}, "expected one value of mode_stiffness, or 4 for .*; got 3"),
+        ({"scales": 7}, r"scales = \[7\], expected one of the model's among them, 0 to 0"),
+    ],
+)
+def test_settings_of_a_part_are_those_of_its_model(changes, sentence) -> None:
+    part = Part("inner", (1, 2), (1, 2), replace(MODEL, experts=MODEL.experts[1:]))
+    model = replace(MODEL, parts=(part,))
+    config = synthetic_config().changed(parts={"inner": synthetic_config(windows=(7, 0))})
+    check_config(model, config)
+    wrong = config.changed({f"parts.inner.{name}": value for name, value in changes.items()})
+    with pytest.raises(ValueError, match=f"the settings of part inner: {sentence}"):
+        fit(model, IMAGE, BOX, wrong)
+
+
+def test_networks_look_at_mirrored_pictures_where_it_is_known_what_these_show() -> None:
+    model = load_model()
+    best = preset_settings(model, "best")
+    unknown = [replace(e, mirror=()) if isinstance(e, ConvExperts) else e for e in model.experts]
+    blind = replace(model, experts=tuple(unknown))
+    own = preset_settings(blind, "best")
+    assert any(setting(best, "mirrored")) and not any(setting(own, "mirrored"))
+    assert own == best.changed(mirrored=False)
+    check_config(blind, own)
+    with pytest.raises(ValueError, match="stage 1 looks at mirrored pictures, .* expected mirrored = False"):
+        fit(blind, IMAGE, BOX, best)
 
 
 def test_what_is_no_fault_of_an_argument_stays_what_it_is() -> None:

@@ -19,3 +19,9 @@ def test_a_fit_compiled_ahead_finds_what_any_fit_finds_and_takes_its_shapes_only
     np.testing.assert_allclose(found.landmarks, expected.landmarks, atol=1e-4)
     with pytest.raises(TypeError):
         fit(images[:1], boxes[:1])
+    for wrong, sentence in (
+        ((images,), "takes images and boxes alone.*: missing a required argument: 'boxes'"),
+        ((model, images, boxes), "model and settings are part of it: too many positional arguments"),
+    ):
+        with pytest.raises(TypeError, match=sentence):
+            fit(*wrong)

@@ -14,7 +14,16 @@ from jaxclnf.models.calibration import SIGNS, by_likelihood
 from jaxclnf.models.checked_arrays import checked_fields, finite
 from jaxclnf.models.memory_budget import Budget
 from jaxclnf.models.stored_experts import KINDS
-from jaxclnf.types import PDM, Calibration, Model, Part, Provenance, Visibility
+from jaxclnf.types import (
+    PDM,
+    Calibration,
+    ConvExperts,
+    EarlyTermination,
+    Model,
+    Part,
+    Provenance,
+    Visibility,
+)
 
 DIGEST_BYTES = 8
 """Bytes of a photo's digest among those that a model learned from."""
@@ -65,8 +74,11 @@ def _build_model(tree: dict[str, Any], header: dict[str, Any], dtype: np.dtype, 
     calibration = _build_calibration(tree["calibration"], dtype) if "calibration" in tree else None
     settings = FitConfig.from_description(header.get("settings", {}))
     visibility = _build_visibility(tree["visibility"], pdm.n_points, dtype) if "visibility" in tree else None
+    early = _build_early(tree["early_termination"], experts, dtype) if "early_termination" in tree else None
     provenance = _build_provenance(tree, header)
-    return Model(pdm, tuple(experts), tuple(parts), provenance, settings, calibration, visibility=visibility)
+    return Model(
+        pdm, tuple(experts), tuple(parts), provenance, settings, calibration, early, visibility=visibility
+    )
 
 
 def _build_part(
@@ -101,6 +113,14 @@ def _build_calibration(tree: dict[str, Any], dtype: np.dtype) -> Calibration:
 def _build_visibility(tree: dict[str, Any], n_points: int, dtype: np.dtype) -> Visibility:
     sizes = {"n_points": n_points}
     return Visibility(**checked_fields(Visibility, "visibility", tree, sizes, dtype, Budget()))
+
+
+def _build_early(tree: dict[str, Any], experts: list[Any], dtype: np.dtype) -> EarlyTermination:
+    views = [len(e.view_centres) for e in experts if not isinstance(e, ConvExperts)]
+    sizes = {"n_views": views[0]} if views else {}
+    return EarlyTermination(
+        **checked_fields(EarlyTermination, "early_termination", tree, sizes, dtype, Budget())
+    )
 
 
 def _build_provenance(tree: dict[str, Any], header: dict[str, Any]) -> Provenance:

@@ -134,7 +134,12 @@ def _shipped() -> Path:
 def _description(model: Model) -> dict[str, Any]:
     """Describe the static part of a model, ready for JSON."""
     parts = [
-        {"name": p.name, "main_points": p.main_points, "part_points": p.part_points, **_description(p.model)}
+        {
+            "name": p.name,
+            "main_points": list(map(int, p.main_points)),  # JSON has no numbers of NumPy's
+            "part_points": list(map(int, p.part_points)),
+            **_description(p.model),
+        }
         for p in model.parts
     ]
     return {

@@ -22,7 +22,7 @@ from jaxclnf.models import npz, storage
 from jaxclnf.models.npz import checksum
 from jaxclnf.models.openface import convert_openface
 from jaxclnf.models.storage import load_model, save_model
-from jaxclnf.types import Model
+from jaxclnf.types import EarlyTermination, Model, Part
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +63,28 @@ def test_a_model_without_experts_comes_back(model: Model, tmp_path: Path) -> Non
     bare = Model(model.pdm, ())
     save_model(bare, tmp_path / "bare.npz")
     chex.assert_trees_all_equal(load_model(tmp_path / "bare.npz"), bare)
+
+
+def test_the_rule_for_ending_the_search_among_tries_comes_back(model: Model, tmp_path: Path) -> None:
+    n_views = len(model.experts[0].view_centres)
+    rule = EarlyTermination(*np.arange(3 * n_views, dtype=np.float32).reshape(3, n_views))
+    part = Part("mouth", (0, 1), (1, 0), replace(model, early_termination=rule, parts=()))
+    path = tmp_path / "early.npz"
+    save_model(replace(model, early_termination=rule, parts=(part,)), path)
+    loaded = load_model(path)
+    assert loaded.early_termination == rule == loaded.parts[0].model.early_termination
+    _rewrite(path, early_termination__cutoffs=np.zeros(n_views + 1, np.float32))
+    with pytest.raises(ValueError, match="early_termination/cutoffs: float32 of shape"):
+        load_model(path)
+
+
+def test_numbers_of_landmarks_may_be_numpys(model: Model, tmp_path: Path) -> None:
+    shared = tuple(np.arange(3))
+    part = Part("mouth", shared, shared[::-1], replace(model, parts=()))
+    save_model(replace(model, parts=(part,)), tmp_path / "parts.npz")
+    part = load_model(tmp_path / "parts.npz").parts[0]
+    assert (part.main_points, part.part_points) == ((0, 1, 2), (2, 1, 0))
+    assert {type(n) for n in part.main_points} == {int}
 
 
 def test_float64_comes_back(tmp_path: Path) -> None:

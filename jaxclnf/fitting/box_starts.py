@@ -14,6 +14,9 @@ from jaxclnf.types import PDM, FaceParams, Status
 _LEAST_SEEN = 0.01
 """Share of a box on the image below which whatever a fit found would be made up."""
 
+_LARGEST = 1e4
+"""Pixels; the side at most of a box that takes the place of another."""
+
 
 def starts_in_boxes(pdm: PDM, boxes: Float[Array, "n_faces 4"], config: FitConfig) -> FaceParams:
     """Place the mean face in every box, in every start rotation; leading axes: faces, start rotations."""
@@ -27,6 +30,19 @@ def corrected_boxes(boxes: Float[Array, "n_faces 4"], by: Float[Array, "1 4"]) -
     size = boxes[:, 2:]
     growth = size * jnp.expm1(by[:, 2:])
     return boxes + jnp.concatenate([size * by[:, :2] - growth / 2, growth], axis=1)
+
+
+def sound_boxes(
+    boxes: Float[Array, "n_faces 4"], status: Int[Array | np.ndarray, " n_faces"]
+) -> Float[Array, "n_faces 4"]:
+    """Put a box at the first pixel in the place of those that cannot start a fit, by their `Status`.
+
+    What becomes of it is not used; starts that are not finite, or so far off that floats cannot tell their
+    landmarks apart, would make the derivatives of the whole batch NaN, since zero times NaN is NaN.
+    """
+    size = jnp.clip(jnp.nan_to_num(boxes[:, 2:]), 1, _LARGEST)
+    others = jnp.concatenate([jnp.zeros_like(size), size], axis=1)
+    return jnp.where((status == Status.OK)[:, None], boxes, others)
 
 
 def box_status(

@@ -5,13 +5,13 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from jaxclnf.config import FitConfig
 from jaxclnf.fitting.face_params import params_near
 from jaxclnf.fitting.parts import Refined
 from jaxclnf.fitting.ranking import likeliest, scores
-from jaxclnf.fitting.tries import Tries, taken
+from jaxclnf.fitting.tries import Tries, taken, where
 from jaxclnf.types import PDM, PartFit
 
 
@@ -36,8 +36,10 @@ def choose(pdm: PDM, refined: Refined, config: FitConfig, n_faces: int) -> Chose
     if config.temperature == 0 or n_tries == 1:
         return chosen
     by_face = landmarks.reshape(n_faces, n_tries, *landmarks.shape[2:]), score.reshape(n_faces, n_tries)
-    mean = _averaged(*by_face, chosen.landmarks, config.temperature)
-    params = jax.vmap(partial(params_near, pdm))(mean, chosen.best.params.rotation)
+    mean, found = _averaged(*by_face, chosen.landmarks, config.temperature)
+    own = chosen.best.params
+    params = jax.vmap(partial(params_near, pdm))(mean, own.rotation)
+    params = jax.tree.map(partial(where, found), params, own)  # where no try got anywhere, none is averaged
     return Chosen(chosen.best._replace(params=params), mean, chosen.parts)
 
 
@@ -58,13 +60,16 @@ def _averaged(
     score: Float[Array, "n_faces n_tries"],
     best: Float[Array, "n_faces n_points 2"],
     temperature: float,
-) -> Float[Array, "n_faces n_points 2"]:
-    """Average a face's tries, weighted by their scores; those without a finite score are left out."""
+) -> tuple[Float[Array, "n_faces n_points 2"], Bool[Array, " n_faces"]]:
+    """Average a face's tries, weighted by their scores; those without a finite score are left out.
+
+    Tells of which faces any are left; the others have their ``best`` landmarks.
+    """
     usable = jnp.isfinite(score) & jnp.isfinite(landmarks).all((-2, -1))
     weights = jax.nn.softmax(jnp.where(usable, score / temperature, -1e9), axis=1)
     found = jnp.where(usable[..., None, None], landmarks, 0)
     mean = jnp.einsum("fk,fkni->fni", weights, found)
-    return jnp.where(usable.any(1)[:, None, None], mean, best)
+    return jnp.where(usable.any(1)[:, None, None], mean, best), usable.any(1)
 
 
 def _if_all_vote(votes: Float[Array, "n_images n_tries"], n_tries: int) -> Float[Array, "n_images n_tries"]:

@@ -21,7 +21,7 @@ from jaxclnf.fitting.arguments import (
     in_one_array,
     in_one_dtype,
 )
-from jaxclnf.fitting.box_starts import box_status, starts_in_boxes
+from jaxclnf.fitting.box_starts import box_status, sound_boxes, starts_in_boxes
 from jaxclnf.fitting.choose import Chosen, choose
 from jaxclnf.fitting.face_params import box_from_params
 from jaxclnf.fitting.full_precision import in_full_precision
@@ -30,7 +30,7 @@ from jaxclnf.fitting.network_sight import Sight
 from jaxclnf.fitting.parts import refine_parts
 from jaxclnf.fitting.stacked_changes import check_changes
 from jaxclnf.fitting.stages import fit_tries
-from jaxclnf.fitting.tries import Tries, all_finite
+from jaxclnf.fitting.tries import Tries, all_finite, stand_ins, where
 from jaxclnf.fitting.visibility import visibility
 from jaxclnf.types import PDM, FaceParams, FitResult, Model, Status
 
@@ -71,7 +71,9 @@ def fit_batch(
     """Fit many faces: one box on each of ``n_faces`` images, or all boxes on a single image.
 
     No boxes, also as an empty list, give a result of no faces. An image of floats up to 1 among brighter ones
-    is taken for a dark one: its faces have the status `Status.TOO_DARK`.
+    is taken for a dark one: its faces have the status `Status.TOO_DARK`. A face that cannot be fitted, such
+    as one of a padded box of zeros, leaves the others and their derivatives alone. Pixels that are not
+    finite, where a face is looked for, make the derivatives of the whole batch NaN: put numbers there first.
     """
     check_kinds(model, config)
     images, boxes = in_one_array(images), in_one_array(boxes)
@@ -80,9 +82,9 @@ def fit_batch(
     if not len(boxes):
         return _of_no_faces(model, images, config)
     model, config = in_one_dtype(model, config)
-    starts = starts_in_boxes(model.pdm, boxes, config)
     image_size = jnp.array(images.shape[:-3:-1], boxes.dtype)
     status = jax.vmap(box_status, in_axes=(0, None))(boxes, image_size)
+    starts = starts_in_boxes(model.pdm, sound_boxes(boxes, status), config)
     return _fit_starts(model, images, starts, status, config)
 
 
@@ -156,14 +158,16 @@ def fit_batch_from(
     params = jax.tree.map(lambda a: jnp.asarray(a, model.pdm.mean.dtype), params)
     image_size = jnp.array(images.shape[:-3:-1], model.pdm.mean.dtype)
     status = jax.vmap(partial(_start_status, model.pdm, image_size))(params)
-    starts = jax.tree.map(lambda a: a[:, None], params)
+    starts = jax.tree.map(lambda a: a[:, None], stand_ins(status != Status.OK, params))
     return _fit_starts(model, images, starts, status, config)
 
 
 def _start_status(pdm: PDM, image_size: Float[Array, "2"], start: FaceParams) -> Int[Array, ""]:
-    """Tell a start off the image; whatever else is wrong with one shows in its fit."""
-    status = box_status(box_from_params(pdm, start), image_size)
-    return jnp.where(status == Status.BOX_OUTSIDE, status, Status.OK).astype(jnp.int32)
+    """Tell a start that is off the image, or no face."""
+    of_box = box_status(box_from_params(pdm, start), image_size)
+    status = jnp.where(of_box == Status.BOX_OUTSIDE, of_box, Status.OK)
+    status = jnp.where(start.scale > 0, status, Status.FACE_TOO_SMALL)
+    return jnp.where(all_finite(start), status, Status.NOT_FINITE).astype(jnp.int32)
 
 
 def _fit_starts(
@@ -190,7 +194,12 @@ def _seen(model: Model, sight: Sight | None, params: FaceParams) -> Float[Array,
     """Tell the probability that each landmark is visible, where a network has looked."""
     if sight is None or model.visibility is None:
         return None
-    return jax.vmap(partial(visibility, model.pdm, model.visibility))(sight.covariance, params.scale)
+    sized = jnp.isfinite(params.scale) & (params.scale > 0)
+    lost = ~(jnp.isfinite(sight.covariance).all((1, 2, 3)) & sized)
+    covariance = where(lost, jnp.eye(2, dtype=params.scale.dtype)[None, None], sight.covariance)
+    scale = jnp.where(lost, 1, params.scale)
+    told = jax.vmap(partial(visibility, model.pdm, model.visibility))(covariance, scale)
+    return where(lost, jnp.full_like(told, jnp.nan), told)
 
 
 def _result(

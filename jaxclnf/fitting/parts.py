@@ -14,8 +14,7 @@ from jaxtyping import Array, Bool, Float
 from jaxclnf.config import FitConfig
 from jaxclnf.fitting.face_params import OPENFACE, OPENFACE2, Search, params_from_landmarks, params_near
 from jaxclnf.fitting.stages import fit_tries, has_pixels
-from jaxclnf.fitting.tries import Tries, over_tries, where
-from jaxclnf.ops.shape import shape_2d
+from jaxclnf.fitting.tries import Tries, over_tries, shapes, where
 from jaxclnf.types import PDM, FaceParams, Model, Part, PartFit
 
 
@@ -59,7 +58,7 @@ def _refined(
         if settings.merged:
             shared = own.landmarks[:, :, jnp.array(part.part_points)]
             merged = merged.at[:, :, jnp.array(part.main_points)].set(shared)
-            votes = votes + jnp.where(enough, settings.vote * own.log_likelihood, jnp.nan)
+            votes = votes + _vote(settings, own.log_likelihood, enough)
             large |= enough
     # A part too small to be fitted follows the whole, and counts only where another part was fitted.
     large &= jnp.isfinite(merged).all((-2, -1))
@@ -67,8 +66,14 @@ def _refined(
     refound = over_tries(partial(near, pdm))(merged, rotations)
     params = jax.tree.map(partial(where, large), refound, tries.params)
     if config.on_pdm:
-        merged = over_tries(partial(shape_2d, pdm))(params)
+        merged = shapes(pdm, params)
     return Refined(tries._replace(params=params), merged, votes, fitted)
+
+
+def _vote(settings: FitConfig, log_likelihood: Array, enough: Bool[Array, "n_images n_tries"]) -> Array:
+    """Weigh a part's likelihoods; a part that too few pixels show, or that broke down, has no vote (NaN)."""
+    counts = enough & jnp.isfinite(log_likelihood)
+    return jnp.where(counts, settings.vote * jnp.where(counts, log_likelihood, 0), jnp.nan)
 
 
 def _as_openface(
@@ -104,5 +109,5 @@ def _fit_part(
 
 def _landmarks(pdm: PDM, tries: Tries, config: FitConfig) -> Float[Array, "n_images n_tries n_points 2"]:
     """Give the landmarks of tries: those of their shapes, and as far off them as their freedom led."""
-    of_shapes = over_tries(partial(shape_2d, pdm))(tries.params)
+    of_shapes = shapes(pdm, tries.params)
     return of_shapes if config.on_pdm else of_shapes + tries.off_shape

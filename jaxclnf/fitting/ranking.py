@@ -19,9 +19,11 @@ def scores(
     pdm: PDM, tries: Tries, config: FitConfig, votes: Float[Array, "n_images n_tries"] | float = 0.0
 ) -> Float[Array, "n_images n_tries"]:
     """Score tries by the log likelihood per landmark of their maps, parts and shapes; -inf if given up."""
-    unlikely = jnp.sum(tries.params.shape**2 / pdm.eigenvalues[None, None], -1) / (2 * pdm.n_points)
+    finite = jnp.isfinite(tries.params.shape).all(-1)
+    shape = jnp.where(finite[..., None], tries.params.shape, 0)  # the derivatives at NaN would be NaN for all
+    unlikely = jnp.sum(shape**2 / pdm.eigenvalues[None, None], -1) / (2 * pdm.n_points)
     score = tries.log_likelihood + votes - config.prior * unlikely
-    return jnp.where(tries.too_small | jnp.isnan(score), -jnp.inf, score)
+    return jnp.where(tries.too_small | ~finite | jnp.isnan(score), -jnp.inf, score)
 
 
 def likeliest(tree: T, score: Float[Array, "n_images n_tries"], n_starts: int, n_kept: int) -> T:

@@ -1,6 +1,5 @@
 """The stages of a fit, coarse to fine, through which all tries on a batch of images go."""
 
-from dataclasses import replace
 from functools import partial
 
 import jax
@@ -12,8 +11,11 @@ from jaxclnf.fitting.network_stage import look_at_whole, with_sight
 from jaxclnf.fitting.nurlms import StageSettings
 from jaxclnf.fitting.patch_stage import look_at_patches
 from jaxclnf.fitting.ranking import promising
-from jaxclnf.fitting.tries import Tries, all_finite, untried, where
+from jaxclnf.fitting.tries import Tries, all_finite, stand_ins, untried, where
 from jaxclnf.types import PDM, ConvExperts, Experts, FaceParams, Model
+
+LEAST_SHARE = 1e-3
+"""Share of a scale's pixels per model unit below which floats cannot tell a face's landmarks apart."""
 
 
 def fit_tries(model: Model, images: Array, starts: FaceParams, config: FitConfig, n_starts: int = 1) -> Tries:
@@ -34,28 +36,19 @@ def _through(
     """Take tries through stage ``i``; faces that are too small for it, or no faces, stay as they are."""
     stage = config.stages[i]
     settings = _settings(config, stage, tries.view.shape)
-    skipped = tries.too_small | ~(all_finite(tries.params) & (tries.params.scale > 0))
+    large = tries.params.scale > LEAST_SHARE * experts.patch_scale
+    skipped = tries.too_small | ~(all_finite(tries.params) & large)
     if isinstance(experts, ConvExperts):
         tries = with_sight(tries)
     elif not config.as_openface2:
         skipped |= ~has_pixels(experts, tries.params, config)
-    seen = tries._replace(params=_stand_ins(skipped, tries.params))
+    seen = tries._replace(params=stand_ins(skipped, tries.params))
     if isinstance(experts, ConvExperts):
         after = look_at_whole(pdm, experts, images, seen, stage, settings, config)
     else:
         after = look_at_patches(pdm, experts, images, seen, stage, settings, config)
     after = after._replace(iterations=tries.iterations.at[:, :, i].set(after.iterations))
     return jax.tree.map(partial(where, skipped), tries, after)
-
-
-def _stand_ins(skipped: Bool[Array, "n_images n_tries"], params: FaceParams) -> FaceParams:
-    """Put a frontal face in the place of those that a stage skips.
-
-    What becomes of it is not used, but where the stage had no derivatives at theirs, these would be NaN for
-    the whole batch, since zero times NaN is NaN.
-    """
-    nobody = replace(jax.tree.map(jnp.zeros_like, params), scale=jnp.ones_like(params.scale))
-    return jax.tree.map(partial(where, skipped), nobody, params)
 
 
 def has_pixels(

@@ -4,6 +4,8 @@ A batch has two leading axes: images, and the tries on each image (boxes times s
 mapped over both; only the response maps are computed for all at once.
 """
 
+from dataclasses import replace
+from functools import partial
 from typing import NamedTuple, TypeVar
 
 import jax
@@ -12,7 +14,8 @@ from jaxtyping import Array, Bool, Float, Int
 
 from jaxclnf.config import FitConfig
 from jaxclnf.fitting.network_sight import Sight
-from jaxclnf.types import FaceParams
+from jaxclnf.ops.shape import shape_2d
+from jaxclnf.types import PDM, FaceParams
 
 T = TypeVar("T")
 
@@ -54,6 +57,16 @@ def all_finite(params: FaceParams) -> Bool[Array, "*batch"]:
     return jnp.stack(finite).all(0)
 
 
+def stand_ins(missing: Bool[Array, "*batch"], params: FaceParams) -> FaceParams:
+    """Put a frontal face in the place of those that are ``missing``.
+
+    What becomes of it is not used, but where there are no derivatives at the parameters of no face, these
+    would be NaN for the whole batch, since zero times NaN is NaN.
+    """
+    nobody = replace(jax.tree.map(jnp.zeros_like, params), scale=jnp.ones_like(params.scale))
+    return jax.tree.map(partial(where, missing), nobody, params)
+
+
 def taken(tree: T, which: Int[Array, "n_faces n_kept"], n_starts: int) -> T:
     """Take tries by their numbers among those of each face, which are ``n_starts`` in a row."""
 
@@ -64,9 +77,16 @@ def taken(tree: T, which: Int[Array, "n_faces n_kept"], n_starts: int) -> T:
     return jax.tree.map(of_faces, tree)
 
 
-def where(mask: Bool[Array, "n_images n_tries"], a: Array, b: Array) -> Array:
+def where(mask: Bool[Array, "*batch"], a: Array, b: Array) -> Array:
     """Do `jnp.where` for arrays with the mask's axes and more."""
     return jnp.where(mask.reshape(mask.shape + (1,) * (a.ndim - mask.ndim)), a, b)
+
+
+def shapes(pdm: PDM, params: FaceParams) -> Float[Array, "n_images n_tries n_points 2"]:
+    """Compute the landmarks of tries; those of parameters that are not finite are NaN."""
+    lost = ~all_finite(params)
+    found = over_tries(partial(shape_2d, pdm))(stand_ins(lost, params))
+    return where(lost, jnp.full_like(found, jnp.nan), found)
 
 
 def over_tries(function):

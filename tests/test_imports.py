@@ -18,7 +18,8 @@ PACKAGE = Path(jaxclnf.__file__).parent
 # A room may import from itself and from those in earlier rows.
 ROOMS = (
     {"pytrees", "cores", "forks", "by_identity", "regular_files", "whole_files", "wording", "xla_flags"},
-    {"cache", "native", "named_arrays"},
+    {"native"},
+    {"cache", "named_arrays"},
     {"config"},
     {"types"},
     {"ops"},

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import copy
+import math
 import os
 import pickle
 import subprocess
 import sys
+from functools import cache as cache_of
 from pathlib import Path
 
 import jax
@@ -16,6 +18,7 @@ import pytest
 
 from jaxclnf import cache, fit
 from jaxclnf.cache import Kept, cache_folder, keep
+from jaxclnf.cache.program_key import sources
 
 traces: list[tuple] = []
 
@@ -67,6 +70,27 @@ def test_programs_of_other_code_are_not_used(place: Path, monkeypatch: pytest.Mo
     fresh()(problem(), np.float32(2))
     monkeypatch.setattr("jaxclnf.cache.program_key.sources", lambda: "other")
     fresh()(problem(), np.float32(2))
+    assert len(traces) == 2
+
+
+@pytest.mark.parametrize("imported, n_traces", [(math.inf, 1), (0.0, 2)])
+def test_code_that_changed_under_a_process_leaves_nothing_to_others(
+    place: Path, monkeypatch: pytest.MonkeyPatch, imported: float, n_traces: int
+) -> None:
+    """What it computes may be of the code before, and must not be found by that after."""
+    monkeypatch.setattr("jaxclnf.cache.program_key._IMPORTED", imported)
+    for _ in range(2):  # processes
+        monkeypatch.setattr("jaxclnf.cache.program_key.sources", cache_of(sources.__wrapped__))
+        fresh()(problem(), np.float32(2))
+    assert len(traces) == n_traces
+
+
+def test_programs_that_call_c_and_those_without_it_are_others(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for available in (True, False, True):
+        monkeypatch.setattr("jaxclnf.native.available", lambda available=available: available)
+        fresh()(problem(), np.float32(2))
     assert len(traces) == 2
 
 

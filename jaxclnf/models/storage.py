@@ -42,10 +42,12 @@ def save_model(model: Model, path: str | Path, weights_dtype: DTypeLike | None =
 
     ``weights_dtype`` float16 halves the file: it rounds the neurons' weights, and those of networks to eight
     bits, and nothing else. Smoothing matrices are not stored, and computed anew by `load_model`. Raises
-    ValueError for numbers that are not finite, other types of weights than floating-point numbers, and for
-    experts that were changed without `with_sigma`.
+    ValueError for numbers that are not finite, other types of weights than floating-point numbers, parts
+    that have parts of their own, and for experts that were changed without `with_sigma`.
     """
     check_kind("model", model, Model)
+    if deep := [part.name for part in model.parts if part.model.parts]:
+        raise ValueError(f"the part {deep[0]!r} has parts of its own, which no file of a model can hold")
     _check_weights(weights_dtype)
     header = json.dumps({"format": _FORMAT, "version": _VERSION, **_description(model)}).encode()
     if len(header) > _MAX_HEADER:

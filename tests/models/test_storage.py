@@ -115,6 +115,14 @@ def test_weights_in_float16_and_nothing_else(model: Model, saved: Path, tmp_path
         chex.assert_trees_all_equal(replace(mine, weights=whole.weights), whole)
 
 
+def test_parts_of_parts_are_refused_before_they_are_written(model: Model, tmp_path: Path) -> None:
+    inner = Part("eye", (0, 1), (1, 0), replace(model, parts=()))
+    outer = Part("mouth", (0, 1), (1, 0), replace(model, parts=(inner,)))
+    with pytest.raises(ValueError, match="the part 'mouth' has parts of its own, which no file"):
+        save_model(replace(model, parts=(outer,)), tmp_path / "deep.npz")
+    assert not list(tmp_path.iterdir())
+
+
 def test_same_model_gives_the_same_bytes(model: Model, saved: Path, tmp_path: Path) -> None:
     save_model(model, tmp_path / "again.npz")
     assert (tmp_path / "again.npz").read_bytes() == saved.read_bytes()

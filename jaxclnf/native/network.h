@@ -187,29 +187,38 @@ static bool see(const Network* net, Desk* d, int first, int n) {
   return true;
 }
 
-// A few pictures after others, and a desk for each thread.
+// A few pictures after others, and a desk for each thread, which sets it up itself: it is then in its own memory.
 typedef struct {
   const Network* net;
   Desk* desks;
+  bool* left;  // parts for whose thread there was no memory
   int at_once;
   _Atomic bool failed;
 } Turns;
 
 static void see_some(void* work, int part, int who) {
   Turns* turns = work;
+  Desk* desk = &turns->desks[who];
   const int first = part * turns->at_once, n = smaller(turns->at_once, turns->net->n_pictures - first);
-  if (!turns->failed && !see(turns->net, &turns->desks[who], first, n)) turns->failed = true;
+  if (turns->failed) return;
+  turns->left[part] = !desk->memory && !set_up(turns->net, desk, turns->at_once);
+  if (!turns->left[part] && !see(turns->net, desk, first, n)) turns->failed = true;
 }
 
 static bool map_moments(const Network* net, Team* team) {
   if (!net->n_pictures) return true;
   const int hands = hands_for(team, smaller(net->n_pictures, HANDS_MOST)), fair = net->n_pictures / (2 * hands);
   const int at_once = smaller(hands < 2 ? net->n_pictures : fair < 1 ? 1 : fair, SHARING);
-  Turns turns = {net, calloc(hands, sizeof(Desk)), at_once, false};
-  int ready = 0;
-  while (turns.desks && ready < hands && set_up(net, &turns.desks[ready], at_once)) ready++;
-  if (ready) together(team, see_some, &turns, (net->n_pictures + at_once - 1) / at_once, ready);
-  for (int i = 0; i < ready; i++) clear(&turns.desks[i]);
+  const int n_parts = (net->n_pictures + at_once - 1) / at_once;
+  Turns turns = {net, calloc(hands, sizeof(Desk)), calloc(n_parts, sizeof(bool)), at_once, false};
+  bool done = turns.desks && turns.left;
+  if (done) together(team, see_some, &turns, n_parts, hands);
+  for (int part = 0; done && part < n_parts; part++) {
+    if (turns.left[part]) see_some(&turns, part, 0);
+    done = !turns.left[part] && !turns.failed;
+  }
+  for (int i = 0; turns.desks && i < hands; i++) clear(&turns.desks[i]);
   free(turns.desks);
-  return ready && !turns.failed;
+  free(turns.left);
+  return done;
 }

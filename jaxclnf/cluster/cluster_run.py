@@ -12,11 +12,19 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 from uuid import uuid4
 
 from jaxclnf.cluster.ledger import LEDGER, Entry, Ledger
+from jaxclnf.cluster.local_copies import has_come
 from jaxclnf.cluster.places import Store
 from jaxclnf.cluster.pool import Done, Lost
 from jaxclnf.cluster.result_names import PICTURES
 from jaxclnf.cluster.shards import PLAN, Shard, read_plan, write_plan
-from jaxclnf.cluster.table_parts import FAILURES, parts_of, read_failures, shards_of, write_failures_part
+from jaxclnf.cluster.table_parts import (
+    FAILURES,
+    failures_of,
+    parts_of,
+    read_failures,
+    shards_of,
+    write_failures_part,
+)
 from jaxclnf.media.addresses import here, is_address
 from jaxclnf.media.earlier_results import LIST
 from jaxclnf.media.failures import Failure
@@ -129,7 +137,12 @@ class Run:
         if self._folder:
             self._folder.hold(*BESIDE)
         self.store.write(DRIVER, self._id)  # what worked on the run before hears of it and ends
-        self.ledger = Ledger(self.store, shards_of(parts_of(self.store, self.table)))
+        parts = shards_of(parts_of(self.store, self.table))
+        self.ledger = Ledger(self.store, parts, self._have_come)
+
+    def _have_come(self, shard: int) -> bool:
+        """Tell whether absent sources of a shard have come: else it is not done again, in vain or worse."""
+        return any(map(has_come, failures_of(self.store, shard)))
 
     def _resumed(self, resume: bool) -> Job:
         if not resume:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
 
@@ -46,15 +46,18 @@ class Ledger:
 
     Each call of `add` makes one file, since object stores cannot append; opening the ledger joins them. A
     shard counts as done if its part is among ``parts``; entries that are damaged do not count. Shards of
-    which sources were not to be had are not done either, but ``again`` to do, and the sums are without them.
+    which sources were absent are not done either, but ``again`` to do, if some ``have_come`` since; the sums
+    are without them.
     """
 
-    def __init__(self, store: Store, parts: Container[int]) -> None:
+    def __init__(
+        self, store: Store, parts: Container[int], have_come: Callable[[int], bool] = lambda shard: True
+    ) -> None:
         self._store = store
         names = [name for name in store.names(LEDGER) if name.partition(".")[0].isdecimal()]
         entries = {entry.shard: entry for name in names for entry in _read(store, name)}
         written = {n for n, entry in entries.items() if not entry.lost and n in parts}
-        self.again = {n for n in written if entries[n].absent}
+        self.again = {n for n in written if entries[n].absent and have_come(n)}
         self.done = written - self.again
         kept = [entries[n] for n in sorted(self.done)]
         self.sources, self.rows, self.failures = (

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from itertools import count
 from pathlib import Path
 
 from jaxclnf.batch.overlap import ahead
-from jaxclnf.cluster.places import Unreachable, copy_to
-from jaxclnf.media.addresses import is_address
+from jaxclnf.cluster.places import Unreachable, copy_to, file_system, told_of
+from jaxclnf.media.addresses import here, is_address
 from jaxclnf.media.failures import Failure
 
 COPIED_AT_ONCE = 8
@@ -59,13 +59,24 @@ class Fetched:
 
 
 def is_absent(failure: Failure) -> bool:
-    """Tell whether a source was not to be had, rather than of no use: it may be there another time."""
+    """Tell by its words whether a source was not to be had, rather than of no use: it may come."""
     source = failure.source
-    if is_address(source):
-        return failure.reason.startswith((f"{source} cannot be copied: ", f"{source} cannot be reached: "))
-    return not os.path.exists(source)
+    ways = "cannot be copied: ", "cannot be reached: ", "does not exist"
+    return failure.reason.startswith(tuple(f"{source} {way}" for way in ways))
 
 
 def n_absent(failures: Iterable[Failure]) -> int:
     """Count the sources that were not to be had."""
     return sum(map(is_absent, failures))
+
+
+def has_come(failure: Failure) -> bool:
+    """Tell whether a source that was not to be had is there now."""
+    if not is_absent(failure):
+        return False
+    if not is_address(failure.source):
+        return os.path.exists(here(failure.source))
+    with suppress(Unreachable), told_of(failure.source, "looked at"):
+        system, path = file_system(failure.source)
+        return bool(system.exists(path))
+    return False

@@ -84,6 +84,12 @@ def read_failures(store: Store, most: int) -> list[Failure]:
     return found[:most]
 
 
+def failures_of(store: Store, shard: int) -> list[Failure]:
+    """Read the failures of a shard."""
+    name = part_name(FAILURES, shard)
+    return _failures_in(store, name.removeprefix(f"{FAILURES}/")) if store.exists(name) else []
+
+
 def _failures_in(store: Store, name: str) -> list[Failure]:
     """Read a part of the failures; of one that is damaged the failure is that it tells none."""
     import polars as pl

@@ -22,13 +22,13 @@ def check_brightness(images: object, known: bool = False) -> None:
     from others, or if they hold whole numbers. These, and all up to 1 elsewhere and within JAX's functions,
     end as `Status.TOO_DARK`.
     """
-    given = images if isinstance(images, list | tuple) else (images,)
-    here = [np.asarray(each) for each in given if _is_grey_here(each)]
-    deep = [each for each in here if each.dtype.itemsize > 1]
+    given: Any = images if isinstance(images, list | tuple) else (images,)
+    # Those of 8 bits are not looked at, which would wait for JAX to compute them.
+    deep = [np.asarray(each) for each in given if _is_grey_here(each) and each.dtype.itemsize > 1]
     for each in deep:
         _check_most(each)
     floats = [each for each in deep if jnp.issubdtype(each.dtype, jnp.floating)]
-    if floats and not known and not any(map(is_bright, here)):
+    if floats and not known and not any(map(is_bright, given)):
         _refuse_fractions(floats)
 
 

@@ -191,8 +191,9 @@ def _one(name: str, values: Any, rng: np.random.Generator) -> Any:
 def _decimals(finest: float) -> int:
     """Choose the decimals of values drawn from a range by its width, or by its low end if drawn by ratio.
 
-    Six of them, unless that leaves a few values of the range only: then as many as give six digits. A sweep
-    goes on only if it draws what it drew when it began, so wider ranges keep six for those under way.
+    Six of them, unless that leaves a few values of the range, or of its low end: then as many as give six
+    digits. A sweep goes on only if it draws what it drew when it began, so others keep six for those under
+    way.
     """
     return 6 if finest == 0 or finest >= 1e-4 else 5 - math.floor(math.log10(finest))
 

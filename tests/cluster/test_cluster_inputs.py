@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from jaxclnf.cluster.cluster_inputs import photo_sources, video_sources
-from jaxclnf.cluster.local_copies import Fetched, is_absent
+from jaxclnf.cluster.local_copies import Fetched, has_come, is_absent
 from jaxclnf.media.failures import Failure
 
 
@@ -69,10 +69,18 @@ def test_copies_are_called_as_their_sources_and_go_when_used(tmp_path: Path, buc
     assert renamed == Failure(f"{bucket}/2.png", f"{bucket}/2.png is empty")
     gone = fetched.renamed(Failure(str(missing), "does not exist"))
     assert gone.source == f"{bucket}/no.png" and "cannot be copied" in gone.reason
-    assert is_absent(gone) and not is_absent(renamed)
-    file = tmp_path / "a.png"
-    assert is_absent(Failure(str(file), f"{file} does not exist"))
-    file.touch()
-    assert not is_absent(Failure(str(file), f"{file} is empty"))
+    assert is_absent(gone) and not is_absent(renamed) and not has_come(gone)
+    fsspec.filesystem("memory").pipe_file(f"/{tmp_path.name}/no.png", b"x")
+    assert has_come(gone) and not has_come(renamed)
     fetched.release(copy)
     assert not copy.exists()
+
+
+def test_what_was_missing_may_come_and_what_was_of_no_use_has_been_there(tmp_path: Path) -> None:
+    file, pattern = tmp_path / "a.png", tmp_path / "*.png"
+    missing, useless = (Failure(str(file), f"{file} {why}") for why in ("does not exist", "is empty"))
+    film = Failure(str(pattern), f"{pattern} could not be worked on: ValueError")
+    assert [is_absent(each) for each in (missing, useless, film)] == [True, False, False]
+    assert not has_come(missing)
+    file.touch()
+    assert [has_come(each) for each in (missing, useless, film)] == [True, False, False]

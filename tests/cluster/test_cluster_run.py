@@ -12,6 +12,7 @@ import pytest
 
 from jaxclnf.cluster.cluster_run import Progress, Run
 from jaxclnf.cluster.ledger import Entry, Ledger
+from jaxclnf.cluster.local_copies import is_absent
 from jaxclnf.cluster.merge import merge
 from jaxclnf.cluster.places import Store
 from jaxclnf.cluster.pool import Done, Lost
@@ -92,14 +93,19 @@ def test_a_driver_that_broke_goes_on_with_what_is_left(store: Store, tmp_path: P
         go(store, Workers(store, most=2))
     workers = Workers(store)
     go(store, workers, resume=True)
-    assert workers.did == [2, 3, 1]  # what failed comes last
+    assert workers.did == [2, 3]
     assert table_of(store, tmp_path) == ROWS
 
 
-def test_shards_with_missing_sources_are_done_again_until_none_is_missing(
-    store: Store, tmp_path: Path
+def test_shards_with_missing_sources_are_done_again_when_these_have_come(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    go(store, Workers(store, bad=("3.png", "5.png")))
+    with pytest.raises(KeyboardInterrupt):
+        go(store, Workers(store, most=3, bad=("3.png", "5.png")))
+    workers = Workers(store, bad=("3.png", "5.png"))
+    go(store, workers, resume=True)  # none has come
+    assert workers.did == [3]
+    monkeypatch.setattr("jaxclnf.cluster.cluster_run.has_come", is_absent)
     halfway = Workers(store, bad=(), most=1)
     with pytest.raises(KeyboardInterrupt):
         go(store, halfway, resume=True)
@@ -165,7 +171,7 @@ def test_a_run_goes_on_with_the_inputs_that_it_began_with(store: Store) -> None:
 
 
 def test_a_run_of_an_earlier_state_which_kept_no_inputs_goes_on(store: Store) -> None:
-    go(store, Workers(store))
+    go(store, Workers(store, bad=()))
     job = json.loads(store.read("job.json"))
     del job["inputs"]
     store.write("job.json", json.dumps(job).encode())
@@ -222,7 +228,7 @@ def test_what_is_missing_or_damaged_is_done_again_or_named(store: Store, tmp_pat
     store.write("ledger/note.txt", b"no entry")
     workers = Workers(store)
     go(store, workers, resume=True)
-    assert workers.did == [0, 2, 1] and table_of(store, tmp_path) == ROWS
+    assert workers.did == [0, 2] and table_of(store, tmp_path) == ROWS
     store.write("plan.jsonl", b"[[")
     store.remove("landmarks/part-00000003.parquet")
     with pytest.raises(ValueError, match="plan.jsonl is damaged or missing"):

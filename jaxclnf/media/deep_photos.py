@@ -9,7 +9,8 @@ import numpy as np
 from jaxtyping import Num, UInt8
 from PIL import ImageFile
 
-from jaxclnf.media.tiff_pages import beginning_at, page_places, page_tags
+from jaxclnf.by_identity import ByIdentity
+from jaxclnf.media.tiff_pages import begin_at, page_places, page_tags
 
 _USED = (0.1, 99.9)  # percentiles of the values that are kept apart
 _SAMPLES = 1 << 20
@@ -55,15 +56,32 @@ def deep_pixels(file: IO[bytes], page: int = 0) -> Num[np.ndarray, "height width
 
     Pages of a TIFF are counted from 0; other pictures have one.
     """
-    file.seek(0)
-    data = file.read()
-    if page:  # OpenCV would read the tags of all pages before it
-        data = beginning_at(data, page_places(data)[page])
+    data = _beginning_at(file, page) if page else _whole(file)
     values = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if values is None:
         return None
     values = values if values.ndim == 3 else values[..., None]
     return values[..., [2, 1, 0, 3][: values.shape[2]]] if values.shape[2] >= 3 else values
+
+
+def _whole(file: IO[bytes]) -> bytes:
+    file.seek(0)
+    return file.read()
+
+
+def _paged(file: IO[bytes]) -> tuple[bytearray, list[int]]:
+    data = bytearray(_whole(file))
+    return data, page_places(data)
+
+
+_pages = ByIdentity(_paged)  # read once while the file is open, however many pages are asked for
+
+
+def _beginning_at(file: IO[bytes], page: int) -> bytearray:
+    """Give a TIFF with another page as the first: OpenCV would read the tags of all pages before it."""
+    data, places = _pages(file)
+    begin_at(data, places[page])
+    return data
 
 
 def eight_bits(values: Num[np.ndarray, "height width *channels"]) -> UInt8[np.ndarray, "height width 3"]:

@@ -19,14 +19,14 @@ class _Layout(NamedTuple):
     tag_size: int
 
 
-def _layout(data: bytes) -> _Layout:
+def _layout(data: bytes | bytearray) -> _Layout:
     order = "<" if data[:2] == b"II" else ">"
     if struct.unpack_from(order + "H", data, 2)[0] == 43:  # BigTIFF
         return _Layout(8, order + "Q", order + "Q", order + "HHQ", 20)
     return _Layout(4, order + "I", order + "H", order + "HHI", 12)
 
 
-def page_places(data: bytes) -> list[int]:
+def page_places(data: bytes | bytearray) -> list[int]:
     """Find where each page of a TIFF begins; one that would lie behind the file's end is the last."""
     layout, places = _layout(data), {}
     at = _number(layout.place, data, layout.first)
@@ -40,7 +40,7 @@ def page_places(data: bytes) -> list[int]:
     return list(places)
 
 
-def page_tags(data: bytes, place: int) -> dict[int, int]:
+def page_tags(data: bytes | bytearray, place: int) -> dict[int, int]:
     """Read a page's tags that have one value, by their numbers; none of a page that is not whole."""
     layout, tags = _layout(data), {}
     at = _tags_at(layout, place)
@@ -56,16 +56,15 @@ def page_tags(data: bytes, place: int) -> dict[int, int]:
     return tags
 
 
-def beginning_at(data: bytes, place: int) -> bytearray:
-    """Copy a TIFF, with another of its pages as the first."""
-    layout, copy = _layout(data), bytearray(data)
-    struct.pack_into(layout.place, copy, layout.first, place)
-    return copy
+def begin_at(data: bytearray, place: int) -> None:
+    """Make another page of a TIFF its first."""
+    layout = _layout(data)
+    struct.pack_into(layout.place, data, layout.first, place)
 
 
 def _tags_at(layout: _Layout, place: int) -> int:
     return place + struct.calcsize(layout.n_tags)
 
 
-def _number(kind: str, data: bytes, at: int) -> int:
+def _number(kind: str, data: bytes | bytearray, at: int) -> int:
     return struct.unpack_from(kind, data, at)[0]

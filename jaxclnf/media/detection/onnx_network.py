@@ -45,13 +45,28 @@ class Network(NamedTuple):
 
 
 def read_network(path: Path) -> Network:
-    """Read a network; raises ValueError if the file is not one, or has unknown operations."""
+    """Read a network; raises ValueError if the file is none, has unknown operations, or onnx is missing."""
+    try:
+        import onnx
+    except ImportError as error:
+        raise ValueError(
+            f"the detector yunet needs the package onnx ({error}): "
+            'pip install "jaxclnf[yunet]", or choose another --detector'
+        ) from None
+    try:
+        network = _network_of(onnx.load(str(path)).graph)
+    except Exception as error:  # protobuf and onnx have no common class of errors
+        raise ValueError(f"{path} is not an ONNX file: {error}; install the detector anew") from None
+    unknown = {step.operation for step in network.steps} - set(_OPERATIONS)
+    if unknown:
+        raise ValueError(f"{path} has operations that are not known here: {', '.join(sorted(unknown))}")
+    return network
+
+
+def _network_of(graph: Any) -> Network:
+    """Take the steps and weights out of a graph of onnx; a damaged one raises errors of any class."""
     import onnx
 
-    try:
-        graph = onnx.load(str(path)).graph
-    except Exception as error:  # protobuf has no common class of errors
-        raise ValueError(f"{path} is not an ONNX file: {error}; install the detector anew") from None
     steps = tuple(
         _Step(
             node.op_type,
@@ -61,9 +76,6 @@ def read_network(path: Path) -> Network:
         )
         for node in graph.node
     )
-    unknown = {step.operation for step in steps} - set(_OPERATIONS)
-    if unknown:
-        raise ValueError(f"{path} has operations that are not known here: {', '.join(sorted(unknown))}")
     weights = {w.name: onnx.numpy_helper.to_array(w) for w in graph.initializer}
     return Network(steps, weights, tuple(output.name for output in graph.output))
 

@@ -24,13 +24,16 @@ from jaxclnf.ops.ccnf import smooth
 from jaxclnf.ops.gauss_newton import gauss_newton_step, normal_equations
 from jaxclnf.ops.mean_shift import mean_shift
 from jaxclnf.ops.sample import sample_patches
-from jaxclnf.types import PDM, FaceParams, Model
+from jaxclnf.types import PDM, FaceParams, Model, PatchExperts
 
 IN_A_ROW = 16
 """Number of faces that a call of the one-by-one case fits, one after the other."""
 
 COMPARED = 64
 """Size of the batch that is timed twice: spread over the cores, and as one program."""
+
+FIRST_WINDOW = 11
+"""Side of the maps of OpenFace's first stage."""
 
 Images = Num[np.ndarray, "n height width"]
 Boxes = Float[np.ndarray, "n 4"]
@@ -91,15 +94,19 @@ def _one_by_one(fitted: Callable, faces: Sequence[tuple]) -> None:
         jax.block_until_ready(fitted(*face))
 
 
-def stage_cases(model: Model, images: Images, boxes: Boxes, n: int = 64, window: int = 11) -> list[Case]:
-    """Make cases of each stage of a fit alone, on the coarsest scale, with all faces in the frontal view.
+def stage_cases(
+    model: Model, images: Images, boxes: Boxes, n: int = 64, window: int | None = None
+) -> list[Case]:
+    """Make cases of each stage of a fit alone, with the first patch experts and faces in the frontal view.
 
-    Sampling, neurons and smoothing are XLA's programs, which fits use where C does not do all three at once.
+    Sampling, neurons and smoothing are XLA's programs, which fits use where C does not do all three at once;
+    smoothing is left out where the experts know none for the window, by default that of `usual_window`.
     """
     experts = patch_experts(model)
+    window = usual_window(experts) if window is None else window
     size = window + experts.support[0] - 1
     some, view = jax.device_put(_repeated(images, n)), jnp.int32(0)
-    sigma, neurons_only = experts.sigma[window][experts.sigma_index[0]], replace(experts, sigma={})
+    neurons_only, smoothing = replace(experts, sigma={}), {}
     params = jax.jit(jax.vmap(lambda box: params_from_box(model.pdm, box, jnp.zeros(3, box.dtype))))(
         _repeated(boxes, n)
     )
@@ -109,6 +116,9 @@ def stage_cases(model: Model, images: Images, boxes: Boxes, n: int = 64, window:
     solve = jax.jit(jax.vmap(partial(_solved, model.pdm)))
     patches = sample(some, faces.base, faces.img_from_ref)
     maps = respond(experts, view, patches)
+    if window in experts.sigma:
+        sigma = experts.sigma[window][experts.sigma_index[0]]
+        smoothing = {"Sigma smoothing": partial(smoothed, maps, sigma)}
     positions = jnp.full((n, model.pdm.n_points, 2), window // 2, maps.dtype)
     one_try = jax.tree.map(lambda a: a[:, None], faces)
     all_maps = jax.jit(partial(image_responses, window=window))
@@ -116,11 +126,16 @@ def stage_cases(model: Model, images: Images, boxes: Boxes, n: int = 64, window:
         "response maps, as fits get them": partial(all_maps, experts, some, one_try),
         "sampling": partial(sample, some, faces.base, faces.img_from_ref),
         "neuron responses": partial(respond, neurons_only, view, patches),
-        "Sigma smoothing": partial(smoothed, maps, sigma),
+        **smoothing,
         "one mean shift": partial(shift, maps, positions),
         "one solve": partial(solve, params, shift(maps, positions)),
     }
     return [Case(name, run, n, f"stages alone, window {window}, batch of {n}") for name, run in runs.items()]
+
+
+def usual_window(experts: PatchExperts) -> int:
+    """Choose a window to time patch experts with: OpenFace's first, else the largest that they smooth."""
+    return FIRST_WINDOW if FIRST_WINDOW in experts.sigma else max(experts.sigma, default=FIRST_WINDOW)
 
 
 def _shifted(

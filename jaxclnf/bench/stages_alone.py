@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
+import cv2
 import jax
 import numpy as np
 
@@ -52,6 +53,17 @@ class Stages:
         return {stage: total / self.n for stage, total in self.cpu_ms.items()}
 
 
+@contextmanager
+def opencv_in_one_thread() -> Iterator[None]:
+    """Keep OpenCV's networks in the thread that calls them, whose clock else misses what others compute."""
+    threads = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(threads)
+
+
 def photos_alone(model: Model, paths: list[Path], folder: Path) -> Stages:
     """Time every stage of photos, one after the other; the first group is done twice, since it compiles."""
     names = photo_columns(model, model.settings)
@@ -85,6 +97,7 @@ def _group_alone(model: Model, names: list[str], paths: list[Path], folder: Path
         stages.n += 1
 
 
+@opencv_in_one_thread()
 def frames_alone(model: Model, film: Path, folder: Path) -> Stages:
     """Time every stage of a film's first frames, one by one; following without detection is "fit"."""
     stages, config = Stages("frame"), TrackConfig(jax.device_put(model.settings))

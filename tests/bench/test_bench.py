@@ -9,13 +9,14 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from command_line import Outcome, runner, write_model
 from engine import synthetic_config, synthetic_face, synthetic_model
 
 from jaxclnf import FitConfig, load_model
-from jaxclnf.bench import cases, dlib_yardstick, scenes, startup
+from jaxclnf.bench import cases, dlib_yardstick, scenes, stages_alone, startup
 from jaxclnf.bench.benchmark_results import Report, draw_speed
 from jaxclnf.bench.counted_work import fit_work, roofline_ms
 from jaxclnf.bench.stage_times import Pipelines, draw_pipeline
@@ -26,8 +27,8 @@ from jaxclnf.bench.timing import Case, Figure, time_cases
 from jaxclnf.bench.whole_runs import WholeRun, run_tool
 from jaxclnf.config import setting
 from jaxclnf.fitting.suited_settings import check_config
-from jaxclnf.media.detection import detect_faces
-from jaxclnf.media.images import read_photo
+from jaxclnf.media.detection import Detections, detect_faces
+from jaxclnf.media.images import RGB, read_photo
 from jaxclnf.media.video_sources import open_video
 
 SMALL = synthetic_config()
@@ -185,6 +186,25 @@ def test_stages_add_up_to_what_a_photo_costs(tmp_path: Path) -> None:
     assert json.loads(report.as_json())["pipelines"]["runs"][0]["per_second"] == 50
     draw_pipeline(tmp_path / "pipeline.png", Pipelines([stages], [run, growing]))
     assert (tmp_path / "pipeline.png").stat().st_size > 10_000
+
+
+def test_detection_of_frames_is_timed_in_one_thread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its clock is the thread's own: what others computed beside it would be counted as fits."""
+    threads, seen = cv2.getNumThreads(), []
+
+    def detect(rgb: RGB) -> Detections:
+        seen.append(cv2.getNumThreads())
+        return Detections(np.zeros((0, 4)), np.zeros(0))
+
+    monkeypatch.setattr(stages_alone, "named_detector", lambda: detect)
+    film = scenes.write_film(tmp_path / "film.mp4", 2)
+    cv2.setNumThreads(2)
+    try:
+        stages = stages_alone.frames_alone(load_model(), film, tmp_path)
+        assert cv2.getNumThreads() == 2
+    finally:
+        cv2.setNumThreads(threads)
+    assert stages.n == 2 and stages.cpu_ms["detect"] > 0 and set(seen) == {1}
 
 
 def test_a_run_that_fails_is_told_by_its_last_line(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from jaxclnf.bench.cases import CONFIGS, OPENFACE, OURS, SHIPPED, WILD, fit_case
 from jaxclnf.bench.counted_work import ceilings, fit_work
 from jaxclnf.bench.timing import Case, time_cases
 from jaxclnf.config import FitConfig
+from jaxclnf.fitting.suited_settings import windows_on_networks
 from jaxclnf.models.network_presets import settings_for
 from jaxclnf.types import Model
 
@@ -31,6 +32,10 @@ def main() -> None:
     device = jax.devices()[0]
     windows = (11, 9, 7) if options.quick else (15, 11, 9, 7)
     model = load_model(options.model) if options.model else synthetic_model(windows)
+    if windows_on_networks(model, CONFIGS[OPENFACE]):
+        raise SystemExit(
+            f"{options.model} has networks: expected a model of patch experts, whose fits are timed"
+        )
     images, boxes = synthetic_faces(model, N_IMAGES, options.side)
     report = {"device": device.device_kind, "platform": device.platform, "jax": jax.__version__}
     report |= {"model": model.provenance.name, "image": [options.side, options.side], "dtype": "uint8"}
@@ -81,7 +86,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--model", help="a converted .npz")
+    parser.add_argument("--model", help="a converted .npz of patch experts")
     parser.add_argument("--batches", type=_numbers, default=(1, 16, 64, 256, 1024, 4096))
     parser.add_argument("--side", type=int, default=256, help="of the square images, in pixels")
     parser.add_argument("--rounds", type=int, default=9)

@@ -110,7 +110,8 @@ class Report:
                 table.add_row(f"{name}, {kind}" if kind else name, *_fresh_row(fresh))
         table.caption = comparison(self.startup) or None
         if self.memory:
-            table.add_row(f"a batch of {N_MEMORY}, OpenFace's default", *_fresh_row(self.memory))
+            name = f"a batch of {N_MEMORY}, {self.memory.said['settings']}"
+            table.add_row(name, *_fresh_row(self.memory))
         return table
 
     def _pipelines(self) -> list[Table]:

@@ -19,6 +19,7 @@ from jaxclnf.fitting.face_params import params_from_box
 from jaxclnf.fitting.fit import fit, fit_batch, fit_from
 from jaxclnf.fitting.map_frames import map_frame
 from jaxclnf.fitting.responses import image_responses
+from jaxclnf.fitting.suited_settings import windows_on_networks
 from jaxclnf.fitting.view_maps import view_responses
 from jaxclnf.ops.ccnf import smooth
 from jaxclnf.ops.gauss_newton import gauss_newton_step, normal_equations
@@ -40,8 +41,18 @@ Boxes = Float[np.ndarray, "n 4"]
 
 OPENFACE, WILD, OURS = "OpenFace's default", "5 starts, -wild", "our default"
 CONFIGS = {OPENFACE: FitConfig.openface(), WILD: FitConfig.openface_wild(True), OURS: FitConfig()}
+OWN = "the model's own settings"
 SHIPPED = {"default": "the model that ships", "fast": "the model that ships, fast"}
 """The presets of the model that ships that are timed, and their names in the tables."""
+
+
+def timed_configs(model: Model) -> dict[str, FitConfig]:
+    """Give those of `CONFIGS` that suit a model, by name; if none does, the settings that it carries.
+
+    Networks ignore windows for patch experts: fits would be timed that are not what the settings are named.
+    """
+    suited = {name: config for name, config in CONFIGS.items() if not windows_on_networks(model, config)}
+    return suited or {OWN: model.settings}
 
 
 def fit_cases(

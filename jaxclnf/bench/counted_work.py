@@ -50,7 +50,7 @@ def fit_work(model: Model, config: FitConfig) -> Work:
     for _, stage, experts in model.stages_of(config):
         starts = min(starts, stage.keep or starts)
         if isinstance(experts, ConvExperts):
-            total += starts * np.array(_network_work(experts, 1 + stage.mirrored))
+            total += starts * np.array(_network_work(experts, stage.looks * (1 + stage.mirrored)))
             continue
         if not isinstance(experts, PatchExperts):
             raise ValueError("the work of CEN experts is not counted; name a model of other experts")

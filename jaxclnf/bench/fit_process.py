@@ -16,7 +16,7 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from jaxclnf.bench.cases import CONFIGS
+from jaxclnf.bench.cases import timed_configs
 from jaxclnf.fitting.fit import fit, fit_batch
 from jaxclnf.models.storage import load_model
 
@@ -28,11 +28,11 @@ def main(folder: Path, name: str, n: int) -> None:
     with np.load(folder / "faces.npz") as faces:
         images, boxes = faces["images"], faces["boxes"]
     some = np.arange(n) % len(images)
-    images, boxes, config = images[some], boxes[some], CONFIGS[name]
+    images, boxes, config = images[some], boxes[some], timed_configs(model)[name]
     result = fit(model, images[0], boxes[0], config) if n == 1 else fit_batch(model, images, boxes, config)
     jax.block_until_ready(result.landmarks)
     cpu_s = {"import": imported, "load": loaded - imported, "fit": time.process_time() - loaded}
-    print(json.dumps({"cpu_s": cpu_s, "peak_bytes": peak_bytes()}))
+    print(json.dumps({"cpu_s": cpu_s, "peak_bytes": peak_bytes(), "settings": name}))
 
 
 def peak_bytes() -> int | None:

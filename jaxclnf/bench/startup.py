@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxclnf.bench.cases import OPENFACE, OURS
+from jaxclnf.bench.cases import WILD, timed_configs
 from jaxclnf.bench.child_processes import TOOL, children_timed, last_words
 from jaxclnf.bench.timed_faces import BenchFaces
 from jaxclnf.cache.cache_folder import VARIABLE
@@ -57,7 +57,7 @@ def first_landmarks(model: Model, faces: BenchFaces, named: str | None = None) -
         found: Starts = {name: {"": run} for name, run in _in_turn(repeated, Path(folder) / "tool").items()}
         found[FIT] = {FIRST: first, SECOND: found[FIT][""]}
         probe = _prepare(Path(folder), model, faces)
-        for i, name in enumerate((OPENFACE, OURS)):
+        for i, name in enumerate(name for name in timed_configs(model) if name != WILD):
             runs = [_fresh([*probe, name, "1"], Path(folder) / f"cache{i}") for _ in (FIRST, SECOND)]
             found[f"jaxclnf.fit, {name}"] = dict(zip((FIRST, SECOND), runs, strict=True))
     return found
@@ -87,10 +87,12 @@ def _median(runs: list[RunProcess]) -> RunProcess:
 
 
 def peak_memory(model: Model, faces: BenchFaces) -> RunProcess:
-    """Measure the memory of a batch of 256 faces with OpenFace's settings, from loading and compiling on."""
+    """Measure the memory of a batch of 256 faces with the first settings that suit the model, OpenFace's
+    if it has no networks, from loading and compiling on.
+    """
     with TemporaryDirectory() as folder:
         probe = _prepare(Path(folder), model, faces)
-        return _fresh([*probe, OPENFACE, str(N_MEMORY)], Path(folder) / "cache")
+        return _fresh([*probe, next(iter(timed_configs(model))), str(N_MEMORY)], Path(folder) / "cache")
 
 
 def _prepare(folder: Path, model: Model, faces: BenchFaces) -> list[str]:

@@ -143,7 +143,7 @@ def test_nothing_foreign_is_written_over_and_no_address_is_a_folder(run, tmp_pat
 
 
 def test_fresh_processes_are_told_with_and_without_the_cache(tmp_path: Path) -> None:
-    fresh = RunProcess(9.0, 12.5, {"peak_bytes": 2_000_000})
+    fresh = RunProcess(9.0, 12.5, {"peak_bytes": 2_000_000, "settings": cases.OPENFACE})
     report = Report("", "", startup={"fit": {"cold": fresh}}, memory=fresh)
     (table,) = report.tables()
     assert list(table.columns[3].cells) == ["2", "2"]

@@ -26,6 +26,13 @@ if TYPE_CHECKING:
 DATA_TERMS = "after the terms of the training data"
 """The licence of a model for which its maker gives none."""
 
+_UNMEASURED = (
+    "How sure its networks are was not measured, for want of faces that are held back, new to it and of a "
+    "markup with eye corners:"
+)
+_STAYS = "for new ones it is a guess.", "it stays as in the model of --from."
+"""What becomes of that of new networks, and of that of networks that learned further."""
+
 
 def train_command(
     datasets: options.DatasetsArgument,
@@ -88,7 +95,8 @@ def train_command(
     model = _from_nothing(run) if before is None else networks_further(before, run)
     refined = (networks or before is not None) and "ccnf" in names_of(experts)
     model = with_patches_further(model, run) if refined else model
-    model = _measured(model, held_back) if has_network(model) and len(held_back) else model
+    if has_network(model):
+        model = _measured(model, run, further=before is not None)
     source = "jaxclnf train " + " ".join(path.name for path in datasets)
     _save(model, run, _texts(name or out.stem, source, licence, before))
     for part in (*networks, *([""] if before is None else []), *(["patches"] if refined else [])):
@@ -103,12 +111,19 @@ def _from_nothing(run: TrainRun) -> Model:
     return with_networks(model, run) if run.networks else model
 
 
-def _measured(model: Model, held_back: Faces) -> Model:
-    """Measure, on faces that were held back, how sure networks are and what they tell of hidden landmarks."""
+def _measured(model: Model, run: TrainRun, further: bool) -> Model:
+    """Measure, on faces that were held back, how sure networks are and what they tell of hidden landmarks.
+
+    Without such faces, or eyes by which errors are measured, both stay what they were.
+    """
     from jaxclnf.training.conv.learned_spread import with_learned_spreads
 
-    model = with_learned_spreads(model, held_back)
-    return replace(model, visibility=learned_visibility(model, held_back))
+    if not len(run.held_back) or run.held_back.eye_distances is None:
+        if run.networks:
+            typer.echo(f"{_UNMEASURED} {_STAYS[further]}")
+        return model
+    model = with_learned_spreads(model, run.held_back)
+    return replace(model, visibility=learned_visibility(model, run.held_back) or model.visibility)
 
 
 class Texts(NamedTuple):

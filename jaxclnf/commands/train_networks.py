@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from jaxclnf.training.conv.network_recipe import ConvRecipe
     from jaxclnf.types import ConvExperts, Model
 
+_SIZES = "side", "reach", "stem", "channels", "blocks"
+"""The settings of a recipe by which its network is known among those of a model."""
+
 
 def with_networks(model: Model, run: TrainRun) -> Model:
     """Combine the finest patch experts with new networks, and the settings for both."""
@@ -40,10 +43,12 @@ def _place(model: Model, name: str, recipe: ConvRecipe) -> int:
     from jaxclnf.types import ConvExperts
 
     for i, experts in enumerate(model.experts):
-        if isinstance(experts, ConvExperts) and recipe.makes(experts.network):
+        if isinstance(experts, ConvExperts) and recipe.makes(experts, model.pdm):
             return i
+    sizes = ", ".join(f"{each} {getattr(recipe, each)}" for each in _SIZES)
     raise ValueError(
-        f"--experts {name}: the model of --from has no network of {recipe.stem}, {recipe.channels} channels"
+        f"--experts {name}: the model of --from has no network of {sizes}; say by --set {name}.side=... and "
+        "the like what its network was made with"
     )
 
 

@@ -5,15 +5,20 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 from engine import synthetic_face, synthetic_model
 from PIL import Image
 
 from jaxclnf import landmarks
+from jaxclnf.commands import train
 from jaxclnf.commands.train_recipes import asked_recipes
+from jaxclnf.models.network_presets import settings_for
 from jaxclnf.models.storage import load_model, save_model
-from jaxclnf.types import Provenance
+from jaxclnf.training.conv.network_recipe import ConvRecipe
+from jaxclnf.training.conv.training_run import unlearned
+from jaxclnf.types import Provenance, Visibility
 
 
 @pytest.fixture
@@ -36,6 +41,62 @@ def folder(tmp_path: Path, monkeypatch) -> Path:
 
 def further(run, *arguments: object):
     return run("train", "faces", "--from", "m.npz", "--set", "held_back=0", *arguments)
+
+
+@pytest.fixture
+def networks(folder: Path, monkeypatch) -> None:
+    """The model has a small network, too, of a known spread, and the markup of its faces a mirror image."""
+    model = load_model(Path("m.npz"))
+    mirror = tuple(range(model.pdm.n_points))
+    recipe = ConvRecipe(side=32, stem=4, channels=(8, 8), blocks=(1, 0))
+    network = replace(unlearned(model.pdm, recipe, mirror), spread=np.float32(0.125))
+    seen = Visibility(np.zeros(len(mirror), np.float32), np.float32(-2), np.float32(1))
+    model = replace(model, experts=(*model.experts, network), visibility=seen)
+    save_model(replace(model, settings=settings_for(model, "default")), Path("m.npz"))
+    known = train.annotated_faces
+
+    def with_markup(datasets):
+        faces = known(datasets)
+        return replace(faces, mirror=mirror, eye_distances=np.full(len(faces), 40.0))
+
+    monkeypatch.setattr(train, "annotated_faces", with_markup)
+
+
+SMALL = [
+    f"conv.{value}" for value in ("side=32", "stem=4", "channels=8,8", "blocks=1,0", "steps=1", "batch=2")
+]
+
+
+def set_(*values: str) -> list[str]:
+    return [word for value in values for word in ("--set", value)]
+
+
+def test_what_cannot_be_measured_anew_of_a_network_stays(run, networks) -> None:
+    with jax.numpy_dtype_promotion("standard"):  # optax counts steps in integers
+        outcome = further(run, "--out", "n.npz", "--experts", "conv", *set_(*SMALL))
+    assert outcome.status == 0, outcome.err
+    assert "How sure its networks are was not measured, for want of faces that are held back" in outcome.out
+    before, after = load_model(Path("m.npz")), load_model(Path("n.npz"))
+    assert after.experts[-1].spread == 0.125 and after.visibility == before.visibility
+    kernels = [model.experts[-1].network.head.kernel for model in (before, after)]
+    assert not np.array_equal(*kernels)
+
+
+def test_what_hidden_landmarks_tell_stays_where_fits_tell_nothing(run, networks, monkeypatch) -> None:
+    monkeypatch.setattr(train, "learned_visibility", lambda *_: None)
+    monkeypatch.setattr(train, "_calibration", lambda *_: None)
+    outcome = run("train", "faces", "--from", "m.npz", "--out", "n.npz", "--set", "held_back=0.5")
+    assert outcome.status == 0, outcome.err
+    assert load_model(Path("n.npz")).visibility == load_model(Path("m.npz")).visibility
+
+
+def test_a_network_is_taught_further_in_its_own_size_alone(run, networks) -> None:
+    for other in ("conv.side=64", "conv.reach=2", "conv.blocks=1,1"):
+        outcome = further(run, "--out", "n.npz", "--experts", "conv", *set_(*SMALL, other))
+        assert outcome.status == 1
+        assert "--experts conv: the model of --from has no network of side" in outcome.err
+        assert "say by --set conv.side=... and the like" in " ".join(outcome.err.split())
+    assert not Path("n.npz").exists()
 
 
 def test_the_model_that_a_run_starts_from_stays(run, folder: Path) -> None:

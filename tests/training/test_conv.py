@@ -22,7 +22,7 @@ from jaxclnf.training.checkpoint import checkpoint_of
 from jaxclnf.training.conv import learned_spread as spread
 from jaxclnf.training.conv.network_recipe import RECIPES, ConvRecipe
 from jaxclnf.training.conv.normalisation import folded, network_logits
-from jaxclnf.training.conv.training_run import train_networks
+from jaxclnf.training.conv.training_run import train_networks, unlearned
 from jaxclnf.training.conv.training_state import begin, begin_from
 from jaxclnf.types import ConvExperts
 
@@ -62,6 +62,21 @@ def test_networks_learn_and_leave_checkpoints(faces, tmp_path) -> None:
         assert last < first - 0.5
 
 
+def test_what_was_measured_of_a_network_stays_while_it_learns_further(faces, tmp_path) -> None:
+    model, recipe = synthetic_model(np.float32), replace(TINY, steps=1)
+    new = unlearned(model.pdm, recipe, faces.mirror)
+    known = replace(new, spread=jnp.float32(0.11), patch_scale=new.patch_scale * 1.0001, mirror=())
+    with jax.numpy_dtype_promotion("standard"):
+        (taught,) = train_networks(
+            faces, model.pdm, {"conv": recipe}, tmp_path / "m.npz", "run", lambda _: None, {"conv": known}
+        )
+    assert (taught.spread, taught.patch_scale, taught.mirror) == (
+        known.spread,
+        known.patch_scale,
+        faces.mirror,
+    )
+
+
 def test_a_network_that_learns_further_begins_as_it_was() -> None:
     """Before the first step, normalised by the pictures that it sees, it gives the maps that it gave."""
     network = begin(TINY, 5).kept.network
@@ -74,8 +89,12 @@ def test_a_network_that_learns_further_begins_as_it_was() -> None:
 
 
 def test_the_recipe_of_a_network_is_known_by_its_size() -> None:
-    networks = [e.network for e in jaxclnf.load_model().experts if isinstance(e, ConvExperts)]
-    assert [[r.makes(n) for n in networks] for r in RECIPES.values()] == np.eye(3, dtype=bool).tolist()
+    model = jaxclnf.load_model()
+    networks = [e for e in model.experts if isinstance(e, ConvExperts)]
+    known = [[r.makes(n, model.pdm) for n in networks] for r in RECIPES.values()]
+    assert known == np.eye(3, dtype=bool).tolist()
+    for other in ({"side": 96}, {"reach": 1.6}, {"stem": 8}):
+        assert not replace(RECIPES["conv"], **other).makes(networks[1], model.pdm)
 
 
 def test_covariances_are_made_to_hold_what_they_say() -> None:

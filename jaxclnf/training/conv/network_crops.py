@@ -30,11 +30,6 @@ ROOM = 2.25
 """Side of a crop in sides of the picture at `RESOLUTION`'s scale: heads turn and boxes lie beside them."""
 
 
-def patch_scale(pdm: PDM, recipe: ConvRecipe) -> float:
-    """Compute the picture's pixels per model unit: the mean face's box takes its share of the side."""
-    return recipe.side / (recipe.reach * float(np.ptp(np.asarray(pdm.mean)[:, :2], axis=0).max()))
-
-
 def gather_crops(
     faces: Faces,
     pdm: PDM,

@@ -6,7 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from jaxclnf.types import ConvNetwork
+from jaxclnf.types import PDM, ConvExperts
+
+SAME_SCALE = 1e-3
+"""Share by which the scales of two pictures differ at most, if they are the same but for rounding."""
 
 
 @dataclass(frozen=True)
@@ -57,11 +60,18 @@ class ConvRecipe:
                 "from_box, clean and teacher_weight must be from 0 to 1, average from 0 to below 1"
             )
 
-    def makes(self, network: ConvNetwork) -> bool:
-        """Tell whether networks of this recipe have the network's size."""
+    def patch_scale(self, pdm: PDM) -> float:
+        """Compute the picture's pixels per model unit: the mean face's box takes its share of the side."""
+        return self.side / (self.reach * float(np.ptp(np.asarray(pdm.mean)[:, :2], axis=0).max()))
+
+    def makes(self, experts: ConvExperts, pdm: PDM) -> bool:
+        """Tell whether networks of this recipe have the network's size, and see as much of a face."""
+        network = experts.network
         sizes = [(level.enter.bias.size, len(level.blocks)) for level in network.down]
         of_recipe = list(zip(self.channels, self.blocks, strict=True))
-        return (network.stem.bias.size, sizes) == (self.stem, of_recipe)
+        if (network.stem.bias.size, sizes, experts.side) != (self.stem, of_recipe, self.side):
+            return False
+        return abs(float(experts.patch_scale) / self.patch_scale(pdm) - 1) < SAME_SCALE
 
 
 RECIPES = {

@@ -17,7 +17,7 @@ from jaxclnf.data.datasets import Faces
 from jaxclnf.ops.conv_network import normalised
 from jaxclnf.training.checkpoint import Checkpoint, checkpoint_of
 from jaxclnf.training.conv.augmentation import Crops, draw_lesson
-from jaxclnf.training.conv.network_crops import gather_crops, patch_scale
+from jaxclnf.training.conv.network_crops import gather_crops
 from jaxclnf.training.conv.network_recipe import ConvRecipe
 from jaxclnf.training.conv.steps import steady_network, take_steps
 from jaxclnf.training.conv.training_state import TrainingState, begin, begin_from
@@ -54,7 +54,8 @@ def train_networks(
     """Train a network by each recipe, in their order; the first one teaches those after it.
 
     A checkpoint of each lies beside the model's file, ``out``, from which a run that was stopped goes on.
-    Networks that are ``known`` by a recipe's name learn further; others begin with random weights.
+    Networks that are ``known`` by a recipe's name learn further, with the scale and spread that they have;
+    others begin with random weights and a spread of 1.
     ``on_turned`` is called for each copy of a face that was turned to a side, before the steps.
     """
     if faces.mirror is None:
@@ -64,24 +65,27 @@ def train_networks(
     teacher, made = None, []
     crops: dict[tuple[int, float, int, int], Crops] = {}
     for name, recipe in recipes.items():
-        empty = unlearned(pdm, recipe, faces.mirror)
+        expert = known[name] if name in known else unlearned(pdm, recipe, faces.mirror)
         key = recipe.side, recipe.reach, recipe.warped, recipe.turned
         if key not in crops:
-            crops[key] = gather_crops(faces, pdm, empty, recipe, on_turned)
+            crops[key] = gather_crops(faces, pdm, expert, recipe, on_turned)
         own = Pupil(name, recipe, known[name].network if name in known else None, teacher)
         network = _learn(own, crops[key], np.asarray(faces.mirror), checkpoint_of(out, name), run, report)
         teacher = network if teacher is None else teacher
-        made.append(replace(empty, network=network))
+        made.append(replace(expert, network=network, mirror=_whole(faces.mirror)))
     return made
 
 
 def unlearned(pdm: PDM, recipe: ConvRecipe, mirror: Sequence[int]) -> ConvExperts:
     """Make the expert before its training."""
     learned = begin(recipe, pdm.n_points).kept.network
-    scale = np.float32(patch_scale(pdm, recipe))
-    return ConvExperts(
-        jnp.asarray(scale), jnp.float32(1), learned, recipe.side, tuple(int(i) for i in mirror)
-    )
+    scale = np.float32(recipe.patch_scale(pdm))
+    return ConvExperts(jnp.asarray(scale), jnp.float32(1), learned, recipe.side, _whole(mirror))
+
+
+def _whole(mirror: Sequence[int]) -> tuple[int, ...]:
+    """Give a mirror table in Python's own numbers."""
+    return tuple(int(i) for i in mirror)
 
 
 class Pupil(NamedTuple):

@@ -12,7 +12,7 @@ import typer
 from jaxclnf.commands import options, outputs
 from jaxclnf.commands.annotated import annotated_faces, end_without
 from jaxclnf.commands.calibrate import learned_calibration, learned_visibility
-from jaxclnf.commands.train_networks import networks_further, with_networks
+from jaxclnf.commands.train_networks import check_markup, networks_further, with_networks
 from jaxclnf.commands.train_patches import learn_patches, with_patches_further
 from jaxclnf.commands.train_recipes import asked_recipes, names_of
 from jaxclnf.commands.train_run import TrainRun
@@ -84,6 +84,7 @@ def train_command(
     typer.echo(faces.summary())
     if landmarks:
         faces = faces.regroup(parse_groups(landmarks))
+    check_markup(faces, networks)
     learned, held_back = faces.split(recipe.held_back, recipe.seed)
     identity, before = _identity(faces, recipe), None
     if from_ is not None:

@@ -10,11 +10,20 @@ from jaxclnf.commands.progress_bars import progress_bar
 from jaxclnf.commands.train_run import TrainRun
 
 if TYPE_CHECKING:
+    from jaxclnf.data.datasets import Faces
     from jaxclnf.training.conv.network_recipe import ConvRecipe
     from jaxclnf.types import ConvExperts, Model
 
 _SIZES = "side", "reach", "stem", "channels", "blocks"
 """The settings of a recipe by which its network is known among those of a model."""
+
+
+def check_markup(faces: Faces, networks: dict[str, ConvRecipe]) -> None:
+    """Raise ValueError, before hours of work, for a markup from which networks cannot learn."""
+    if networks:
+        from jaxclnf.training.conv.training_run import checked_mirror
+
+        checked_mirror(faces, networks)
 
 
 def with_networks(model: Model, run: TrainRun) -> Model:

@@ -22,19 +22,26 @@ def turned_copies(
 ) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """Make ``n_copies`` of every face turned on to a side, on parts of other crops: pixels, points, box.
 
-    ``on_face`` is called after each. Raises ValueError if there are copies to make of a face that has not 68
-    landmarks, since others' meaning is not known.
+    ``on_face`` is called after each. Raises ValueError as `check_turnable`.
     """
-    if n_copies and pdm.n_points != 68:
-        raise ValueError(
-            f"turned={n_copies}: faces with {pdm.n_points} landmarks cannot be turned; set it to 0"
-        )
+    check_turnable(pdm.n_points, n_copies)
     rng, n = np.random.default_rng(seed), len(crops.pixels)
     copies = []
     for i in [*range(n)] * n_copies:
         copies.append(_turned(crops, i, crops.pixels[rng.integers(n)], pdm, rng))
         on_face()
     return copies
+
+
+def check_turnable(n_points: int, n_copies: int, setting: str = "turned") -> None:
+    """Raise ValueError if there are copies to make of a face that has not 68 landmarks.
+
+    The meaning of others is not known.
+    """
+    if n_copies and n_points != 68:
+        raise ValueError(
+            f"{setting}={n_copies}: faces with {n_points} landmarks cannot be turned; set it to 0"
+        )
 
 
 def _turned(

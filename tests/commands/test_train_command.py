@@ -99,6 +99,22 @@ def test_a_network_is_taught_further_in_its_own_size_alone(run, networks) -> Non
     assert not Path("n.npz").exists()
 
 
+def test_markups_from_which_networks_cannot_learn_are_refused_first(run, folder: Path, monkeypatch) -> None:
+    monkeypatch.setattr(train, "learn_patches", lambda *_: pytest.fail("patch experts were begun"))
+    outcome = run("train", "faces", "--out", "n.npz", "--experts", "ccnf,conv")
+    assert outcome.status == 1
+    told = " ".join(outcome.err.split())
+    assert "networks (conv) learn from mirrored faces too, and the mirror image of these 12 landmarks" in told
+
+
+def test_faces_that_cannot_be_turned_are_refused_first(run, networks, monkeypatch) -> None:
+    monkeypatch.setattr(train, "learn_patches", lambda *_: pytest.fail("patch experts were begun"))
+    asked = ["--experts", "ccnf,conv", *set_("conv.turned=1")]
+    outcome = run("train", "faces", "--out", "n.npz", *asked)
+    assert outcome.status == 1
+    assert "conv.turned=1: faces with 12 landmarks cannot be turned; set it to 0" in outcome.err
+
+
 def test_the_model_that_a_run_starts_from_stays(run, folder: Path) -> None:
     before = Path("m.npz").read_bytes()
     Path("link.npz").symlink_to("m.npz")

@@ -21,6 +21,7 @@ from jaxclnf.training.conv.network_crops import gather_crops
 from jaxclnf.training.conv.network_recipe import ConvRecipe
 from jaxclnf.training.conv.steps import steady_network, take_steps
 from jaxclnf.training.conv.training_state import TrainingState, begin, begin_from
+from jaxclnf.training.turned_crops import check_turnable
 from jaxclnf.types import PDM, ConvExperts, ConvNetwork
 
 CHUNK = {"cpu": 1}
@@ -58,22 +59,32 @@ def train_networks(
     others begin with random weights and a spread of 1.
     ``on_turned`` is called for each copy of a face that was turned to a side, before the steps.
     """
-    if faces.mirror is None:
-        raise ValueError(
-            "convolutional experts learn from mirrored faces too: the markup has no mirror image"
-        )
+    mirror = checked_mirror(faces, recipes)
     teacher, made = None, []
     crops: dict[tuple[int, float, int, int], Crops] = {}
     for name, recipe in recipes.items():
-        expert = known[name] if name in known else unlearned(pdm, recipe, faces.mirror)
+        expert = known[name] if name in known else unlearned(pdm, recipe, mirror)
         key = recipe.side, recipe.reach, recipe.warped, recipe.turned
         if key not in crops:
             crops[key] = gather_crops(faces, pdm, expert, recipe, on_turned)
         own = Pupil(name, recipe, known[name].network if name in known else None, teacher)
-        network = _learn(own, crops[key], np.asarray(faces.mirror), checkpoint_of(out, name), run, report)
+        network = _learn(own, crops[key], np.asarray(mirror), checkpoint_of(out, name), run, report)
         teacher = network if teacher is None else teacher
-        made.append(replace(expert, network=network, mirror=_whole(faces.mirror)))
+        made.append(replace(expert, network=network, mirror=_whole(mirror)))
     return made
+
+
+def checked_mirror(faces: Faces, recipes: Mapping[str, ConvRecipe]) -> tuple[int, ...]:
+    """Give the faces' mirror table; raises ValueError for a markup from which these networks cannot learn."""
+    if faces.mirror is None:
+        raise ValueError(
+            f"networks ({', '.join(recipes)}) learn from mirrored faces too, and the mirror image of these "
+            f"{faces.n_points} landmarks is not known: choose them from the 68 by --landmarks, those of both "
+            "sides of the face, or learn without networks by --experts ccnf"
+        )
+    for name, recipe in recipes.items():
+        check_turnable(faces.n_points, recipe.turned, f"{name}.turned")
+    return faces.mirror
 
 
 def unlearned(pdm: PDM, recipe: ConvRecipe, mirror: Sequence[int]) -> ConvExperts:

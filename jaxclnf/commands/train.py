@@ -16,7 +16,7 @@ from jaxclnf.commands.train_networks import check_markup, networks_further, with
 from jaxclnf.commands.train_patches import learn_patches, with_patches_further
 from jaxclnf.commands.train_recipes import asked_recipes, names_of
 from jaxclnf.commands.train_run import TrainRun
-from jaxclnf.wording import counted
+from jaxclnf.wording import counted, some
 
 if TYPE_CHECKING:
     from jaxclnf.data.datasets import Faces
@@ -100,8 +100,8 @@ def train_command(
         model = _measured(model, run, further=before is not None)
     source = "jaxclnf train " + " ".join(path.name for path in datasets)
     _save(model, run, _texts(name or out.stem, source, licence, before))
-    for part in (*networks, *([""] if before is None else []), *(["patches"] if refined else [])):
-        run.checkpoint_file(part).unlink(missing_ok=True)
+    parts = [*networks, *([""] if before is None else []), *(["patches"] if refined else [])]
+    _remove_checkpoints(out, [run.checkpoint_file(part) for part in parts])
     end_without(faces.refused, f"{out} was learned")
 
 
@@ -158,6 +158,22 @@ def _save(model: Model, run: TrainRun, texts: Texts) -> None:
     save_model(model, out, np.float16)
     experts = counted(len(model.experts), "expert")  # the patches' of each scale, and networks
     typer.echo(f"{out}: {out.stat().st_size / 1e6:.1f} MB, {experts}")
+
+
+def _remove_checkpoints(out: Path, checkpoints: list[Path]) -> None:
+    """Remove the checkpoints of a model that is written, unless its file cannot be opened."""
+    from jaxclnf.models.storage import load_model
+
+    try:
+        load_model(out)
+    except ValueError as error:
+        kept = some([path for path in checkpoints if path.exists()]) or "no checkpoint"
+        raise ValueError(
+            f"the model that was written cannot be opened: {error}. What it learned is kept in {kept}; "
+            "please report this with your settings"
+        ) from None
+    for path in checkpoints:
+        path.unlink(missing_ok=True)
 
 
 def _calibration(model: Model, held_back: Faces) -> Calibration | None:

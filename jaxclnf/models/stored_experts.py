@@ -20,6 +20,7 @@ Tree = dict[str, Any]
 """Arrays by field; a field that is a dictionary has its arrays by key."""
 
 MAX_SUPPORT = 63  # pixels of a neuron's side
+MIN_SCALE, MAX_SCALE = 1e-3, 1e3  # pixels per model unit
 _DERIVED = ("sigma", "sigma_index")
 
 
@@ -60,8 +61,8 @@ def _edges(key: str, components: np.ndarray, n_edges: int, dtype: np.dtype, budg
 def check_ccnf(arrays: Mapping[str, Any]) -> None:
     """Raise ValueError for arrays of `PatchExperts` that have the right shapes but that no fit can use."""
     scale, support = float(arrays["patch_scale"]), arrays["weights"].shape[-2:]
-    if not 1e-3 <= scale <= 1e3:
-        raise ValueError(f"patch_scale is {scale:g}, expected 0.001 to 1000")
+    if not MIN_SCALE <= scale <= MAX_SCALE:
+        raise ValueError(f"patch_scale is {scale:g}, expected {MIN_SCALE:g} to {MAX_SCALE:g}")
     if not 1 <= min(support) <= max(support) <= MAX_SUPPORT:
         raise ValueError(f"neurons of {support} pixels, expected 1 to {MAX_SUPPORT} a side")
     strengths = arrays["alpha"].sum(-1)[arrays["visibility"]]

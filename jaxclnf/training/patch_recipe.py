@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from jaxclnf.config import FitConfig, Stage
+from jaxclnf.models.sigma import MAX_WINDOW
+from jaxclnf.models.stored_experts import MAX_SCALE, MAX_SUPPORT, MIN_SCALE
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,22 @@ class Recipe:
             raise ValueError("yaws and start_yaws must be finite, and there must be a start")
         if self.modes < 0:
             raise ValueError("modes must be at least 1, or 0 for as many as landmarks and faces allow")
+        self._check_can_be_opened()
+
+    def _check_can_be_opened(self) -> None:
+        """Raise ValueError for sizes that the file of a model may not have, before hours of learning."""
+        if self.edges and max(self.windows) > MAX_WINDOW:
+            raise ValueError(
+                f"windows={','.join(map(str, self.windows))}: with edge terms they are at most {MAX_WINDOW} "
+                "pixels; choose smaller ones, or edges=false"
+            )
+        if self.support > MAX_SUPPORT:
+            raise ValueError(f"support={self.support}: expected at most {MAX_SUPPORT} pixels")
+        if not all(MIN_SCALE <= scale <= MAX_SCALE for scale in self.scales):
+            raise ValueError(
+                f"scales={','.join(f'{scale:g}' for scale in self.scales)}: expected {MIN_SCALE:g} to "
+                f"{MAX_SCALE:g} pixels per model unit"
+            )
 
     @property
     def n_steps(self) -> int:

@@ -165,6 +165,21 @@ def test_the_checkpoint_of_another_run_stays(run, folder: Path) -> None:
     assert another.exists() and not own.exists()
 
 
+def test_checkpoints_stay_while_the_model_cannot_be_opened(run, folder: Path, monkeypatch) -> None:
+    own = Path("n.patches.checkpoint.npz")
+    own.touch()
+
+    def save(model, path, _) -> None:
+        path.write_text("no model")
+
+    monkeypatch.setattr("jaxclnf.models.storage.save_model", save)
+    outcome = further(run, "--out", "n.npz")
+    assert outcome.status == 1 and own.exists()
+    told = " ".join(outcome.err.split())
+    assert "the model that was written cannot be opened: n.npz: not a whole model file" in told
+    assert "What it learned is kept in n.patches.checkpoint.npz" in told
+
+
 def many_faces(n: int) -> None:
     """Write a dataset of ``n`` small photos."""
     rng = np.random.default_rng(0)
@@ -217,6 +232,10 @@ def test_settings_of_networks_that_only_hold_together_can_be_set() -> None:
         ("ccnf", "mode=8", "--set mode=8: 'mode' is not a setting; settings are modes, scales"),
         ("ccnf", "modes=all", "--set modes=all: expected a value like 0"),
         ("ccnf", "rates=0.01,nan", "scales, sigmas, rates, target_width and further_rate must be finite and"),
+        ("ccnf", "windows=13,13,11,33", "windows=13,13,11,33: with edge terms they are at most 31 pixels;"),
+        ("ccnf", "support=65", "support=65: expected at most 63 pixels"),
+        ("ccnf", "scales=0.25,0.35,0.5,2000", "scales=0.25,0.35,0.5,2000: expected 0.001 to 1000 pixels"),
+        ("ccnf,conv", "conv.side=1024", "side=1024: expected a picture of at most 512 pixels a side"),
         ("ccnf", "conv.steps=8", "--set conv.steps=8: 'conv' is not a network of --experts"),
         ("ccnf,conv", "conv.rate=nan", "reach, rate and target_width must be finite and above 0"),
         ("ccnf,conv", "conv.average=1", "must be from 0 to 1, average from 0 to below 1"),

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from jaxclnf.models.stored_networks import MAX_SIDE
 from jaxclnf.types import PDM, ConvExperts
 
 SAME_SCALE = 1e-3
@@ -43,6 +44,8 @@ class ConvRecipe:
                 f"channels {self.channels} and blocks {self.blocks}: expected as many of both, at least two, "
                 f"and a side that can be halved {len(self.channels) + 1} times, not {self.side}"
             )
+        if self.side > MAX_SIDE:  # of what a model's file may have
+            raise ValueError(f"side={self.side}: expected a picture of at most {MAX_SIDE} pixels a side")
         if min(self.steps, self.batch, self.stem, *self.channels) < 1 or min(self.blocks) < 0:
             raise ValueError("steps, batch, stem and channels must be at least 1, and blocks at least 0")
         if not all(0 < value < np.inf for value in (self.reach, self.rate, self.target_width)):

@@ -15,7 +15,7 @@ from jaxclnf.commands.calibrate import learned_calibration, learned_visibility
 from jaxclnf.commands.train_networks import check_markup, networks_further, with_networks
 from jaxclnf.commands.train_patches import learn_patches, with_patches_further
 from jaxclnf.commands.train_recipes import asked_recipes, names_of
-from jaxclnf.commands.train_run import TrainRun
+from jaxclnf.commands.train_run import PATCHES, TrainRun
 from jaxclnf.wording import counted, some
 
 if TYPE_CHECKING:
@@ -93,14 +93,16 @@ def train_command(
         held_back = held_back.take((~held_back.learned_by(before)).nonzero()[0])
         identity = f"{identity} {fingerprint(before)}"
     run = TrainRun(learned, held_back, recipe, networks, out, identity)
-    model = _from_nothing(run) if before is None else networks_further(before, run)
     refined = (networks or before is not None) and "ccnf" in names_of(experts)
+    parts = [*networks, *([""] if before is None else []), *([PATCHES] if refined else [])]
+    for part in parts:  # one of another run is told of now, and not after hours
+        run.checkpoint(part).check()
+    model = _from_nothing(run) if before is None else networks_further(before, run)
     model = with_patches_further(model, run) if refined else model
     if has_network(model):
         model = _measured(model, run, further=before is not None)
     source = "jaxclnf train " + " ".join(path.name for path in datasets)
     _save(model, run, _texts(name or out.stem, source, licence, before))
-    parts = [*networks, *([""] if before is None else []), *(["patches"] if refined else [])]
     _remove_checkpoints(out, [run.checkpoint_file(part) for part in parts])
     end_without(faces.refused, f"{out} was learned")
 
@@ -191,4 +193,7 @@ def _calibration(model: Model, held_back: Faces) -> Calibration | None:
 
 def _identity(faces: Faces, recipe: Recipe) -> str:
     """Describe a run by its settings and its faces, by which its checkpoint is recognised."""
-    return f"{recipe} {hashlib.sha256(faces.points.tobytes()).hexdigest()}"
+    told = hashlib.sha256(faces.points.tobytes() + b"".join(faces.digests))
+    if faces.boxes is not None:
+        told.update(faces.boxes.tobytes())
+    return f"{recipe} {told.hexdigest()}"

@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from jaxclnf.commands.progress_bars import progress_bar
-from jaxclnf.commands.train_run import TrainRun
+from jaxclnf.commands.train_run import PATCHES, TrainRun
 
 if TYPE_CHECKING:
     from jaxclnf.data.datasets import Faces
@@ -45,7 +45,7 @@ def with_patches_further(model: Model, run: TrainRun) -> Model:
     """Teach the patch experts further, from where the network's fits end."""
     from jaxclnf.training.patches_further import patches_further
 
-    recipe, checkpoint = run.recipe, run.checkpoint("patches")
+    recipe, checkpoint = run.recipe, run.checkpoint(PATCHES)
     with progress_bar("steps") as bar:
         line = bar.add_task("patch experts, from where networks end", total=recipe.further_steps)
 

@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from jaxclnf.training.conv.network_recipe import ConvRecipe
     from jaxclnf.training.patch_recipe import Recipe
 
+PATCHES = "patches"
+"""The part of a run in which patch experts learn further."""
+
 
 class TrainRun(NamedTuple):
     """What a run learns from and by which recipes, its model's file, and what its checkpoints know it by."""
@@ -29,7 +32,16 @@ class TrainRun(NamedTuple):
         return checkpoint_of(self.out, part)
 
     def checkpoint(self, part: str = "") -> Checkpoint:
-        """Open the checkpoint of a part of the run that is not a network."""
-        from jaxclnf.training.checkpoint import Checkpoint
+        """Open the checkpoint of a part of the run.
 
-        return Checkpoint(self.checkpoint_file(part), self.identity)
+        It is known by all that the part depends on: patch experts learn further from where networks end.
+        """
+        from jaxclnf.training.checkpoint import Checkpoint
+        from jaxclnf.training.conv.network_recipe import run_of
+
+        own = self.identity
+        if part in self.networks:
+            own = run_of(self.identity, self.networks, part)
+        elif part == PATCHES and self.networks:
+            own = f"{self.identity} after {self.networks}"
+        return Checkpoint(self.checkpoint_file(part), own)

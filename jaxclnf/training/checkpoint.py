@@ -39,8 +39,23 @@ class Checkpoint:
 
         Raises ValueError if the file is damaged or of another run.
         """
-        if self.path is None or not self.path.exists():
+        file = self._read()
+        if file is None:
             return neurons
+        leaves, tree = jax.tree.flatten(neurons)
+        loaded = [jnp.asarray(file[f"neurons_{k}"]) for k in range(len(leaves))]
+        n_state = sum(name.startswith("state_") for name in file)
+        self._state = [file[f"state_{k}"] for k in range(n_state)]
+        self._number, self._step = int(file["number"]), int(file["step"])
+        return jax.tree.unflatten(tree, loaded)
+
+    def check(self) -> None:
+        """Raise ValueError if there is a file that is damaged or of another run."""
+        self._read()
+
+    def _read(self) -> dict[str, np.ndarray] | None:
+        if self.path is None or not self.path.exists():
+            return None
         try:
             file = read_checked(self.path, Budget())
         except (ValueError, OSError) as error:
@@ -52,12 +67,7 @@ class Checkpoint:
                 f"{self.path} belongs to a run with other settings or faces; "
                 "delete it or name another model to write."
             )
-        leaves, tree = jax.tree.flatten(neurons)
-        loaded = [jnp.asarray(file[f"neurons_{k}"]) for k in range(len(leaves))]
-        n_state = sum(name.startswith("state_") for name in file)
-        self._state = [file[f"state_{k}"] for k in range(n_state)]
-        self._number, self._step = int(file["number"]), int(file["step"])
-        return jax.tree.unflatten(tree, loaded)
+        return file
 
     def unfinished(self, number: int) -> bool:
         """Tell whether a stage still has to be learned."""

@@ -14,11 +14,13 @@ from PIL import Image
 from jaxclnf import landmarks
 from jaxclnf.commands import train
 from jaxclnf.commands.train_recipes import asked_recipes
+from jaxclnf.commands.train_run import PATCHES, TrainRun
+from jaxclnf.data.datasets import Faces
 from jaxclnf.models.network_presets import settings_for
 from jaxclnf.models.storage import load_model, save_model
 from jaxclnf.training.conv.network_recipe import ConvRecipe
 from jaxclnf.training.conv.training_run import unlearned
-from jaxclnf.types import Provenance, Visibility
+from jaxclnf.types import Model, Provenance, Visibility
 
 
 @pytest.fixture
@@ -37,6 +39,13 @@ def folder(tmp_path: Path, monkeypatch) -> Path:
         points.append(np.asarray(landmarks(model, params)))
     np.savez("faces/points.npz", names=["0.png", "1.png"], points=points)
     return tmp_path
+
+
+def begun(model: Model, run: TrainRun) -> Model:
+    """Leave the checkpoint of patch experts that have begun to learn further."""
+    run.checkpoint(PATCHES).save(0, 1, [np.zeros(1)], [np.zeros(1)], finished=False)
+    assert run.checkpoint_file(PATCHES).exists()
+    return model
 
 
 def further(run, *arguments: object):
@@ -155,11 +164,11 @@ def test_terms_and_origin_of_the_model_before_are_kept(run, folder: Path) -> Non
     assert load_model(Path("p.npz")).provenance.licence == "by agreement"
 
 
-def test_the_checkpoint_of_another_run_stays(run, folder: Path) -> None:
+def test_the_checkpoint_of_another_run_stays(run, folder: Path, monkeypatch) -> None:
     """A run from nothing that was stopped goes on after one from a model to the same name."""
     another, own = Path("n.checkpoint.npz"), Path("n.patches.checkpoint.npz")
     another.touch()
-    own.touch()
+    monkeypatch.setattr(train, "with_patches_further", begun)
     outcome = further(run, "--out", "n.npz")
     assert outcome.status == 0, outcome.err
     assert another.exists() and not own.exists()
@@ -167,7 +176,7 @@ def test_the_checkpoint_of_another_run_stays(run, folder: Path) -> None:
 
 def test_checkpoints_stay_while_the_model_cannot_be_opened(run, folder: Path, monkeypatch) -> None:
     own = Path("n.patches.checkpoint.npz")
-    own.touch()
+    monkeypatch.setattr(train, "with_patches_further", begun)
 
     def save(model, path, _) -> None:
         path.write_text("no model")
@@ -178,6 +187,42 @@ def test_checkpoints_stay_while_the_model_cannot_be_opened(run, folder: Path, mo
     told = " ".join(outcome.err.split())
     assert "the model that was written cannot be opened: n.npz: not a whole model file" in told
     assert "What it learned is kept in n.patches.checkpoint.npz" in told
+
+
+def test_a_network_that_another_taught_is_not_gone_on_with(run, networks, monkeypatch) -> None:
+    """It is refused before anything is learned; the command that was stopped goes on."""
+
+    def stopped(run: TrainRun) -> Model:
+        if not run.checkpoint_file("conv").exists():
+            run.checkpoint("conv").save(0, 1, [np.zeros(1)], [np.zeros(1)], finished=False)
+        raise ValueError("stopped")
+
+    monkeypatch.setattr(train, "learn_patches", stopped)
+    for experts, sentence in (
+        ("ccnf,conv,fast", "stopped"),
+        ("ccnf,conv,fast", "stopped"),
+        ("ccnf,conv", "stopped"),
+        ("ccnf,large,conv,fast", "n.conv.checkpoint.npz belongs to a run with other settings or faces"),
+    ):
+        outcome = run("train", "faces", "--out", "n.npz", "--experts", experts)
+        assert outcome.status == 1 and sentence in outcome.err
+
+
+def test_a_run_is_known_by_its_networks_photos_and_boxes() -> None:
+    recipe, networks = asked_recipes("ccnf,large,conv", [], seed=0, further=False)
+    points, boxes = np.zeros((1, 5, 2), np.float32), np.ones((1, 4), np.float32)
+    faces = Faces((Path("0.png"),), points, digests=(b"12345678",))
+    runs = [
+        train._identity(each, recipe)
+        for each in (faces, replace(faces, digests=(b"87654321",)), replace(faces, boxes=boxes))
+    ]
+    runs += [train._identity(faces, replace(recipe, seed=1))]
+    assert len(set(runs)) == len(runs) and runs[0] == train._identity(replace(faces), recipe)
+    known = [
+        TrainRun(faces, faces, recipe, some, Path("n.npz"), "run").checkpoint(PATCHES).run
+        for some in (networks, {"conv": networks["conv"]}, {})
+    ]
+    assert len(set(known)) == 3
 
 
 def many_faces(n: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -75,6 +76,13 @@ class ConvRecipe:
         if (network.stem.bias.size, sizes, experts.side) != (self.stem, of_recipe, self.side):
             return False
         return abs(float(experts.patch_scale) / self.patch_scale(pdm) - 1) < SAME_SCALE
+
+
+def run_of(run: str, recipes: Mapping[str, ConvRecipe], name: str) -> str:
+    """Describe a network's part of a run, and the network that teaches it, by which checkpoints are known."""
+    first = next(iter(recipes))
+    teacher = "" if name == first else f" taught by {first} {recipes[first]}"
+    return f"{run} {name} {recipes[name]}{teacher}"
 
 
 RECIPES = {

@@ -18,7 +18,7 @@ from jaxclnf.ops.conv_network import normalised
 from jaxclnf.training.checkpoint import Checkpoint, checkpoint_of
 from jaxclnf.training.conv.augmentation import Crops, draw_lesson
 from jaxclnf.training.conv.network_crops import gather_crops
-from jaxclnf.training.conv.network_recipe import ConvRecipe
+from jaxclnf.training.conv.network_recipe import ConvRecipe, run_of
 from jaxclnf.training.conv.steps import steady_network, take_steps
 from jaxclnf.training.conv.training_state import TrainingState, begin, begin_from
 from jaxclnf.training.turned_crops import check_turnable
@@ -68,7 +68,8 @@ def train_networks(
         if key not in crops:
             crops[key] = gather_crops(faces, pdm, expert, recipe, on_turned)
         own = Pupil(name, recipe, known[name].network if name in known else None, teacher)
-        network = _learn(own, crops[key], np.asarray(mirror), checkpoint_of(out, name), run, report)
+        checkpoint = Checkpoint(checkpoint_of(out, name), run_of(run, recipes, name))
+        network = _learn(own, crops[key], np.asarray(mirror), checkpoint, report)
         teacher = network if teacher is None else teacher
         made.append(replace(expert, network=network, mirror=_whole(mirror)))
     return made
@@ -119,19 +120,17 @@ def _learn(
     pupil: Pupil,
     crops: Crops,
     mirror: np.ndarray,
-    path: Path,
-    run: str,
+    checkpoint: Checkpoint,
     report: Callable[[ConvProgress], None],
 ) -> ConvNetwork:
     name, recipe = pupil.name, pupil.recipe
-    checkpoint = Checkpoint(path, f"{run} {name} {recipe}")
     index = jnp.asarray(mirror, jnp.int32)
     first = pupil.begin(crops, index)
     (learned,) = checkpoint.begin([first.learned])
     learned, rest, step = checkpoint.resume(0, learned, first._replace(learned=None))
     state: Any = TrainingState(*rest)._replace(learned=learned)
     if not checkpoint.unfinished(0):
-        raise ValueError(f"{path}: a finished run's checkpoint; delete it to begin anew")
+        raise ValueError(f"{checkpoint.path}: a finished run's checkpoint; delete it to begin anew")
     key = jax.random.key(recipe.seed + 1)
     dtype = jnp.float32 if jax.default_backend() == "cpu" else jnp.bfloat16
     chunk = CHUNK.get(jax.default_backend(), MANY)

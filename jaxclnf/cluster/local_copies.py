@@ -9,7 +9,7 @@ from itertools import count
 from pathlib import Path
 
 from jaxclnf.batch.overlap import ahead
-from jaxclnf.cluster.places import Unreachable, copy_to, file_system, told_of
+from jaxclnf.cluster.places import Unreachable, copy_to, is_there
 from jaxclnf.media.addresses import here, is_address
 from jaxclnf.media.failures import Failure
 
@@ -76,7 +76,6 @@ def has_come(failure: Failure) -> bool:
         return False
     if not is_address(failure.source):
         return os.path.exists(here(failure.source))
-    with suppress(Unreachable), told_of(failure.source, "looked at"):
-        system, path = file_system(failure.source)
-        return bool(system.exists(path))
+    with suppress(Unreachable):
+        return is_there(failure.source)
     return False

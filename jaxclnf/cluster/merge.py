@@ -15,7 +15,7 @@ from jaxclnf.cluster.shards import PLAN
 from jaxclnf.cluster.table_parts import FAILURES, is_part, parts_of
 from jaxclnf.models.npz import in_one_line
 from jaxclnf.output.earlier_tables import check_columns
-from jaxclnf.output.formats import FORMATS, write_rows
+from jaxclnf.output.formats import FORMATS, damage, write_rows
 from jaxclnf.whole_files import named, written_whole
 
 
@@ -55,7 +55,7 @@ def merge(place: str, target: Path) -> Merged:
             n_rows = rows.select(pl.len()).collect().item()  # before the target is whole, which is the end
             with named(target), written_whole(target) as whole:
                 write_rows(rows, whole, target.suffix)
-        except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+        except damage() as error:
             raise ValueError(_no_table(store.at(folder) if folder else store.place, parts, error)) from None
     return Merged(n_rows, job.shards - len(names) if job else 0)
 
@@ -68,7 +68,7 @@ def _no_table(place: str, parts: Sequence[Path], error: BaseException) -> str:
     for part in parts:
         try:
             found = pl.read_parquet(part, glob=False).columns  # all of it: damage may be anywhere
-        except (pl.exceptions.PolarsError, pl.exceptions.PanicException):
+        except damage():
             return (
                 f"{place}: {part.name} is damaged; copy the parts again, or remove it from the run's folder, "
                 "and --resume does its shard again"

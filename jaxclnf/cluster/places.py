@@ -42,6 +42,14 @@ def file_system(address: str) -> tuple[Any, str]:
         return fsspec.core.url_to_fs(address)
 
 
+def is_there(address: str) -> bool:
+    """Tell whether something lies at an address now; raises `Unreachable`."""
+    with told_of(address, "looked at"):
+        system, path = file_system(address)
+        system.invalidate_cache()
+        return system.exists(path)
+
+
 def copy_to(file: Path, address: str) -> None:
     """Copy what lies at an address to a file on this machine; raises `Unreachable`."""
     with told_of(address, "copied"):
@@ -116,10 +124,7 @@ class Store:
         """Tell whether a file exists."""
         if self.folder is not None:
             return (self.folder / name).exists()
-        with told_of(self.at(name), "looked at"):
-            system, path = file_system(self.at(name))
-            system.invalidate_cache()
-            return system.exists(path)
+        return is_there(self.at(name))
 
     def read(self, name: str) -> bytes:
         """Read a small file."""

@@ -12,6 +12,7 @@ from pathlib import Path
 from jaxclnf.cluster.places import Store
 from jaxclnf.media.failures import Failure
 from jaxclnf.output.csv_cells import path_cell
+from jaxclnf.output.formats import damage
 from jaxclnf.output.growing_table import Table
 
 FAILURES = "failures"
@@ -96,7 +97,7 @@ def _failures_in(store: Store, name: str) -> list[Failure]:
 
     try:
         rows = pl.read_parquet(io.BytesIO(store.read(f"{FAILURES}/{name}"))).select(Failure._fields).rows()
-    except (pl.exceptions.PolarsError, pl.exceptions.PanicException):
+    except damage():
         place = store.at(f"{FAILURES}/{name}")
         mend = "; remove it and its shard's part, and --resume does that again" if shards_of([name]) else ""
         return [Failure(place, f"{place} is damaged and no longer tells what could not be used{mend}")]

@@ -123,11 +123,11 @@ static bool response_maps(const Maps* call, Team* team) {
   const int hands = hands_for(team, worth < HANDS_MOST ? (int)worth : HANDS_MOST);
   Views v = {.call = call, .layout = layout_of(call)};
   v.faces = malloc(sizeof(int) * ((size_t)call->n_faces + call->n_views + 1));
-  v.first = v.faces + call->n_faces;
   v.scratches = calloc(hands, sizeof(Scratch));
   int ready = 0;
   while (v.faces && v.scratches && ready < hands && allocate(call, &v.layout, &v.scratches[ready])) ready++;
   if (ready) {
+    v.first = v.faces + call->n_faces;
     order_by_view(&v);
     together(team, some_landmarks, &v, call->n_views * parts_of_view(call), ready);
   }

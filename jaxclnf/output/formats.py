@@ -51,6 +51,13 @@ def _read_jsonl(table: Path) -> pl.LazyFrame:
     return pl.read_ndjson(table.read_bytes(), infer_schema_length=None).lazy()
 
 
+def damage() -> tuple[type[BaseException], ...]:
+    """List what polars raises for a damaged table; for damage it did not foresee that is no Exception."""
+    import polars as pl
+
+    return pl.exceptions.PolarsError, pl.exceptions.PanicException
+
+
 FORMATS = {
     ".csv": TableFormat(lambda rows, file: rows.sink_csv(file, float_precision=6), _scan_csv),
     ".parquet": TableFormat(lambda rows, file: rows.sink_parquet(file), _read_parquet),
@@ -84,11 +91,10 @@ def convert_back(source: Path, target: Path) -> None:
             if file.seek(0, os.SEEK_END) and os.pread(file.fileno(), 1, file.tell() - 1) != b"\n":
                 file.write(b"\n")  # which some editors leave out
         return
-    import polars as pl
 
     try:
         rows = FORMATS[source.suffix].read(source).collect()
-    except (pl.exceptions.PolarsError, pl.exceptions.PanicException):
+    except damage():
         raise ValueError(f"{source} is damaged; remove it, or leave out --resume to begin anew") from None
     with target.open("xb") as file:
         file.write(csv_text([rows.columns]).encode())
